@@ -1,0 +1,80 @@
+//! Trainable parameters by group.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::Tensor;
+use burn::tensor::backend::AutodiffBackend;
+use serde::Serialize;
+
+/// What a trainable parameter belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Group {
+    /// Added by the method.
+    Adapter,
+    /// An output norm.
+    Norm,
+    /// The backbone's own.
+    Other,
+}
+
+/// Trainable parameters by [`Group`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct GroupCount {
+    /// Added by the method.
+    pub adapter: usize,
+    /// Output norms.
+    pub norm: usize,
+    /// The backbone's own.
+    pub other: usize,
+    /// All of them.
+    pub total: usize,
+}
+
+/// Counts what a method's module trains; frozen parameters are left out.
+pub fn count<B: AutodiffBackend, M: Module<B>>(module: &M) -> GroupCount {
+    let mut counter = Counter::default();
+    module.visit(&mut counter);
+    counter.count
+}
+
+#[derive(Default)]
+struct Counter {
+    path: Vec<String>,
+    count: GroupCount,
+}
+
+impl Counter {
+    fn group(&self) -> Group {
+        let inside = |name: &str| self.path.iter().any(|part| part == name);
+        if inside("backbone") {
+            Group::Other
+        } else if inside("norms") {
+            Group::Norm
+        } else {
+            Group::Adapter
+        }
+    }
+}
+
+impl<B: AutodiffBackend> ModuleVisitor<B> for Counter {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        if !param.is_require_grad() {
+            return;
+        }
+        let parameters = param.shape().num_elements();
+        self.count.total += parameters;
+        match self.group() {
+            Group::Adapter => self.count.adapter += parameters,
+            Group::Norm => self.count.norm += parameters,
+            Group::Other => self.count.other += parameters,
+        }
+    }
+}

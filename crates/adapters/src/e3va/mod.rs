@@ -1,0 +1,232 @@
+//! E3VA: adapters on a gradient highway beside a frozen backbone (arXiv 2306.09729).
+//!
+//! ```text
+//! frozen, untracked:  a_l = (S)W-MSA(LN1(x_l));  x'_l = x_l + a_l;  m_l = MLP(LN2(x'_l));  x_{l+1} = x'_l + m_l
+//! adapter:            E(z) = W_U gelu(W_D z + b_D) + b_U,  W_D = P_D Q_D,  W_U = P_U Q_U
+//! highway:            h_{l+1} = h_l + E_msa(a_l) + E_mlp(m_l)
+//! stage boundary:     h <- PatchMerging_frozen(h)
+//! output of stage s:  norm_s(x_s + h_s), norm_s trainable
+//! ```
+//!
+//! Memory: the backbone keeps nothing. Each adapter keeps its input, which the backbone computed
+//! anyway, and recomputes its own bottleneck in the backward pass; each stage boundary and output
+//! norm keeps one map. Nothing is back-propagated through the backbone.
+//!
+//! On a convolutional backbone there is one tap per block, the block's branch, and the highway
+//! crosses section boundaries through the backbone's parameter-free
+//! [transition](gradway_backbone::Backbone::transition): an extension of ours, since the paper
+//! defines E3VA on a Swin.
+
+mod adapter;
+mod highway;
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use gradway_backbone::{AnyBackbone, Backbone, Description, OutputNorms, Phase};
+use gradway_kernels::{KernelBackend, Lift};
+use serde::{Deserialize, Serialize};
+
+use crate::method::{Method, MethodDescriptor, Placement};
+pub use adapter::DualLowRankAdapter;
+use highway::Highway;
+
+pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+    name: "e3va",
+    summary: "dual low-rank adapters on a highway beside the backbone, and the output norms",
+    source: "E3VA, arXiv 2306.09729",
+    placement: Placement::Frozen,
+};
+
+/// How a projection is factorised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// `W = P Q`.
+    #[default]
+    Plain,
+    /// `W = sum_i P_i K_i Q_i`, with the `K_i` shared by the two projections of an adapter.
+    Kernel,
+}
+
+/// What an adapter reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tap {
+    /// The output of a branch: `a_l`, `m_l`.
+    #[default]
+    ResidualBranch,
+    /// The stream after the branch was added: `x'_l`, `x_{l+1}`.
+    PostResidual,
+}
+
+/// The skip inside an adapter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Skip {
+    /// `E(z)`.
+    #[default]
+    None,
+    /// `z + E(z)`.
+    Identity,
+}
+
+/// What the highway starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// Zero.
+    #[default]
+    Zero,
+    /// The patch embedding, or the stem of a convolutional backbone.
+    PatchEmbed,
+}
+
+/// How a stage's output is made of backbone and highway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fusion {
+    /// `x_s + h_s`.
+    #[default]
+    Add,
+    /// `h_s`.
+    HighwayOnly,
+}
+
+/// How the last factor of the up projection starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpInit {
+    /// Zero: the model starts equal to the frozen one.
+    #[default]
+    Zero,
+    /// Kaiming uniform, as the other factors.
+    Kaiming,
+}
+
+/// Whether the output norms are trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputNorm {
+    /// Trained.
+    #[default]
+    Trainable,
+    /// Kept at scale 1 and shift 0.
+    Frozen,
+}
+
+/// Configuration of [`E3va`]. The defaults are the plain form as the paper counts it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct E3vaConfig {
+    /// How a projection is factorised.
+    pub form: Form,
+    /// Total rank of a projection: columns of `P`, over all terms in the kernel form.
+    pub rank: usize,
+    /// Terms of the kernel form (alpha); `rank / terms` is the side of a kernel (beta).
+    pub terms: usize,
+    /// The bottleneck is the channels divided by this.
+    pub reduction: usize,
+    /// What an adapter reads.
+    pub tap: Tap,
+    /// The skip inside an adapter.
+    pub skip: Skip,
+    /// What the highway starts from.
+    pub start: Start,
+    /// How a stage's output is made.
+    pub fusion: Fusion,
+    /// How the up projection starts.
+    pub up_init: UpInit,
+    /// Whether the output norms are trained.
+    pub output_norm: OutputNorm,
+}
+
+impl Default for E3vaConfig {
+    fn default() -> Self {
+        Self {
+            form: Form::default(),
+            rank: 16,
+            terms: 2,
+            reduction: 2,
+            tap: Tap::default(),
+            skip: Skip::default(),
+            start: Start::default(),
+            fusion: Fusion::default(),
+            up_init: UpInit::default(),
+            output_norm: OutputNorm::default(),
+        }
+    }
+}
+
+/// The module of E3VA: everything on the highway, nothing of the backbone.
+#[derive(Module, Debug)]
+pub struct E3va<B: Backend> {
+    /// Adapters by section, block and branch.
+    pub sections: Vec<Vec<Vec<DualLowRankAdapter<B>>>>,
+    /// Norms between the stages and the neck.
+    pub norms: OutputNorms<B>,
+    #[module(skip)]
+    config: E3vaConfig,
+}
+
+impl E3vaConfig {
+    /// What is wrong with the numbers, if anything: the field and why.
+    pub fn validate(&self) -> Result<(), String> {
+        let positive = [
+            ("rank", self.rank),
+            ("terms", self.terms),
+            ("reduction", self.reduction),
+        ];
+        for (field, value) in positive {
+            if value == 0 {
+                return Err(format!("method.{field} = 0; it must be at least 1"));
+            }
+        }
+        if self.form == Form::Kernel && self.rank % self.terms != 0 {
+            return Err(format!(
+                "method.rank = {} is no multiple of method.terms = {}",
+                self.rank, self.terms
+            ));
+        }
+        Ok(())
+    }
+
+    /// The module beside a backbone of this description.
+    pub fn init<B: Backend>(&self, description: &Description, device: &B::Device) -> E3va<B> {
+        let sections = description
+            .sections
+            .iter()
+            .map(|section| {
+                let adapter = || DualLowRankAdapter::new(self, section.channels, device);
+                let block = || description.branches.iter().map(|_| adapter()).collect();
+                (0..section.blocks).map(|_| block()).collect()
+            })
+            .collect();
+        let norms = OutputNorms::new(description, device);
+        E3va {
+            sections,
+            norms: match self.output_norm {
+                OutputNorm::Trainable => norms,
+                OutputNorm::Frozen => norms.no_grad(),
+            },
+            config: self.clone(),
+        }
+    }
+}
+
+impl<B: KernelBackend> Method<B> for E3va<B> {
+    fn features<F: KernelBackend, L: Lift<F, B>>(
+        &self,
+        frozen: Option<&AnyBackbone<F>>,
+        images: Tensor<F, 4>,
+        _phase: Phase,
+    ) -> Vec<Tensor<B, 4>> {
+        let Some(backbone) = frozen else {
+            return Vec::new();
+        };
+        let mut highway = Highway::<B, F, L>::new(self, backbone);
+        // The stage outputs are read at their access points; what the backbone returns is dropped.
+        backbone.forward(images, Phase::Inference, &mut highway);
+        highway.into_features()
+    }
+}

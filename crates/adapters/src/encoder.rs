@@ -1,0 +1,77 @@
+//! A backbone and the module that tunes it.
+
+use burn::module::AutodiffModule;
+use burn::tensor::Tensor;
+use gradway_backbone::{AnyBackbone, Backbone, Description, Phase};
+use gradway_kernels::{Constant, Same, TrainBackend};
+
+use crate::method::{Method, Placement};
+use crate::table::{MethodConfig, Tuned};
+
+/// The frozen backbone of a highway method and the method's module, or the module alone where it
+/// holds the backbone itself.
+///
+/// The two are apart because they live on different backends: the types say that the frozen part
+/// cannot record a graph.
+#[derive(Debug, Clone)]
+pub struct Encoder<B: TrainBackend> {
+    /// The backbone of a method of [`Placement::Frozen`].
+    pub frozen: Option<AnyBackbone<B::InnerBackend>>,
+    /// What is trained.
+    pub tuned: Tuned<B>,
+    description: Description,
+}
+
+impl<B: TrainBackend> Encoder<B> {
+    /// Puts a method around a backbone.
+    pub fn new(
+        config: &MethodConfig,
+        backbone: AnyBackbone<B::InnerBackend>,
+        device: &B::Device,
+    ) -> Self {
+        let description = backbone.description();
+        let (frozen, tuned) = match config.descriptor().placement {
+            Placement::Frozen => {
+                let tuned = config.init_beside(&description, device);
+                (Some(backbone), tuned)
+            }
+            Placement::Tracked => {
+                let backbone = AnyBackbone::<B>::from_inner(backbone);
+                (None, config.init_around(backbone, device))
+            }
+        };
+        Self {
+            frozen,
+            tuned,
+            description,
+        }
+    }
+
+    /// Sections, widths and layout of the backbone.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// Features for a training step: `[batch, channels, height, width]` per stage.
+    ///
+    /// # Shapes
+    ///
+    /// - `images`: `[batch, 3, height, width]`, normalised
+    pub fn features(
+        &self,
+        tuned: &Tuned<B>,
+        images: Tensor<B::InnerBackend, 4>,
+        phase: Phase,
+    ) -> Vec<Tensor<B, 4>> {
+        tuned.features::<B::InnerBackend, Constant>(self.frozen.as_ref(), images, phase)
+    }
+
+    /// Features without a graph, of a module from [`AutodiffModule::valid`].
+    pub fn features_inference(
+        &self,
+        tuned: &Tuned<B::InnerBackend>,
+        images: Tensor<B::InnerBackend, 4>,
+    ) -> Vec<Tensor<B::InnerBackend, 4>> {
+        tuned.features::<B::InnerBackend, Same>(self.frozen.as_ref(), images, Phase::Inference)
+    }
+}

@@ -1,0 +1,61 @@
+//! The frozen backbone: nothing but the decoder is trained.
+//!
+//! The output norms stay at scale 1 and shift 0, so that a decoder sees features of the same scale
+//! as with every other method. Memory: no activation of the backbone is kept.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use gradway_backbone::{AnyBackbone, Backbone, Description, OutputNorms, Phase, Untouched};
+use gradway_kernels::{KernelBackend, Lift};
+use serde::{Deserialize, Serialize};
+
+use crate::method::{Method, MethodDescriptor, Placement};
+
+pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+    name: "fixed",
+    summary: "nothing of the backbone",
+    source: "the usual baseline",
+    placement: Placement::Frozen,
+};
+
+/// Configuration of [`Fixed`]; it has no choices.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FixedConfig {}
+
+/// The module of the frozen backbone.
+#[derive(Module, Debug)]
+pub struct Fixed<B: Backend> {
+    /// Frozen at scale 1 and shift 0.
+    pub norms: OutputNorms<B>,
+}
+
+impl FixedConfig {
+    /// The module beside a backbone of this description.
+    pub fn init<B: Backend>(&self, description: &Description, device: &B::Device) -> Fixed<B> {
+        Fixed {
+            norms: OutputNorms::new(description, device).no_grad(),
+        }
+    }
+}
+
+impl<B: KernelBackend> Method<B> for Fixed<B> {
+    fn features<F: KernelBackend, L: Lift<F, B>>(
+        &self,
+        frozen: Option<&AnyBackbone<F>>,
+        images: Tensor<F, 4>,
+        _phase: Phase,
+    ) -> Vec<Tensor<B, 4>> {
+        let Some(backbone) = frozen else {
+            return Vec::new();
+        };
+        let axis = backbone.description().axis;
+        backbone
+            .forward(images, Phase::Inference, &mut Untouched)
+            .into_iter()
+            .enumerate()
+            .map(|(stage, output)| self.norms.forward(stage, L::lift(output), axis))
+            .collect()
+    }
+}

@@ -1,0 +1,126 @@
+//! The table of methods.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use gradway_backbone::{AnyBackbone, Description, Phase};
+use gradway_kernels::{KernelBackend, Lift};
+use serde::{Deserialize, Serialize};
+
+use crate::e3va::{self, E3va, E3vaConfig};
+use crate::fixed::{self, Fixed, FixedConfig};
+use crate::full::{self, Full, FullConfig};
+use crate::method::{Method, MethodDescriptor};
+
+/// Declares everything that follows from the table: the configuration, the module, the list.
+///
+/// `beside` methods are built from a backbone's description, `around` methods from the backbone.
+macro_rules! methods {
+    (
+        beside { $($beside:ident($beside_config:ident, $beside_module:ident, $beside_file:ident),)* }
+        around { $($around:ident($around_config:ident, $around_module:ident, $around_file:ident),)* }
+    ) => {
+        /// Whichever method a configuration names, with its fields.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "name", rename_all = "snake_case")]
+        pub enum MethodConfig {
+            $(#[doc = concat!("See [`", stringify!($beside_file), "`](crate::", stringify!($beside_file), ").")]
+            $beside($beside_config),)*
+            $(#[doc = concat!("See [`", stringify!($around_file), "`](crate::", stringify!($around_file), ").")]
+            $around($around_config),)*
+        }
+
+        /// Whichever module a [`MethodConfig`] makes.
+        #[derive(Module, Debug)]
+        #[allow(clippy::large_enum_variant)]
+        pub enum Tuned<B: Backend> {
+            $(#[doc = concat!("See [`", stringify!($beside_file), "`](crate::", stringify!($beside_file), ").")]
+            $beside($beside_module<B>),)*
+            $(#[doc = concat!("See [`", stringify!($around_file), "`](crate::", stringify!($around_file), ").")]
+            $around($around_module<B>),)*
+        }
+
+        static TABLE: &[MethodDescriptor] = &[
+            $($beside_file::DESCRIPTOR,)*
+            $($around_file::DESCRIPTOR,)*
+        ];
+
+        impl MethodConfig {
+            /// What the table says of the method.
+            pub fn descriptor(&self) -> &'static MethodDescriptor {
+                match self {
+                    $(Self::$beside(_) => &$beside_file::DESCRIPTOR,)*
+                    $(Self::$around(_) => &$around_file::DESCRIPTOR,)*
+                }
+            }
+
+            /// The module of a method that sits beside a frozen backbone; of the others the bare
+            /// minimum never asked for, since [`descriptor`](Self::descriptor) tells them apart.
+            pub(crate) fn init_beside<B: KernelBackend>(
+                &self,
+                description: &Description,
+                device: &B::Device,
+            ) -> Tuned<B> {
+                match self {
+                    $(Self::$beside(config) => Tuned::$beside(config.init(description, device)),)*
+                    $(Self::$around(_) => unreachable!("placed around its backbone"),)*
+                }
+            }
+
+            /// The module of a method that holds the backbone itself.
+            pub(crate) fn init_around<B: KernelBackend>(
+                &self,
+                backbone: AnyBackbone<B>,
+                device: &B::Device,
+            ) -> Tuned<B> {
+                match self {
+                    $(Self::$around(config) => Tuned::$around(config.init(backbone, device)),)*
+                    $(Self::$beside(_) => unreachable!("placed beside its backbone"),)*
+                }
+            }
+        }
+
+        impl<B: KernelBackend> Method<B> for Tuned<B> {
+            fn features<F: KernelBackend, L: Lift<F, B>>(
+                &self,
+                frozen: Option<&AnyBackbone<F>>,
+                images: Tensor<F, 4>,
+                phase: Phase,
+            ) -> Vec<Tensor<B, 4>> {
+                match self {
+                    $(Self::$beside(module) => module.features::<F, L>(frozen, images, phase),)*
+                    $(Self::$around(module) => module.features::<F, L>(frozen, images, phase),)*
+                }
+            }
+        }
+    };
+}
+
+methods! {
+    beside {
+        E3va(E3vaConfig, E3va, e3va),
+        Fixed(FixedConfig, Fixed, fixed),
+    }
+    around {
+        Full(FullConfig, Full, full),
+    }
+}
+
+/// Every method that can be named.
+pub fn table() -> &'static [MethodDescriptor] {
+    TABLE
+}
+
+impl MethodConfig {
+    /// What is wrong with the fields, if anything: the key and why.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the key and its value.
+    pub fn validate(&self) -> Result<(), String> {
+        match self {
+            Self::E3va(config) => config.validate(),
+            Self::Full(_) | Self::Fixed(_) => Ok(()),
+        }
+    }
+}

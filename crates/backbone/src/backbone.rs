@@ -1,0 +1,45 @@
+//! The trait every backbone implements.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use gradway_kernels::{KernelBackend, Lift};
+
+use crate::access::Access;
+use crate::description::Description;
+use crate::drop_path::Phase;
+
+/// A feature extractor with access points.
+///
+/// A new backbone implements this, gets a line in the [table](crate::table), and every method
+/// works on it.
+pub trait Backbone<B: KernelBackend>: Module<B> {
+    /// Sections, widths and layout.
+    fn description(&self) -> Description;
+
+    /// Runs the network, passing every access point through `access`.
+    ///
+    /// # Shapes
+    ///
+    /// - `images`: `[batch, 3, height, width]`, normalised
+    /// - output: the raw output of every stage, in the backbone's own layout
+    fn forward(
+        &self,
+        images: Tensor<B, 4>,
+        phase: Phase,
+        access: &mut impl Access<B>,
+    ) -> Vec<Tensor<B, 4>>;
+
+    /// Carries a parallel stream from a section's output to the next section's width and
+    /// resolution, with the backbone's own weights as constants where it has such a step, and
+    /// without parameters where it has none.
+    ///
+    /// # Shapes
+    ///
+    /// - `highway`: as the output of `section`
+    /// - output: as the output of `section + 1`
+    fn transition<T: KernelBackend, L: Lift<B, T>>(
+        &self,
+        section: usize,
+        highway: Tensor<T, 4>,
+    ) -> Tensor<T, 4>;
+}

@@ -1,0 +1,46 @@
+//! What a method needs to know of a backbone's shape.
+
+use gradway_kernels::ChannelAxis;
+
+use crate::Point;
+
+/// A run of blocks of one width at one resolution.
+///
+/// A Swin has one section per stage; an EfficientNet-Lite several per stride, because its width
+/// grows between down-samplings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Section {
+    /// Channels of every block output in the section.
+    pub channels: usize,
+    /// Input pixels per map position along one side.
+    pub stride: usize,
+    /// Number of blocks.
+    pub blocks: usize,
+    /// The stage whose output is this section's, if it ends a stage.
+    pub stage: Option<usize>,
+}
+
+/// The shape of a backbone: its sections in order, and how its maps are laid out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Which axis of a map holds the channels.
+    pub axis: ChannelAxis,
+    /// Sections in the order of computation.
+    pub sections: Vec<Section>,
+    /// The branches of every block, in order.
+    pub branches: Vec<Point>,
+}
+
+impl Description {
+    /// Sections that end a stage, in the order of the stages.
+    pub fn stages(&self) -> impl Iterator<Item = &Section> {
+        self.sections
+            .iter()
+            .filter(|section| section.stage.is_some())
+    }
+
+    /// Channels of the stage outputs.
+    pub fn stage_channels(&self) -> Vec<usize> {
+        self.stages().map(|section| section.channels).collect()
+    }
+}

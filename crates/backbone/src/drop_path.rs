@@ -1,0 +1,67 @@
+//! Stochastic depth.
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+/// Whether a forward pass is one of training, and with which randomness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// No drop path, no dropout.
+    Inference,
+    /// Random decisions drawn from `seed`: the same seed makes the same decisions on every
+    /// backend, which is what lets an interrupted run end with the weights of an undisturbed one.
+    Training {
+        /// Seed of this pass; a trainer derives it from the run's seed and the step.
+        seed: u64,
+    },
+}
+
+impl Phase {
+    /// The source of this pass's drop-path masks.
+    pub fn drop_path(self) -> DropPath {
+        match self {
+            Self::Inference => DropPath { random: None },
+            Self::Training { seed } => DropPath {
+                random: Some(ChaCha8Rng::seed_from_u64(seed)),
+            },
+        }
+    }
+}
+
+/// Drops whole branches per image (stochastic depth, Huang et al. 2016).
+#[derive(Debug)]
+pub struct DropPath {
+    random: Option<ChaCha8Rng>,
+}
+
+impl DropPath {
+    /// Zeroes the branch of an image with probability `rate`, scales the others by
+    /// `1 / (1 - rate)`.
+    ///
+    /// # Shapes
+    ///
+    /// - `branch`, output: `[batch, ...]`
+    pub fn apply<B: Backend>(&mut self, branch: Tensor<B, 4>, rate: f64) -> Tensor<B, 4> {
+        let Some(random) = self.random.as_mut().filter(|_| rate > 0.0) else {
+            return branch;
+        };
+        let [batch, ..] = branch.dims();
+        let keep = 1.0 - rate;
+        let factors: Vec<f32> = (0..batch)
+            .map(|_| {
+                // 24 random bits make a float in [0, 1) without rounding.
+                let uniform = f64::from(random.next_u32() >> 8) / f64::from(1u32 << 24);
+                if uniform < keep {
+                    (1.0 / keep) as f32
+                } else {
+                    0.0
+                }
+            })
+            .collect();
+        let factors = TensorData::new(factors, [batch, 1, 1, 1]);
+        let device = branch.device();
+        branch * Tensor::from_data(factors, &device)
+    }
+}

@@ -1,0 +1,273 @@
+//! EfficientNet-Lite (TensorFlow, 2020): EfficientNet (Tan & Le 2019) without squeeze-and-excite,
+//! with ReLU6, and with stem and head of fixed width.
+//!
+//! Every batch norm is folded into its convolution on import, so the network has none: a frozen
+//! network needs no statistics, and full fine-tuning trains the folded weights, which is batch norm
+//! with frozen statistics as detectors use it. Padding is TensorFlow's "same", asymmetric at
+//! stride 2. Maps are `[batch, channels, height, width]`.
+
+mod block;
+mod classifier;
+mod import;
+
+use burn::config::Config;
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use burn::tensor::module::avg_pool2d;
+use gradway_kernels::{ChannelAxis, KernelBackend, Lift};
+
+use crate::access::{Access, Point, Site};
+use crate::backbone::Backbone;
+use crate::description::{Description, Section};
+use crate::drop_path::Phase;
+
+pub use block::{Convolution, InvertedResidual};
+pub use classifier::Classifier;
+
+use block::relu6;
+
+/// Channels of the stem, the same in every variant.
+const STEM: usize = 32;
+
+/// One row of the architecture table (EfficientNet, table 1).
+struct Row {
+    kernel: usize,
+    stride: usize,
+    expansion: usize,
+    channels: usize,
+    blocks: usize,
+    /// The stage whose output this row's is.
+    stage: Option<usize>,
+}
+
+const fn row(
+    kernel: usize,
+    stride: usize,
+    expansion: usize,
+    channels: usize,
+    blocks: usize,
+    stage: Option<usize>,
+) -> Row {
+    Row {
+        kernel,
+        stride,
+        expansion,
+        channels,
+        blocks,
+        stage,
+    }
+}
+
+const ROWS: [Row; 7] = [
+    row(3, 1, 1, 16, 1, None),
+    row(3, 2, 6, 24, 2, Some(0)),
+    row(5, 2, 6, 40, 2, Some(1)),
+    row(3, 2, 6, 80, 3, None),
+    row(5, 1, 6, 112, 3, Some(2)),
+    row(5, 2, 6, 192, 4, None),
+    row(3, 1, 6, 320, 1, Some(3)),
+];
+
+/// Configuration of an [`EfficientNetLite`].
+#[derive(Config, Debug)]
+pub struct EfficientNetLiteConfig {
+    /// Factor on the channels of every row, rounded to multiples of 8.
+    #[config(default = 1.0)]
+    pub width: f64,
+    /// Factor on the blocks of every row but the first and last, rounded up.
+    #[config(default = 1.0)]
+    pub depth: f64,
+}
+
+/// EfficientNet-Lite without a classifier. See the [module](self) for its conventions.
+#[derive(Module, Debug)]
+pub struct EfficientNetLite<B: Backend> {
+    /// Image to half resolution.
+    pub stem: Convolution<B>,
+    /// Rows of the architecture table.
+    pub rows: Vec<Vec<InvertedResidual<B>>>,
+}
+
+impl EfficientNetLiteConfig {
+    /// Channels and blocks of every row.
+    fn layout(&self) -> Vec<(usize, usize)> {
+        let last = ROWS.len() - 1;
+        let scaled = |index: usize, row: &Row| {
+            let blocks = if index == 0 || index == last {
+                row.blocks
+            } else {
+                (row.blocks as f64 * self.depth).ceil() as usize
+            };
+            (round_channels(row.channels, self.width), blocks)
+        };
+        ROWS.iter()
+            .enumerate()
+            .map(|(index, row)| scaled(index, row))
+            .collect()
+    }
+
+    /// Initialises the network with Kaiming-normal convolutions (fan out) and zero biases.
+    pub fn init<B: Backend>(&self, device: &B::Device) -> EfficientNetLite<B> {
+        let mut inputs = STEM;
+        let rows = ROWS
+            .iter()
+            .zip(self.layout())
+            .map(|(row, (channels, blocks))| {
+                (0..blocks)
+                    .map(|index| {
+                        let stride = if index == 0 { row.stride } else { 1 };
+                        let block = InvertedResidual::new(
+                            inputs,
+                            channels,
+                            row.expansion,
+                            row.kernel,
+                            stride,
+                            device,
+                        );
+                        inputs = channels;
+                        block
+                    })
+                    .collect()
+            })
+            .collect();
+        EfficientNetLite {
+            stem: Convolution::new(3, STEM, 3, 2, 1, device),
+            rows,
+        }
+    }
+}
+
+/// The nearest multiple of 8 that is not more than a tenth below.
+fn round_channels(channels: usize, width: f64) -> usize {
+    let scaled = channels as f64 * width;
+    let rounded = (((scaled + 4.0) / 8.0) as usize * 8).max(8);
+    if (rounded as f64) < 0.9 * scaled {
+        rounded + 8
+    } else {
+        rounded
+    }
+}
+
+impl<B: KernelBackend> Backbone<B> for EfficientNetLite<B> {
+    fn description(&self) -> Description {
+        let mut stride = 2;
+        let sections = ROWS
+            .iter()
+            .zip(&self.rows)
+            .map(|(row, blocks)| {
+                stride *= row.stride;
+                Section {
+                    channels: blocks[0].channels(),
+                    stride,
+                    blocks: blocks.len(),
+                    stage: row.stage,
+                }
+            })
+            .collect();
+        Description {
+            axis: ChannelAxis::First,
+            sections,
+            branches: vec![Point::Convolution],
+        }
+    }
+
+    fn forward(
+        &self,
+        images: Tensor<B, 4>,
+        // The published network drops no branch at the rates Lite was trained with.
+        _phase: Phase,
+        access: &mut impl Access<B>,
+    ) -> Vec<Tensor<B, 4>> {
+        let site = |point, section, block| Site {
+            point,
+            section,
+            block,
+        };
+        let stem = relu6(self.stem.forward(images.clone()));
+        let mut x = access.at(site(Point::Embedding, 0, 0), &images, stem);
+        drop(images);
+        let mut outputs = Vec::new();
+        for (section, (row, blocks)) in ROWS.iter().zip(&self.rows).enumerate() {
+            for (block, module) in blocks.iter().enumerate() {
+                let mut visit = |point, input: &_, output| {
+                    access.at(site(point, section, block), input, output)
+                };
+                x = module.forward(x, &mut visit);
+            }
+            x = access.at(site(Point::Section, section, 0), &x.clone(), x);
+            if row.stage.is_some() {
+                outputs.push(x.clone());
+            }
+        }
+        outputs
+    }
+
+    /// Average pooling where the stride grows and zero channels where the width does: the
+    /// parameter-free shortcut of residual networks (He et al. 2016, option A). An extension of
+    /// ours: E3VA is defined with the patch merging of a Swin.
+    fn transition<T: KernelBackend, L: Lift<B, T>>(
+        &self,
+        section: usize,
+        highway: Tensor<T, 4>,
+    ) -> Tensor<T, 4> {
+        let (Some(row), Some(blocks)) = (ROWS.get(section + 1), self.rows.get(section + 1)) else {
+            return highway;
+        };
+        let pooled = if row.stride == 2 {
+            halve(highway)
+        } else {
+            highway
+        };
+        let [batch, channels, height, width] = pooled.dims();
+        let missing = blocks[0].channels() - channels;
+        let zeros = Tensor::zeros([batch, missing, height, width], &pooled.device());
+        Tensor::cat(vec![pooled, zeros], 1)
+    }
+}
+
+/// 2x2 average pooling; an odd side repeats its last line first, so that it rounds up as "same"
+/// padding does.
+fn halve<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
+    let even = [2, 3].into_iter().fold(x, |x, axis| {
+        let side = x.dims()[axis];
+        if side % 2 == 0 {
+            return x;
+        }
+        let last = x.clone().narrow(axis, side - 1, 1);
+        Tensor::cat(vec![x, last], axis)
+    });
+    avg_pool2d(even, [2, 2], [2, 2], [0, 0], false, false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_published_variants() {
+        let layout = |width, depth| {
+            EfficientNetLiteConfig::new()
+                .with_width(width)
+                .with_depth(depth)
+                .layout()
+        };
+        let channels =
+            |layout: Vec<(usize, usize)>| layout.into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
+        assert_eq!(
+            channels(layout(1.0, 1.0)),
+            (
+                vec![16, 24, 40, 80, 112, 192, 320],
+                vec![1, 2, 2, 3, 3, 4, 1]
+            )
+        );
+        assert_eq!(channels(layout(1.0, 1.1)).1, vec![1, 3, 3, 4, 4, 5, 1]);
+        assert_eq!(
+            channels(layout(1.1, 1.2)),
+            (
+                vec![16, 24, 48, 88, 120, 208, 352],
+                vec![1, 3, 3, 4, 4, 5, 1]
+            )
+        );
+    }
+}

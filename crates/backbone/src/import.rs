@@ -1,0 +1,288 @@
+//! Strict import: every key of a file is applied, skipped with a reason, or an error.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+
+use crate::bias_table::resize_bias_table;
+use crate::checkpoint::{Checkpoint, CheckpointError};
+
+/// What a backbone makes of a key in a public checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Renamed {
+    /// The path of a parameter of ours.
+    To(String),
+    /// Not needed, and why.
+    Skip(&'static str),
+    /// Not a key of this architecture.
+    Unknown,
+}
+
+/// Why weights were not imported. Nothing of the module has changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The file could not be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// Parameters without a tensor in the file, or tensors without a parameter.
+    #[error("{path} does not fit this backbone: {}", describe(missing, unused))]
+    Keys {
+        /// The file.
+        path: PathBuf,
+        /// Parameters that no tensor of the file fills, each with the nearest key of the file.
+        missing: Vec<(String, Option<String>)>,
+        /// Keys of the file that are no parameter, each with the nearest parameter.
+        unused: Vec<(String, Option<String>)>,
+    },
+    /// A tensor of the wrong shape.
+    #[error("{path}: tensor `{key}` has shape {found:?}, the backbone needs {expected:?}")]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor's key.
+        key: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The parameter's shape.
+        expected: Vec<usize>,
+    },
+}
+
+/// How many keys of each kind a message lists.
+const LISTED: usize = 5;
+
+fn describe(missing: &[(String, Option<String>)], unused: &[(String, Option<String>)]) -> String {
+    let list = |what: &str, keys: &[(String, Option<String>)]| {
+        let shown = keys
+            .iter()
+            .take(LISTED)
+            .map(|(key, nearest)| match nearest {
+                Some(nearest) => format!("`{key}` (nearest: `{nearest}`)"),
+                None => format!("`{key}`"),
+            });
+        let rest = match keys.len().saturating_sub(LISTED) {
+            0 => String::new(),
+            rest => format!(" and {rest} more"),
+        };
+        let shown: Vec<_> = shown.collect();
+        format!("{} {what}: {}{rest}", keys.len(), shown.join(", "))
+    };
+    let mut parts = Vec::new();
+    if !missing.is_empty() {
+        parts.push(list("parameters missing from the file", missing));
+    }
+    if !unused.is_empty() {
+        parts.push(list("keys unknown", unused));
+    }
+    parts.join("; ")
+}
+
+/// What an import did.
+#[derive(Debug, Clone, Default)]
+pub struct ImportReport {
+    /// Keys whose tensors were applied.
+    pub applied: Vec<String>,
+    /// Keys that were skipped, each with the reason.
+    pub skipped: Vec<(String, &'static str)>,
+    /// Bias tables that were resized: path, rows in the file, rows in the backbone.
+    pub resized: Vec<(String, usize, usize)>,
+}
+
+/// A module that knows the names of its parameters in public checkpoints.
+pub trait Import {
+    /// What to do with a key of a checkpoint; `file` tells which layout it has.
+    fn rename(&self, key: &str, file: &Checkpoint) -> Renamed;
+
+    /// Turns the renamed tensors into the module's own parameters: folds norms, and the like.
+    fn finish(&self, _tensors: &mut BTreeMap<String, Imported>) {}
+}
+
+/// A tensor on its way from a file to a parameter.
+#[derive(Debug, Clone)]
+pub struct Imported {
+    /// Key in the file.
+    pub key: String,
+    /// Values, 32-bit floats.
+    pub data: TensorData,
+}
+
+/// Loads a checkpoint into a module.
+///
+/// Linear weights are transposed to Burn's `[inputs, outputs]`; relative position bias tables of
+/// another window are resized.
+///
+/// # Errors
+///
+/// [`ImportError`]: the file cannot be read, a parameter or a key has no counterpart, or a shape is
+/// wrong.
+pub fn import<B: Backend, M: Module<B> + Import>(
+    module: M,
+    checkpoint: &Checkpoint,
+) -> Result<(M, ImportReport), ImportError> {
+    let mut report = ImportReport::default();
+    let mut tensors = BTreeMap::new();
+    let mut unused = Vec::new();
+    for key in checkpoint.keys() {
+        match module.rename(key, checkpoint) {
+            Renamed::To(path) => {
+                let data = checkpoint.read(key)?;
+                let key = key.to_string();
+                tensors.insert(path, Imported { key, data });
+            }
+            Renamed::Skip(reason) => report.skipped.push((key.to_string(), reason)),
+            Renamed::Unknown => unused.push(key.to_string()),
+        }
+    }
+    report.applied = tensors.values().map(|tensor| tensor.key.clone()).collect();
+    module.finish(&mut tensors);
+
+    let mut importer = Importer {
+        checkpoint,
+        tensors,
+        path: Vec::new(),
+        containers: Vec::new(),
+        expected: Vec::new(),
+        missing: Vec::new(),
+        wrong: None,
+        resized: Vec::new(),
+    };
+    let module = module.map(&mut importer);
+
+    if let Some(error) = importer.wrong {
+        return Err(error);
+    }
+    unused.extend(importer.tensors.into_values().map(|tensor| tensor.key));
+    if !importer.missing.is_empty() || !unused.is_empty() {
+        let keys: Vec<String> = checkpoint.keys().map(String::from).collect();
+        return Err(ImportError::Keys {
+            path: checkpoint.origin().to_path_buf(),
+            missing: with_nearest(importer.missing, &keys),
+            unused: with_nearest(unused, &importer.expected),
+        });
+    }
+    report.resized = importer.resized;
+    Ok((module, report))
+}
+
+/// Each name with the candidate that resembles it most, if any does.
+fn with_nearest(names: Vec<String>, candidates: &[String]) -> Vec<(String, Option<String>)> {
+    names
+        .into_iter()
+        .enumerate()
+        .map(|(index, name)| {
+            // Only the names that a message lists are worth the comparison with every candidate.
+            let nearest = (index < LISTED)
+                .then(|| nearest(&name, candidates.iter().map(String::as_str)))
+                .flatten();
+            let nearest = nearest.map(String::from);
+            (name, nearest)
+        })
+        .collect()
+}
+
+/// The candidate that resembles `name` most, if any resembles it at all.
+pub(crate) fn nearest<'a>(
+    name: &str,
+    candidates: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
+    candidates
+        .map(|candidate| {
+            (
+                strsim::normalized_damerau_levenshtein(name, candidate),
+                candidate,
+            )
+        })
+        .filter(|(similarity, _)| *similarity > 0.5)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+struct Importer<'a> {
+    checkpoint: &'a Checkpoint,
+    tensors: BTreeMap<String, Imported>,
+    path: Vec<String>,
+    containers: Vec<String>,
+    expected: Vec<String>,
+    missing: Vec<String>,
+    wrong: Option<ImportError>,
+    resized: Vec<(String, usize, usize)>,
+}
+
+impl Importer<'_> {
+    /// The tensor for a parameter of this shape.
+    fn take(&mut self, expected: &[usize]) -> Option<TensorData> {
+        let path = self.path.join(".");
+        self.expected.push(path.clone());
+        let Some(Imported { key, mut data }) = self.tensors.remove(&path) else {
+            self.missing.push(path);
+            return None;
+        };
+        let in_linear = self
+            .containers
+            .iter()
+            .rev()
+            .nth(1)
+            .is_some_and(|name| name == "Struct:Linear")
+            || self
+                .containers
+                .last()
+                .is_some_and(|name| name == "Struct:Linear");
+        if in_linear && data.shape.len() == 2 {
+            data = transpose(data);
+        }
+        let table = path.ends_with("relative_position_bias_table");
+        if table && data.shape[0] != expected[0] && data.shape[1] == expected[1] {
+            self.resized.push((path, data.shape[0], expected[0]));
+            data = resize_bias_table(data, expected[0]);
+        }
+        if data.shape.as_slice() != expected {
+            let found = data.shape.to_vec();
+            let path = self.checkpoint.origin().to_path_buf();
+            self.wrong.get_or_insert(ImportError::Shape {
+                path,
+                key,
+                found,
+                expected: expected.to_vec(),
+            });
+            return None;
+        }
+        Some(data)
+    }
+}
+
+impl<B: Backend> ModuleMapper<B> for Importer<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.push(name.to_string());
+        self.containers.push(container.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+        self.containers.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        let shape = param.dims();
+        match self.take(&shape) {
+            Some(data) => param.map(|old| {
+                let new = Tensor::from_data(data, &old.device());
+                new.set_require_grad(old.is_require_grad())
+            }),
+            None => param,
+        }
+    }
+}
+
+/// `[outputs, inputs]` to `[inputs, outputs]`.
+fn transpose(data: TensorData) -> TensorData {
+    let [rows, columns] = [data.shape[0], data.shape[1]];
+    let values: Vec<f32> = data.iter::<f32>().collect();
+    let transposed = (0..columns)
+        .flat_map(|column| (0..rows).map(move |row| (row, column)))
+        .map(|(row, column)| values[row * columns + column])
+        .collect();
+    TensorData::new(transposed, [columns, rows])
+}

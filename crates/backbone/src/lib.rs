@@ -1,0 +1,51 @@
+//! Vision backbones with access points, and the import of their public checkpoints.
+//!
+//! [`Swin`](swin::Swin) and [`EfficientNetLite`](efficientnet::EfficientNetLite) implement
+//! [`Backbone`]; [`table`] lists every named variant; [`AnyBackbone`] holds whichever a
+//! configuration names. A backbone knows no tuning method: methods see it through [`Access`].
+//!
+//! A backbone on an inner backend is frozen by its type. It cannot be given a tracked tensor:
+//!
+//! ```compile_fail,E0308
+//! use burn::backend::Autodiff;
+//! use burn::backend::Flex;
+//! use burn::tensor::Tensor;
+//! use gradway_backbone::{Backbone, Phase, Untouched, swin::Swin};
+//!
+//! fn forward(frozen: &Swin<Flex>, images: Tensor<Autodiff<Flex>, 4>) {
+//!     frozen.forward(images, Phase::Inference, &mut Untouched);
+//! }
+//! ```
+//!
+//! The same call with a tensor of the inner backend compiles:
+//!
+//! ```
+//! use burn::backend::Flex;
+//! use burn::tensor::Tensor;
+//! use gradway_backbone::{Backbone, Phase, Untouched, swin::Swin};
+//!
+//! fn forward(frozen: &Swin<Flex>, images: Tensor<Flex, 4>) {
+//!     frozen.forward(images, Phase::Inference, &mut Untouched);
+//! }
+//! ```
+
+mod access;
+mod backbone;
+mod bias_table;
+mod checkpoint;
+mod description;
+mod drop_path;
+pub mod efficientnet;
+mod import;
+mod output_norms;
+pub mod swin;
+mod table;
+
+pub use access::{Access, Point, Site, Untouched};
+pub use backbone::Backbone;
+pub use checkpoint::{Checkpoint, CheckpointError, hash_module};
+pub use description::{Description, Section};
+pub use drop_path::{DropPath, Phase};
+pub use import::{Import, ImportError, ImportReport, Imported, Renamed, import};
+pub use output_norms::{OutputNorms, to_channels_first};
+pub use table::{AnyBackbone, BackboneConfig, BackboneDescriptor, UnknownBackbone, table};

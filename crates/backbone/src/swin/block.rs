@@ -1,0 +1,107 @@
+//! A Swin block: window attention and an MLP, each behind a layer norm and a residual add.
+
+use burn::module::{Module, Param};
+use burn::nn::{LayerNorm, Linear};
+use burn::tensor::Tensor;
+use burn::tensor::activation::gelu;
+use burn::tensor::backend::Backend;
+use gradway_kernels::{KernelBackend, linear};
+
+use super::attention::{WindowAttention, linear_layer};
+use super::window::Plans;
+use super::{SwinConfig, norm, normalise};
+use crate::access::Point;
+use crate::drop_path::DropPath;
+
+/// Two linears with a GELU between.
+#[derive(Module, Debug)]
+pub struct Mlp<B: Backend> {
+    /// `[channels, hidden]`
+    pub fc1: Linear<B>,
+    /// `[hidden, channels]`
+    pub fc2: Linear<B>,
+}
+
+/// One block (Swin, equation 3).
+#[derive(Module, Debug)]
+pub struct SwinBlock<B: Backend> {
+    /// `[channels]`
+    pub norm1: LayerNorm<B>,
+    /// Attention branch.
+    pub attn: WindowAttention<B>,
+    /// `[channels]`
+    pub norm2: LayerNorm<B>,
+    /// MLP branch.
+    pub mlp: Mlp<B>,
+    /// Whether the windows are shifted by half their side.
+    pub shifted: bool,
+    /// Probability of dropping a branch for one image in training.
+    pub drop_path: f64,
+}
+
+impl<B: Backend> SwinBlock<B> {
+    pub(super) fn new(
+        config: &SwinConfig,
+        channels: usize,
+        heads: usize,
+        index: usize,
+        position: f64,
+        device: &B::Device,
+    ) -> Self {
+        let hidden = config.mlp_ratio * channels;
+        Self {
+            norm1: norm(channels, device),
+            attn: WindowAttention::new(channels, heads, config.window, device),
+            norm2: norm(channels, device),
+            mlp: Mlp {
+                fc1: linear_layer(channels, hidden, device),
+                fc2: linear_layer(hidden, channels, device),
+            },
+            shifted: index % 2 == 1,
+            drop_path: config.drop_path * position,
+        }
+    }
+
+    pub(super) fn channels(&self) -> usize {
+        self.norm1.gamma.dims()[0]
+    }
+
+    pub(super) fn window(&self) -> usize {
+        self.attn.window
+    }
+}
+
+impl<B: KernelBackend> SwinBlock<B> {
+    /// # Shapes
+    ///
+    /// - `x`, output: `[batch, height, width, channels]`
+    pub(super) fn forward(
+        &self,
+        x: Tensor<B, 4>,
+        plans: &mut Plans<B>,
+        drop_path: &mut DropPath,
+        visit: &mut impl FnMut(Point, &Tensor<B, 4>, Tensor<B, 4>) -> Tensor<B, 4>,
+    ) -> Tensor<B, 4> {
+        let plan = plans.get(self.shifted);
+        let input = x.clone();
+        let branch = self
+            .attn
+            .forward(normalise(&self.norm1, x.clone()), &plan, visit);
+        let branch = visit(Point::Attention, &x, branch);
+        let x = x + drop_path.apply(branch, self.drop_path);
+        let x = visit(Point::AttentionResidual, &input, x);
+
+        let branch = self.mlp.forward(normalise(&self.norm2, x.clone()));
+        let branch = visit(Point::Mlp, &x, branch);
+        let x = x + drop_path.apply(branch, self.drop_path);
+        visit(Point::Block, &input, x)
+    }
+}
+
+impl<B: KernelBackend> Mlp<B> {
+    fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        let bias = |layer: &Linear<B>| layer.bias.as_ref().map(Param::val);
+        let hidden = linear(x, self.fc1.weight.val(), bias(&self.fc1));
+        linear(gelu(hidden), self.fc2.weight.val(), bias(&self.fc2))
+    }
+}

@@ -1,0 +1,236 @@
+//! Swin Transformer (Liu et al. 2021, arXiv 2103.14030).
+//!
+//! Any image size: the patch embedding, every window partition and every patch merging pad their
+//! input at the right and bottom with zeros, as the detection Swin does. A map that fits in one
+//! window is not shifted, as in the classification Swin. Maps are `[batch, height, width,
+//! channels]`; access points see them in that order.
+
+mod attention;
+mod block;
+mod import;
+mod merging;
+mod window;
+
+use burn::config::Config;
+use burn::module::Module;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{LayerNorm, LayerNormConfig};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use gradway_kernels::{ChannelAxis, KernelBackend, Lift, layer_norm};
+
+use crate::access::{Access, Point, Site};
+use crate::backbone::Backbone;
+use crate::description::{Description, Section};
+use crate::drop_path::Phase;
+
+pub use attention::WindowAttention;
+pub use block::{Mlp, SwinBlock};
+pub use merging::PatchMerging;
+
+/// Side of a patch in pixels.
+const PATCH: usize = 4;
+/// Epsilon of every layer norm, PyTorch's default.
+const EPSILON: f64 = 1e-5;
+
+/// Configuration of a [`Swin`].
+#[derive(Config, Debug)]
+pub struct SwinConfig {
+    /// Channels of the first stage; each stage doubles them.
+    pub channels: usize,
+    /// Blocks of each stage.
+    pub depths: Vec<usize>,
+    /// Attention heads of each stage.
+    pub heads: Vec<usize>,
+    /// Side of an attention window, in map positions.
+    #[config(default = 7)]
+    pub window: usize,
+    /// Hidden channels of the MLP over its channels.
+    #[config(default = 4)]
+    pub mlp_ratio: usize,
+    /// Stochastic depth at the last block; earlier blocks grow to it linearly from 0.
+    #[config(default = 0.0)]
+    pub drop_path: f64,
+}
+
+/// One resolution of a [`Swin`].
+#[derive(Module, Debug)]
+pub struct SwinStage<B: Backend> {
+    /// Transition from the stage before; none in the first.
+    pub downsample: Option<PatchMerging<B>>,
+    /// Blocks, alternately regular and shifted.
+    pub blocks: Vec<SwinBlock<B>>,
+}
+
+/// The patch embedding: a convolution of stride 4 and a layer norm.
+#[derive(Module, Debug)]
+pub struct PatchEmbed<B: Backend> {
+    /// `[channels, 3, 4, 4]`
+    pub proj: Conv2d<B>,
+    /// `[channels]`
+    pub norm: LayerNorm<B>,
+}
+
+/// Swin Transformer without a classifier. See the [module](self) for its conventions.
+#[derive(Module, Debug)]
+pub struct Swin<B: Backend> {
+    /// Image to `[batch, height / 4, width / 4, channels]`.
+    pub patch_embed: PatchEmbed<B>,
+    /// Stages in order.
+    pub layers: Vec<SwinStage<B>>,
+}
+
+impl SwinConfig {
+    /// Initialises the network: truncated normal of 0.02 for linears, zeros for biases, as timm.
+    ///
+    /// # Panics
+    ///
+    /// If `depths` and `heads` differ in length or a stage's channels are no multiple of its heads:
+    /// a mistake of the programmer, since the table of backbones holds right ones.
+    pub fn init<B: Backend>(&self, device: &B::Device) -> Swin<B> {
+        assert_eq!(
+            self.depths.len(),
+            self.heads.len(),
+            "one head count per stage"
+        );
+        let patch_embed = PatchEmbed {
+            proj: Conv2dConfig::new([3, self.channels], [PATCH, PATCH])
+                .with_stride([PATCH, PATCH])
+                .init(device),
+            norm: norm(self.channels, device),
+        };
+        let total: usize = self.depths.iter().sum();
+        let mut before = 0;
+        let layers = self
+            .depths
+            .iter()
+            .zip(&self.heads)
+            .enumerate()
+            .map(|(stage, (&depth, &heads))| {
+                let channels = self.channels << stage;
+                let blocks = (0..depth)
+                    .map(|block| {
+                        let position = (before + block) as f64 / (total - 1).max(1) as f64;
+                        SwinBlock::new(self, channels, heads, block, position, device)
+                    })
+                    .collect();
+                before += depth;
+                SwinStage {
+                    downsample: (stage > 0).then(|| PatchMerging::new(channels / 2, device)),
+                    blocks,
+                }
+            })
+            .collect();
+        Swin {
+            patch_embed,
+            layers,
+        }
+    }
+}
+
+impl<B: KernelBackend> Swin<B> {
+    /// Patches of an image, normalised.
+    ///
+    /// # Shapes
+    ///
+    /// - `images`: `[batch, 3, height, width]`
+    /// - output: `[batch, ceil(height / 4), ceil(width / 4), channels]`
+    fn embed(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
+        let [_, _, height, width] = images.dims();
+        let images = window::pad_bottom_right(
+            images,
+            [2, 3],
+            [
+                height.next_multiple_of(PATCH),
+                width.next_multiple_of(PATCH),
+            ],
+        );
+        let patches = self.patch_embed.proj.forward(images).permute([0, 2, 3, 1]);
+        normalise(&self.patch_embed.norm, patches)
+    }
+}
+
+impl<B: KernelBackend> Backbone<B> for Swin<B> {
+    fn description(&self) -> Description {
+        let sections = self
+            .layers
+            .iter()
+            .enumerate()
+            .map(|(stage, layer)| Section {
+                channels: layer.blocks[0].channels(),
+                stride: PATCH << stage,
+                blocks: layer.blocks.len(),
+                stage: Some(stage),
+            });
+        Description {
+            axis: ChannelAxis::Last,
+            sections: sections.collect(),
+            branches: vec![Point::Attention, Point::Mlp],
+        }
+    }
+
+    fn forward(
+        &self,
+        images: Tensor<B, 4>,
+        phase: Phase,
+        access: &mut impl Access<B>,
+    ) -> Vec<Tensor<B, 4>> {
+        let site = |point, section, block| Site {
+            point,
+            section,
+            block,
+        };
+        let patches = self.embed(images.clone());
+        let mut x = access.at(site(Point::Embedding, 0, 0), &images, patches);
+        drop(images);
+        let mut drop_path = phase.drop_path();
+        let mut outputs = Vec::with_capacity(self.layers.len());
+        for (section, layer) in self.layers.iter().enumerate() {
+            if let Some(downsample) = &layer.downsample {
+                x = downsample.forward(x);
+            }
+            let mut plans = window::Plans::of(&x, layer.blocks[0].window());
+            for (block, module) in layer.blocks.iter().enumerate() {
+                let mut visit = |point, input: &_, output| {
+                    access.at(site(point, section, block), input, output)
+                };
+                x = module.forward(x, &mut plans, &mut drop_path, &mut visit);
+            }
+            x = access.at(site(Point::Section, section, 0), &x.clone(), x);
+            outputs.push(x.clone());
+        }
+        outputs
+    }
+
+    fn transition<T: KernelBackend, L: Lift<B, T>>(
+        &self,
+        section: usize,
+        highway: Tensor<T, 4>,
+    ) -> Tensor<T, 4> {
+        let next = self.layers.get(section + 1);
+        match next.and_then(|stage| stage.downsample.as_ref()) {
+            Some(downsample) => downsample.forward_lifted::<T, L>(highway),
+            None => highway,
+        }
+    }
+}
+
+/// A layer norm of Swin's epsilon.
+fn norm<B: Backend>(channels: usize, device: &B::Device) -> LayerNorm<B> {
+    LayerNormConfig::new(channels)
+        .with_epsilon(EPSILON)
+        .init(device)
+}
+
+/// A Burn layer norm through [`layer_norm`].
+fn normalise<B: KernelBackend, const D: usize>(
+    norm: &LayerNorm<B>,
+    x: Tensor<B, D>,
+) -> Tensor<B, D> {
+    let gamma = norm.gamma.val();
+    let beta = match &norm.beta {
+        Some(beta) => beta.val(),
+        None => gamma.zeros_like(),
+    };
+    layer_norm(x, gamma, beta, EPSILON)
+}

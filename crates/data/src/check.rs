@@ -1,0 +1,167 @@
+//! A report on every sample of a dataset.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::dataset::SegmentationDataset;
+use crate::label::IGNORE;
+
+/// What a dataset holds and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// Name of the dataset.
+    pub dataset: String,
+    /// Number of samples.
+    pub samples: usize,
+    /// Number of samples without a problem.
+    pub readable: usize,
+    /// How often every image size occurs, the most frequent first.
+    pub sizes: Vec<SizeCount>,
+    /// How many pixels every class has, in label order.
+    pub labels: Vec<LabelCount>,
+    /// Number of pixels without a class.
+    pub ignored_pixels: u64,
+    /// Share of the pixels without a class.
+    pub ignored_share: f64,
+    /// What is wrong, in sample order.
+    pub problems: Vec<Problem>,
+}
+
+/// An image size and its number of samples.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SizeCount {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Number of samples.
+    pub samples: usize,
+}
+
+/// A class and its pixels.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LabelCount {
+    /// Index of the class.
+    pub class: usize,
+    /// Name of the class.
+    pub name: String,
+    /// Number of samples in which it occurs.
+    pub samples: usize,
+    /// Number of pixels.
+    pub pixels: u64,
+    /// Share of the pixels that have a class.
+    pub share: f64,
+}
+
+/// A sample that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// Index of the sample.
+    pub index: usize,
+    /// Identifier of the sample.
+    pub id: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+#[derive(Default)]
+struct Tally {
+    sizes: BTreeMap<(u32, u32), usize>,
+    pixels: Vec<u64>,
+    samples: Vec<usize>,
+    problems: Vec<Problem>,
+}
+
+impl Tally {
+    fn add(mut self, dataset: &dyn SegmentationDataset, index: usize) -> Self {
+        let sample = match dataset.get(index) {
+            Ok(sample) => sample,
+            Err(error) => {
+                self.problems.push(Problem {
+                    index,
+                    id: dataset.id(index),
+                    message: error.to_string(),
+                    hint: error.hint(),
+                });
+                return self;
+            }
+        };
+        *self.sizes.entry(sample.image.dimensions()).or_default() += 1;
+        let mut counts = [0u64; 256];
+        for &label in &sample.labels.data {
+            counts[usize::from(label)] += 1;
+        }
+        self.pixels.resize(256, 0);
+        self.samples.resize(256, 0);
+        for (label, count) in counts.into_iter().enumerate() {
+            self.pixels[label] += count;
+            self.samples[label] += usize::from(count > 0);
+        }
+        self
+    }
+
+    fn merge(mut self, other: Self) -> Self {
+        for (size, samples) in other.sizes {
+            *self.sizes.entry(size).or_default() += samples;
+        }
+        self.pixels.resize(256, 0);
+        self.samples.resize(256, 0);
+        for (sum, value) in self.pixels.iter_mut().zip(other.pixels) {
+            *sum += value;
+        }
+        for (sum, value) in self.samples.iter_mut().zip(other.samples) {
+            *sum += value;
+        }
+        self.problems.extend(other.problems);
+        self
+    }
+}
+
+/// Reads every sample, on all cores; a problem of one sample does not stop the others.
+pub fn check(dataset: &dyn SegmentationDataset) -> Report {
+    let mut tally = (0..dataset.len())
+        .into_par_iter()
+        .fold(Tally::default, |tally, index| tally.add(dataset, index))
+        .reduce(Tally::default, Tally::merge);
+    tally.problems.sort_by_key(|problem| problem.index);
+    let mut sizes: Vec<SizeCount> = tally
+        .sizes
+        .into_iter()
+        .map(|((width, height), samples)| SizeCount {
+            width,
+            height,
+            samples,
+        })
+        .collect();
+    // Stable: equal counts stay in order of size.
+    sizes.sort_by_key(|size| std::cmp::Reverse(size.samples));
+
+    let pixels = |class: usize| tally.pixels.get(class).copied().unwrap_or(0);
+    let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
+    let labelled: u64 = (0..usize::from(IGNORE)).map(pixels).sum();
+    let ignored = pixels(usize::from(IGNORE));
+    let names = dataset.classes().iter().enumerate();
+    Report {
+        dataset: dataset.name().into(),
+        samples: dataset.len(),
+        readable: dataset.len() - tally.problems.len(),
+        sizes,
+        labels: names
+            .map(|(class, name)| LabelCount {
+                class,
+                name: name.clone(),
+                samples: tally.samples.get(class).copied().unwrap_or(0),
+                pixels: pixels(class),
+                share: share(pixels(class), labelled),
+            })
+            .collect(),
+        ignored_pixels: ignored,
+        ignored_share: share(ignored, labelled + ignored),
+        problems: tally.problems,
+    }
+}

@@ -1,0 +1,141 @@
+//! Where the names and colours of the classes come from.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::DataError;
+use crate::label::LabelPolicy;
+use crate::manifest;
+use crate::palette::PaletteRule;
+
+/// The class list of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ClassSource {
+    /// The name of a built-in list, such as `camvid`, or a text file with one name a line; a
+    /// relative file path starts at the root of the dataset.
+    Named(String),
+    /// The names themselves, in label order.
+    List(Vec<String>),
+}
+
+/// Names and colours of classes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Classes {
+    /// Names, in label order.
+    pub names: Vec<String>,
+    /// One colour per name.
+    pub palette: Vec<[u8; 3]>,
+}
+
+impl Classes {
+    /// The classes of a built-in manifest.
+    ///
+    /// # Errors
+    /// [`DataError::Manifest`] if it is missing or not valid.
+    pub fn built_in(name: &str) -> Result<Self, DataError> {
+        let manifest = manifest::require(name)?;
+        Ok(Self {
+            names: manifest.classes.clone(),
+            palette: manifest.colors(),
+        })
+    }
+
+    /// Names without colours of their own: the Pascal VOC colour map.
+    fn named(names: Vec<String>) -> Self {
+        let palette = PaletteRule::VocColormap.colors(names.len());
+        Self { names, palette }
+    }
+}
+
+impl ClassSource {
+    /// The class list this stands for, in a dataset below `root`.
+    ///
+    /// # Errors
+    /// A name that is neither a built-in list nor a file, or a file that cannot be read.
+    pub fn resolve(&self, root: &Path) -> Result<Classes, DataError> {
+        let name = match self {
+            Self::List(names) => return Ok(Classes::named(names.clone())),
+            Self::Named(name) => name,
+        };
+        if manifest::find(name)?.is_some() {
+            return Classes::built_in(name);
+        }
+        let path = root.join(name);
+        if !path.is_file() {
+            return Err(DataError::UnknownClassList {
+                name: name.clone(),
+                known: manifest::names(),
+                path,
+            });
+        }
+        Ok(Classes::named(lines(&path)?))
+    }
+}
+
+/// The class list of a format that has a default one.
+///
+/// # Errors
+/// As [`ClassSource::resolve`]; and [`DataError::AmbiguousClasses`] if the dataset brings a
+/// `classes.txt` that the configuration neither uses nor overrules.
+pub(crate) fn resolve_or_default(
+    source: Option<&ClassSource>,
+    root: &Path,
+    default: &'static str,
+) -> Result<Classes, DataError> {
+    let Some(source) = source else {
+        let path: PathBuf = root.join("classes.txt");
+        if path.is_file() {
+            return Err(DataError::AmbiguousClasses { path, default });
+        }
+        return Classes::built_in(default);
+    };
+    source.resolve(root)
+}
+
+/// Refuses a class list that does not fit its palette or its label policy, or is not unique.
+///
+/// # Errors
+/// [`DataError::ClassCount`] or [`DataError::DuplicateClass`].
+pub(crate) fn check(
+    names: &[String],
+    palette: &[[u8; 3]],
+    labels: &LabelPolicy,
+) -> Result<(), DataError> {
+    labels.check_classes(names.len())?;
+    if palette.len() != names.len() {
+        return Err(DataError::ClassCount {
+            found: names.len(),
+            expected: format!(
+                "expected {}, one for each colour of the palette",
+                palette.len()
+            ),
+        });
+    }
+    let mut seen = HashMap::new();
+    for (second, name) in names.iter().enumerate() {
+        if let Some(first) = seen.insert(name, second) {
+            return Err(DataError::DuplicateClass {
+                name: name.clone(),
+                first,
+                second,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The lines of a text file, trimmed, without the empty ones.
+///
+/// # Errors
+/// A file that cannot be read or is not UTF-8.
+pub(crate) fn lines(path: &Path) -> Result<Vec<String>, DataError> {
+    let text = std::fs::read_to_string(path).map_err(|source| DataError::Read {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    Ok(lines.map(str::to_string).collect())
+}

@@ -1,0 +1,196 @@
+//! What every segmentation dataset offers, and the one implementation for files on disk.
+
+use std::path::PathBuf;
+
+use image::RgbImage;
+
+use crate::error::DataError;
+use crate::label::{LabelMap, LabelPolicy};
+use crate::read;
+
+/// Which part of a dataset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Split {
+    /// Samples to train on.
+    Train,
+    /// Samples to measure on.
+    Val,
+}
+
+impl Split {
+    /// `train` or `val`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Val => "val",
+        }
+    }
+}
+
+/// An image and the class of each of its pixels.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SegmentationSample {
+    /// Identifier within the dataset, usually the file stem.
+    pub id: String,
+    /// Colours, 0 to 255.
+    pub image: RgbImage,
+    /// Classes; of the size of the image.
+    pub labels: LabelMap,
+}
+
+/// One split of a segmentation dataset.
+pub trait SegmentationDataset: Send + Sync {
+    /// Name of the dataset, such as `ade20k`.
+    fn name(&self) -> &str;
+
+    /// Number of samples.
+    fn len(&self) -> usize;
+
+    /// Whether there are no samples.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Names of the classes, in label order.
+    fn classes(&self) -> &[String];
+
+    /// One RGB colour per class.
+    fn palette(&self) -> &[[u8; 3]];
+
+    /// Identifier of sample `index`; empty beyond the end.
+    fn id(&self, index: usize) -> String;
+
+    /// Reads and checks sample `index`.
+    ///
+    /// # Errors
+    /// What is wrong with the sample's files, or an index beyond the end.
+    fn get(&self, index: usize) -> Result<SegmentationSample, DataError>;
+}
+
+/// An image file and its mask file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilePair {
+    /// Identifier: the stem of the image.
+    pub id: String,
+    /// The image, JPEG or PNG.
+    pub image: PathBuf,
+    /// The mask, PNG.
+    pub mask: PathBuf,
+}
+
+/// A dataset of image files and mask files: what every on-disk format comes down to.
+#[derive(Debug, Clone)]
+pub struct FileDataset {
+    name: String,
+    pairs: Vec<FilePair>,
+    classes: Vec<String>,
+    palette: Vec<[u8; 3]>,
+    labels: LabelPolicy,
+}
+
+impl FileDataset {
+    /// A dataset over `pairs`, with `classes` and their colours, read under the policy `labels`.
+    ///
+    /// # Errors
+    /// A class list that does not fit the policy or the palette, or that names a class twice.
+    pub fn new(
+        name: impl Into<String>,
+        pairs: Vec<FilePair>,
+        classes: Vec<String>,
+        palette: Vec<[u8; 3]>,
+        labels: LabelPolicy,
+    ) -> Result<Self, DataError> {
+        crate::classes::check(&classes, &palette, &labels)?;
+        Ok(Self {
+            name: name.into(),
+            pairs,
+            classes,
+            palette,
+            labels,
+        })
+    }
+
+    /// The files of every sample, in order.
+    pub fn pairs(&self) -> &[FilePair] {
+        &self.pairs
+    }
+
+    /// Refuses a dataset in which an image has no mask.
+    ///
+    /// # Errors
+    /// [`DataError::MissingMask`] with the first such image and their number.
+    pub fn require_masks(&self) -> Result<(), DataError> {
+        let mut missing = self.pairs.iter().filter(|pair| !pair.mask.is_file());
+        match missing.next() {
+            None => Ok(()),
+            Some(pair) => Err(DataError::MissingMask {
+                image: pair.image.clone(),
+                mask: pair.mask.clone(),
+                missing: 1 + missing.count(),
+                total: self.pairs.len(),
+            }),
+        }
+    }
+}
+
+impl SegmentationDataset for FileDataset {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn palette(&self) -> &[[u8; 3]] {
+        &self.palette
+    }
+
+    fn id(&self, index: usize) -> String {
+        self.pairs
+            .get(index)
+            .map(|pair| pair.id.clone())
+            .unwrap_or_default()
+    }
+
+    fn get(&self, index: usize) -> Result<SegmentationSample, DataError> {
+        let pair = self
+            .pairs
+            .get(index)
+            .ok_or_else(|| DataError::IndexOutOfRange {
+                dataset: self.name.clone(),
+                index,
+                len: self.pairs.len(),
+            })?;
+        if !pair.mask.is_file() {
+            return Err(DataError::MissingMask {
+                image: pair.image.clone(),
+                mask: pair.mask.clone(),
+                missing: 1,
+                total: self.pairs.len(),
+            });
+        }
+        let image = read::image(&pair.image)?;
+        let labels = read::labels(&pair.mask, &self.labels, self.classes.len())?;
+        if (labels.width, labels.height) != image.dimensions() {
+            return Err(DataError::SizeMismatch {
+                image: pair.image.clone(),
+                image_width: image.width(),
+                image_height: image.height(),
+                mask: pair.mask.clone(),
+                mask_width: labels.width,
+                mask_height: labels.height,
+            });
+        }
+        Ok(SegmentationSample {
+            id: pair.id.clone(),
+            image,
+            labels,
+        })
+    }
+}

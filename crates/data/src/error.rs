@@ -1,0 +1,358 @@
+//! What can be wrong with a dataset, an augmentation or a loader.
+//!
+//! Every message names the file or key, the value found and the value that would be right;
+//! [`DataError::hint`] adds what to do about it, for the `hint:` line of the command line.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// An error of the data crate.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The root folder of a dataset, or a folder of its layout, does not exist.
+    #[error(
+        "dataset folder {} does not exist (nearest existing folder: {}); expected layout of `{format}`:\n{layout}",
+        path.display(), nearest.display()
+    )]
+    MissingFolder {
+        /// The folder that was looked for.
+        path: PathBuf,
+        /// The closest ancestor of `path` that exists.
+        nearest: PathBuf,
+        /// Name of the dataset format.
+        format: &'static str,
+        /// The folders and files the format expects.
+        layout: &'static str,
+    },
+
+    /// A file that the layout or the configuration names does not exist.
+    #[error("{what} {} does not exist", path.display())]
+    MissingFile {
+        /// What the file is, such as `split list`.
+        what: &'static str,
+        /// The file that was looked for.
+        path: PathBuf,
+    },
+
+    /// A path uses an environment variable that is not set.
+    #[error("path {} uses the environment variable `{variable}`, which is not set", path.display())]
+    UnsetVariable {
+        /// The path as configured.
+        path: PathBuf,
+        /// Name of the variable.
+        variable: String,
+    },
+
+    /// An image has no label mask.
+    #[error(
+        "image {} has no mask: expected {} ({missing} of {total} images have none)",
+        image.display(), mask.display()
+    )]
+    MissingMask {
+        /// The image.
+        image: PathBuf,
+        /// The mask that was looked for.
+        mask: PathBuf,
+        /// Number of images without a mask.
+        missing: usize,
+        /// Number of images in the split.
+        total: usize,
+    },
+
+    /// A split list names a sample that has no image.
+    #[error(
+        "sample `{id}`, listed in {}, has no image: expected {}",
+        list.display(), image.display()
+    )]
+    MissingImage {
+        /// Identifier of the sample.
+        id: String,
+        /// The split list.
+        list: PathBuf,
+        /// The image that was looked for.
+        image: PathBuf,
+    },
+
+    /// Two files or two lines of a split list stand for the same sample.
+    #[error("sample `{id}` occurs twice: {first} and {second}; every sample must have one image")]
+    DuplicateSample {
+        /// Identifier of the sample.
+        id: String,
+        /// Where it occurs first.
+        first: String,
+        /// Where it occurs again.
+        second: String,
+    },
+
+    /// A split holds no samples.
+    #[error("split `{split}` is empty: no {expected} in {}", path.display())]
+    EmptySplit {
+        /// Name of the split.
+        split: &'static str,
+        /// What was looked for.
+        expected: &'static str,
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+
+    /// Nothing says which samples belong to a split.
+    #[error(
+        "split `{split}` is not defined: set `{key}`, or write `{{split}}` in `images` and `masks`"
+    )]
+    UndefinedSplit {
+        /// Name of the split.
+        split: &'static str,
+        /// The configuration key that defines it.
+        key: &'static str,
+    },
+
+    /// A mask and its image differ in size.
+    #[error(
+        "mask {} is {mask_width}x{mask_height} but its image {} is {image_width}x{image_height} (width x height); they must agree",
+        mask.display(), image.display()
+    )]
+    SizeMismatch {
+        /// The image.
+        image: PathBuf,
+        /// Width of the image in pixels.
+        image_width: u32,
+        /// Height of the image in pixels.
+        image_height: u32,
+        /// The mask.
+        mask: PathBuf,
+        /// Width of the mask in pixels.
+        mask_width: u32,
+        /// Height of the mask in pixels.
+        mask_height: u32,
+    },
+
+    /// A mask holds a value that is neither a class nor the ignore value.
+    #[error(
+        "mask {}: label {value} at pixel x={x}, y={y} is out of range for {classes} classes; \
+         under the label policy `{policy}` allowed values are {allowed}",
+        path.display()
+    )]
+    LabelOutOfRange {
+        /// The mask.
+        path: PathBuf,
+        /// The value found, as stored.
+        value: u32,
+        /// Column of the first such pixel.
+        x: u32,
+        /// Row of the first such pixel.
+        y: u32,
+        /// Number of classes of the dataset.
+        classes: usize,
+        /// The label policy in words.
+        policy: String,
+        /// The allowed values in words.
+        allowed: String,
+    },
+
+    /// A mask is a picture rather than a map of class indices.
+    #[error(
+        "mask {} is a {found} PNG; expected 8-bit or 16-bit grey, or palette-indexed, whose values are class indices",
+        path.display()
+    )]
+    MaskFormat {
+        /// The mask.
+        path: PathBuf,
+        /// The colour type found.
+        found: String,
+    },
+
+    /// An image or mask cannot be decoded.
+    #[error("{} cannot be decoded: {reason}; expected a complete {expected} file", path.display())]
+    Decode {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+        /// The expected kinds of file.
+        expected: &'static str,
+    },
+
+    /// A file or folder cannot be read.
+    #[error("{} cannot be read: {source}", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: std::io::Error,
+    },
+
+    /// The class list does not fit the label policy, the palette or the range of labels.
+    #[error("class list of {found} names: {expected}")]
+    ClassCount {
+        /// Number of names given.
+        found: usize,
+        /// What would be right, and why.
+        expected: String,
+    },
+
+    /// A built-in class list or a class file that does not exist.
+    #[error("classes = {name:?}: neither a built-in class list ({}) nor the file {}", known.join(", "), path.display())]
+    UnknownClassList {
+        /// The value given.
+        name: String,
+        /// Names of the built-in class lists.
+        known: Vec<&'static str>,
+        /// The file that was looked for.
+        path: PathBuf,
+    },
+
+    /// The folder brings its own class list but the configuration does not say which one to use.
+    #[error(
+        "{} exists but `classes` is not set, and the default is the {default} classes; say which is right",
+        path.display()
+    )]
+    AmbiguousClasses {
+        /// The class file found.
+        path: PathBuf,
+        /// Name of the default class list.
+        default: &'static str,
+    },
+
+    /// A class name occurs twice.
+    #[error("class list: `{name}` is both class {first} and class {second}; names must be unique")]
+    DuplicateClass {
+        /// The name.
+        name: String,
+        /// Index of its first occurrence.
+        first: usize,
+        /// Index of its second occurrence.
+        second: usize,
+    },
+
+    /// A configuration value is outside of its range.
+    #[error("`{key}` = {value}: expected {expected}")]
+    InvalidValue {
+        /// The configuration key.
+        key: &'static str,
+        /// The value found.
+        value: String,
+        /// What would be right.
+        expected: String,
+    },
+
+    /// A sample index beyond the end of the dataset.
+    #[error("sample index {index} is out of range: dataset `{dataset}` has {len} samples")]
+    IndexOutOfRange {
+        /// Name of the dataset.
+        dataset: String,
+        /// The index asked for.
+        index: usize,
+        /// Number of samples.
+        len: usize,
+    },
+
+    /// An image cannot be resized.
+    #[error(
+        "sample `{id}` of {width}x{height} cannot be resized to {target_width}x{target_height}: {reason}"
+    )]
+    Resize {
+        /// Identifier of the sample.
+        id: String,
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+        /// Width asked for.
+        target_width: u32,
+        /// Height asked for.
+        target_height: u32,
+        /// What the resizer said.
+        reason: String,
+    },
+
+    /// A loader's worker thread failed in a way that is not an error of the data.
+    #[error(
+        "a loader worker stopped while preparing batch {batch}: {reason}; this is a defect, not a fault of the data"
+    )]
+    Worker {
+        /// Index of the batch within the epoch.
+        batch: usize,
+        /// What is known.
+        reason: String,
+    },
+
+    /// A manifest built into the crate cannot be read.
+    #[error("built-in manifest `{name}`: {reason}; this is a defect, not a fault of the data")]
+    Manifest {
+        /// Name of the manifest.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl DataError {
+    /// What to do about the error, where something general can be said.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::MissingFolder { nearest, .. } => format!(
+                "check `root`: it must name the folder that holds the layout above; {} exists",
+                nearest.display()
+            ),
+            Self::MissingFile { .. } => {
+                "check the key that names the file; relative paths start at the dataset's `root`"
+                    .into()
+            }
+            Self::UnsetVariable { variable, .. } => {
+                format!("export {variable}=/path/to/datasets, or write the path in full")
+            }
+            Self::MissingMask { .. } => {
+                "masks are PNG files with the stem of their image; remove images that have no label, \
+                 or list the labelled ones in a split list"
+                    .into()
+            }
+            Self::MissingImage { .. } => {
+                "split lists hold one file stem a line; images end in .jpg, .jpeg or .png".into()
+            }
+            Self::DuplicateSample { .. } => {
+                "remove one of the two, or rename it so that the stems differ".into()
+            }
+            Self::EmptySplit { .. } => {
+                "check that the dataset is complete and that `root` names its top folder".into()
+            }
+            Self::UndefinedSplit { key, .. } => {
+                format!("`{key}` names a text file with one image stem a line")
+            }
+            Self::SizeMismatch { .. } => {
+                "masks must be resized with nearest neighbour, together with their image".into()
+            }
+            Self::LabelOutOfRange { .. } => {
+                "check the label policy `labels`: \"reduce_zero\" reads 0 as ignore and k as class k-1; \
+                 { direct = { ignore = 255 } } reads k as class k; or check the class list"
+                    .into()
+            }
+            Self::MaskFormat { .. } => {
+                "convert colours to class indices first; a coloured picture cannot be read back safely"
+                    .into()
+            }
+            Self::Decode { .. } => "fetch the file again: it is truncated or damaged".into(),
+            Self::ClassCount { .. } => {
+                "the class list holds one name per class, in label order, without the ignore label"
+                    .into()
+            }
+            Self::UnknownClassList { .. } => {
+                "give a list of names, the name of a built-in list, or a text file with one name a line"
+                    .into()
+            }
+            Self::AmbiguousClasses { path, default } => format!(
+                "set classes = {:?} to read the file, or classes = {default:?}",
+                path.file_name().unwrap_or_default().to_string_lossy()
+            ),
+            Self::Read { .. }
+            | Self::DuplicateClass { .. }
+            | Self::InvalidValue { .. }
+            | Self::IndexOutOfRange { .. }
+            | Self::Resize { .. }
+            | Self::Worker { .. }
+            | Self::Manifest { .. } => return None,
+        };
+        Some(hint)
+    }
+}

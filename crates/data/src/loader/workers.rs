@@ -1,0 +1,221 @@
+//! The threads of a loader and the iterator that puts their batches in order.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use super::Source;
+use super::batch::SegmentationBatch;
+use crate::error::DataError;
+
+type Loaded = Result<SegmentationBatch, DataError>;
+
+/// What the threads and the iterator agree on.
+///
+/// *Invariant*: `delivered <= claimed <= delivered + window`, so at most `window` batches are ready
+/// or under way, and the batch to be delivered next is always among them: nobody can wait for a
+/// batch that no one will make.
+struct State {
+    /// The next batch that no worker has taken.
+    claimed: usize,
+    /// The next batch to hand out.
+    delivered: usize,
+    /// Batches that are done, by index.
+    ready: BTreeMap<usize, Loaded>,
+}
+
+struct Shared {
+    source: Arc<Source>,
+    order: Arc<Vec<usize>>,
+    epoch: u64,
+    batches: usize,
+    window: usize,
+    state: Mutex<State>,
+    /// Workers wait here for room.
+    room: Condvar,
+    /// The iterator waits here for its batch.
+    done: Condvar,
+    stop: AtomicBool,
+}
+
+impl Shared {
+    /// Workers do not panic while they hold the lock, so a poisoned one is as good as any.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Stops the workers at their next sample.
+    fn halt(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // The lock makes sure that no worker is between its look at `stop` and its wait.
+        drop(self.lock());
+        self.room.notify_all();
+    }
+
+    /// Takes a batch to load, waiting for room; none if there is nothing left to do.
+    fn claim(&self) -> Option<usize> {
+        let mut state = self.lock();
+        loop {
+            if self.stopped() || state.claimed >= self.batches {
+                return None;
+            }
+            if state.claimed < state.delivered + self.window {
+                state.claimed += 1;
+                return Some(state.claimed - 1);
+            }
+            state = self
+                .room
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Loads a batch; a panic below, which would leave the iterator waiting, becomes an error.
+    fn load(&self, index: usize) -> Option<Loaded> {
+        let load = || {
+            self.source
+                .batch(&self.order, self.epoch, index, || self.stopped())
+        };
+        match catch_unwind(AssertUnwindSafe(load)) {
+            Ok(loaded) => loaded.transpose(),
+            Err(payload) => {
+                let text = payload.downcast_ref::<&str>().map(|text| text.to_string());
+                let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+                Some(Err(DataError::Worker {
+                    batch: index,
+                    reason: text.unwrap_or_else(|| "it panicked".into()),
+                }))
+            }
+        }
+    }
+
+    fn work(&self) {
+        while let Some(index) = self.claim() {
+            let Some(loaded) = self.load(index) else {
+                return;
+            };
+            self.lock().ready.insert(index, loaded);
+            self.done.notify_all();
+        }
+    }
+}
+
+/// The batches of an epoch, in order.
+///
+/// Ends after the first error. Dropping it early stops and joins the threads.
+pub struct BatchIterator {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+    finished: bool,
+}
+
+impl BatchIterator {
+    pub(super) fn new(
+        source: Arc<Source>,
+        order: Arc<Vec<usize>>,
+        epoch: u64,
+        first_batch: usize,
+    ) -> Self {
+        let batches = source.batches();
+        let first = first_batch.min(batches);
+        let workers = source.config.workers.min(batches - first);
+        let shared = Arc::new(Shared {
+            batches,
+            window: source.config.prefetch.max(1),
+            source,
+            order,
+            epoch,
+            state: Mutex::new(State {
+                claimed: first,
+                delivered: first,
+                ready: BTreeMap::new(),
+            }),
+            room: Condvar::new(),
+            done: Condvar::new(),
+            stop: AtomicBool::new(false),
+        });
+        let spawn = |number: usize| {
+            let shared = Arc::clone(&shared);
+            std::thread::Builder::new()
+                .name(format!("loader-{number}"))
+                .spawn(move || shared.work())
+        };
+        // Where the system refuses threads, fewer do the same work, or the caller does it.
+        let workers = (0..workers)
+            .map_while(|number| spawn(number).ok())
+            .collect();
+        Self {
+            shared,
+            workers,
+            finished: false,
+        }
+    }
+
+    /// The index within the epoch of the batch that comes next.
+    pub fn next_batch(&self) -> usize {
+        self.shared.lock().delivered
+    }
+
+    fn wait_for_next(&self) -> Option<Loaded> {
+        let mut state = self.shared.lock();
+        let index = state.delivered;
+        if index >= self.shared.batches {
+            return None;
+        }
+        if self.workers.is_empty() {
+            drop(state);
+            let loaded = self.shared.load(index)?;
+            self.shared.lock().delivered += 1;
+            return Some(loaded);
+        }
+        loop {
+            if let Some(loaded) = state.ready.remove(&index) {
+                state.delivered += 1;
+                drop(state);
+                self.shared.room.notify_all();
+                return Some(loaded);
+            }
+            state = self
+                .shared
+                .done
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn finish(&mut self) {
+        self.finished = true;
+        self.shared.halt();
+        for worker in self.workers.drain(..) {
+            // Panics of the work itself were caught; there is nothing else to report.
+            let _ = worker.join();
+        }
+    }
+}
+
+impl Iterator for BatchIterator {
+    type Item = Loaded;
+
+    fn next(&mut self) -> Option<Loaded> {
+        if self.finished {
+            return None;
+        }
+        let loaded = self.wait_for_next();
+        if !matches!(loaded, Some(Ok(_))) {
+            self.finish();
+        }
+        loaded
+    }
+}
+
+impl Drop for BatchIterator {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}

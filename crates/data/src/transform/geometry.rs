@@ -1,0 +1,197 @@
+//! Changes of place: images and labels must move together.
+//!
+//! Both follow the same convention: pixel `i` of an axis covers `[i, i + 1)` and is sampled at its
+//! centre, `i + 0.5`. A label therefore always sits under the pixel it was drawn on.
+
+use fast_image_resize as fir;
+use image::RgbImage;
+
+use super::is_labelled;
+use crate::dataset::SegmentationSample;
+use crate::error::DataError;
+use crate::label::LabelMap;
+
+/// Resizes the image bilinearly and the labels with nearest neighbour.
+///
+/// The bilinear kernel keeps its size when shrinking, as OpenCV's `INTER_LINEAR` and hence the
+/// public recipes: a wider kernel would give smoother, but other, training images.
+///
+/// # Errors
+/// [`DataError::Resize`] if a size is zero or too large.
+pub fn resize(
+    sample: SegmentationSample,
+    width: u32,
+    height: u32,
+) -> Result<SegmentationSample, DataError> {
+    if sample.image.dimensions() == (width, height) {
+        return Ok(sample);
+    }
+    let SegmentationSample { id, image, labels } = sample;
+    let image = match resize_image(&image, width, height) {
+        Ok(image) => image,
+        Err(reason) => {
+            return Err(DataError::Resize {
+                width: image.width(),
+                height: image.height(),
+                id,
+                target_width: width,
+                target_height: height,
+                reason,
+            });
+        }
+    };
+    Ok(SegmentationSample {
+        labels: resize_labels(&labels, width, height),
+        id,
+        image,
+    })
+}
+
+/// Resizes an image bilinearly, sampling at half-pixel centres.
+fn resize_image(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage, String> {
+    const LARGEST: u64 = 1 << 28;
+    if image.width() == 0 || image.height() == 0 || width == 0 || height == 0 {
+        return Err("an image has no pixels".into());
+    }
+    if u64::from(width) * u64::from(height) > LARGEST {
+        return Err(format!("more than {LARGEST} pixels"));
+    }
+    let pixels = fir::PixelType::U8x3;
+    let source = fir::images::ImageRef::new(image.width(), image.height(), image.as_raw(), pixels)
+        .map_err(|error| error.to_string())?;
+    let mut target = fir::images::Image::new(width, height, pixels);
+    let algorithm = fir::ResizeAlg::Interpolation(fir::FilterType::Bilinear);
+    let options = fir::ResizeOptions::new()
+        .resize_alg(algorithm)
+        .use_alpha(false);
+    fir::Resizer::new()
+        .resize(&source, &mut target, &options)
+        .map_err(|error| error.to_string())?;
+    RgbImage::from_raw(width, height, target.into_vec())
+        .ok_or_else(|| "the result has the wrong size".into())
+}
+
+/// Resizes labels with nearest neighbour, sampling at half-pixel centres.
+pub fn resize_labels(labels: &LabelMap, width: u32, height: u32) -> LabelMap {
+    let columns = nearest(labels.width, width);
+    let rows = nearest(labels.height, height);
+    let stride = labels.width as usize;
+    let mut data = Vec::with_capacity(columns.len() * rows.len());
+    for row in rows {
+        let row = &labels.data[row * stride..(row + 1) * stride];
+        data.extend(columns.iter().map(|&column| row[column]));
+    }
+    LabelMap {
+        width,
+        height,
+        data,
+    }
+}
+
+/// The source index whose cell holds the centre of every target cell.
+fn nearest(source: u32, target: u32) -> Vec<usize> {
+    let (source, target) = (u64::from(source), u64::from(target));
+    // (i + 0.5) * source / target, rounded down, without the rounding errors of floats.
+    let index = |i: u64| (2 * i + 1) * source / (2 * target);
+    (0..target).map(|i| index(i) as usize).collect()
+}
+
+/// The part of a sample of `width` x `height` pixels whose first pixel is at (`x`, `y`), cut off at
+/// the sample's edges.
+pub fn crop(
+    sample: &SegmentationSample,
+    x: u32,
+    y: u32,
+    width: u32,
+    height: u32,
+) -> SegmentationSample {
+    let image = image::imageops::crop_imm(&sample.image, x, y, width, height).to_image();
+    let (width, height) = image.dimensions();
+    let mut data = Vec::with_capacity(width as usize * height as usize);
+    for row in rows(&sample.labels, x, y, width, height) {
+        data.extend_from_slice(row);
+    }
+    SegmentationSample {
+        id: sample.id.clone(),
+        image,
+        labels: LabelMap {
+            width,
+            height,
+            data,
+        },
+    }
+}
+
+/// The share of the most frequent class among the labelled pixels of a window, or none if fewer
+/// than two classes occur there.
+pub fn largest_class_share(
+    labels: &LabelMap,
+    x: u32,
+    y: u32,
+    width: u32,
+    height: u32,
+) -> Option<f32> {
+    let mut counts = [0u64; 256];
+    for row in rows(labels, x, y, width, height) {
+        for &label in row {
+            counts[usize::from(label)] += 1;
+        }
+    }
+    let counted = (0..=u8::MAX)
+        .filter(|&label| is_labelled(label))
+        .map(|label| counts[usize::from(label)])
+        .filter(|&count| count > 0);
+    let (mut classes, mut total, mut largest) = (0, 0u64, 0u64);
+    for count in counted {
+        classes += 1;
+        total += count;
+        largest = largest.max(count);
+    }
+    (classes > 1).then(|| (largest as f64 / total as f64) as f32)
+}
+
+/// The rows of a window of a label map, which must lie within it.
+fn rows(labels: &LabelMap, x: u32, y: u32, width: u32, height: u32) -> impl Iterator<Item = &[u8]> {
+    let stride = labels.width as usize;
+    let (x, y) = (x as usize, y as usize);
+    (y..y + height as usize).map(move |row| {
+        let start = row * stride + x;
+        &labels.data[start..start + width as usize]
+    })
+}
+
+/// Mirrors a sample left to right, in place.
+pub fn flip_horizontal(sample: &mut SegmentationSample) {
+    image::imageops::flip_horizontal_in_place(&mut sample.image);
+    let width = (sample.labels.width as usize).max(1);
+    for row in sample.labels.data.chunks_exact_mut(width) {
+        row.reverse();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::label::IGNORE;
+
+    #[test]
+    fn nearest_samples_cell_centres() {
+        assert_eq!(nearest(4, 4), [0, 1, 2, 3]);
+        assert_eq!(nearest(4, 2), [1, 3]);
+        assert_eq!(nearest(2, 4), [0, 0, 1, 1]);
+        assert_eq!(nearest(3, 1), [1]);
+        assert_eq!(nearest(5, 3), [0, 2, 4]);
+    }
+
+    #[test]
+    fn class_share_leaves_out_ignored_pixels() {
+        let labels = LabelMap {
+            width: 4,
+            height: 2,
+            data: vec![0, 0, 1, IGNORE, 0, IGNORE, IGNORE, IGNORE],
+        };
+        assert_eq!(largest_class_share(&labels, 0, 0, 4, 2), Some(0.75));
+        assert_eq!(largest_class_share(&labels, 2, 0, 2, 2), None);
+        assert_eq!(largest_class_share(&labels, 3, 0, 1, 2), None);
+    }
+}

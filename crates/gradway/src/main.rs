@@ -1,0 +1,2 @@
+//! The `gradway` binary.
+fn main() {}

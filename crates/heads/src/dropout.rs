@@ -1,0 +1,49 @@
+//! Dropout of whole channels.
+
+use burn::tensor::{Tensor, TensorData};
+use gradway_backbone::Phase;
+use gradway_kernels::KernelBackend;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+/// Zeroes each channel of each image with probability `rate` in training (Tompson et al. 2015), and
+/// scales the others by `1 / (1 - rate)`.
+///
+/// The decisions come from the phase's seed and `stream`, which tells apart several uses in one
+/// pass.
+///
+/// # Shapes
+///
+/// - `x`, output: `[batch, channels, height, width]`
+pub fn drop_channels<B: KernelBackend>(
+    x: Tensor<B, 4>,
+    rate: f64,
+    phase: Phase,
+    stream: u64,
+) -> Tensor<B, 4> {
+    let Phase::Training { seed } = phase else {
+        return x;
+    };
+    if rate == 0.0 {
+        return x;
+    }
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(stream);
+    let shape = x.dims();
+    let [batch, channels, height, width] = shape;
+    let keep = 1.0 - rate;
+    let factors: Vec<f32> = (0..batch * channels)
+        .map(|_| {
+            let uniform = f64::from(random.next_u32() >> 8) / f64::from(1u32 << 24);
+            if uniform < keep {
+                (1.0 / keep) as f32
+            } else {
+                0.0
+            }
+        })
+        .collect();
+    let factors = TensorData::new(factors, [batch * channels, 1]);
+    let factors = Tensor::<B, 2>::from_data(factors, &x.device());
+    // One scalar per contiguous row: the broadcast that is fast everywhere.
+    (x.reshape([batch * channels, height * width]) * factors).reshape(shape)
+}

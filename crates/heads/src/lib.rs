@@ -1,0 +1,27 @@
+//! Decoders of dense prediction and their losses.
+//!
+//! A [`Decoder`] turns the stage features of an encoder into logits. [`SegmentationHead`] is the
+//! decoder that a configuration names, with its auxiliary decoder, and knows its loss.
+//!
+//! | decoder | source |
+//! |---|---|
+//! | [`SegFormerDecoder`](segformer::SegFormerDecoder) | SegFormer (Xie et al. 2021), All-MLP: the light one |
+//! | [`UPerNet`](upernet::UPerNet) | UPerNet (Xiao et al. 2018) |
+//! | [`Fcn`](fcn::Fcn) | FCN (Long et al. 2015), the auxiliary of UPerNet |
+
+mod convolution;
+mod decoder;
+mod dropout;
+pub mod fcn;
+mod normalization;
+pub mod segformer;
+mod segmentation;
+mod table;
+pub mod upernet;
+
+pub use convolution::{ConvNormRelu, Pointwise};
+pub use decoder::Decoder;
+pub use dropout::drop_channels;
+pub use normalization::BatchNorm;
+pub use segmentation::{SegmentationHead, SegmentationOutput};
+pub use table::{AnyDecoder, HeadConfig, HeadDescriptor, table};

@@ -1,0 +1,68 @@
+//! Batch normalisation with running statistics.
+
+use burn::module::{Module, Param, RunningState};
+use burn::nn::Initializer;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use gradway_backbone::Phase;
+use gradway_kernels::{BatchStatistics, KernelBackend, batch_norm};
+
+const EPSILON: f64 = 1e-5;
+const MOMENTUM: f64 = 0.1;
+
+/// Batch normalisation of a feature map: batch statistics in training, running ones otherwise.
+///
+/// Burn's own takes its scalar path on a per-channel broadcast and decides by the backend whether
+/// it trains; this one asks the [`Phase`].
+#[derive(Module, Debug)]
+pub struct BatchNorm<B: Backend> {
+    /// Scale, `[channels]`.
+    pub gamma: Param<Tensor<B, 1>>,
+    /// Shift, `[channels]`.
+    pub beta: Param<Tensor<B, 1>>,
+    /// `[channels]`
+    pub running_mean: RunningState<Tensor<B, 1>>,
+    /// `[channels]`, unbiased.
+    pub running_var: RunningState<Tensor<B, 1>>,
+}
+
+impl<B: Backend> BatchNorm<B> {
+    /// Scale 1, shift 0, mean 0, variance 1.
+    pub fn new(channels: usize, device: &B::Device) -> Self {
+        Self {
+            gamma: Initializer::Ones.init([channels], device),
+            beta: Initializer::Zeros.init([channels], device),
+            running_mean: RunningState::new(Tensor::zeros([channels], device)),
+            running_var: RunningState::new(Tensor::ones([channels], device)),
+        }
+    }
+}
+
+impl<B: KernelBackend> BatchNorm<B> {
+    /// # Shapes
+    ///
+    /// - `x`, output: `[batch, channels, height, width]`
+    pub fn forward(&self, x: Tensor<B, 4>, phase: Phase) -> Tensor<B, 4> {
+        let (gamma, beta) = (self.gamma.val(), self.beta.val());
+        if phase == Phase::Inference {
+            let statistics = BatchStatistics::Running {
+                mean: self.running_mean.value(),
+                variance: self.running_var.value(),
+            };
+            return batch_norm(x, gamma, beta, statistics, EPSILON).0;
+        }
+        let [batch, _, height, width] = x.dims();
+        let count = (batch * height * width) as f64;
+        let (output, mean, variance) = batch_norm(x, gamma, beta, BatchStatistics::Batch, EPSILON);
+        // The running variance is the unbiased one, as in PyTorch.
+        let unbiased = variance * (count / (count - 1.0).max(1.0));
+        update(&self.running_mean, mean);
+        update(&self.running_var, unbiased);
+        output
+    }
+}
+
+fn update<B: Backend>(state: &RunningState<Tensor<B, 1>>, observed: Tensor<B, 1>) {
+    let old = state.value_sync();
+    state.update(old * (1.0 - MOMENTUM) + observed.detach() * MOMENTUM);
+}

@@ -1,0 +1,71 @@
+//! A semantic segmentation head: a decoder, its auxiliary, their loss.
+
+use burn::module::Module;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor};
+use gradway_backbone::Phase;
+use gradway_kernels::{KernelBackend, cross_entropy, resize_bilinear};
+
+use crate::decoder::Decoder;
+use crate::fcn::Fcn;
+use crate::table::AnyDecoder;
+
+/// Decoder and, where the configuration has one, auxiliary decoder.
+#[derive(Module, Debug)]
+pub struct SegmentationHead<B: Backend> {
+    /// Makes the prediction.
+    pub decoder: AnyDecoder<B>,
+    /// Helps the encoder in training.
+    pub auxiliary: Option<Fcn<B>>,
+    /// Weight of the auxiliary loss.
+    pub auxiliary_weight: f64,
+}
+
+/// Logits of a forward pass.
+#[derive(Debug, Clone)]
+pub struct SegmentationOutput<B: KernelBackend> {
+    /// `[batch, classes, height, width]` at the decoder's resolution.
+    pub logits: Tensor<B, 4>,
+    /// The same of the auxiliary, in training.
+    pub auxiliary: Option<Tensor<B, 4>>,
+}
+
+impl<B: KernelBackend> SegmentationHead<B> {
+    /// # Shapes
+    ///
+    /// - `features`: per stage `[batch, channels, height, width]`, the finest first
+    pub fn forward(&self, features: &[Tensor<B, 4>], phase: Phase) -> SegmentationOutput<B> {
+        let auxiliary = match phase {
+            Phase::Training { .. } => self.auxiliary.as_ref(),
+            Phase::Inference => None,
+        };
+        SegmentationOutput {
+            logits: self.decoder.forward(features, phase),
+            auxiliary: auxiliary.map(|head| head.forward(features, phase)),
+        }
+    }
+
+    /// Cross entropy of the logits, upsampled to the labels, plus the weighted auxiliary one.
+    ///
+    /// # Shapes
+    ///
+    /// - `labels`: `[batch, height, width]`
+    /// - output: `[1]`
+    pub fn loss(
+        &self,
+        output: SegmentationOutput<B>,
+        labels: Tensor<B, 3, Int>,
+        ignore: u8,
+    ) -> Tensor<B, 1> {
+        let [_, height, width] = labels.dims();
+        let term = |logits| {
+            let logits = resize_bilinear(logits, [height, width]);
+            cross_entropy(logits, labels.clone(), ignore)
+        };
+        let main = term(output.logits);
+        match output.auxiliary {
+            Some(logits) => main + term(logits) * self.auxiliary_weight,
+            None => main,
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The table of heads: a file and a line each.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use gradway_backbone::Phase;
+use gradway_kernels::KernelBackend;
+use serde::{Deserialize, Serialize};
+
+use crate::decoder::Decoder;
+use crate::fcn::{self, Fcn, FcnConfig};
+use crate::segformer::{self, SegFormerConfig, SegFormerDecoder};
+use crate::segmentation::SegmentationHead;
+use crate::upernet::{self, UPerNet, UPerNetConfig};
+
+/// What the table says of a head.
+#[derive(Debug, Clone)]
+pub struct HeadDescriptor {
+    /// Name in configurations and on the command line.
+    pub name: &'static str,
+    /// What it is, in a line.
+    pub summary: &'static str,
+    /// Where it was published.
+    pub source: &'static str,
+}
+
+/// Declares the configuration, the decoder and the list that follow from the table.
+macro_rules! heads {
+    ($($name:ident($config:ident, $decoder:ident, $file:ident),)*) => {
+        /// Whichever head a configuration names, with its fields.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "name", rename_all = "lowercase")]
+        pub enum HeadConfig {
+            $(#[doc = concat!("See [`", stringify!($file), "`](crate::", stringify!($file), ").")]
+            $name($config),)*
+        }
+
+        /// Whichever decoder a [`HeadConfig`] makes.
+        #[derive(Module, Debug)]
+        #[allow(clippy::large_enum_variant)]
+        pub enum AnyDecoder<B: Backend> {
+            $(#[doc = concat!("See [`", stringify!($file), "`](crate::", stringify!($file), ").")]
+            $name($decoder<B>),)*
+        }
+
+        static TABLE: &[HeadDescriptor] = &[$($file::DESCRIPTOR,)*];
+
+        impl HeadConfig {
+            fn decoder<B: Backend>(
+                &self,
+                inputs: &[usize],
+                classes: usize,
+                device: &B::Device,
+            ) -> AnyDecoder<B> {
+                match self {
+                    $(Self::$name(config) => AnyDecoder::$name(config.init(inputs, classes, device)),)*
+                }
+            }
+        }
+
+        impl<B: KernelBackend> Decoder<B> for AnyDecoder<B> {
+            fn forward(&self, features: &[Tensor<B, 4>], phase: Phase) -> Tensor<B, 4> {
+                match self {
+                    $(Self::$name(decoder) => decoder.forward(features, phase),)*
+                }
+            }
+        }
+    };
+}
+
+heads! {
+    SegFormer(SegFormerConfig, SegFormerDecoder, segformer),
+    UPerNet(UPerNetConfig, UPerNet, upernet),
+    Fcn(FcnConfig, Fcn, fcn),
+}
+
+/// Every head that can be named.
+pub fn table() -> &'static [HeadDescriptor] {
+    TABLE
+}
+
+impl HeadConfig {
+    /// What is wrong with the fields for an encoder of `stages` stages: the key and why.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the key and its value.
+    pub fn validate(&self, stages: usize) -> Result<(), String> {
+        let (channels, dropout, fcn) = match self {
+            Self::SegFormer(config) => (config.channels, config.dropout, None),
+            Self::UPerNet(config) => (config.channels, config.dropout, Some(&config.auxiliary)),
+            Self::Fcn(config) => (config.channels, config.dropout, Some(config)),
+        };
+        if channels == 0 || fcn.is_some_and(|fcn| fcn.channels == 0) {
+            return Err("head.channels = 0; it must be at least 1".to_string());
+        }
+        if !(0.0..1.0).contains(&dropout) {
+            return Err(format!("head.dropout = {dropout}; it must be in 0..1"));
+        }
+        match fcn {
+            Some(fcn) if fcn.stage >= stages => Err(format!(
+                "the FCN head reads stage {}; the backbone has stages 0..{stages}",
+                fcn.stage
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The head for features of these widths.
+    pub fn init<B: Backend>(
+        &self,
+        inputs: &[usize],
+        classes: usize,
+        device: &B::Device,
+    ) -> SegmentationHead<B> {
+        let (auxiliary, auxiliary_weight) = match self {
+            Self::UPerNet(config) if config.auxiliary_weight > 0.0 => (
+                Some(config.auxiliary.init(inputs, classes, device)),
+                config.auxiliary_weight,
+            ),
+            _ => (None, 0.0),
+        };
+        SegmentationHead {
+            decoder: self.decoder(inputs, classes, device),
+            auxiliary,
+            auxiliary_weight,
+        }
+    }
+}

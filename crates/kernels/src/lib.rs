@@ -1,0 +1,38 @@
+//! Operators that Burn lacks or does slowly, each with its backward.
+//!
+//! Every operator has a Burn-like face (a function on [`Tensor`](burn::tensor::Tensor)s), a plain
+//! statement of the same equation in Burn's own operators (`reference`), and a parity test that
+//! holds the two together, values and gradients.
+//!
+//! | operator | why it exists |
+//! |---|---|
+//! | [`layer_norm`] | composed from primitives it keeps six tensors for the backward pass; this keeps its input |
+//! | [`low_rank_adapter`] | a dual low-rank bottleneck whose backward keeps the input alone and recomputes the rest |
+//! | [`batch_norm`] | per-channel broadcasts of `[N, C, H, W]` are two orders slower on Flex than these rows |
+//! | [`cross_entropy`] | per-pixel, with ignored pixels; keeps the log-probabilities alone |
+//! | [`linear`] | one matrix product over all positions, whatever the rank of the input |
+//! | [`resize_bilinear`] | `align_corners = false`, the convention of every dense-prediction code base |
+//!
+//! # The backend bound
+//!
+//! [`KernelBackend`] is Burn's extension mechanism: the methods have defaults that any backend can
+//! use, and [`Autodiff`](burn::backend::Autodiff) overrides them with an explicit backward.
+//! [`TrainBackend`] is the same for code that differentiates: an autodiff backend whose inner
+//! backend has the operators too.
+
+mod autodiff;
+mod backend;
+mod batch_norm;
+mod cross_entropy;
+mod layer_norm;
+mod linear;
+mod low_rank;
+mod resize;
+
+pub use backend::{Constant, KernelBackend, Lift, Same, TrainBackend};
+pub use batch_norm::{BatchStatistics, batch_norm, batch_norm_reference};
+pub use cross_entropy::{cross_entropy, cross_entropy_reference};
+pub use layer_norm::{layer_norm, layer_norm_reference};
+pub use linear::{linear, project_channels};
+pub use low_rank::{ChannelAxis, LowRankWeights, low_rank_adapter, low_rank_adapter_reference};
+pub use resize::resize_bilinear;

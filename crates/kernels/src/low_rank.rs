@@ -1,0 +1,235 @@
+//! The dual low-rank bottleneck of E3VA.
+
+use burn::tensor::Tensor;
+use burn::tensor::activation::gelu;
+use burn::tensor::ops::FloatTensor;
+
+use crate::KernelBackend;
+use crate::layer_norm::{float, tensor};
+
+/// Which axis of a feature map holds its channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChannelAxis {
+    /// `[batch, height, width, channels]`: transformers.
+    Last,
+    /// `[batch, channels, height, width]`: convolutional networks.
+    First,
+}
+
+/// The weights of a dual low-rank bottleneck: `W_D = down_in down_out`, `W_U = up_in up_out`.
+#[derive(Debug, Clone)]
+pub struct LowRankWeights<B: KernelBackend> {
+    /// `[channels, rank]`
+    pub down_in: Tensor<B, 2>,
+    /// `[rank, middle]`
+    pub down_out: Tensor<B, 2>,
+    /// `[middle]`
+    pub down_bias: Tensor<B, 1>,
+    /// `[middle, rank]`
+    pub up_in: Tensor<B, 2>,
+    /// `[rank, channels]`
+    pub up_out: Tensor<B, 2>,
+    /// `[channels]`
+    pub up_bias: Tensor<B, 1>,
+}
+
+/// [`LowRankWeights`] below the tensor face, in the order of its fields.
+pub type LowRankPrimitives<B> = [FloatTensor<B>; 6];
+
+impl<B: KernelBackend> LowRankWeights<B> {
+    fn into_primitives(self) -> LowRankPrimitives<B> {
+        [
+            float(self.down_in),
+            float(self.down_out),
+            float(self.down_bias),
+            float(self.up_in),
+            float(self.up_out),
+            float(self.up_bias),
+        ]
+    }
+
+    fn from_primitives(weights: LowRankPrimitives<B>) -> Self {
+        let [down_in, down_out, down_bias, up_in, up_out, up_bias] = weights;
+        Self {
+            down_in: tensor(down_in),
+            down_out: tensor(down_out),
+            down_bias: tensor(down_bias),
+            up_in: tensor(up_in),
+            up_out: tensor(up_out),
+            up_bias: tensor(up_bias),
+        }
+    }
+}
+
+/// `E(z) = W_U gelu(W_D z + b_D) + b_U` with both projections factorised (E3VA, the adapter).
+///
+/// Under autodiff the only map that stays alive is `z`, which the frozen backbone has computed
+/// anyway; the two rank-wide and two half-width maps are recomputed from it in the backward pass,
+/// one adapter at a time. Composed from primitives the same adapter keeps twice the bytes of `z`.
+///
+/// # Shapes
+///
+/// - `z`: `[batch, height, width, channels]` or `[batch, channels, height, width]`, as `axis` says
+/// - output: as `z`
+pub fn low_rank_adapter<B: KernelBackend>(
+    z: Tensor<B, 4>,
+    weights: LowRankWeights<B>,
+    axis: ChannelAxis,
+) -> Tensor<B, 4> {
+    let shape = z.shape();
+    let [a, b, c, d] = z.dims();
+    let z = match axis {
+        // One batch of all positions: a single product instead of one per image.
+        ChannelAxis::Last => z.reshape([1, a * b * c, d]),
+        ChannelAxis::First => z.reshape([a, b, c * d]),
+    };
+    let output = B::low_rank_bottleneck(float(z), weights.into_primitives(), axis);
+    tensor::<B, 3>(output).reshape(shape)
+}
+
+/// [`low_rank_adapter`] in plain Burn.
+pub fn low_rank_adapter_reference<B: KernelBackend>(
+    z: Tensor<B, 4>,
+    weights: LowRankWeights<B>,
+    axis: ChannelAxis,
+) -> Tensor<B, 4> {
+    let z = match axis {
+        ChannelAxis::Last => z,
+        ChannelAxis::First => z.permute([0, 2, 3, 1]),
+    };
+    let down = weights.down_in.matmul(weights.down_out);
+    let up = weights.up_in.matmul(weights.up_out);
+    let hidden = z.matmul(down.unsqueeze()) + weights.down_bias.unsqueeze();
+    let output = gelu(hidden).matmul(up.unsqueeze()) + weights.up_bias.unsqueeze();
+    match axis {
+        ChannelAxis::Last => output,
+        ChannelAxis::First => output.permute([0, 3, 1, 2]),
+    }
+}
+
+/// `x W` over the channel axis of `[batch, positions, inputs]` or `[batch, inputs, positions]`.
+fn project<B: KernelBackend>(
+    x: Tensor<B, 3>,
+    weight: Tensor<B, 2>,
+    axis: ChannelAxis,
+) -> Tensor<B, 3> {
+    match axis {
+        ChannelAxis::Last => x.matmul(weight.unsqueeze()),
+        ChannelAxis::First => weight.transpose().unsqueeze::<3>().matmul(x),
+    }
+}
+
+/// Adds a bias along the channel axis, as one of the two broadcasts that are fast everywhere.
+fn add_bias<B: KernelBackend>(
+    x: Tensor<B, 3>,
+    bias: Tensor<B, 1>,
+    axis: ChannelAxis,
+) -> Tensor<B, 3> {
+    let [batch, ..] = x.dims();
+    match axis {
+        ChannelAxis::Last => x + bias.unsqueeze(),
+        ChannelAxis::First => {
+            let channels = bias.dims()[0];
+            x + bias.reshape([1, channels, 1]).repeat_dim(0, batch)
+        }
+    }
+}
+
+/// The gradient of a weight: `sum over positions of x^T grad`.
+fn weight_gradient<B: KernelBackend>(
+    x: Tensor<B, 3>,
+    grad: Tensor<B, 3>,
+    axis: ChannelAxis,
+) -> Tensor<B, 2> {
+    let product = match axis {
+        ChannelAxis::Last => x.swap_dims(1, 2).matmul(grad),
+        ChannelAxis::First => x.matmul(grad.swap_dims(1, 2)),
+    };
+    let [_, inputs, outputs] = product.dims();
+    product.sum_dim(0).reshape([inputs, outputs])
+}
+
+/// The gradient of a bias: the sum of `grad` over everything but its channels.
+fn bias_gradient<B: KernelBackend>(grad: Tensor<B, 3>, axis: ChannelAxis) -> Tensor<B, 1> {
+    let [batch, b, c] = grad.dims();
+    match axis {
+        ChannelAxis::Last => grad.reshape([batch * b, c]).sum_dim(0).reshape([c]),
+        ChannelAxis::First => grad.sum_dim(2).sum_dim(0).reshape([b]),
+    }
+}
+
+/// The derivative of the exact GELU, `Phi(x) + x phi(x)`.
+///
+/// Burn's default backward differentiates the tanh approximation of a forward that is exact, an
+/// error of up to 1e-3, so it is stated here.
+fn gelu_derivative<B: KernelBackend>(x: Tensor<B, 3>) -> Tensor<B, 3> {
+    let distribution = (x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() * 0.5 + 0.5;
+    let density = (x.clone().square() * -0.5).exp() * INVERSE_SQRT_TWO_PI;
+    distribution + x * density
+}
+
+const INVERSE_SQRT_TWO_PI: f64 = 0.398_942_280_401_432_7;
+
+pub(crate) fn forward<B: KernelBackend>(
+    z: FloatTensor<B>,
+    weights: LowRankPrimitives<B>,
+    axis: ChannelAxis,
+) -> FloatTensor<B> {
+    let weights = LowRankWeights::<B>::from_primitives(weights);
+    let narrow = project(tensor::<B, 3>(z), weights.down_in, axis);
+    let hidden = add_bias(
+        project(narrow, weights.down_out, axis),
+        weights.down_bias,
+        axis,
+    );
+    let narrow = project(gelu(hidden), weights.up_in, axis);
+    float(add_bias(
+        project(narrow, weights.up_out, axis),
+        weights.up_bias,
+        axis,
+    ))
+}
+
+/// The gradient of `z`, where asked for, and of the six weights.
+pub(crate) fn backward<B: KernelBackend>(
+    z: FloatTensor<B>,
+    weights: LowRankPrimitives<B>,
+    grad: FloatTensor<B>,
+    axis: ChannelAxis,
+    input_tracked: bool,
+) -> (Option<FloatTensor<B>>, LowRankPrimitives<B>) {
+    let weights = LowRankWeights::<B>::from_primitives(weights);
+    let z = tensor::<B, 3>(z);
+    let grad = tensor::<B, 3>(grad);
+
+    // Recompute what the forward pass let go.
+    let down_narrow = project(z.clone(), weights.down_in.clone(), axis);
+    let hidden = add_bias(
+        project(down_narrow.clone(), weights.down_out.clone(), axis),
+        weights.down_bias,
+        axis,
+    );
+    let active = gelu(hidden.clone());
+    let up_narrow = project(active.clone(), weights.up_in.clone(), axis);
+
+    let up_bias = bias_gradient(grad.clone(), axis);
+    let up_out = weight_gradient(up_narrow, grad.clone(), axis);
+    let grad = project(grad, weights.up_out.transpose(), axis);
+    let up_in = weight_gradient(active, grad.clone(), axis);
+    let grad = project(grad, weights.up_in.transpose(), axis) * gelu_derivative(hidden);
+    let down_bias = bias_gradient(grad.clone(), axis);
+    let down_out = weight_gradient(down_narrow, grad.clone(), axis);
+    let grad = project(grad, weights.down_out.transpose(), axis);
+    let down_in = weight_gradient(z, grad.clone(), axis);
+    let input = input_tracked.then(|| float(project(grad, weights.down_in.transpose(), axis)));
+
+    let gradients = LowRankWeights {
+        down_in,
+        down_out,
+        down_bias,
+        up_in,
+        up_out,
+        up_bias,
+    };
+    (input, gradients.into_primitives())
+}

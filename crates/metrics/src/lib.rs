@@ -1,0 +1,28 @@
+//! Metrics of dense prediction, on plain slices.
+//!
+//! A metric accumulates over a dataset and is asked for its scores at the end, because most of them
+//! are not averages over images. [`table()`] lists them.
+
+pub mod segmentation;
+
+use serde::Serialize;
+
+pub use segmentation::{ConfusionMatrix, SegmentationError, SegmentationScores};
+
+/// What a listing says about a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct MetricDescriptor {
+    /// Name, as configurations and reports write it.
+    pub name: &'static str,
+    /// What it measures and how.
+    pub summary: &'static str,
+    /// Whether more is better.
+    pub higher_is_better: bool,
+    /// Unit of the value.
+    pub unit: &'static str,
+}
+
+/// Every metric, in the order of listings.
+pub fn table() -> Vec<MetricDescriptor> {
+    [segmentation::DESCRIPTORS].concat()
+}

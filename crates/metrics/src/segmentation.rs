@@ -1,0 +1,382 @@
+//! Semantic segmentation: intersection over union and accuracies of a whole dataset.
+//!
+//! One confusion matrix is summed over every pixel of the dataset and divided once, as
+//! mmsegmentation and the benchmarks do. Averages of per-image scores are different numbers.
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::MetricDescriptor;
+
+/// The metrics of this file.
+pub const DESCRIPTORS: &[MetricDescriptor] = &[
+    MetricDescriptor {
+        name: "mean_iou",
+        summary: "intersection over union of a class, averaged over the classes that occur in truth or prediction",
+        higher_is_better: true,
+        unit: "share",
+    },
+    MetricDescriptor {
+        name: "pixel_accuracy",
+        summary: "share of the labelled pixels that are right",
+        higher_is_better: true,
+        unit: "share",
+    },
+    MetricDescriptor {
+        name: "mean_accuracy",
+        summary: "share of a class's pixels that are right, averaged over the classes that occur in the truth",
+        higher_is_better: true,
+        unit: "share",
+    },
+];
+
+/// Predictions and targets that cannot be compared.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum SegmentationError {
+    /// The two maps differ in size.
+    #[error("prediction has {prediction} pixels but target has {target}; they must agree")]
+    LengthMismatch {
+        /// Number of predicted pixels.
+        prediction: usize,
+        /// Number of target pixels.
+        target: usize,
+    },
+    /// A value that is no class.
+    #[error("{what} at pixel {index} is {value}; expected 0..={}{}", classes.saturating_sub(1), if *what == "target" { " or the ignore value" } else { "" })]
+    OutOfRange {
+        /// `prediction` or `target`.
+        what: &'static str,
+        /// Index of the first such pixel.
+        index: usize,
+        /// The value found.
+        value: u8,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// Two matrices of different classes.
+    #[error("a confusion matrix of {other} classes cannot be added to one of {classes}")]
+    ClassMismatch {
+        /// Classes of the matrix added to.
+        classes: usize,
+        /// Classes of the matrix added.
+        other: usize,
+    },
+}
+
+/// Counts of pixels by true and predicted class.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ConfusionMatrix {
+    classes: usize,
+    /// `[classes, classes]`, a row per true class.
+    counts: Vec<u64>,
+}
+
+/// Scores of a confusion matrix, as shares from 0 to 1.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SegmentationScores {
+    /// `[classes]` intersection over union; none for a class in neither truth nor prediction.
+    pub iou: Vec<Option<f64>>,
+    /// Mean of the classes that have one; 0 if none has.
+    pub mean_iou: f64,
+    /// Share of the labelled pixels that are right; 0 if there are none.
+    pub pixel_accuracy: f64,
+    /// Mean over the classes in the truth of the share of their pixels that are right; 0 if there
+    /// are none.
+    pub mean_accuracy: f64,
+}
+
+impl ConfusionMatrix {
+    /// An empty matrix of `classes` classes.
+    pub fn new(classes: usize) -> Self {
+        Self {
+            classes,
+            counts: vec![0; classes * classes],
+        }
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// `[classes, classes]` pixels, a row per true class and a column per predicted class.
+    pub fn counts(&self) -> &[u64] {
+        &self.counts
+    }
+
+    /// Number of pixels counted.
+    pub fn pixels(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Counts the pixels of `prediction` and `target`, in the same order, apart from those whose
+    /// target is `ignore`; what is predicted there does not matter.
+    ///
+    /// # Errors
+    /// Different lengths, or a value that is no class. Nothing is counted then.
+    pub fn add(
+        &mut self,
+        prediction: &[u8],
+        target: &[u8],
+        ignore: u8,
+    ) -> Result<(), SegmentationError> {
+        if prediction.len() != target.len() {
+            return Err(SegmentationError::LengthMismatch {
+                prediction: prediction.len(),
+                target: target.len(),
+            });
+        }
+        // Counted by byte pairs first, which needs no check inside the loop, and leaves the matrix
+        // untouched until all pairs are known to be classes.
+        let mut pairs = vec![0u64; 256 * 256];
+        for (&predicted, &truth) in prediction.iter().zip(target) {
+            pairs[usize::from(truth) * 256 + usize::from(predicted)] += 1;
+        }
+        let known = |value: usize| value < self.classes;
+        let counted = |truth: usize| truth != usize::from(ignore);
+        let entries = || pairs.iter().enumerate().filter(|(_, count)| **count > 0);
+        let wrong = entries()
+            .map(|(pair, _)| (pair / 256, pair % 256))
+            .any(|(truth, predicted)| counted(truth) && !(known(truth) && known(predicted)));
+        if wrong {
+            return Err(self.first_wrong(prediction, target, ignore));
+        }
+        for (pair, count) in entries() {
+            let (truth, predicted) = (pair / 256, pair % 256);
+            if counted(truth) {
+                self.counts[truth * self.classes + predicted] += count;
+            }
+        }
+        Ok(())
+    }
+
+    /// The error of the first pixel out of range, which must exist.
+    fn first_wrong(&self, prediction: &[u8], target: &[u8], ignore: u8) -> SegmentationError {
+        let error = |what, index, value| SegmentationError::OutOfRange {
+            what,
+            index,
+            value,
+            classes: self.classes,
+        };
+        for (index, (&predicted, &truth)) in prediction.iter().zip(target).enumerate() {
+            if truth == ignore {
+                continue;
+            }
+            if usize::from(truth) >= self.classes {
+                return error("target", index, truth);
+            }
+            if usize::from(predicted) >= self.classes {
+                return error("prediction", index, predicted);
+            }
+        }
+        error("target", 0, target.first().copied().unwrap_or(ignore))
+    }
+
+    /// Adds the counts of another matrix, for evaluation in parts.
+    ///
+    /// # Errors
+    /// Different numbers of classes.
+    pub fn merge(&mut self, other: &Self) -> Result<(), SegmentationError> {
+        if self.classes != other.classes {
+            return Err(SegmentationError::ClassMismatch {
+                classes: self.classes,
+                other: other.classes,
+            });
+        }
+        for (sum, count) in self.counts.iter_mut().zip(&other.counts) {
+            *sum += count;
+        }
+        Ok(())
+    }
+
+    /// The scores of everything counted so far.
+    pub fn scores(&self) -> SegmentationScores {
+        let classes = 0..self.classes;
+        let truth = |class: usize| -> u64 {
+            let start = class * self.classes;
+            self.counts[start..start + self.classes].iter().sum()
+        };
+        let predicted =
+            |class: usize| -> u64 { self.counts.iter().skip(class).step_by(self.classes).sum() };
+        let right = |class: usize| self.counts[class * self.classes + class];
+
+        let iou: Vec<Option<f64>> = classes
+            .clone()
+            .map(|class| {
+                let union = truth(class) + predicted(class) - right(class);
+                share(right(class), union)
+            })
+            .collect();
+        let accuracies = classes
+            .clone()
+            .map(|class| share(right(class), truth(class)));
+        SegmentationScores {
+            mean_iou: mean(iou.iter().copied()),
+            mean_accuracy: mean(accuracies),
+            pixel_accuracy: share(classes.map(right).sum(), self.pixels()).unwrap_or(0.0),
+            iou,
+        }
+    }
+}
+
+fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+/// The mean of the values that exist; 0 if none does.
+fn mean(values: impl Iterator<Item = Option<f64>>) -> f64 {
+    let (sum, count) = values
+        .flatten()
+        .fold((0.0, 0u64), |(sum, count), value| (sum + value, count + 1));
+    if count == 0 { 0.0 } else { sum / count as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IGNORE: u8 = 255;
+
+    fn close(left: f64, right: f64) -> bool {
+        (left - right).abs() < 1e-12
+    }
+
+    #[test]
+    fn scores_of_a_small_map_by_hand() {
+        // truth       0 0 0 1 1 2 x x
+        // prediction  0 0 1 1 0 2 0 9
+        let target = [0, 0, 0, 1, 1, 2, IGNORE, IGNORE];
+        let prediction = [0, 0, 1, 1, 0, 2, 0, 9];
+        let mut matrix = ConfusionMatrix::new(4);
+        matrix.add(&prediction, &target, IGNORE).unwrap();
+        let scores = matrix.scores();
+        // Class 0: 2 of 3 + 3 - 2 = 4; class 1: 1 of 2 + 2 - 1 = 3; class 2: 1 of 1; class 3: absent.
+        assert_eq!(scores.iou, [Some(0.5), Some(1.0 / 3.0), Some(1.0), None]);
+        assert!(close(scores.mean_iou, (0.5 + 1.0 / 3.0 + 1.0) / 3.0));
+        assert!(close(scores.pixel_accuracy, 4.0 / 6.0));
+        assert!(close(
+            scores.mean_accuracy,
+            (2.0 / 3.0 + 1.0 / 2.0 + 1.0) / 3.0
+        ));
+    }
+
+    #[test]
+    fn a_class_only_predicted_counts_as_zero() {
+        let mut matrix = ConfusionMatrix::new(2);
+        matrix.add(&[0, 1], &[0, 0], IGNORE).unwrap();
+        let scores = matrix.scores();
+        assert_eq!(scores.iou, [Some(0.5), Some(0.0)]);
+        assert!(close(scores.mean_iou, 0.25));
+        // It has no true pixels, so it has no accuracy.
+        assert!(close(scores.mean_accuracy, 0.5));
+    }
+
+    #[test]
+    fn nothing_counted_scores_zero() {
+        let scores = ConfusionMatrix::new(3).scores();
+        assert_eq!(scores.iou, [None, None, None]);
+        assert_eq!(scores.mean_iou, 0.0);
+        assert_eq!(ConfusionMatrix::new(0).scores().mean_iou, 0.0);
+    }
+
+    #[test]
+    fn wrong_input_is_refused_and_not_counted() {
+        let mut matrix = ConfusionMatrix::new(2);
+        let error = matrix.add(&[0], &[0, 1], IGNORE).unwrap_err().to_string();
+        assert!(error.contains("prediction has 1 pixels"), "{error}");
+        let error = matrix
+            .add(&[0, 1, 2], &[0, 1, 1], IGNORE)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("prediction at pixel 2 is 2"), "{error}");
+        let error = matrix
+            .add(&[0, 0], &[IGNORE, 7], IGNORE)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("target at pixel 1 is 7"), "{error}");
+        assert!(error.contains("0..=1 or the ignore value"), "{error}");
+        assert!(matrix.merge(&ConfusionMatrix::new(3)).is_err());
+        assert_eq!(matrix.pixels(), 0);
+    }
+
+    #[test]
+    fn an_ignore_value_that_is_a_class_number_is_left_out() {
+        let mut matrix = ConfusionMatrix::new(2);
+        matrix.add(&[1, 1], &[0, 1], 0).unwrap();
+        assert_eq!(matrix.counts(), [0, 0, 0, 1]);
+    }
+
+    /// The definition, one class at a time, straight from the maps.
+    fn naive_iou(prediction: &[u8], target: &[u8], class: u8) -> Option<f64> {
+        let pixels: Vec<(u8, u8)> = prediction
+            .iter()
+            .copied()
+            .zip(target.iter().copied())
+            .filter(|(_, truth)| *truth != IGNORE)
+            .collect();
+        let both = |&&(p, t): &&(u8, u8)| p == class && t == class;
+        let either = |&&(p, t): &&(u8, u8)| p == class || t == class;
+        let union = pixels.iter().filter(either).count();
+        (union > 0).then(|| pixels.iter().filter(both).count() as f64 / union as f64)
+    }
+
+    #[test]
+    fn agrees_with_the_definition_on_random_maps_in_parts() {
+        const CLASSES: u8 = 7;
+        // A linear congruential generator; class 6 never occurs.
+        let mut state = 12345u64;
+        let mut random = move |below: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        let target: Vec<u8> = (0..5000)
+            .map(|_| match random(8) {
+                6 | 7 => IGNORE,
+                class => class as u8,
+            })
+            .collect();
+        let prediction: Vec<u8> = target
+            .iter()
+            .map(|&truth| match random(3) {
+                0 => random(6) as u8,
+                _ if truth == IGNORE => random(256) as u8,
+                _ => truth,
+            })
+            .collect();
+
+        let mut matrix = ConfusionMatrix::new(CLASSES.into());
+        let mut second = matrix.clone();
+        matrix
+            .add(&prediction[..1234], &target[..1234], IGNORE)
+            .unwrap();
+        second
+            .add(&prediction[1234..], &target[1234..], IGNORE)
+            .unwrap();
+        matrix.merge(&second).unwrap();
+        let scores = matrix.scores();
+
+        let expected: Vec<Option<f64>> = (0..CLASSES)
+            .map(|class| naive_iou(&prediction, &target, class))
+            .collect();
+        assert_eq!(scores.iou, expected);
+        assert_eq!(expected[6], None);
+        let present: Vec<f64> = expected.into_iter().flatten().collect();
+        let mean = present.iter().sum::<f64>() / present.len() as f64;
+        assert!(close(scores.mean_iou, mean));
+        let right = |(p, t): &(&u8, &u8)| p == t && **t != IGNORE;
+        let right = prediction.iter().zip(&target).filter(right).count() as f64;
+        let labelled = target.iter().filter(|&&truth| truth != IGNORE).count() as f64;
+        assert!(close(scores.pixel_accuracy, right / labelled));
+    }
+
+    #[test]
+    fn scores_serialize() {
+        let mut matrix = ConfusionMatrix::new(2);
+        matrix.add(&[0], &[0], IGNORE).unwrap();
+        let json = serde_json::to_value(matrix.scores()).unwrap();
+        assert_eq!(json["iou"], serde_json::json!([1.0, null]));
+    }
+}

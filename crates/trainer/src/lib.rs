@@ -1,0 +1,1 @@
+//! Optimisation, checkpoints, resume, memory and time accounting, logs.

@@ -1,0 +1,2 @@
+//! CamVid.
+fn main() {}
