@@ -8,27 +8,24 @@ use gradway_kernels::{Constant, Same, TrainBackend};
 use crate::method::{Method, Placement};
 use crate::table::{MethodConfig, Tuned};
 
-/// The frozen backbone of a highway method and the method's module, or the module alone where it
-/// holds the backbone itself.
+/// The frozen side of a tuned backbone: the backbone of a highway method, or nothing where the
+/// method's module holds the backbone itself.
 ///
-/// The two are apart because they live on different backends: the types say that the frozen part
-/// cannot record a graph.
+/// What is trained ([`Tuned`]) is apart from it because the two live on different backends: the
+/// types say that the frozen part cannot record a graph.
 #[derive(Debug, Clone)]
 pub struct Encoder<B: TrainBackend> {
-    /// The backbone of a method of [`Placement::Frozen`].
-    pub frozen: Option<AnyBackbone<B::InnerBackend>>,
-    /// What is trained.
-    pub tuned: Tuned<B>,
+    frozen: Option<AnyBackbone<B::InnerBackend>>,
     description: Description,
 }
 
 impl<B: TrainBackend> Encoder<B> {
-    /// Puts a method around a backbone.
+    /// Puts a method around a backbone: the frozen side, and what is trained.
     pub fn new(
         config: &MethodConfig,
         backbone: AnyBackbone<B::InnerBackend>,
         device: &B::Device,
-    ) -> Self {
+    ) -> (Self, Tuned<B>) {
         let description = backbone.description();
         let (frozen, tuned) = match config.descriptor().placement {
             Placement::Frozen => {
@@ -40,11 +37,11 @@ impl<B: TrainBackend> Encoder<B> {
                 (None, config.init_around(backbone, device))
             }
         };
-        Self {
+        let encoder = Self {
             frozen,
-            tuned,
             description,
-        }
+        };
+        (encoder, tuned)
     }
 
     /// Sections, widths and layout of the backbone.
@@ -66,7 +63,8 @@ impl<B: TrainBackend> Encoder<B> {
         tuned.features::<B::InnerBackend, Constant>(self.frozen.as_ref(), images, phase)
     }
 
-    /// Features without a graph, of a module from [`AutodiffModule::valid`].
+    /// Features without a graph, of a module from
+    /// [`AutodiffModule::valid`](burn::module::AutodiffModule::valid).
     pub fn features_inference(
         &self,
         tuned: &Tuned<B::InnerBackend>,

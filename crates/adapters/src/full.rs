@@ -12,6 +12,7 @@ use gradway_kernels::{KernelBackend, Lift};
 use serde::{Deserialize, Serialize};
 
 use crate::method::{Method, MethodDescriptor, Placement};
+use crate::track::track;
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     name: "full",
@@ -38,7 +39,10 @@ impl FullConfig {
     /// The module around a backbone.
     pub fn init<B: KernelBackend>(&self, backbone: AnyBackbone<B>, device: &B::Device) -> Full<B> {
         let norms = OutputNorms::new(&backbone.description(), device);
-        Full { backbone, norms }
+        Full {
+            backbone: track(backbone, |_| true),
+            norms,
+        }
     }
 }
 

@@ -19,6 +19,7 @@ pub mod fixed;
 pub mod full;
 mod method;
 mod table;
+mod track;
 
 pub use count::{Group, GroupCount, count};
 pub use encoder::Encoder;

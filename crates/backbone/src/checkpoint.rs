@@ -10,6 +10,8 @@ use burn_store::pytorch::PytorchReader;
 use burn_store::{ModuleStore, SafetensorsStore, TensorSnapshot};
 use sha2::{Digest, Sha256};
 
+use crate::embedded;
+
 /// Why a weight file could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
@@ -26,6 +28,17 @@ pub enum CheckpointError {
     UnknownFormat {
         /// The file.
         path: PathBuf,
+    },
+    /// A backbone without embedded weights.
+    #[error(
+        "there are no embedded weights of `{backbone}`, only of {}; name a weight file",
+        known.join(", ")
+    )]
+    NotEmbedded {
+        /// The backbone.
+        backbone: String,
+        /// Backbones that have some.
+        known: Vec<&'static str>,
     },
 }
 
@@ -95,6 +108,19 @@ impl Checkpoint {
             origin: PathBuf::from(name),
             tensors: unwrap(tensors),
         })
+    }
+
+    /// The weights that are part of the library, by the name of their backbone.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::NotEmbedded`] where that backbone has none.
+    pub fn embedded(backbone: &str) -> Result<Self, CheckpointError> {
+        let bytes = embedded::find(backbone).ok_or_else(|| CheckpointError::NotEmbedded {
+            backbone: backbone.to_string(),
+            known: embedded::names(),
+        })?;
+        Self::from_bytes(&format!("embedded weights of {backbone}"), bytes)
     }
 
     /// Where the tensors come from.

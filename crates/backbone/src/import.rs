@@ -265,12 +265,10 @@ impl<B: Backend> ModuleMapper<B> for Importer<'_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        let shape = param.dims();
+        // Neither asks for the values: a parameter that is about to be replaced is never drawn.
+        let (shape, device) = (param.lazy_shape(), param.lazy_device());
         match self.take(&shape) {
-            Some(data) => param.map(|old| {
-                let new = Tensor::from_data(data, &old.device());
-                new.set_require_grad(old.is_require_grad())
-            }),
+            Some(data) => Param::initialized(param.id, Tensor::from_data(data, &device)),
             None => param,
         }
     }

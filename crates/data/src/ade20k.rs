@@ -54,7 +54,9 @@ impl DatasetFormat for Ade20kConfig {
             paths::require_folder(path, format.name, format.layout)?;
         }
         let classes = resolve_or_default(self.classes.as_ref(), &root, "ade20k")?;
-        let pairs: Vec<FilePair> = paths::images_by_stem(&images)?
+        let by_stem = paths::images_by_stem(&images)?;
+        paths::require_images(&masks, "", &images, &by_stem)?;
+        let pairs: Vec<FilePair> = by_stem
             .into_iter()
             .map(|(id, image)| FilePair {
                 mask: masks.join(format!("{id}.png")),
@@ -70,7 +72,7 @@ impl DatasetFormat for Ade20kConfig {
             });
         }
         Ok(Opened::Files(FileDataset::new(
-            format.name,
+            classes.list.as_deref().unwrap_or(format.name),
             pairs,
             classes.names,
             classes.palette,

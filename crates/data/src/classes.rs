@@ -24,6 +24,8 @@ pub enum ClassSource {
 /// Names and colours of classes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Classes {
+    /// The built-in list they come from, if any; it names the dataset too.
+    pub list: Option<String>,
     /// Names, in label order.
     pub names: Vec<String>,
     /// One colour per name.
@@ -38,6 +40,7 @@ impl Classes {
     pub fn built_in(name: &str) -> Result<Self, DataError> {
         let manifest = manifest::require(name)?;
         Ok(Self {
+            list: Some(name.into()),
             names: manifest.classes.clone(),
             palette: manifest.colors(),
         })
@@ -46,7 +49,11 @@ impl Classes {
     /// Names without colours of their own: the Pascal VOC colour map.
     fn named(names: Vec<String>) -> Self {
         let palette = PaletteRule::VocColormap.colors(names.len());
-        Self { names, palette }
+        Self {
+            list: None,
+            names,
+            palette,
+        }
     }
 }
 

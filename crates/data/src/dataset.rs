@@ -39,6 +39,29 @@ pub struct SegmentationSample {
     pub labels: LabelMap,
 }
 
+impl SegmentationSample {
+    /// Refuses labels that do not cover the image exactly.
+    ///
+    /// # Errors
+    /// [`DataError::InconsistentSample`].
+    pub fn check(&self) -> Result<(), DataError> {
+        let (width, height) = self.image.dimensions();
+        let labels = &self.labels;
+        let pixels = labels.width as usize * labels.height as usize;
+        if (width, height) == (labels.width, labels.height) && labels.data.len() == pixels {
+            return Ok(());
+        }
+        Err(DataError::InconsistentSample {
+            id: self.id.clone(),
+            width,
+            height,
+            label_width: labels.width,
+            label_height: labels.height,
+            labels: labels.data.len(),
+        })
+    }
+}
+
 /// One split of a segmentation dataset.
 pub trait SegmentationDataset: Send + Sync {
     /// Name of the dataset, such as `ade20k`.

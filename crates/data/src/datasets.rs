@@ -77,6 +77,8 @@ datasets! {
     PascalVoc(crate::voc::PascalVocConfig),
     /// See [`crate::folder`].
     Folder(crate::folder::FolderConfig),
+    /// See [`crate::synthetic`].
+    Synthetic(crate::synthetic::SyntheticConfig),
 }
 
 /// Every dataset format, in the order of listings.

@@ -61,6 +61,22 @@ pub enum DataError {
         total: usize,
     },
 
+    /// A mask has no image, in a layout where the folder decides what belongs to a split.
+    #[error(
+        "mask {} has no image: expected one of the same stem in {} ({missing} of {total} masks have none)",
+        mask.display(), images.display()
+    )]
+    MaskWithoutImage {
+        /// The mask.
+        mask: PathBuf,
+        /// The folder of the images.
+        images: PathBuf,
+        /// Number of masks without an image.
+        missing: usize,
+        /// Number of masks in the folder.
+        total: usize,
+    },
+
     /// A split list names a sample that has no image.
     #[error(
         "sample `{id}`, listed in {}, has no image: expected {}",
@@ -248,6 +264,25 @@ pub enum DataError {
         len: usize,
     },
 
+    /// A dataset returned labels that do not cover the image exactly.
+    #[error(
+        "sample `{id}`: the image is {width}x{height} but its label map is {label_width}x{label_height} with {labels} labels"
+    )]
+    InconsistentSample {
+        /// Identifier of the sample.
+        id: String,
+        /// Width of the image in pixels.
+        width: u32,
+        /// Height of the image in pixels.
+        height: u32,
+        /// Width of the label map in pixels.
+        label_width: u32,
+        /// Height of the label map in pixels.
+        label_height: u32,
+        /// Number of labels stored.
+        labels: usize,
+    },
+
     /// An image cannot be resized.
     #[error(
         "sample `{id}` of {width}x{height} cannot be resized to {target_width}x{target_height}: {reason}"
@@ -308,6 +343,11 @@ impl DataError {
                  or list the labelled ones in a split list"
                     .into()
             }
+            Self::MaskWithoutImage { .. } => {
+                "the images are incomplete: fetch them again, remove such masks, or list the samples \
+                 to use in a split list"
+                    .into()
+            }
             Self::MissingImage { .. } => {
                 "split lists hold one file stem a line; images end in .jpg, .jpeg or .png".into()
             }
@@ -349,6 +389,7 @@ impl DataError {
             | Self::DuplicateClass { .. }
             | Self::InvalidValue { .. }
             | Self::IndexOutOfRange { .. }
+            | Self::InconsistentSample { .. }
             | Self::Resize { .. }
             | Self::Worker { .. }
             | Self::Manifest { .. } => return None,

@@ -86,6 +86,7 @@ impl FolderConfig {
                     });
                 }
             };
+            paths::require_images(&mask_folder, &self.mask_suffix, &image_folder, &images)?;
             let remaining = images.iter().filter(|(id, _)| !excluded.contains(*id));
             let pairs = remaining.map(|(id, image)| FilePair {
                 id: id.clone(),
@@ -120,7 +121,7 @@ impl DatasetFormat for FolderConfig {
         let pairs = self.pairs(split, &root)?;
         let classes = self.classes.resolve(&root)?;
         Ok(Opened::Files(FileDataset::new(
-            Self::DESCRIPTOR.name,
+            classes.list.as_deref().unwrap_or(Self::DESCRIPTOR.name),
             pairs,
             classes.names,
             classes.palette,

@@ -21,6 +21,8 @@ pub mod normalize;
 pub mod palette;
 pub mod paths;
 pub mod read;
+pub mod scenes;
+pub mod synthetic;
 pub mod transform;
 pub mod voc;
 

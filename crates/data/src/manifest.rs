@@ -88,10 +88,6 @@ const SOURCES: &[(&str, &str)] = &[
         "pascal_voc",
         include_str!("../../../datasets/pascal_voc.toml"),
     ),
-    (
-        "synthetic",
-        include_str!("../../../datasets/synthetic.toml"),
-    ),
 ];
 
 /// Names of the built-in manifests.

@@ -93,6 +93,47 @@ pub(crate) fn images_by_stem(folder: &Path) -> Result<BTreeMap<String, PathBuf>,
     Ok(images)
 }
 
+/// Refuses a folder with masks (.png) that belong to no image.
+///
+/// Without a list, the images alone decide what is in a split: images that did not arrive would make
+/// the dataset smaller without a word.
+///
+/// # Errors
+/// A folder that cannot be listed, or [`DataError::MaskWithoutImage`] with the first such mask and
+/// their number.
+pub(crate) fn require_images(
+    masks: &Path,
+    mask_suffix: &str,
+    image_folder: &Path,
+    images: &BTreeMap<String, PathBuf>,
+) -> Result<(), DataError> {
+    // Masks without the suffix, such as previews beside them, are nobody's.
+    let found = images_by_stem(masks)?
+        .into_iter()
+        .filter_map(|(stem, mask)| {
+            let is_png = mask.extension()?.eq_ignore_ascii_case("png");
+            let id = stem.strip_suffix(mask_suffix)?.to_string();
+            is_png.then_some((id, mask))
+        });
+    let (mut first, mut missing, mut total) = (None, 0, 0);
+    for (id, mask) in found {
+        total += 1;
+        if !images.contains_key(&id) {
+            missing += 1;
+            first.get_or_insert(mask);
+        }
+    }
+    match first {
+        None => Ok(()),
+        Some(mask) => Err(DataError::MaskWithoutImage {
+            mask,
+            images: image_folder.to_path_buf(),
+            missing,
+            total,
+        }),
+    }
+}
+
 /// The stem of an image file; none for other files and for hidden ones.
 fn image_stem(path: &Path) -> Option<String> {
     let extension = path.extension()?.to_str()?.to_ascii_lowercase();

@@ -10,6 +10,9 @@ use crate::label::{LabelMap, LabelPolicy};
 
 /// Reads a JPEG or PNG image as RGB; the kind is taken from its first bytes, not from its name.
 ///
+/// A JPEG that ends early is refused. JPEG has no checksum, so bytes changed within its data show as
+/// odd colours rather than as an error.
+///
 /// The orientation tag of EXIF is not applied, because masks are drawn on the stored pixels.
 ///
 /// # Errors
@@ -39,7 +42,7 @@ pub fn image(path: &Path) -> Result<RgbImage, DataError> {
 /// Reads a PNG mask and turns its values into classes.
 ///
 /// # Errors
-/// As [`mask`], and a value that is neither a class nor ignore under the policy.
+/// As [`image()`], an RGB mask, and a value that is neither a class nor ignore under the policy.
 pub fn labels(path: &Path, policy: &LabelPolicy, classes: usize) -> Result<LabelMap, DataError> {
     let mut map = mask(path, policy, classes)?;
     policy.apply(&mut map.data, classes).map_err(|bad| {

@@ -90,7 +90,7 @@ impl DatasetFormat for PascalVocConfig {
             });
         }
         Ok(Opened::Files(FileDataset::new(
-            format.name,
+            classes.list.as_deref().unwrap_or(format.name),
             pairs,
             classes.names,
             classes.palette,

@@ -1,1 +1,15 @@
-//! Gradway.
+//! Parameter-, memory- and time-efficient tuning of large vision backbones for dense prediction.
+//!
+//! This crate re-exports the others under short names and adds what a binary needs: the choice of
+//! a [device] at run time among the backends compiled in. Everything else is generic over Burn's
+//! backends.
+
+pub use gradway_adapters as adapters;
+pub use gradway_backbone as backbone;
+pub use gradway_data as data;
+pub use gradway_heads as heads;
+pub use gradway_kernels as kernels;
+pub use gradway_metrics as metrics;
+pub use gradway_trainer as trainer;
+
+pub mod device;

@@ -65,4 +65,6 @@ impl<B: KernelBackend> BatchNorm<B> {
 fn update<B: Backend>(state: &RunningState<Tensor<B, 1>>, observed: Tensor<B, 1>) {
     let old = state.value_sync();
     state.update(old * (1.0 - MOMENTUM) + observed.detach() * MOMENTUM);
+    // An update waits until it is read; a visitor that saves the module would miss it.
+    state.value_sync();
 }

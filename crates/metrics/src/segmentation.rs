@@ -8,27 +8,29 @@ use thiserror::Error;
 
 use crate::MetricDescriptor;
 
-/// The metrics of this file.
-pub const DESCRIPTORS: &[MetricDescriptor] = &[
-    MetricDescriptor {
-        name: "mean_iou",
-        summary: "intersection over union of a class, averaged over the classes that occur in truth or prediction",
-        higher_is_better: true,
-        unit: "share",
-    },
-    MetricDescriptor {
-        name: "pixel_accuracy",
-        summary: "share of the labelled pixels that are right",
-        higher_is_better: true,
-        unit: "share",
-    },
-    MetricDescriptor {
-        name: "mean_accuracy",
-        summary: "share of a class's pixels that are right, averaged over the classes that occur in the truth",
-        higher_is_better: true,
-        unit: "share",
-    },
-];
+/// Intersection over union of a class, averaged over the classes.
+pub const MEAN_IOU: MetricDescriptor = MetricDescriptor {
+    name: "mean_iou",
+    summary: "intersection over union, averaged over the classes in truth or prediction",
+    higher_is_better: true,
+    unit: "share",
+};
+
+/// Share of the labelled pixels that are right.
+pub const PIXEL_ACCURACY: MetricDescriptor = MetricDescriptor {
+    name: "pixel_accuracy",
+    summary: "share of the labelled pixels that are right",
+    higher_is_better: true,
+    unit: "share",
+};
+
+/// Share of a class's pixels that are right, averaged over the classes.
+pub const MEAN_ACCURACY: MetricDescriptor = MetricDescriptor {
+    name: "mean_accuracy",
+    summary: "share of a class's pixels that are right, averaged over the classes in the truth",
+    higher_is_better: true,
+    unit: "share",
+};
 
 /// Predictions and targets that cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -42,17 +44,29 @@ pub enum SegmentationError {
         /// Number of target pixels.
         target: usize,
     },
-    /// A value that is no class.
-    #[error("{what} at pixel {index} is {value}; expected 0..={}{}", classes.saturating_sub(1), if *what == "target" { " or the ignore value" } else { "" })]
-    OutOfRange {
-        /// `prediction` or `target`.
-        what: &'static str,
+    /// A predicted value that is no class.
+    #[error("prediction at pixel {index} is {value}; expected a class below {classes}")]
+    PredictionOutOfRange {
         /// Index of the first such pixel.
         index: usize,
         /// The value found.
         value: u8,
         /// Number of classes.
         classes: usize,
+    },
+    /// A target value that is neither a class nor the ignore value.
+    #[error(
+        "target at pixel {index} is {value}; expected a class below {classes} or {ignore} (ignore)"
+    )]
+    TargetOutOfRange {
+        /// Index of the first such pixel.
+        index: usize,
+        /// The value found.
+        value: u8,
+        /// Number of classes.
+        classes: usize,
+        /// The ignore value.
+        ignore: u8,
     },
     /// Two matrices of different classes.
     #[error("a confusion matrix of {other} classes cannot be added to one of {classes}")]
@@ -127,50 +141,40 @@ impl ConfusionMatrix {
                 target: target.len(),
             });
         }
-        // Counted by byte pairs first, which needs no check inside the loop, and leaves the matrix
-        // untouched until all pairs are known to be classes.
-        let mut pairs = vec![0u64; 256 * 256];
+        // Checked first, so that a refused map leaves no trace.
+        self.check(prediction, target, ignore)?;
         for (&predicted, &truth) in prediction.iter().zip(target) {
-            pairs[usize::from(truth) * 256 + usize::from(predicted)] += 1;
-        }
-        let known = |value: usize| value < self.classes;
-        let counted = |truth: usize| truth != usize::from(ignore);
-        let entries = || pairs.iter().enumerate().filter(|(_, count)| **count > 0);
-        let wrong = entries()
-            .map(|(pair, _)| (pair / 256, pair % 256))
-            .any(|(truth, predicted)| counted(truth) && !(known(truth) && known(predicted)));
-        if wrong {
-            return Err(self.first_wrong(prediction, target, ignore));
-        }
-        for (pair, count) in entries() {
-            let (truth, predicted) = (pair / 256, pair % 256);
-            if counted(truth) {
-                self.counts[truth * self.classes + predicted] += count;
+            if truth != ignore {
+                self.counts[usize::from(truth) * self.classes + usize::from(predicted)] += 1;
             }
         }
         Ok(())
     }
 
-    /// The error of the first pixel out of range, which must exist.
-    fn first_wrong(&self, prediction: &[u8], target: &[u8], ignore: u8) -> SegmentationError {
-        let error = |what, index, value| SegmentationError::OutOfRange {
-            what,
-            index,
-            value,
-            classes: self.classes,
-        };
+    /// The first pixel out of range.
+    fn check(&self, prediction: &[u8], target: &[u8], ignore: u8) -> Result<(), SegmentationError> {
+        let classes = self.classes;
         for (index, (&predicted, &truth)) in prediction.iter().zip(target).enumerate() {
             if truth == ignore {
                 continue;
             }
-            if usize::from(truth) >= self.classes {
-                return error("target", index, truth);
+            if usize::from(truth) >= classes {
+                return Err(SegmentationError::TargetOutOfRange {
+                    index,
+                    value: truth,
+                    classes,
+                    ignore,
+                });
             }
-            if usize::from(predicted) >= self.classes {
-                return error("prediction", index, predicted);
+            if usize::from(predicted) >= classes {
+                return Err(SegmentationError::PredictionOutOfRange {
+                    index,
+                    value: predicted,
+                    classes,
+                });
             }
         }
-        error("target", 0, target.first().copied().unwrap_or(ignore))
+        Ok(())
     }
 
     /// Adds the counts of another matrix, for evaluation in parts.
@@ -262,6 +266,19 @@ mod tests {
     }
 
     #[test]
+    fn rows_are_truth_and_accuracy_is_a_share_of_the_truth() {
+        // Unlike in the map above, the share of the truth and the share of the prediction differ.
+        let mut matrix = ConfusionMatrix::new(3);
+        matrix
+            .add(&[0, 1, 2, 1, 2], &[0, 0, 0, 1, 2], IGNORE)
+            .unwrap();
+        assert_eq!(matrix.counts(), [1, 1, 1, 0, 1, 0, 0, 0, 1]);
+        let scores = matrix.scores();
+        assert!(close(scores.mean_accuracy, (1.0 / 3.0 + 1.0 + 1.0) / 3.0));
+        assert_eq!(scores.iou, [Some(1.0 / 3.0), Some(0.5), Some(0.5)]);
+    }
+
+    #[test]
     fn a_class_only_predicted_counts_as_zero() {
         let mut matrix = ConfusionMatrix::new(2);
         matrix.add(&[0, 1], &[0, 0], IGNORE).unwrap();
@@ -295,7 +312,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("target at pixel 1 is 7"), "{error}");
-        assert!(error.contains("0..=1 or the ignore value"), "{error}");
+        assert!(error.contains("a class below 2 or 255 (ignore)"), "{error}");
         assert!(matrix.merge(&ConfusionMatrix::new(3)).is_err());
         assert_eq!(matrix.pixels(), 0);
     }

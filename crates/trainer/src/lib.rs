@@ -1,1 +1,33 @@
-//! Optimisation, checkpoints, resume, memory and time accounting, logs.
+//! Training: configuration, optimisation, checkpoints, resume, evaluation, memory accounting.
+//!
+//! [`RunConfig`] describes a run; [`Segmentation`] is a model (encoder and head) with its data;
+//! [`Trainer`] takes steps on it, and [`train`] makes a whole run of them with checkpoints and
+//! logs. Nothing here prints: an [`Observer`] is told what happens.
+
+mod checkpoint;
+pub mod config;
+mod error;
+mod evaluate;
+mod log;
+pub mod memory;
+mod model;
+mod observer;
+mod optimizer;
+mod provenance;
+mod run;
+pub mod schedule;
+mod state_dict;
+mod step;
+
+pub use checkpoint::{Checkpoint, RunDirectory, TrainingState};
+pub use config::RunConfig;
+pub use error::TrainError;
+pub use evaluate::{Evaluation, Prediction, evaluate};
+pub use model::{Inference, Segmentation, Trainable};
+pub use observer::{Event, Observer, Silent};
+pub use optimizer::{Optimizer, OptimizerConfig};
+pub use provenance::Provenance;
+pub use run::{RunOutcome, train, validation_loader};
+pub use schedule::{Schedule, ScheduleConfig};
+pub use state_dict::{StateDict, StateDictError, collect, restore};
+pub use step::{StepReport, Trainer};

@@ -39,11 +39,12 @@ impl Source {
         let first = index * self.config.batch_size;
         let last = (first + self.config.batch_size).min(order.len());
         let mut samples = Vec::with_capacity(last.saturating_sub(first));
-        for position in first..last {
+        let positions = order.iter().enumerate().take(last).skip(first);
+        for (position, &sample) in positions {
             if stop() {
                 return Ok(None);
             }
-            samples.push(self.prepare(order[position], epoch, position)?);
+            samples.push(self.prepare(sample, epoch, position)?);
         }
         Ok(Some(self.assemble(samples)))
     }
@@ -55,6 +56,8 @@ impl Source {
         position: usize,
     ) -> Result<SegmentationSample, DataError> {
         let sample = self.dataset.get(index)?;
+        // What follows relies on it, and a dataset may come from outside of this crate.
+        sample.check()?;
         match &self.preparation {
             Preparation::Training(augment) => {
                 let mut rng = self.generator(Stream::Augmentation, epoch, position as u64);

@@ -1,0 +1,157 @@
+//! Choosing a backend at run time, among those compiled in.
+
+use std::fmt;
+use std::str::FromStr;
+
+use gradway_kernels::TrainBackend;
+
+/// A device as the command line names it: `cpu`, `cuda:0`, `vulkan:0`, ...
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceName {
+    kind: Kind,
+    index: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Cpu,
+    Cuda,
+    Vulkan,
+    Wgpu,
+    Metal,
+    Rocm,
+}
+
+const KINDS: [(&str, Kind); 6] = [
+    ("cpu", Kind::Cpu),
+    ("cuda", Kind::Cuda),
+    ("vulkan", Kind::Vulkan),
+    ("wgpu", Kind::Wgpu),
+    ("metal", Kind::Metal),
+    ("rocm", Kind::Rocm),
+];
+
+/// Why a device cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// Not a device name.
+    #[error("unknown device `{0}`; expected cpu, cuda:N, vulkan:N, wgpu:N, metal:N or rocm:N")]
+    Unknown(String),
+    /// The backend was left out of this build.
+    #[error("this build has no `{0}` backend; build with `--features {0}`")]
+    NotCompiled(&'static str),
+}
+
+impl Default for DeviceName {
+    /// The first backend that was compiled in, CPU before all others.
+    fn default() -> Self {
+        let compiled = KINDS.iter().find(|(_, kind)| kind.compiled());
+        Self {
+            kind: compiled.map_or(Kind::Cpu, |(_, kind)| *kind),
+            index: 0,
+        }
+    }
+}
+
+impl FromStr for DeviceName {
+    type Err = DeviceError;
+
+    fn from_str(name: &str) -> Result<Self, DeviceError> {
+        let unknown = || DeviceError::Unknown(name.to_string());
+        let (kind, index) = name.split_once(':').unwrap_or((name, "0"));
+        let (_, kind) = KINDS.iter().find(|(known, _)| *known == kind).ok_or_else(unknown)?;
+        let index = index.parse().map_err(|_| unknown())?;
+        if !kind.compiled() {
+            return Err(DeviceError::NotCompiled(kind.name()));
+        }
+        Ok(Self { kind: *kind, index })
+    }
+}
+
+impl fmt::Display for DeviceName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            Kind::Cpu => formatter.write_str("cpu"),
+            kind => write!(formatter, "{}:{}", kind.name(), self.index),
+        }
+    }
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        KINDS[self as usize].0
+    }
+
+    fn compiled(self) -> bool {
+        match self {
+            Self::Cpu => cfg!(feature = "cpu"),
+            Self::Cuda => cfg!(feature = "cuda"),
+            Self::Vulkan => cfg!(feature = "vulkan"),
+            Self::Wgpu => cfg!(feature = "wgpu"),
+            Self::Metal => cfg!(feature = "metal"),
+            Self::Rocm => cfg!(feature = "rocm"),
+        }
+    }
+}
+
+/// Something to do on whichever backend a device belongs to.
+pub trait Job {
+    /// What comes of it.
+    type Output;
+
+    /// Does it.
+    fn run<B: TrainBackend>(self, device: B::Device) -> Self::Output;
+}
+
+/// Runs a job on the autodiff backend of a device.
+///
+/// # Errors
+///
+/// [`DeviceError::NotCompiled`] where the backend was left out of this build.
+#[allow(unused_variables)]
+pub fn run_on<J: Job>(name: DeviceName, job: J) -> Result<J::Output, DeviceError> {
+    #[allow(unused_imports)]
+    use burn::backend::Autodiff;
+    #[cfg(any(feature = "vulkan", feature = "wgpu", feature = "metal"))]
+    use burn::backend::wgpu::{self, Wgpu, WgpuDevice, graphics, init_setup};
+
+    #[cfg(any(feature = "vulkan", feature = "wgpu", feature = "metal"))]
+    let graphics_device = match name.index {
+        0 => WgpuDevice::DefaultDevice,
+        index => WgpuDevice::DiscreteGpu(index - 1),
+    };
+    match name.kind {
+        #[cfg(feature = "cpu")]
+        Kind::Cpu => Ok(job.run::<Autodiff<burn::backend::Flex>>(Default::default())),
+        #[cfg(feature = "cuda")]
+        Kind::Cuda => {
+            let device = burn::backend::cuda::CudaDevice::new(name.index);
+            Ok(job.run::<Autodiff<burn::backend::Cuda>>(device))
+        }
+        #[cfg(feature = "vulkan")]
+        Kind::Vulkan => {
+            init_setup::<graphics::Vulkan>(&graphics_device, wgpu::RuntimeOptions::default());
+            Ok(job.run::<Autodiff<Wgpu<f32, i32, u8>>>(graphics_device))
+        }
+        #[cfg(feature = "metal")]
+        Kind::Metal => {
+            init_setup::<graphics::Metal>(&graphics_device, wgpu::RuntimeOptions::default());
+            Ok(job.run::<Autodiff<Wgpu<f32, i32, u8>>>(graphics_device))
+        }
+        #[cfg(feature = "wgpu")]
+        Kind::Wgpu => {
+            init_setup::<graphics::AutoGraphicsApi>(
+                &graphics_device,
+                wgpu::RuntimeOptions::default(),
+            );
+            Ok(job.run::<Autodiff<Wgpu<f32, i32, u32>>>(graphics_device))
+        }
+        #[cfg(feature = "rocm")]
+        Kind::Rocm => {
+            let device = burn::backend::rocm::RocmDevice::new(name.index);
+            Ok(job.run::<Autodiff<burn::backend::Rocm>>(device))
+        }
+        #[allow(unreachable_patterns)]
+        kind => Err(DeviceError::NotCompiled(kind.name())),
+    }
+}

@@ -1,0 +1,111 @@
+//! Cross entropy.
+
+use burn::tensor::{Int, Tensor, TensorData};
+use gradway_kernels::{cross_entropy, cross_entropy_reference};
+
+use crate::harness::{Inputs, Tracked, assert_parity, evaluate};
+
+const CLASSES: i32 = 5;
+const IGNORE: u8 = 255;
+
+/// Logits of 3 images of 7x9.
+fn logits() -> Inputs {
+    Inputs::random(20, &[&[3, 5, 7, 9]])
+}
+
+/// Every class in turn; `ignored` says which pixels are not labelled.
+fn labels(ignored: impl Fn(i32) -> bool) -> Tensor<Tracked, 3, Int> {
+    let values: Vec<i32> = (0..3 * 7 * 9)
+        .map(|pixel| {
+            if ignored(pixel) {
+                i32::from(IGNORE)
+            } else {
+                (pixel * 3 + pixel / 7) % CLASSES
+            }
+        })
+        .collect();
+    Tensor::from_data(TensorData::new(values, [3, 7, 9]), &Default::default())
+}
+
+fn equals_its_reference(ignored: impl Fn(i32) -> bool) {
+    let labels = labels(ignored);
+    assert_parity(
+        &logits(),
+        |leaves| cross_entropy(leaves.get(0), labels.clone(), IGNORE),
+        |leaves| cross_entropy_reference(leaves.get(0), labels.clone(), IGNORE),
+    );
+}
+
+#[test]
+fn cross_entropy_equals_its_reference() {
+    equals_its_reference(|_| false);
+}
+
+#[test]
+fn cross_entropy_with_ignored_pixels_equals_its_reference() {
+    equals_its_reference(|pixel| pixel % 3 == 0 || pixel < 70);
+}
+
+#[test]
+fn cross_entropy_is_the_mean_over_the_pixels_that_count() {
+    // Stated pixel by pixel in 64 bits: the reference shares the preparation of labels and weights.
+    let ignored = |pixel: i32| pixel % 4 == 1;
+    let labels = labels(ignored);
+    let evaluation = evaluate(&logits(), |_| true, |leaves| leaves.get::<4>(0));
+    let [images, classes, positions] = [3, CLASSES as usize, 7 * 9];
+    let label = labels.to_data().to_vec::<i32>().unwrap();
+    let mut losses = Vec::new();
+    for pixel in (0..images * positions).filter(|&pixel| !ignored(pixel as i32)) {
+        let (image, position) = (pixel / positions, pixel % positions);
+        let logit = |class: usize| {
+            f64::from(evaluation.value[(image * classes + class) * positions + position])
+        };
+        let normaliser: f64 = (0..classes).map(|class| logit(class).exp()).sum();
+        losses.push(normaliser.ln() - logit(label[pixel] as usize));
+    }
+    let expected = losses.iter().sum::<f64>() / losses.len() as f64;
+
+    let actual = evaluate(
+        &logits(),
+        |_| true,
+        |leaves| cross_entropy(leaves.get(0), labels.clone(), IGNORE),
+    );
+    let error = (f64::from(actual.value[0]) - expected).abs() / expected;
+    assert!(error < 1e-6, "off by {error:.1e}");
+}
+
+#[test]
+fn cross_entropy_of_ignored_pixels_alone_is_zero_with_a_gradient_of_zero() {
+    let labels = labels(|_| true);
+    let evaluation = evaluate(
+        &logits(),
+        |_| true,
+        |leaves| cross_entropy(leaves.get(0), labels.clone(), IGNORE),
+    );
+    assert_eq!(evaluation.value, [0.0]);
+    let gradient = evaluation.gradients[0].as_ref().unwrap();
+    assert!(gradient.iter().all(|&value| value == 0.0));
+}
+
+#[test]
+fn cross_entropy_of_large_logits_is_finite() {
+    // Far beyond the largest argument of a 32-bit exponential, 88.
+    let labels = labels(|_| false);
+    assert_parity(
+        &logits(),
+        |leaves| cross_entropy(leaves.get::<4>(0) * 500.0, labels.clone(), IGNORE),
+        |leaves| cross_entropy_reference(leaves.get::<4>(0) * 500.0, labels.clone(), IGNORE),
+    );
+}
+
+#[test]
+fn cross_entropy_of_untracked_logits_records_no_graph() {
+    let device = Default::default();
+    let logits = Tensor::<Tracked, 4>::ones([1, 5, 1, 1], &device);
+    let label = Tensor::from_data([[[2]]], &device);
+    let tracked = Tensor::<Tracked, 1>::ones([1], &device).require_grad();
+    let loss = cross_entropy(logits.clone(), label, IGNORE) * tracked.clone();
+    let gradients = loss.backward();
+    assert!(tracked.grad(&gradients).is_some());
+    assert!(logits.grad(&gradients).is_none());
+}

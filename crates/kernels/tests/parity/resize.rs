@@ -1,0 +1,58 @@
+//! Bilinear resizing, stated as a product with one interpolation matrix per axis.
+
+use burn::tensor::{Tensor, TensorData};
+use gradway_kernels::resize_bilinear;
+
+use crate::harness::{Inputs, Tracked, assert_parity};
+
+/// `[new, old]`: half-pixel centres, positions outside clamped to the border.
+fn interpolation(old: usize, new: usize) -> Tensor<Tracked, 4> {
+    let mut weights = vec![0.0f32; new * old];
+    for row in 0..new {
+        let position = ((row as f64 + 0.5) * old as f64 / new as f64 - 0.5).max(0.0);
+        let below = position.floor() as usize;
+        let above = (below + 1).min(old - 1);
+        let fraction = position - position.floor();
+        weights[row * old + below] += (1.0 - fraction) as f32;
+        weights[row * old + above] += fraction as f32;
+    }
+    let weights = TensorData::new(weights, [1, 1, new, old]);
+    Tensor::from_data(weights, &Default::default())
+}
+
+fn equals_its_plain_statement(old: [usize; 2], new: [usize; 2]) {
+    let inputs = Inputs::random(40, &[&[3, 5, old[0], old[1]]]);
+    assert_parity(
+        &inputs,
+        |leaves| resize_bilinear(leaves.get(0), new),
+        |leaves| {
+            let rows = interpolation(old[0], new[0]).matmul(leaves.get(0));
+            rows.matmul(interpolation(old[1], new[1]).swap_dims(2, 3))
+        },
+    );
+}
+
+#[test]
+fn upsampling_equals_its_plain_statement() {
+    equals_its_plain_statement([5, 7], [11, 17]);
+}
+
+#[test]
+fn downsampling_equals_its_plain_statement() {
+    equals_its_plain_statement([11, 17], [5, 7]);
+}
+
+#[test]
+fn resizing_axes_in_opposite_directions_equals_its_plain_statement() {
+    equals_its_plain_statement([3, 13], [9, 5]);
+}
+
+#[test]
+fn resizing_to_the_same_size_changes_nothing() {
+    equals_its_plain_statement([5, 7], [5, 7]);
+}
+
+#[test]
+fn a_single_position_fills_the_map() {
+    equals_its_plain_statement([1, 1], [4, 3]);
+}

@@ -1,0 +1,224 @@
+//! The folder of a run and its checkpoints: what the run changed, and nothing else.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{DType, TensorData};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{self, RunConfig};
+use crate::error::TrainError;
+use crate::state_dict::StateDict;
+
+/// Where a run stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainingState {
+    /// Name of the backbone.
+    pub backbone: String,
+    /// Hash of the backbone's weights before training.
+    pub base: String,
+    /// Optimiser steps done.
+    pub step: usize,
+    /// Epochs done.
+    pub epoch: usize,
+    /// Batches of the current epoch that are done.
+    pub batch: usize,
+    /// The best mean IoU so far.
+    pub best: Option<f64>,
+    /// Wall time of the steps so far, in seconds.
+    pub step_seconds: f64,
+    /// Most live bytes of a step so far, where somebody counts them.
+    pub peak_bytes: Option<usize>,
+}
+
+/// What a checkpoint holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// Where the run stands.
+    pub state: TrainingState,
+    /// Trained parameters and batch statistics.
+    pub weights: StateDict,
+    /// The optimiser's moments, with and without decay; absent in the best checkpoint.
+    pub optimizer: Option<[Vec<u8>; 2]>,
+}
+
+const STATE: &str = "state";
+const WEIGHTS: &str = "weights.";
+const MOMENTS: [&str; 2] = ["optimizer.decayed", "optimizer.undecayed"];
+
+impl Checkpoint {
+    /// Writes the checkpoint as one `.safetensors` file: whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::File`].
+    pub fn save(&self, path: &Path) -> Result<(), TrainError> {
+        let wrong = |error: &dyn ToString| TrainError::file(path, error.to_string());
+        let mut views = BTreeMap::new();
+        for (name, data) in &self.weights {
+            let view = TensorView::new(Dtype::F32, data.shape.to_vec(), data.as_bytes())
+                .map_err(|error| wrong(&error))?;
+            views.insert(format!("{WEIGHTS}{name}"), view);
+        }
+        for (name, bytes) in MOMENTS.iter().zip(self.optimizer.iter().flatten()) {
+            let view = TensorView::new(Dtype::U8, vec![bytes.len()], bytes)
+                .map_err(|error| wrong(&error))?;
+            views.insert((*name).to_string(), view);
+        }
+        let state = serde_json::to_string(&self.state).map_err(|error| wrong(&error))?;
+        let metadata = HashMap::from([(STATE.to_string(), state)]);
+        let bytes = safetensors::serialize(views, Some(metadata)).map_err(|error| wrong(&error))?;
+        write_whole(path, &bytes)
+    }
+
+    /// Reads a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::File`] where the file is missing, damaged or no checkpoint.
+    pub fn load(path: &Path) -> Result<Self, TrainError> {
+        let wrong = |error: &dyn ToString| TrainError::file(path, error.to_string());
+        let bytes = fs::read(path).map_err(|error| wrong(&error))?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| wrong(&error))?;
+        let state = header
+            .metadata()
+            .as_ref()
+            .and_then(|metadata| metadata.get(STATE))
+            .ok_or_else(|| wrong(&"it is no checkpoint of a run: its header has no `state`"))?;
+        let state = serde_json::from_str(state).map_err(|error| wrong(&error))?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| wrong(&error))?;
+        let weights = tensors
+            .iter()
+            .filter_map(|(name, view)| Some((name.strip_prefix(WEIGHTS)?, view)))
+            .map(|(name, view)| {
+                let shape = view.shape().to_vec();
+                let data = TensorData::from_bytes_vec(view.data().to_vec(), shape, DType::F32);
+                (name.to_string(), data)
+            })
+            .collect();
+        let moments = MOMENTS.map(|name| tensors.tensor(name).map(|view| view.data().to_vec()));
+        let optimizer = match moments {
+            [Ok(decayed), Ok(undecayed)] => Some([decayed, undecayed]),
+            _ => None,
+        };
+        Ok(Self {
+            state,
+            weights,
+            optimizer,
+        })
+    }
+}
+
+/// Writes beside the file and renames, so that a kill leaves the old file or the new one.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    let beside = path.with_extension("partial");
+    let write = || {
+        let mut file = fs::File::create(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    };
+    write().map_err(|error| TrainError::file(path, error))
+}
+
+/// The folder of a run.
+///
+/// | file | holds |
+/// |---|---|
+/// | `config.toml` | the resolved configuration |
+/// | `metrics.jsonl` | a line per step and evaluation |
+/// | `last.safetensors` | the newest checkpoint, to resume from |
+/// | `best.safetensors` | the checkpoint of the best evaluation |
+/// | `result.json` | scores, memory, time and provenance, once the run is done |
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunDirectory {
+    path: PathBuf,
+}
+
+impl RunDirectory {
+    /// Makes the folder of a new run and saves its configuration there.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError`] where it cannot be written or holds a run already.
+    pub fn create(path: &Path, config: &RunConfig) -> Result<Self, TrainError> {
+        let directory = Self {
+            path: path.to_path_buf(),
+        };
+        if directory.config_file().exists() {
+            return Err(TrainError::RunExists {
+                path: path.to_path_buf(),
+            });
+        }
+        fs::create_dir_all(path).map_err(|error| TrainError::file(path, error))?;
+        let file = directory.config_file();
+        let text = toml::to_string(config).map_err(|error| TrainError::file(&file, error))?;
+        write_whole(&file, text.as_bytes())?;
+        Ok(directory)
+    }
+
+    /// Opens the folder of an earlier run with the configuration saved there.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError`] where it is no run or its configuration cannot be read.
+    pub fn open(path: &Path) -> Result<(Self, RunConfig), TrainError> {
+        let directory = Self {
+            path: path.to_path_buf(),
+        };
+        if !directory.config_file().is_file() {
+            return Err(TrainError::file(
+                path,
+                "it is no folder of a run: there is no `config.toml`",
+            ));
+        }
+        let config = config::load(&directory.config_file(), &[])?;
+        Ok((directory, config))
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The resolved configuration.
+    pub fn config_file(&self) -> PathBuf {
+        self.path.join("config.toml")
+    }
+
+    /// A line per step and evaluation.
+    pub fn metrics_file(&self) -> PathBuf {
+        self.path.join("metrics.jsonl")
+    }
+
+    /// The newest checkpoint.
+    pub fn last_file(&self) -> PathBuf {
+        self.path.join("last.safetensors")
+    }
+
+    /// The checkpoint of the best evaluation.
+    pub fn best_file(&self) -> PathBuf {
+        self.path.join("best.safetensors")
+    }
+
+    /// What came of the run.
+    pub fn result_file(&self) -> PathBuf {
+        self.path.join("result.json")
+    }
+
+    /// Writes what came of the run.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::File`].
+    pub fn write_result(&self, result: &impl Serialize) -> Result<(), TrainError> {
+        let path = self.result_file();
+        let text = serde_json::to_string_pretty(result)
+            .map_err(|error| TrainError::file(&path, error))?;
+        write_whole(&path, text.as_bytes())
+    }
+}

@@ -1,0 +1,104 @@
+//! What can go wrong in a run.
+
+use std::path::PathBuf;
+
+use gradway_backbone::{CheckpointError, ImportError, UnknownBackbone};
+use gradway_data::DataError;
+use gradway_metrics::SegmentationError;
+
+use crate::state_dict::StateDictError;
+
+/// Why a run could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// A configuration file or an override is wrong.
+    #[error("{origin}: {reason}")]
+    Config {
+        /// The file, or `--set key=value`.
+        origin: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A backbone that is not in the table.
+    #[error(transparent)]
+    Backbone(#[from] UnknownBackbone),
+    /// Weights that cannot be read.
+    #[error(transparent)]
+    Weights(#[from] CheckpointError),
+    /// Weights that do not fit.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// Data that cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Predictions and labels that do not belong together.
+    #[error(transparent)]
+    Metric(#[from] SegmentationError),
+    /// A file of the run cannot be read or written.
+    #[error("{path}: {reason}")]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Saved parameters do not fit the model.
+    #[error("{path}: {source}")]
+    StateDict {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        source: StateDictError,
+    },
+    /// The folder of a new run holds one already.
+    #[error("{} holds a run already", path.display())]
+    RunExists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The checkpoint was trained on other weights.
+    #[error(
+        "{path}: trained on `{backbone}` with base weights {trained_on}, but the configured backbone has {present}"
+    )]
+    OtherBase {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Name of the backbone it was trained on.
+        backbone: String,
+        /// Hash of the base weights it was trained on.
+        trained_on: String,
+        /// Hash of the weights that are here.
+        present: String,
+    },
+    /// The loss is not a number.
+    #[error("the loss is {loss} at step {step}; lower optimizer.learning_rate or clip gradients")]
+    Diverged {
+        /// Optimiser step.
+        step: usize,
+        /// The loss.
+        loss: f64,
+    },
+}
+
+impl TrainError {
+    /// What would be right, where that can be said.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Data(error) => error.hint(),
+            Self::OtherBase { .. } => {
+                Some("set backbone.name and backbone.weights as they were in training".to_string())
+            }
+            Self::RunExists { .. } => {
+                Some("go on with --resume, or choose another folder with --out".to_string())
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn file(path: impl Into<PathBuf>, reason: impl ToString) -> Self {
+        Self::File {
+            path: path.into(),
+            reason: reason.to_string(),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! `metrics.jsonl`: a line of JSON per step and evaluation.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::error::TrainError;
+
+/// Appends lines to a file.
+pub(crate) struct MetricsLog {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl MetricsLog {
+    /// Opens the log of a run that has done `steps` steps.
+    ///
+    /// A process that was killed may have logged steps after its last checkpoint; they will be
+    /// done again, so their lines go.
+    pub(crate) fn open(path: &Path, steps: usize) -> Result<Self, TrainError> {
+        let wrong = |error: std::io::Error| TrainError::file(path, error);
+        let kept = match fs::read_to_string(path) {
+            Ok(text) => text
+                .lines()
+                .filter(|line| step_of(line).is_some_and(|step| step <= steps as u64))
+                .map(|line| format!("{line}\n"))
+                .collect(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(wrong(error)),
+        };
+        fs::write(path, kept).map_err(wrong)?;
+        let file = OpenOptions::new().append(true).open(path).map_err(wrong)?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            file: BufWriter::new(file),
+        })
+    }
+
+    /// Writes a line, `kind` first.
+    pub(crate) fn write(&mut self, kind: &str, line: &impl Serialize) -> Result<(), TrainError> {
+        #[derive(Serialize)]
+        struct Line<'a, T> {
+            event: &'a str,
+            #[serde(flatten)]
+            rest: &'a T,
+        }
+
+        let line = Line {
+            event: kind,
+            rest: line,
+        };
+        let text =
+            serde_json::to_string(&line).map_err(|error| TrainError::file(&self.path, error))?;
+        // Flushed at once: the log is what is left of a run that dies.
+        writeln!(self.file, "{text}")
+            .and_then(|()| self.file.flush())
+            .map_err(|error| TrainError::file(&self.path, error))
+    }
+}
+
+/// The step of a line; none for a line that was cut off.
+fn step_of(line: &str) -> Option<u64> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    line.get("step")?.as_u64()
+}

@@ -1,0 +1,64 @@
+//! Telling somebody what happens in a run, since libraries do not print.
+
+use std::path::Path;
+
+use gradway_adapters::GroupCount;
+
+use crate::evaluate::Evaluation;
+use crate::step::StepReport;
+
+/// Something that happened in a run.
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'a> {
+    /// The run begins, or goes on.
+    Started {
+        /// Optimiser steps of the whole run.
+        steps: usize,
+        /// Steps that an earlier process has done.
+        done: usize,
+        /// What the method trains.
+        method: GroupCount,
+        /// What the head trains.
+        head: usize,
+    },
+    /// A step is done.
+    Step(&'a StepReport),
+    /// An evaluation goes on.
+    Evaluating {
+        /// Images done.
+        done: usize,
+        /// Images of the split.
+        images: usize,
+    },
+    /// An evaluation is done.
+    Evaluated {
+        /// Epoch, counted from 1.
+        epoch: usize,
+        /// Scores.
+        evaluation: &'a Evaluation,
+        /// Whether they are the best so far.
+        best: bool,
+    },
+    /// A checkpoint is written.
+    Saved(&'a Path),
+}
+
+/// Is told what happens in a run.
+pub trait Observer {
+    /// Called in the order of events.
+    fn event(&mut self, event: Event<'_>);
+}
+
+/// Does not care.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn event(&mut self, _: Event<'_>) {}
+}
+
+impl<F: FnMut(Event<'_>)> Observer for F {
+    fn event(&mut self, event: Event<'_>) {
+        self(event);
+    }
+}

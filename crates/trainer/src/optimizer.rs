@@ -1,0 +1,277 @@
+//! AdamW with parameter groups, clipping by the global norm, and accumulation.
+
+use burn::module::{AutodiffModule, ModuleVisitor, Param, ParamId};
+use burn::optim::adaptor::OptimizerAdaptor;
+use burn::optim::{AdamW, AdamWConfig, GradientsParams, Optimizer as _};
+use burn::record::{BinBytesRecorder, FullPrecisionSettings, Recorder};
+use burn::tensor::backend::AutodiffBackend;
+use burn::tensor::{ElementConversion, Tensor};
+use serde::{Deserialize, Serialize};
+
+/// Configuration of the [`Optimizer`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimizerConfig {
+    /// Peak learning rate, for the total batch as it is: nothing scales it silently.
+    pub learning_rate: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Decay rates of the two moments.
+    pub betas: [f64; 2],
+    /// Added to the denominator.
+    pub epsilon: f64,
+    /// Parameters whose path contains one of these are not decayed.
+    pub no_decay: Vec<String>,
+    /// Largest global norm of the gradients; absent: no clipping.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// Forward passes per optimiser step.
+    pub accumulation: usize,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self {
+            learning_rate: 1e-3,
+            weight_decay: 0.05,
+            betas: [0.9, 0.999],
+            epsilon: 1e-8,
+            no_decay: vec!["norm".to_string(), "relative_position_bias_table".to_string()],
+            clip_norm: None,
+            accumulation: 1,
+        }
+    }
+}
+
+impl OptimizerConfig {
+    /// What is wrong with the numbers, if anything: the key and why.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the key and its value.
+    pub fn validate(&self) -> Result<(), String> {
+        let refuse = |key: &str, value: f64, expected: &str| {
+            Err(format!("optimizer.{key} = {value}; it must be {expected}"))
+        };
+        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
+            return refuse("learning_rate", self.learning_rate, "positive");
+        }
+        if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
+            return refuse("weight_decay", self.weight_decay, "0 or more");
+        }
+        if let Some(beta) = self.betas.iter().find(|beta| !(0.0..1.0).contains(*beta)) {
+            return refuse("betas", *beta, "in 0..1");
+        }
+        if !(self.epsilon > 0.0 && self.epsilon.is_finite()) {
+            return refuse("epsilon", self.epsilon, "positive");
+        }
+        if let Some(norm) = self.clip_norm.filter(|norm| !(*norm > 0.0)) {
+            return refuse("clip_norm", norm, "positive");
+        }
+        if self.accumulation == 0 {
+            return refuse("accumulation", 0.0, "at least 1");
+        }
+        Ok(())
+    }
+
+    fn decays(&self, path: &str) -> bool {
+        !self.no_decay.iter().any(|pattern| path.contains(pattern))
+    }
+}
+
+type Group<B, M> = OptimizerAdaptor<AdamW, M, B>;
+
+/// AdamW (Loshchilov & Hutter 2019) over two groups: with and without decay.
+pub struct Optimizer<B: AutodiffBackend, M: AutodiffModule<B>> {
+    decayed: Group<B, M>,
+    undecayed: Group<B, M>,
+    undecayed_ids: Vec<ParamId>,
+    clip_norm: Option<f64>,
+}
+
+impl<B: AutodiffBackend, M: AutodiffModule<B>> Optimizer<B, M> {
+    /// Groups the parameters of a module.
+    pub fn new(config: &OptimizerConfig, module: &M) -> Self {
+        let group = |decay: f64| {
+            AdamWConfig::new()
+                .with_beta_1(config.betas[0] as f32)
+                .with_beta_2(config.betas[1] as f32)
+                .with_epsilon(config.epsilon as f32)
+                .with_weight_decay(decay as f32)
+                .init()
+        };
+        Self {
+            decayed: group(config.weight_decay),
+            undecayed: group(0.0),
+            undecayed_ids: identities(module, |path| !config.decays(path)),
+            clip_norm: config.clip_norm,
+        }
+    }
+
+    /// Takes a step; answers the module and the global norm of the gradients before clipping.
+    pub fn step(&mut self, rate: f64, module: M, mut gradients: GradientsParams) -> (M, f64) {
+        let norm = global_norm(&module, &gradients);
+        if let Some(limit) = self.clip_norm.filter(|limit| norm > *limit) {
+            // PyTorch's `clip_grad_norm_` adds the same guard to the denominator.
+            gradients = scale(&module, gradients, limit / (norm + 1e-6));
+        }
+        let undecayed = split(&module, &mut gradients, &self.undecayed_ids);
+        let module = self.decayed.step(rate, module, gradients);
+        let module = self.undecayed.step(rate, module, undecayed);
+        (module, norm)
+    }
+
+    /// The moments of both groups.
+    ///
+    /// # Errors
+    ///
+    /// What the recorder says.
+    pub fn save(&self) -> Result<[Vec<u8>; 2], String> {
+        let recorder = BinBytesRecorder::<FullPrecisionSettings>::default();
+        let bytes = |group: &Group<B, M>| {
+            Recorder::<B>::record(&recorder, group.to_record(), ())
+                .map_err(|error| error.to_string())
+        };
+        Ok([bytes(&self.decayed)?, bytes(&self.undecayed)?])
+    }
+
+    /// Puts saved moments back.
+    ///
+    /// # Errors
+    ///
+    /// What the recorder says.
+    pub fn restore(mut self, groups: [Vec<u8>; 2], device: &B::Device) -> Result<Self, String> {
+        let recorder = BinBytesRecorder::<FullPrecisionSettings>::default();
+        let load = |group: Group<B, M>, bytes: Vec<u8>| {
+            let record = Recorder::<B>::load(&recorder, bytes, device)
+                .map_err(|error| error.to_string())?;
+            Ok::<_, String>(group.load_record(record))
+        };
+        let [decayed, undecayed] = groups;
+        self.decayed = load(self.decayed, decayed)?;
+        self.undecayed = load(self.undecayed, undecayed)?;
+        Ok(self)
+    }
+}
+
+/// Identities of the parameters whose path is chosen.
+fn identities<B: AutodiffBackend, M: AutodiffModule<B>>(
+    module: &M,
+    choose: impl Fn(&str) -> bool,
+) -> Vec<ParamId> {
+    struct Chooser<F> {
+        path: Vec<String>,
+        choose: F,
+        chosen: Vec<ParamId>,
+    }
+
+    impl<B: AutodiffBackend, F: Fn(&str) -> bool> ModuleVisitor<B> for Chooser<F> {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_string());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            if (self.choose)(&self.path.join(".")) {
+                self.chosen.push(param.id);
+            }
+        }
+    }
+
+    let mut chooser = Chooser {
+        path: Vec::new(),
+        choose,
+        chosen: Vec::new(),
+    };
+    module.visit(&mut chooser);
+    chooser.chosen
+}
+
+/// The Euclidean norm of all gradients together.
+fn global_norm<B: AutodiffBackend, M: AutodiffModule<B>>(
+    module: &M,
+    gradients: &GradientsParams,
+) -> f64 {
+    struct Squares<'a, B: AutodiffBackend> {
+        gradients: &'a GradientsParams,
+        sums: Vec<Tensor<B::InnerBackend, 1>>,
+    }
+
+    impl<B: AutodiffBackend> ModuleVisitor<B> for Squares<'_, B> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            if let Some(gradient) = self.gradients.get::<B::InnerBackend, D>(param.id) {
+                self.sums.push(gradient.square().sum());
+            }
+        }
+    }
+
+    let mut squares = Squares::<B> {
+        gradients,
+        sums: Vec::new(),
+    };
+    module.visit(&mut squares);
+    if squares.sums.is_empty() {
+        return 0.0;
+    }
+    // One read for all parameters: a device is asked once per step.
+    let total: f64 = Tensor::cat(squares.sums, 0).sum().into_scalar().elem();
+    total.sqrt()
+}
+
+/// Multiplies every gradient.
+fn scale<B: AutodiffBackend, M: AutodiffModule<B>>(
+    module: &M,
+    gradients: GradientsParams,
+    factor: f64,
+) -> GradientsParams {
+    struct Scale {
+        gradients: GradientsParams,
+        factor: f64,
+    }
+
+    impl<B: AutodiffBackend> ModuleVisitor<B> for Scale {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            if let Some(gradient) = self.gradients.remove::<B::InnerBackend, D>(param.id) {
+                self.gradients.register(param.id, gradient * self.factor);
+            }
+        }
+    }
+
+    let mut scale = Scale { gradients, factor };
+    module.visit(&mut scale);
+    scale.gradients
+}
+
+/// Takes the gradients of some parameters out.
+fn split<B: AutodiffBackend, M: AutodiffModule<B>>(
+    module: &M,
+    gradients: &mut GradientsParams,
+    ids: &[ParamId],
+) -> GradientsParams {
+    struct Split<'a> {
+        gradients: &'a mut GradientsParams,
+        ids: &'a [ParamId],
+        taken: GradientsParams,
+    }
+
+    impl<B: AutodiffBackend> ModuleVisitor<B> for Split<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            if self.ids.contains(&param.id)
+                && let Some(gradient) = self.gradients.remove::<B::InnerBackend, D>(param.id)
+            {
+                self.taken.register(param.id, gradient);
+            }
+        }
+    }
+
+    let mut split = Split {
+        gradients,
+        ids,
+        taken: GradientsParams::new(),
+    };
+    module.visit(&mut split);
+    split.taken
+}

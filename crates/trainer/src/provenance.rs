@@ -1,0 +1,45 @@
+//! Where a number comes from.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::RunConfig;
+
+/// What a result file says of its origin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// Version of this library.
+    pub version: String,
+    /// Commit it was built from, `-dirty` where files differed; absent outside a repository.
+    pub commit: Option<String>,
+    /// Burn's name for the backend.
+    pub backend: String,
+    /// Device, as the command line names it.
+    pub device: String,
+    /// Threads that the machine offers.
+    pub threads: usize,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Images per optimiser step.
+    pub total_batch: usize,
+    /// Height and width of training images.
+    pub resolution: [u32; 2],
+    /// Number format of the computation.
+    pub precision: String,
+}
+
+impl Provenance {
+    /// The provenance of a run of `config` on `device`.
+    pub fn new(config: &RunConfig, backend: String, device: impl ToString) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_string(),
+            commit: option_env!("GRADWAY_COMMIT").map(String::from),
+            backend,
+            device: device.to_string(),
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            seed: config.seed,
+            total_batch: config.loader.batch_size * config.optimizer.accumulation,
+            resolution: config.augment.crop_size,
+            precision: "f32".to_string(),
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! A whole run: epochs of steps, evaluations, checkpoints.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use gradway_adapters::{GroupCount, count};
+use gradway_backbone::BackboneDescriptor;
+use gradway_data::{
+    LoaderConfig, Normalization, SegmentationBatch, SegmentationDataset, SegmentationLoader, Split,
+};
+use gradway_kernels::TrainBackend;
+use serde::Serialize;
+
+use crate::checkpoint::{Checkpoint, RunDirectory, TrainingState};
+use crate::config::RunConfig;
+use crate::error::TrainError;
+use crate::evaluate::{Evaluation, evaluate};
+use crate::log::MetricsLog;
+use crate::model::Segmentation;
+use crate::observer::{Event, Observer};
+use crate::provenance::Provenance;
+use crate::state_dict::collect;
+use crate::step::Trainer;
+
+/// What came of a run: the content of `result.json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunOutcome {
+    /// Name of the method.
+    pub method: &'static str,
+    /// Trainable parameters of the method.
+    pub parameters: GroupCount,
+    /// Trainable parameters of the head.
+    pub head_parameters: usize,
+    /// Optimiser steps.
+    pub steps: usize,
+    /// Mean wall time of a step in seconds, without reading of batches.
+    pub seconds_per_step: f64,
+    /// Most live bytes of a step, where somebody counts them.
+    pub peak_bytes: Option<usize>,
+    /// Best mean IoU.
+    pub best_mean_iou: f64,
+    /// The last evaluation.
+    pub last: Evaluation,
+    /// Where the numbers come from.
+    pub provenance: Provenance,
+}
+
+/// Trains in a folder from [`RunDirectory::create`], or goes on in one from
+/// [`RunDirectory::open`] where its newest checkpoint ends.
+///
+/// # Errors
+///
+/// [`TrainError`]; what was saved by then stays.
+pub fn train<B: TrainBackend>(
+    config: &RunConfig,
+    directory: &RunDirectory,
+    device: &B::Device,
+    provenance: Provenance,
+    observer: &mut impl Observer,
+) -> Result<RunOutcome, TrainError> {
+    let mut run = Run::<B>::start(config, directory, device)?;
+    observer.event(Event::Started {
+        steps: run.steps_per_epoch * config.train.epochs,
+        done: run.trainer.steps_done,
+        method: count(&run.model.trainable.method),
+        head: count(&run.model.trainable.head).total,
+    });
+    let mut last = None;
+    while run.state.epoch < config.train.epochs {
+        run = run.epoch(observer)?;
+        let epoch = run.state.epoch;
+        let due = match config.train.evaluate_every {
+            0 => false,
+            every => epoch.is_multiple_of(every),
+        };
+        if due || epoch == config.train.epochs {
+            last = Some(run.evaluate(observer)?);
+        }
+        run.save_last(observer)?;
+    }
+    // A finished run that is resumed has nothing left to do but to be scored again.
+    let last = match last {
+        Some(last) => last,
+        None => evaluate(&run.model, &run.validation, device, |_| {})?,
+    };
+    let outcome = RunOutcome {
+        method: config.method.descriptor().name,
+        parameters: count(&run.model.trainable.method),
+        head_parameters: count(&run.model.trainable.head).total,
+        steps: run.state.step,
+        seconds_per_step: run.state.step_seconds / run.state.step.max(1) as f64,
+        peak_bytes: run.state.peak_bytes,
+        best_mean_iou: run.state.best.unwrap_or(last.scores.mean_iou),
+        last,
+        provenance,
+    };
+    directory.write_result(&outcome)?;
+    Ok(outcome)
+}
+
+/// The statistics that a backbone's images are normalised with.
+pub(crate) fn normalization(backbone: &BackboneDescriptor) -> Normalization {
+    Normalization {
+        mean: backbone.mean,
+        std: backbone.std,
+    }
+}
+
+/// The loader of a configuration's validation split.
+///
+/// # Errors
+///
+/// [`TrainError::Data`]: a split that cannot be opened.
+pub fn validation_loader(config: &RunConfig) -> Result<SegmentationLoader, TrainError> {
+    let loader = LoaderConfig {
+        batch_size: config.evaluation.batch_size,
+        ..loader_config(config)
+    };
+    Ok(SegmentationLoader::evaluation(
+        config.data.open(Split::Val)?,
+        config.evaluation.size,
+        normalization(config.backbone.descriptor()?),
+        loader,
+    )?)
+}
+
+fn loader_config(config: &RunConfig) -> LoaderConfig {
+    LoaderConfig {
+        batch_size: config.loader.batch_size,
+        workers: config.loader.workers,
+        prefetch: config.loader.prefetch,
+        seed: config.seed,
+        ..LoaderConfig::default()
+    }
+}
+
+/// A run under way.
+struct Run<'a, B: TrainBackend> {
+    config: &'a RunConfig,
+    directory: &'a RunDirectory,
+    device: &'a B::Device,
+    training: SegmentationLoader,
+    validation: SegmentationLoader,
+    steps_per_epoch: usize,
+    model: Segmentation<B>,
+    trainer: Trainer<B>,
+    state: TrainingState,
+    log: MetricsLog,
+}
+
+impl<'a, B: TrainBackend> Run<'a, B> {
+    fn start(
+        config: &'a RunConfig,
+        directory: &'a RunDirectory,
+        device: &'a B::Device,
+    ) -> Result<Self, TrainError> {
+        config.validate()?;
+        let dataset: Arc<dyn SegmentationDataset> = config.data.open(Split::Train)?;
+        let training = SegmentationLoader::training(
+            dataset,
+            config.augment.clone(),
+            normalization(config.backbone.descriptor()?),
+            loader_config(config),
+        )?;
+        let validation = validation_loader(config)?;
+        let steps_per_epoch = training.batches_per_epoch() / config.optimizer.accumulation;
+        if steps_per_epoch == 0 {
+            return Err(TrainError::Config {
+                origin: "configuration".to_string(),
+                reason: format!(
+                    "optimizer.accumulation = {}, but an epoch has {} batches",
+                    config.optimizer.accumulation,
+                    training.batches_per_epoch()
+                ),
+            });
+        }
+        let classes = training.dataset().classes().len();
+        let mut model = Segmentation::<B>::new(config, classes, device)?;
+        let steps = steps_per_epoch * config.train.epochs;
+        let mut trainer = Trainer::new(config, &model, steps, device);
+        let state = match newest(directory)? {
+            None => TrainingState {
+                backbone: config.backbone.name.clone(),
+                base: model.base().to_string(),
+                step: 0,
+                epoch: 0,
+                batch: 0,
+                best: None,
+                step_seconds: 0.0,
+                peak_bytes: None,
+            },
+            Some(checkpoint) => {
+                let path = directory.last_file();
+                let state = checkpoint.state.clone();
+                let Some(moments) = checkpoint.optimizer.clone() else {
+                    return Err(TrainError::file(path, "it holds no optimiser state"));
+                };
+                model = model.load(checkpoint, &path)?;
+                trainer = trainer
+                    .resume(state.step, moments, device)
+                    .map_err(|reason| TrainError::file(&path, reason))?;
+                state
+            }
+        };
+        let log = MetricsLog::open(&directory.metrics_file(), state.step)?;
+        Ok(Self {
+            config,
+            directory,
+            device,
+            training,
+            validation,
+            steps_per_epoch,
+            model,
+            trainer,
+            state,
+            log,
+        })
+    }
+
+    /// The rest of the current epoch.
+    fn epoch(mut self, observer: &mut impl Observer) -> Result<Self, TrainError> {
+        let passes = self.config.optimizer.accumulation;
+        let batches = self.steps_per_epoch * passes;
+        let remaining = batches.saturating_sub(self.state.batch);
+        let epoch = self.state.epoch as u64;
+        let mut reader = self.training.iter_from(epoch, self.state.batch).take(remaining);
+        loop {
+            let batches: Vec<SegmentationBatch> =
+                reader.by_ref().take(passes).collect::<Result<_, _>>()?;
+            if batches.is_empty() {
+                break;
+            }
+            let (model, report) = self.trainer.step(self.model, &batches)?;
+            self.model = model;
+            self.state.step = report.step;
+            self.state.batch += passes;
+            self.state.step_seconds += report.seconds;
+            self.state.peak_bytes = self.state.peak_bytes.max(report.peak_bytes);
+            self.log.write("step", &report)?;
+            observer.event(Event::Step(&report));
+            let every = self.config.train.checkpoint_every;
+            let epoch_ends = self.state.step.is_multiple_of(self.steps_per_epoch);
+            // The end of an epoch is saved after its evaluation.
+            if every > 0 && report.step.is_multiple_of(every) && !epoch_ends {
+                self.save_last(observer)?;
+            }
+        }
+        self.state.epoch += 1;
+        self.state.batch = 0;
+        Ok(self)
+    }
+
+    /// Scores the model, and saves it if it is the best so far.
+    fn evaluate(&mut self, observer: &mut impl Observer) -> Result<Evaluation, TrainError> {
+        let images = self.validation.samples();
+        let evaluation = evaluate(&self.model, &self.validation, self.device, |done| {
+            observer.event(Event::Evaluating { done, images });
+        })?;
+        let score = evaluation.scores.mean_iou;
+        let best = self.state.best.is_none_or(|best| score > best);
+        self.log.write(
+            "evaluation",
+            &serde_json::json!({
+                "step": self.state.step,
+                "epoch": self.state.epoch,
+                "scores": evaluation,
+            }),
+        )?;
+        observer.event(Event::Evaluated {
+            epoch: self.state.epoch,
+            evaluation: &evaluation,
+            best,
+        });
+        if best {
+            self.state.best = Some(score);
+            self.save(&self.directory.best_file(), None, observer)?;
+        }
+        Ok(evaluation)
+    }
+
+    fn save_last(&self, observer: &mut impl Observer) -> Result<(), TrainError> {
+        let path = self.directory.last_file();
+        let moments = self.trainer.optimizer.save();
+        let moments = moments.map_err(|reason| TrainError::file(&path, reason))?;
+        self.save(&path, Some(moments), observer)
+    }
+
+    fn save(
+        &self,
+        path: &Path,
+        optimizer: Option<[Vec<u8>; 2]>,
+        observer: &mut impl Observer,
+    ) -> Result<(), TrainError> {
+        Checkpoint {
+            state: self.state.clone(),
+            weights: collect(&self.model.trainable),
+            optimizer,
+        }
+        .save(path)?;
+        observer.event(Event::Saved(path));
+        Ok(())
+    }
+}
+
+/// The checkpoint to go on from, if there is one.
+fn newest(directory: &RunDirectory) -> Result<Option<Checkpoint>, TrainError> {
+    let path = directory.last_file();
+    path.exists().then(|| Checkpoint::load(&path)).transpose()
+}

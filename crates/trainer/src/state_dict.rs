@@ -1,0 +1,166 @@
+//! What a run changed, by name: collecting it from a module and putting it back.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{DType, Tensor, TensorData};
+
+/// Saved parameters that do not fit a module.
+#[derive(Debug, thiserror::Error)]
+pub enum StateDictError {
+    /// A parameter of the module is not among them.
+    #[error("parameter `{0}` is missing")]
+    Missing(String),
+    /// They hold something that the module has not.
+    #[error("parameter `{0}` is not part of this model")]
+    Unused(String),
+    /// A shape differs.
+    #[error("parameter `{path}` has shape {found:?}; this model needs {expected:?}")]
+    Shape {
+        /// The parameter.
+        path: String,
+        /// Its shape as saved.
+        found: Vec<usize>,
+        /// Its shape in the model.
+        expected: Vec<usize>,
+    },
+}
+
+/// Values by path.
+pub type StateDict = BTreeMap<String, TensorData>;
+
+/// Whether a run can change a parameter: it is trained, or a statistic of the batches.
+fn changes(path: &str, trained: bool) -> bool {
+    trained || path.ends_with(".running_mean") || path.ends_with(".running_var")
+}
+
+/// The trained parameters and batch statistics of a module.
+pub fn collect<B: AutodiffBackend, M: Module<B>>(module: &M) -> StateDict {
+    struct Collector {
+        path: Vec<String>,
+        values: StateDict,
+    }
+
+    impl<B: AutodiffBackend> ModuleVisitor<B> for Collector {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_string());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            let path = self.path.join(".");
+            if changes(&path, param.is_require_grad()) {
+                let data = param.val().inner().into_data().convert_dtype(DType::F32);
+                self.values.insert(path, data);
+            }
+        }
+    }
+
+    let mut collector = Collector {
+        path: Vec::new(),
+        values: StateDict::new(),
+    };
+    module.visit(&mut collector);
+    collector.values
+}
+
+/// Puts saved values back: the reverse of [`collect`], and as strict.
+///
+/// # Errors
+///
+/// [`StateDictError`] with the first parameter that does not fit.
+pub fn restore<B: AutodiffBackend, M: Module<B>>(
+    module: M,
+    values: StateDict,
+) -> Result<M, StateDictError> {
+    struct Restorer {
+        path: Vec<String>,
+        values: StateDict,
+        wrong: Option<StateDictError>,
+    }
+
+    impl<B: AutodiffBackend> ModuleMapper<B> for Restorer {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_string());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+            let path = self.path.join(".");
+            let trained = param.is_require_grad();
+            if !changes(&path, trained) {
+                return param;
+            }
+            let expected = param.dims().to_vec();
+            match self.values.remove(&path) {
+                None => {
+                    self.wrong.get_or_insert(StateDictError::Missing(path));
+                    param
+                }
+                Some(data) if data.shape.to_vec() != expected => {
+                    self.wrong.get_or_insert(StateDictError::Shape {
+                        path,
+                        found: data.shape.to_vec(),
+                        expected,
+                    });
+                    param
+                }
+                Some(data) => param.map(|old| {
+                    Tensor::from_data(data, &old.device()).set_require_grad(trained)
+                }),
+            }
+        }
+    }
+
+    let mut restorer = Restorer {
+        path: Vec::new(),
+        values,
+        wrong: None,
+    };
+    let module = module.map(&mut restorer);
+    match (restorer.wrong, restorer.values.pop_first()) {
+        (Some(error), _) => Err(error),
+        (None, Some((path, _))) => Err(StateDictError::Unused(path)),
+        (None, None) => Ok(module),
+    }
+}
+
+/// Gives every parameter an identity that follows from its path.
+///
+/// Burn draws identities at random; an optimiser's saved state refers to them, so a resumed run
+/// needs the same ones.
+pub(crate) fn name_parameters<B: Backend, M: Module<B>>(module: M) -> M {
+    struct Namer(Vec<String>);
+
+    impl<B: Backend> ModuleMapper<B> for Namer {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.0.push(name.to_string());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.0.pop();
+        }
+
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+            let (_, tensor, mapper) = param.consume();
+            Param::from_mapped_value(identity(&self.0.join(".")), tensor, mapper)
+        }
+    }
+
+    module.map(&mut Namer(Vec::new()))
+}
+
+/// FNV-1a of the path: stable across versions of the standard library, unlike its hasher.
+fn identity(path: &str) -> ParamId {
+    let hash = path.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    ParamId::from(hash)
+}

@@ -1,0 +1,147 @@
+//! One optimiser step.
+
+use std::time::Instant;
+
+use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::tensor::ElementConversion;
+use gradway_backbone::Phase;
+use gradway_data::SegmentationBatch;
+use gradway_kernels::TrainBackend;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use serde::Serialize;
+
+use crate::config::RunConfig;
+use crate::error::TrainError;
+use crate::memory;
+use crate::model::{Segmentation, Trainable};
+use crate::optimizer::Optimizer;
+use crate::schedule::Schedule;
+
+/// What a step was like.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct StepReport {
+    /// Optimiser steps done, this one included.
+    pub step: usize,
+    /// Mean loss of the forward passes.
+    pub loss: f64,
+    /// Rate of this step.
+    pub learning_rate: f64,
+    /// Global norm of the gradients before clipping.
+    pub gradient_norm: f64,
+    /// Images seen.
+    pub images: usize,
+    /// Wall time without reading the batch.
+    pub seconds: f64,
+    /// Most live bytes during the step, everything included; none where nobody counts.
+    pub peak_bytes: Option<usize>,
+}
+
+/// Takes optimiser steps on a model.
+pub struct Trainer<B: TrainBackend> {
+    pub(crate) optimizer: Optimizer<B, Trainable<B>>,
+    schedule: Schedule,
+    seed: u64,
+    pub(crate) steps_done: usize,
+    device: B::Device,
+}
+
+impl<B: TrainBackend> Trainer<B> {
+    /// A trainer for a run of `steps` steps.
+    pub fn new(
+        config: &RunConfig,
+        model: &Segmentation<B>,
+        steps: usize,
+        device: &B::Device,
+    ) -> Self {
+        let rate = config.optimizer.learning_rate;
+        Self {
+            optimizer: Optimizer::new(&config.optimizer, &model.trainable),
+            schedule: Schedule::new(config.schedule.clone(), rate, steps),
+            seed: config.seed,
+            steps_done: 0,
+            device: device.clone(),
+        }
+    }
+
+    /// Goes on after `steps` steps with the optimiser's saved moments.
+    ///
+    /// # Errors
+    ///
+    /// What the recorder says.
+    pub fn resume(
+        mut self,
+        steps: usize,
+        moments: [Vec<u8>; 2],
+        device: &B::Device,
+    ) -> Result<Self, String> {
+        self.optimizer = self.optimizer.restore(moments, device)?;
+        self.steps_done = steps;
+        Ok(self)
+    }
+
+    /// One optimiser step on the mean of the gradients of `batches`, a forward pass each.
+    ///
+    /// The model goes in and comes out so that its parameters can be updated where they are.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Diverged`] where the loss is not a finite number.
+    pub fn step(
+        &mut self,
+        mut model: Segmentation<B>,
+        batches: &[SegmentationBatch],
+    ) -> Result<(Segmentation<B>, StepReport), TrainError> {
+        let start = Instant::now();
+        memory::reset_peak();
+        let step = self.steps_done;
+        let share = 1.0 / batches.len() as f64;
+        let mut sum = GradientsAccumulator::new();
+        let mut mean_loss = 0.0;
+        for (pass, batch) in batches.iter().enumerate() {
+            let phase = Phase::Training {
+                seed: pass_seed(self.seed, step, pass),
+            };
+            let loss = model.loss(batch, phase, &self.device);
+            let value: f64 = loss.clone().into_scalar().elem();
+            if !value.is_finite() {
+                return Err(TrainError::Diverged { step, loss: value });
+            }
+            mean_loss += value * share;
+            let gradients = if batches.len() == 1 {
+                loss.backward()
+            } else {
+                (loss * share).backward()
+            };
+            let gradients = GradientsParams::from_grads(gradients, &model.trainable);
+            sum.accumulate(&model.trainable, gradients);
+        }
+        let learning_rate = self.schedule.rate(step);
+        let (trainable, gradient_norm) =
+            self.optimizer
+                .step(learning_rate, model.trainable, sum.grads());
+        model.trainable = trainable;
+        self.steps_done += 1;
+        let report = StepReport {
+            step: self.steps_done,
+            loss: mean_loss,
+            learning_rate,
+            gradient_norm,
+            images: batches.iter().map(|batch| batch.count).sum(),
+            seconds: start.elapsed().as_secs_f64(),
+            peak_bytes: memory::peak(),
+        };
+        Ok((model, report))
+    }
+}
+
+/// The seed of a forward pass: a function of the run's seed and the position, so that a resumed run
+/// draws what an undisturbed one draws.
+fn pass_seed(seed: u64, step: usize, pass: usize) -> u64 {
+    let mut key = [0; 32];
+    let words = [seed, step as u64, pass as u64];
+    for (part, word) in key.chunks_exact_mut(8).zip(words) {
+        part.copy_from_slice(&word.to_le_bytes());
+    }
+    ChaCha8Rng::from_seed(key).next_u64()
+}

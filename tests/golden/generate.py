@@ -1,0 +1,569 @@
+"""Writes the reference values ("goldens") of this folder from PyTorch and timm.
+
+    python -m pip install torch==2.15.0 torchvision==0.29.2 timm==1.0.31 safetensors scikit-learn==1.9.1 numpy
+    python tests/golden/generate.py                # all
+    python tests/golden/generate.py swin e3va      # some: swin e3va efficientnet upernet fcn segformer cross_entropy adamw miou bias_table
+
+Parameters and inputs are float32 random numbers of fixed seeds; everything is computed in float64 from them and stored as float32,
+so that a difference a test sees is the tested code's own rounding. README.md says what each file holds.
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import timm
+import torch
+from safetensors.torch import save_file
+from sklearn.metrics import confusion_matrix, jaccard_score
+from timm.layers.pos_embed_rel import resize_rel_pos_bias_table_simple
+from timm.models.efficientnet import _gen_efficientnet_lite
+from timm.models.swin_transformer import SwinTransformer
+from torch import nn
+from torch.nn import functional as F
+from torch.optim.lr_scheduler import CosineAnnealingLR, PolynomialLR
+
+from swin_reference import (
+    pad_to_patches,
+    randomise,
+    randomise_batch_norms,
+    stage_outputs,
+    use_padded_then_shifted,
+)
+
+FOLDER = Path(__file__).resolve().parent
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def write(name: str, tensors: dict[str, torch.Tensor]) -> None:
+    rounded = {key: value.detach().to(torch.float32).contiguous() for key, value in tensors.items()}
+    for key, value in rounded.items():
+        assert value.isfinite().all(), key
+    path = FOLDER / f"{name}.safetensors"
+    save_file(rounded, path)
+    path.chmod(0o644)
+
+
+# Swin
+
+
+@dataclass
+class MiniSwin:
+    name: str
+    embed_dim: int
+    num_heads: tuple[int, ...]
+    window: int
+    seed: int
+    depths: tuple[int, ...]
+
+    def build(self) -> SwinTransformer:
+        """The model in the project's convention, float64, random weights."""
+        model = self.timm_model(strict_img_size=False, always_partition=True)
+        randomise(model, seeded(self.seed))
+        return use_padded_then_shifted(model.eval().double())
+
+    def images(self, size: tuple[int, int]) -> torch.Tensor:
+        return torch.randn(2, 3, *size, generator=seeded(self.seed + 1))
+
+    def timm_model(self, **options) -> SwinTransformer:
+        return SwinTransformer(
+            patch_size=4,
+            embed_dim=self.embed_dim,
+            depths=self.depths,
+            num_heads=self.num_heads,
+            window_size=self.window,
+            num_classes=0,
+            **options,
+        )
+
+
+WINDOW_7 = MiniSwin("swin_window7", embed_dim=6, num_heads=(1, 2, 3, 4), window=7, seed=10, depths=(2, 2, 2, 1))
+WINDOW_4 = MiniSwin("swin_window4", embed_dim=4, num_heads=(1, 2, 2, 4), window=4, seed=20, depths=(2, 2, 1, 1))
+
+
+# Maps of 23x16, 12x8, 6x4, 3x2: padding in every stage, shifts in the first two, odd sides merged.
+SIZE_7 = (90, 61)
+# Maps of 17x7, 9x4, 5x2, 3x1: the second fits in one window on one axis alone, so that it is not shifted.
+SIZE_4 = (66, 27)
+
+
+def swin() -> None:
+    write_swin(WINDOW_7, SIZE_7)
+    write_swin(WINDOW_4, SIZE_4)
+
+
+def write_swin(config: MiniSwin, size: tuple[int, int]) -> None:
+    model = config.build()
+    check_against_timm(config, model)
+    write(f"{config.name}.weights", model.state_dict())
+    images = config.images(size)
+    outputs = stage_outputs(model, images.double())
+    write(f"{config.name}.io", {"input": images, **{f"stage{i}": output for i, output in enumerate(outputs)}})
+
+
+def check_against_timm(config: MiniSwin, model: SwinTransformer) -> None:
+    """Where timm pads no shifted map, its own attention is the same function."""
+    side = 8 * 4 * config.window
+    plain = config.timm_model(img_size=side).eval().double()
+    plain.load_state_dict(model.state_dict())
+    images = torch.randn(1, 3, side, side, generator=seeded(0)).double()
+    for ours, theirs in zip(stage_outputs(model, images), stage_outputs(plain, images)):
+        assert torch.allclose(ours, theirs, rtol=0, atol=1e-12)
+
+
+# E3VA
+
+
+class Adapter(nn.Module):
+    """E(z) = W_U gelu(W_D z + b_D) + b_U; row vectors multiply from the left, so W_D is [d, d/2] and W_U [d/2, d]."""
+
+    def __init__(self, channels: int, kernel_form: bool, rank: int = 16, terms: int = 2):
+        super().__init__()
+        middle = channels // 2
+        self.down_in = nn.Parameter(torch.empty(channels, rank))  # P, or the P_i side by side
+        self.down_out = nn.Parameter(torch.empty(rank, middle))  # Q, or the Q_i one below the other
+        self.down_bias = nn.Parameter(torch.empty(middle))
+        self.up_in = nn.Parameter(torch.empty(middle, rank))
+        self.up_out = nn.Parameter(torch.empty(rank, channels))
+        self.up_bias = nn.Parameter(torch.empty(channels))
+        if kernel_form:
+            self.kernel = nn.Parameter(torch.empty(terms, rank // terms, rank // terms))
+        else:
+            self.register_parameter("kernel", None)
+
+    def projection(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        if self.kernel is None:
+            return left @ right
+        terms = len(self.kernel)
+        parts = zip(left.chunk(terms, dim=1), self.kernel, right.chunk(terms, dim=0))
+        return sum(p @ k @ q for p, k, q in parts)
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        down = self.projection(self.down_in, self.down_out)
+        up = self.projection(self.up_in, self.up_out)
+        return F.gelu(z @ down + self.down_bias) @ up + self.up_bias
+
+
+class Highway(nn.Module):
+    """Two adapters per block and four output norms; names as in the files."""
+
+    def __init__(self, channels: int, depths: tuple[int, ...], kernel_form: bool):
+        super().__init__()
+        widths = [channels << stage for stage in range(len(depths))]
+        self.blocks = nn.ModuleList(
+            nn.ModuleList(
+                nn.ModuleDict({tap: Adapter(width, kernel_form) for tap in ("attention", "mlp")}) for _ in range(depth)
+            )
+            for width, depth in zip(widths, depths)
+        )
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for width in widths)
+
+
+@dataclass
+class E3va:
+    name: str
+    kernel_form: bool = False
+    tap: str = "residual_branch"  # or post_residual
+    skip: str = "none"  # or identity
+    start: str = "zero"  # or patch_embed
+    fusion: str = "add"  # or highway_only
+
+
+E3VA_CASES = [
+    E3va("plain"),
+    E3va("kernel", kernel_form=True),
+    E3va("plain_post_residual", tap="post_residual"),
+    E3va("plain_identity", skip="identity"),
+    E3va("plain_patch_embed", start="patch_embed"),
+    E3va("plain_highway_only", fusion="highway_only"),
+    E3va(
+        "kernel_all_other",
+        kernel_form=True,
+        tap="post_residual",
+        skip="identity",
+        start="patch_embed",
+        fusion="highway_only",
+    ),
+]
+
+
+def e3va() -> None:
+    check_published_counts()
+    frozen = WINDOW_4.build().requires_grad_(False)
+    images = WINDOW_4.images(SIZE_4)
+    shapes = [output.shape for output in stage_outputs(frozen, images.double())]
+    generator = seeded(31)
+    weights = [torch.randn(shape, generator=generator) for shape in shapes]
+    write("e3va.loss", {f"weight{i}": weight for i, weight in enumerate(weights)})
+
+    for kernel_form, name in ((False, "plain"), (True, "kernel")):
+        write(f"e3va.{name}.weights", dict(random_highway(kernel_form).named_parameters()))
+    for case in E3VA_CASES:
+        highway = random_highway(case.kernel_form)
+        outputs = e3va_forward(case, frozen, highway, images.double())
+        loss = sum((output * weight.double()).sum() for output, weight in zip(outputs, weights))
+        loss.backward()
+        assert all(parameter.grad is None for parameter in frozen.parameters())
+        write(
+            f"e3va.{case.name}",
+            {
+                "loss": loss.reshape(1),
+                **{f"stage{i}": output for i, output in enumerate(outputs)},
+                **{f"grad.{name}": parameter.grad for name, parameter in highway.named_parameters()},
+            },
+        )
+
+
+def random_highway(kernel_form: bool) -> Highway:
+    highway = Highway(WINDOW_4.embed_dim, WINDOW_4.depths, kernel_form)
+    generator = seeded(32)
+    for name, parameter in highway.named_parameters():
+        noise = torch.randn(parameter.shape, generator=generator)
+        if name.startswith("norms."):
+            value = 0.2 * noise + (1.0 if name.endswith("weight") else 0.0)
+        elif name.endswith("_bias"):
+            value = 0.2 * noise
+        else:
+            # A factor of a projection: [summed over, kept].
+            value = noise / parameter.shape[-2] ** 0.5
+        parameter.data.copy_(value)
+    return highway.double()
+
+
+def e3va_forward(case: E3va, frozen: SwinTransformer, highway: Highway, images: torch.Tensor) -> list[torch.Tensor]:
+    """Stage outputs norm_s(x_s + h_s), [batch, channels, height, width]."""
+    x = frozen.patch_embed(pad_to_patches(images))
+    h = x if case.start == "patch_embed" else torch.zeros_like(x)
+    outputs = []
+    for stage, adapters, norm in zip(frozen.layers, highway.blocks, highway.norms):
+        # The merging at the start of a stage in timm is the one at the end of the stage before; the first has none.
+        x = stage.downsample(x)
+        h = stage.downsample(h)
+        for block, taps in zip(stage.blocks, adapters):
+            attention = block._attn(block.norm1(x))
+            middle = x + attention
+            mlp = block.mlp(block.norm2(middle))
+            x = middle + mlp
+            first, second = (attention, mlp) if case.tap == "residual_branch" else (middle, x)
+            for adapter, tap in ((taps["attention"], first), (taps["mlp"], second)):
+                h = h + adapter(tap) + (tap if case.skip == "identity" else 0)
+        joined = x + h if case.fusion == "add" else h
+        outputs.append(norm(joined).permute(0, 3, 1, 2))
+    return outputs
+
+
+def check_published_counts() -> None:
+    """The paper prints 1.20 M (Swin-B) and 1.79 M (Swin-L); the norms are counted in the plain form alone."""
+    for channels, plain, kernel in ((128, 1_195_008, 1_197_312), (192, 1_792_512, 1_792_896)):
+        for kernel_form, expected in ((False, plain), (True, kernel)):
+            highway = Highway(channels, (2, 2, 18, 2), kernel_form)
+            counted = highway.blocks if kernel_form else highway
+            assert sum(parameter.numel() for parameter in counted.parameters()) == expected
+
+
+# EfficientNet-Lite
+
+
+def efficientnet() -> None:
+    """timm's tf_efficientnet_lite at width 0.08 and depth 0.5: rows of 8, 8, 8, 8, 16, 16, 24 channels and 1, 1, 1, 2, 2, 2, 1
+    blocks; the stem keeps 32 channels and the head 1280."""
+    generator = seeded(40)
+    options = dict(channel_multiplier=0.08, depth_multiplier=0.5, num_classes=5, pad_type="same", bn_eps=1e-3)
+    model = _gen_efficientnet_lite("tf_efficientnet_lite0", **options)
+    randomise(model, generator)
+    randomise_batch_norms(model, generator)
+    model = model.eval().double()
+    images = torch.randn(2, 3, 59, 43, generator=generator)
+    with torch.no_grad():
+        logits = model(images.double())
+        features = model.forward_intermediates(images.double(), intermediates_only=True)
+    # Outputs of rows 1, 2, 4 and 6: strides 4, 8, 16, 32.
+    features = features[-4:]
+    assert [tuple(feature.shape[2:]) for feature in features] == [(15, 11), (8, 6), (4, 3), (2, 2)]
+    state = {key: value for key, value in model.state_dict().items() if not key.endswith("num_batches_tracked")}
+    write("efficientnet_lite.weights", state)
+    write(
+        "efficientnet_lite.io",
+        {"input": images, "logits": logits, **{f"stage{i}": feature for i, feature in enumerate(features)}},
+    )
+
+
+# Heads, with mmsegmentation's conventions
+
+
+HEAD_INPUTS = (8, 12, 16, 20)
+HEAD_SIZES = ((13, 17), (7, 9), (4, 5), (2, 3))
+HEAD_CHANNELS = 10
+CLASSES = 5
+
+
+def resize(x: torch.Tensor, size) -> torch.Tensor:
+    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+class ConvModule(nn.Module):
+    """Convolution without bias, batch norm, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int):
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+        self.bn = nn.BatchNorm2d(outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.relu(self.bn(self.conv(x)))
+
+
+class UPerHead(nn.Module):
+    """mmsegmentation's UPerHead without dropout."""
+
+    def __init__(self, bins=(1, 2, 3, 6)):
+        super().__init__()
+        *finer, coarsest = HEAD_INPUTS
+        width = HEAD_CHANNELS
+        self.psp_modules = nn.ModuleList(
+            nn.Sequential(nn.AdaptiveAvgPool2d(side), ConvModule(coarsest, width, 1)) for side in bins
+        )
+        self.bottleneck = ConvModule(coarsest + len(bins) * width, width, 3)
+        self.lateral_convs = nn.ModuleList(ConvModule(inputs, width, 1) for inputs in finer)
+        self.fpn_convs = nn.ModuleList(ConvModule(width, width, 3) for _ in finer)
+        self.fpn_bottleneck = ConvModule(len(HEAD_INPUTS) * width, width, 3)
+        self.conv_seg = nn.Conv2d(width, CLASSES, 1)
+
+    def forward(self, inputs: list[torch.Tensor]) -> torch.Tensor:
+        coarsest = inputs[-1]
+        pooled = [resize(module(coarsest), coarsest.shape[2:]) for module in self.psp_modules]
+        laterals = [lateral(x) for lateral, x in zip(self.lateral_convs, inputs)]
+        laterals.append(self.bottleneck(torch.cat([coarsest, *pooled], dim=1)))
+        for level in range(len(laterals) - 1, 0, -1):
+            finer = laterals[level - 1]
+            laterals[level - 1] = finer + resize(laterals[level], finer.shape[2:])
+        levels = [convolution(lateral) for convolution, lateral in zip(self.fpn_convs, laterals)]
+        levels.append(laterals[-1])
+        levels = [resize(level, inputs[0].shape[2:]) for level in levels]
+        return self.conv_seg(self.fpn_bottleneck(torch.cat(levels, dim=1)))
+
+
+class FCNHead(nn.Module):
+    """mmsegmentation's FCNHead with one convolution, on one stage, without dropout."""
+
+    def __init__(self, stage: int = 2):
+        super().__init__()
+        self.stage = stage
+        self.convs = nn.Sequential(ConvModule(HEAD_INPUTS[stage], HEAD_CHANNELS, 3))
+        self.conv_seg = nn.Conv2d(HEAD_CHANNELS, CLASSES, 1)
+
+    def forward(self, inputs: list[torch.Tensor]) -> torch.Tensor:
+        return self.conv_seg(self.convs(inputs[self.stage]))
+
+
+class LinearProjection(nn.Module):
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__()
+        self.proj = nn.Linear(inputs, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.proj(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class SegFormerHead(nn.Module):
+    """SegFormer's All-MLP decoder: linear projections as published (with bias, no norm, no ReLU: NVlabs' `linear_c1`..`linear_c4`),
+    concatenated from the finest to the coarsest as mmsegmentation does (NVlabs concatenates in the reverse order)."""
+
+    def __init__(self):
+        super().__init__()
+        for stage, inputs in enumerate(HEAD_INPUTS):
+            self.add_module(f"linear_c{stage + 1}", LinearProjection(inputs, HEAD_CHANNELS))
+        self.fusion_conv = ConvModule(len(HEAD_INPUTS) * HEAD_CHANNELS, HEAD_CHANNELS, 1)
+        self.conv_seg = nn.Conv2d(HEAD_CHANNELS, CLASSES, 1)
+
+    def forward(self, inputs: list[torch.Tensor]) -> torch.Tensor:
+        projections = [self.linear_c1, self.linear_c2, self.linear_c3, self.linear_c4]
+        size = inputs[0].shape[2:]
+        projected = [resize(projection(x), size) for projection, x in zip(projections, inputs)]
+        return self.conv_seg(self.fusion_conv(torch.cat(projected, dim=1)))
+
+
+def upernet() -> None:
+    # Three images: the 1x1 pooled map has one position per image, and the batch norm of two numbers is a sign function.
+    write_head("upernet", UPerHead(), batch=3, seed=50)
+
+
+def fcn() -> None:
+    write_head("fcn", FCNHead(), batch=2, seed=60, used=[2])
+
+
+def segformer() -> None:
+    write_head("segformer", SegFormerHead(), batch=2, seed=70)
+
+
+def write_head(name: str, head: nn.Module, batch: int, seed: int, used=range(4)) -> None:
+    generator = seeded(seed)
+    randomise(head, generator)
+    for key, buffer in head.named_buffers():
+        if key.endswith("running_mean"):
+            buffer.copy_(0.3 * torch.randn(buffer.shape, generator=generator))
+        elif key.endswith("running_var"):
+            buffer.copy_(0.5 + torch.rand(buffer.shape, generator=generator))
+    features = [torch.randn(batch, c, *size, generator=generator) for c, size in zip(HEAD_INPUTS, HEAD_SIZES)]
+    state = {key: value.clone() for key, value in head.state_dict().items() if not key.endswith("num_batches_tracked")}
+    tensors = {f"param.{key}": value for key, value in state.items()}
+    tensors |= {f"input.{i}": feature for i, feature in enumerate(features) if i in used}
+    head.double()
+
+    weight = None
+    for mode in ("eval", "train"):
+        head.train(mode == "train")
+        head.zero_grad()
+        inputs = [feature.double().requires_grad_() for feature in features]
+        output = head(inputs)
+        if weight is None:
+            weight = torch.randn(output.shape, generator=generator)
+            tensors["output_weight"] = weight
+        (output * weight.double()).sum().backward()
+        tensors[f"{mode}.output"] = output
+        tensors |= {f"{mode}.grad.param.{key}": parameter.grad for key, parameter in head.named_parameters()}
+        tensors |= {f"{mode}.grad.input.{i}": x.grad for i, x in enumerate(inputs) if i in used}
+    statistics = {key: value for key, value in head.state_dict().items() if "running" in key}
+    tensors |= {f"train.after.{key}": value for key, value in statistics.items()}
+    write(name, tensors)
+
+
+def cross_entropy() -> None:
+    """Logits upsampled to the labels, ignore 255, mean over the pixels that are not ignored."""
+    generator = seeded(80)
+    logits = 3 * torch.randn(2, CLASSES, 7, 9, generator=generator)
+    labels = torch.randint(0, CLASSES, (2, 26, 33), generator=generator)
+    labels[torch.rand(labels.shape, generator=generator) < 0.2] = 255
+    labels[1, :8] = 255
+    x = logits.double().requires_grad_()
+    loss = F.cross_entropy(resize(x, labels.shape[1:]), labels, ignore_index=255)
+    loss.backward()
+    write("cross_entropy", {"logits": logits, "labels": labels, "loss": loss.reshape(1), "grad": x.grad})
+
+
+# Optimisation
+
+
+def adamw() -> None:
+    """torch's AdamW on given gradients, clipped to a global norm of 1, under a warm-up times a polynomial decay (mmcv)."""
+    generator = seeded(90)
+    peak, decay, total, warmup, ratio = 0.02, 0.05, 20, 4, 0.01
+    shapes = {"decay.matrix": (4, 3), "decay.convolution": (2, 2, 3, 1), "no_decay.bias": (5,), "no_decay.small": (3, 2)}
+    start = {name: torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    parameters = {name: value.double().requires_grad_() for name, value in start.items()}
+    decayed = [value for name, value in parameters.items() if name.startswith("decay.")]
+    undecayed = [value for name, value in parameters.items() if name.startswith("no_decay.")]
+    groups = [{"params": decayed, "weight_decay": decay}, {"params": undecayed, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=peak)
+    warm = (peak, total, warmup, ratio)
+    rates = schedule(PolynomialLR, dict(total_iters=total, power=1.0), *warm)
+    poly = schedule(PolynomialLR, dict(total_iters=total, power=0.9), *warm)
+    cosine = schedule(CosineAnnealingLR, dict(T_max=total), *warm)
+    tensors = {f"start.{name}": value for name, value in start.items()}
+    tensors |= {
+        "config": torch.tensor([peak, decay, 0.9, 0.999, 1e-8, 1.0, total, warmup, ratio], dtype=torch.float64),
+        "rate.poly": torch.tensor(rates, dtype=torch.float64),
+        "rate.poly_power_0.9": torch.tensor(poly, dtype=torch.float64),
+        "rate.cosine": torch.tensor(cosine, dtype=torch.float64),
+    }
+    norms = []
+    for step in range(12):
+        # Every third step stays below the limit, so that clipping must leave it as it is.
+        scale = 0.05 if step % 3 == 2 else 1.0
+        for name, parameter in parameters.items():
+            # Gradients near epsilon: where it is added shows.
+            small = 1e-7 if name == "no_decay.small" else 1.0
+            gradient = scale * small * torch.randn(parameter.shape, generator=generator)
+            tensors[f"step{step}.grad.{name}"] = gradient
+            parameter.grad = gradient.double()
+        norms.append(nn.utils.clip_grad_norm_(parameters.values(), max_norm=1.0))
+        for group in optimizer.param_groups:
+            group["lr"] = rates[step]
+        optimizer.step()
+        tensors |= {f"step{step}.after.{name}": value.clone() for name, value in parameters.items()}
+    assert min(norms) < 1.0 < max(norms)
+    tensors["norms"] = torch.stack(norms)
+    write("adamw", tensors)
+
+
+def schedule(decay, options: dict, peak: float, total: int, warmup: int, ratio: float) -> list[float]:
+    """The rate of every step from 0; the decay runs over the whole run and the warm-up scales its beginning, as in mmcv 1.x."""
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=peak)
+    scheduler = decay(optimizer, **options)
+    rates = []
+    for step in range(total):
+        factor = 1 - (1 - step / warmup) * (1 - ratio) if step < warmup else 1.0
+        rates.append(scheduler.get_last_lr()[0] * factor)
+        optimizer.step()
+        scheduler.step()
+    return rates
+
+
+# Metrics
+
+
+def miou() -> None:
+    """scikit-learn on the pixels that are not ignored. Class 5 occurs nowhere: it has no IoU and does not enter the mean (as in
+    mmsegmentation). Class 4 is predicted but never labelled: its IoU is 0 and enters the mean."""
+    numbers = np.random.default_rng(100)
+    classes, ignore = 6, 255
+    labels = numbers.integers(0, 4, (2, 12, 17))
+    predictions = np.where(numbers.random(labels.shape) < 0.6, labels, numbers.integers(0, 5, labels.shape))
+    labels[numbers.random(labels.shape) < 0.15] = ignore
+    valid = labels != ignore
+    confusion = confusion_matrix(labels[valid], predictions[valid], labels=range(classes))
+    scores = jaccard_score(labels[valid], predictions[valid], labels=range(classes), average=None, zero_division=0)
+    occurs = confusion.sum(axis=0) + confusion.sum(axis=1) > 0
+    iou = [float(score) if present else None for score, present in zip(scores, occurs)]
+    defined = [value for value in iou if value is not None]
+    assert iou[5] is None and iou[4] == 0 and len(defined) == classes - 1
+    golden = {
+        "classes": classes,
+        "ignore": ignore,
+        "labels": labels.tolist(),
+        "predictions": predictions.tolist(),
+        "confusion_rows_are_labels": confusion.tolist(),
+        "iou": iou,
+        "mean_iou": float(np.mean(defined)),
+        "pixel_accuracy": float(np.trace(confusion) / confusion.sum()),
+    }
+    lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in golden.items())
+    (FOLDER / "miou.json").write_text("{\n" + lines + "\n}\n")
+
+
+# Import
+
+
+def bias_table() -> None:
+    """Relative position bias tables for another window: bicubic without antialiasing, as Microsoft's Swin loads them."""
+    generator = seeded(110)
+    tensors = {}
+    for old, new in ((7, 12), (12, 7)):
+        table = torch.randn((2 * old - 1) ** 2, 3, generator=generator)
+        resized = resize_rel_pos_bias_table_simple(table.double(), (new, new), ((2 * new - 1) ** 2, 3))
+        tensors |= {f"{old}_to_{new}.input": table, f"{old}_to_{new}.output": resized}
+    write("bias_table", tensors)
+
+
+GOLDENS = [swin, e3va, efficientnet, upernet, fcn, segformer, cross_entropy, adamw, miou, bias_table]
+
+
+def main() -> None:
+    torch.set_num_threads(2)
+    known = {golden.__name__: golden for golden in GOLDENS}
+    names = sys.argv[1:] or list(known)
+    if unknown := [name for name in names if name not in known]:
+        sys.exit(f"unknown: {', '.join(unknown)}; known: {', '.join(known)}")
+    print(f"torch {torch.__version__}, timm {timm.__version__}, numpy {np.__version__}")
+    for name in names:
+        print(name)
+        known[name]()
+
+
+if __name__ == "__main__":
+    main()

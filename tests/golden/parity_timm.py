@@ -1,0 +1,190 @@
+"""Compares `gradway features` with timm on random weights, at full size.
+
+    cargo build --release --package gradway
+    python -m pip install torch torchvision timm safetensors numpy
+    python tests/golden/parity_timm.py --binary target/release/gradway
+    python tests/golden/parity_timm.py --binary target/release/gradway --models swin_tiny,efficientnet_lite0 --sizes 224,230x310 --device cuda:0
+
+The relative error of a stage is max|ours - timm's| / max|timm's|; the exit status is 1 if one is over the tolerance. The Swins are
+stated as in swin_reference.py. Each weight file is deleted after its model (Swin-L: 790 MB).
+"""
+
+import argparse
+import copy
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import timm
+import torch
+from safetensors.torch import load_file, save_file
+from timm.models.swin_transformer import SwinTransformer
+from torch import nn
+
+from swin_reference import randomise, randomise_batch_norms, stage_outputs, use_padded_then_shifted
+
+MODELS = {
+    "swin_tiny": "swin_tiny_patch4_window7_224",
+    "swin_small": "swin_small_patch4_window7_224",
+    "swin_base": "swin_base_patch4_window7_224",
+    "swin_large": "swin_large_patch4_window7_224",
+    "swin_base_w12": "swin_base_patch4_window12_384",
+    "efficientnet_lite0": "tf_efficientnet_lite0",
+    "efficientnet_lite1": "tf_efficientnet_lite1",
+    "efficientnet_lite2": "tf_efficientnet_lite2",
+}
+SIZES = "224,384,448,230x310"
+FORMATS = ("safetensors", "pth", "microsoft")
+BATCH = 3
+
+
+def build(name: str) -> nn.Module:
+    generator = torch.Generator().manual_seed(list(MODELS).index(name))
+    if name.startswith("swin"):
+        # These two options keep the window and the bias tables as they are at any image size.
+        model = timm.create_model(MODELS[name], strict_img_size=False, always_partition=True)
+        randomise(model, generator)
+        return use_padded_then_shifted(model.eval())
+    model = timm.create_model(MODELS[name])
+    randomise(model, generator)
+    randomise_batch_norms(model, generator)
+    return model.eval()
+
+
+def reference(model: nn.Module, images: torch.Tensor) -> list[torch.Tensor]:
+    if isinstance(model, SwinTransformer):
+        return stage_outputs(model, images)
+    # In float64, since rounding grows tenfold over these deep stacks of convolutions. timm counts the output at stride 2 as well.
+    exact = copy.deepcopy(model).double()
+    with torch.no_grad():
+        outputs = exact.forward_intermediates(images.double(), intermediates_only=True)[-4:]
+    return [output.float() for output in outputs]
+
+
+def save(model: nn.Module, form: str, path: Path) -> None:
+    state = model.state_dict()
+    if form == "safetensors":
+        save_file(state, path)
+    elif form == "pth":
+        torch.save(state, path)
+    else:
+        torch.save({"model": microsoft_layout(model)}, path)
+
+
+def microsoft_layout(model: SwinTransformer) -> dict[str, torch.Tensor]:
+    """The checkpoints of Microsoft's repository: merging at the end of a stage, buffers, another name for the classifier."""
+    state = {}
+    for key, value in model.state_dict().items():
+        if ".downsample." in key:
+            _, stage, rest = key.split(".", 2)
+            key = f"layers.{int(stage) - 1}.{rest}"
+        state[key.replace("head.fc.", "head.")] = value
+    for stage_index, stage in enumerate(model.layers):
+        for index, block in enumerate(stage.blocks):
+            prefix = f"layers.{stage_index}.blocks.{index}"
+            state[f"{prefix}.attn.relative_position_index"] = block.attn.relative_position_index
+            if index % 2 == 1:
+                # Right in name alone: its values depend on the image size and nobody may read them.
+                area = block.attn.window_area
+                state[f"{prefix}.attn_mask"] = torch.zeros(4, area, area)
+    return state
+
+
+def run(arguments: argparse.Namespace, name: str, weights: Path, images: Path, outputs: Path) -> dict[str, torch.Tensor]:
+    command = [arguments.binary, "features", "--backbone", name, "--weights", weights, "--input", images, "--output", outputs]
+    if arguments.device:
+        command += ["--device", arguments.device]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(str(part) for part in command)}\nexit status {done.returncode}\n{done.stderr}")
+    try:
+        return load_file(outputs)
+    finally:
+        outputs.unlink()
+
+
+def compare(ours: dict[str, torch.Tensor], theirs: list[torch.Tensor]) -> list[float]:
+    errors = []
+    for stage, expected in enumerate(theirs):
+        found = ours[f"stage{stage}"]
+        if found.shape != expected.shape:
+            sys.exit(f"stage{stage} has shape {tuple(found.shape)}; timm's is {tuple(expected.shape)}")
+        error = ((found - expected).abs().max() / expected.abs().max()).item()
+        errors.append(error if error == error else float("inf"))  # not a number: fails
+    return errors
+
+
+def check_model(arguments: argparse.Namespace, name: str, folder: Path) -> float:
+    model = build(name)
+    cases = []
+    for size in arguments.sizes:
+        generator = torch.Generator().manual_seed(sum(size))
+        images = torch.randn(BATCH, 3, *size, generator=generator)
+        cases.append((size, images, reference(model, images)))
+
+    worst = 0.0
+    for form in arguments.formats:
+        if form == "microsoft" and not name.startswith("swin"):
+            continue
+        weights = folder / ("weights.safetensors" if form == "safetensors" else "weights.pth")
+        save(model, form, weights)
+        for (height, width), images, theirs in cases:
+            input_path = folder / "input.npy"
+            np.save(input_path, images.numpy())
+            begin = time.monotonic()
+            ours = run(arguments, name, weights, input_path, folder / "output.safetensors")
+            seconds = time.monotonic() - begin
+            input_path.unlink()
+            errors = compare(ours, theirs)
+            worst = max(worst, *errors)
+            verdict = "" if max(errors) <= arguments.tolerance else "  OVER"
+            columns = "  ".join(f"{error:.1e}" for error in errors)
+            print(f"{name:<20}{form:<12}{height}x{width:<6}{columns}  {seconds:6.1f} s{verdict}", flush=True)
+        weights.unlink()
+    return worst
+
+
+def choices(known):
+    def parse(text: str) -> list[str]:
+        chosen = text.split(",")
+        if unknown := [name for name in chosen if name not in known]:
+            raise argparse.ArgumentTypeError(f"unknown: {', '.join(unknown)}; known: {', '.join(known)}")
+        return chosen
+
+    return parse
+
+
+def sizes(text: str) -> list[tuple[int, int]]:
+    parsed = []
+    for size in text.split(","):
+        height, _, width = size.partition("x")
+        parsed.append((int(height), int(width or height)))
+    return parsed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--binary", required=True, type=Path, help="the gradway binary")
+    parser.add_argument("--models", default=list(MODELS), type=choices(MODELS), help=f"of {','.join(MODELS)}")
+    parser.add_argument("--sizes", default=SIZES, type=sizes, help=f"side or HEIGHTxWIDTH (default {SIZES})")
+    parser.add_argument(
+        "--formats", default=["safetensors", "pth"], type=choices(FORMATS), help="of safetensors,pth,microsoft (default the first two)"
+    )
+    parser.add_argument("--device", help="device of gradway; timm runs on the CPU")
+    parser.add_argument("--tolerance", default=1e-4, type=float, help="largest relative error (default 1e-4)")
+    parser.add_argument("--threads", default=torch.get_num_threads(), type=int, help="threads of timm")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+
+    print(f"{'model':<20}{'format':<12}{'size':<10}{'stage0':<9}{'stage1':<9}{'stage2':<9}{'stage3':<9}")
+    with tempfile.TemporaryDirectory() as folder:
+        worst = max(check_model(arguments, name, Path(folder)) for name in arguments.models)
+    print(f"largest {worst:.1e}, tolerance {arguments.tolerance:.0e}")
+    sys.exit(0 if worst <= arguments.tolerance else 1)
+
+
+if __name__ == "__main__":
+    main()
