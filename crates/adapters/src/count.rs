@@ -30,6 +30,18 @@ pub struct GroupCount {
     pub total: usize,
 }
 
+impl GroupCount {
+    /// The sum of some groups.
+    pub fn of(&self, groups: &[Group]) -> usize {
+        let parameters = |group: &Group| match group {
+            Group::Adapter => self.adapter,
+            Group::Norm => self.norm,
+            Group::Other => self.other,
+        };
+        groups.iter().map(parameters).sum()
+    }
+}
+
 /// Counts what a method's module trains; frozen parameters are left out.
 pub fn count<B: AutodiffBackend, M: Module<B>>(module: &M) -> GroupCount {
     let mut counter = Counter::default();

@@ -7,6 +7,7 @@ use gradway_backbone::{AnyBackbone, Description, Phase};
 use gradway_kernels::{KernelBackend, Lift};
 use serde::{Deserialize, Serialize};
 
+use crate::count::Group;
 use crate::e3va::{self, E3va, E3vaConfig};
 use crate::fixed::{self, Fixed, FixedConfig};
 use crate::full::{self, Full, FullConfig};
@@ -121,6 +122,15 @@ impl MethodConfig {
         match self {
             Self::E3va(config) => config.validate(),
             Self::Full(_) | Self::Fixed(_) => Ok(()),
+        }
+    }
+
+    /// The groups whose sum the method's publication prints.
+    pub fn published_groups(&self) -> &'static [Group] {
+        match self {
+            Self::E3va(config) => config.published_groups(),
+            Self::Full(_) => &[Group::Other, Group::Norm],
+            Self::Fixed(_) => &[],
         }
     }
 }

@@ -133,6 +133,13 @@ impl Checkpoint {
         self.tensors.keys().map(String::as_str)
     }
 
+    /// Names and shapes of the tensors, sorted.
+    pub fn shapes(&self) -> impl Iterator<Item = (String, Vec<usize>)> {
+        self.tensors
+            .iter()
+            .map(|(name, tensor)| (name.clone(), tensor.shape.to_vec()))
+    }
+
     /// Whether there is a tensor of this name.
     pub fn contains(&self, key: &str) -> bool {
         self.tensors.contains_key(key)

@@ -220,17 +220,7 @@ impl Importer<'_> {
             self.missing.push(path);
             return None;
         };
-        let in_linear = self
-            .containers
-            .iter()
-            .rev()
-            .nth(1)
-            .is_some_and(|name| name == "Struct:Linear")
-            || self
-                .containers
-                .last()
-                .is_some_and(|name| name == "Struct:Linear");
-        if in_linear && data.shape.len() == 2 {
+        if in_linear(&self.containers) && data.shape.len() == 2 {
             data = transpose(data);
         }
         let table = path.ends_with("relative_position_bias_table");
@@ -274,8 +264,17 @@ impl<B: Backend> ModuleMapper<B> for Importer<'_> {
     }
 }
 
-/// `[outputs, inputs]` to `[inputs, outputs]`.
-fn transpose(data: TensorData) -> TensorData {
+/// Whether the containers of a parameter, outermost first, end in a Burn linear.
+pub(crate) fn in_linear(containers: &[String]) -> bool {
+    containers
+        .iter()
+        .rev()
+        .take(2)
+        .any(|name| name == "Struct:Linear")
+}
+
+/// `[outputs, inputs]` to `[inputs, outputs]`, or back.
+pub(crate) fn transpose(data: TensorData) -> TensorData {
     let [rows, columns] = [data.shape[0], data.shape[1]];
     let values: Vec<f32> = data.iter::<f32>().collect();
     let transposed = (0..columns)

@@ -71,7 +71,7 @@ pub(crate) fn require_folder(
 ///
 /// # Errors
 /// A folder that cannot be listed, or two images with the same stem.
-pub(crate) fn images_by_stem(folder: &Path) -> Result<BTreeMap<String, PathBuf>, DataError> {
+pub fn images_by_stem(folder: &Path) -> Result<BTreeMap<String, PathBuf>, DataError> {
     let read_error = |source| DataError::Read {
         path: folder.to_path_buf(),
         source,

@@ -59,7 +59,10 @@ impl FromStr for DeviceName {
     fn from_str(name: &str) -> Result<Self, DeviceError> {
         let unknown = || DeviceError::Unknown(name.to_string());
         let (kind, index) = name.split_once(':').unwrap_or((name, "0"));
-        let (_, kind) = KINDS.iter().find(|(known, _)| *known == kind).ok_or_else(unknown)?;
+        let (_, kind) = KINDS
+            .iter()
+            .find(|(known, _)| *known == kind)
+            .ok_or_else(unknown)?;
         let index = index.parse().map_err(|_| unknown())?;
         if !kind.compiled() {
             return Err(DeviceError::NotCompiled(kind.name()));

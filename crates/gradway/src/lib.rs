@@ -1,8 +1,8 @@
 //! Parameter-, memory- and time-efficient tuning of large vision backbones for dense prediction.
 //!
 //! This crate re-exports the others under short names and adds what a binary needs: the choice of
-//! a [device] at run time among the backends compiled in. Everything else is generic over Burn's
-//! backends.
+//! a [device] at run time among the backends compiled in, [pictures](picture) of predictions, a
+//! [progress] bar. Everything else is generic over Burn's backends.
 
 pub use gradway_adapters as adapters;
 pub use gradway_backbone as backbone;
@@ -13,3 +13,5 @@ pub use gradway_metrics as metrics;
 pub use gradway_trainer as trainer;
 
 pub mod device;
+pub mod picture;
+pub mod progress;

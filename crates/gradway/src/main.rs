@@ -4,16 +4,25 @@
 //! 1 failed, 2 wrong usage.
 
 mod commands;
+mod output;
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use serde::Serialize;
+use clap::Parser;
+use gradway::data::DataError;
+use gradway::trainer::TrainError;
+use gradway::trainer::memory::CountingAllocator;
 
-use commands::{Outcome, features, list};
+use commands::Command;
+
+/// Makes peak memory a property of the program, so that its tables repeat.
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Parameter-, memory- and time-efficient tuning of vision backbones for dense prediction.
+///
+/// Without a command it runs the demonstration: see `gradway demo --help`.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Cli {
@@ -21,34 +30,34 @@ struct Cli {
     command: Option<Command>,
 }
 
-#[derive(Debug, Subcommand)]
-enum Command {
-    Features(features::Features),
-    List(list::List),
-}
-
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
-        Some(Command::Features(command)) => command.run(),
-        Some(Command::List(command)) => command.run(),
-        None => Ok(()),
-    };
-    match outcome {
+    let command = Cli::parse().command.unwrap_or_default();
+    match command.run() {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if reader_left(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {error:#}");
+            if let Some(hint) = hint(&error) {
+                eprintln!("hint: {hint}");
+            }
             ExitCode::FAILURE
         }
     }
 }
 
-/// Writes a line of data to standard output.
-fn print_line(line: &str) -> io::Result<()> {
-    writeln!(io::stdout(), "{line}")
+/// Whether standard output was closed by its reader, as `| head` does: that is no failure.
+fn reader_left(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// Writes a value as JSON to standard output.
-fn print_json(value: &impl Serialize) -> Outcome {
-    print_line(&serde_json::to_string_pretty(value)?)?;
-    Ok(())
+/// What would be right, where the error knows.
+fn hint(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        let train = cause
+            .downcast_ref::<TrainError>()
+            .and_then(TrainError::hint);
+        train.or_else(|| cause.downcast_ref::<DataError>().and_then(DataError::hint))
+    })
 }

@@ -78,8 +78,15 @@ pub fn batch_norm_reference<B: KernelBackend>(
 }
 
 /// A `[channels]` vector as one scalar per row of `[batch * channels, positions]`.
+///
+/// An axis of one is repeated: Burn's backward pass of `repeat_dim` adds up the wrong entries for a
+/// longer one.
 fn per_row<B: KernelBackend>(values: Tensor<B, 1>, batch: usize) -> Tensor<B, 2> {
-    values.repeat_dim(0, batch).unsqueeze_dim(1)
+    let channels = values.dims()[0];
+    values
+        .unsqueeze::<2>()
+        .repeat_dim(0, batch)
+        .reshape([batch * channels, 1])
 }
 
 /// The mean of rows `[batch * channels, positions]` over batch and positions, `[channels]`.

@@ -21,6 +21,10 @@ pub struct TrainingState {
     pub backbone: String,
     /// Hash of the backbone's weights before training.
     pub base: String,
+    /// Names of the classes, in label order.
+    pub classes: Vec<String>,
+    /// One colour per class.
+    pub palette: Vec<[u8; 3]>,
     /// Optimiser steps done.
     pub step: usize,
     /// Epochs done.
@@ -205,6 +209,15 @@ impl RunDirectory {
         self.path.join("best.safetensors")
     }
 
+    /// The newest checkpoint or the best one.
+    pub fn checkpoint_file(&self, last: bool) -> PathBuf {
+        if last {
+            self.last_file()
+        } else {
+            self.best_file()
+        }
+    }
+
     /// What came of the run.
     pub fn result_file(&self) -> PathBuf {
         self.path.join("result.json")
@@ -217,8 +230,8 @@ impl RunDirectory {
     /// [`TrainError::File`].
     pub fn write_result(&self, result: &impl Serialize) -> Result<(), TrainError> {
         let path = self.result_file();
-        let text = serde_json::to_string_pretty(result)
-            .map_err(|error| TrainError::file(&path, error))?;
+        let text =
+            serde_json::to_string_pretty(result).map_err(|error| TrainError::file(&path, error))?;
         write_whole(&path, text.as_bytes())
     }
 }

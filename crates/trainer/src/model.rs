@@ -6,11 +6,12 @@ use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Int, Tensor, TensorData};
 use gradway_adapters::{Encoder, Tuned};
-use gradway_backbone::{AnyBackbone, Checkpoint, EMBEDDED, Phase, hash_module, import};
+use gradway_backbone::{AnyBackbone, EMBEDDED, Phase, hash_module, import};
 use gradway_data::{IGNORE, SegmentationBatch};
 use gradway_heads::SegmentationHead;
-use gradway_kernels::{TrainBackend, resize_bilinear};
+use gradway_kernels::{KernelBackend, TrainBackend, resize_bilinear};
 
+use crate::checkpoint::{Checkpoint, TrainingState};
 use crate::config::RunConfig;
 use crate::error::TrainError;
 use crate::evaluate::Prediction;
@@ -68,13 +69,29 @@ impl<B: TrainBackend> Segmentation<B> {
         &self.base
     }
 
+    /// The model of a run as a checkpoint of it left it, and where the run stood.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`] and [`Self::load`].
+    pub fn open(
+        config: &RunConfig,
+        path: &Path,
+        device: &B::Device,
+    ) -> Result<(Self, TrainingState), TrainError> {
+        let saved = Checkpoint::load(path)?;
+        let state = saved.state.clone();
+        let model = Self::new(config, state.classes.len(), device)?.load(saved, path)?;
+        Ok((model, state))
+    }
+
     /// Puts what a checkpoint holds into the model; `path` names it in messages.
     ///
     /// # Errors
     ///
     /// [`TrainError::OtherBase`] where it was trained on other weights, [`TrainError::StateDict`]
     /// where a parameter does not fit.
-    pub fn load(self, saved: crate::Checkpoint, path: &Path) -> Result<Self, TrainError> {
+    pub fn load(self, saved: Checkpoint, path: &Path) -> Result<Self, TrainError> {
         if saved.state.base != self.base {
             return Err(TrainError::OtherBase {
                 path: path.to_path_buf(),
@@ -83,12 +100,11 @@ impl<B: TrainBackend> Segmentation<B> {
                 present: self.base,
             });
         }
-        let trainable = restore(self.trainable, saved.weights).map_err(|source| {
-            TrainError::StateDict {
+        let trainable =
+            restore(self.trainable, saved.weights).map_err(|source| TrainError::StateDict {
                 path: path.to_path_buf(),
                 source,
-            }
-        })?;
+            })?;
         Ok(Self { trainable, ..self })
     }
 
@@ -99,9 +115,9 @@ impl<B: TrainBackend> Segmentation<B> {
         phase: Phase,
         device: &B::Device,
     ) -> Tensor<B, 1> {
-        let features =
-            self.encoder
-                .features(&self.trainable.method, images(batch, device), phase);
+        let features = self
+            .encoder
+            .features(&self.trainable.method, images(batch, device), phase);
         let output = self.trainable.head.forward(&features, phase);
         self.trainable
             .head
@@ -131,10 +147,7 @@ impl<B: TrainBackend> Inference<'_, B> {
     ///
     /// - `images`: `[batch, 3, height, width]`, normalised
     /// - output: `[batch, classes, height, width]`
-    pub fn logits(
-        &self,
-        images: Tensor<B::InnerBackend, 4>,
-    ) -> Tensor<B::InnerBackend, 4> {
+    pub fn logits(&self, images: Tensor<B::InnerBackend, 4>) -> Tensor<B::InnerBackend, 4> {
         let [_, _, height, width] = images.dims();
         let features = self
             .encoder
@@ -144,11 +157,7 @@ impl<B: TrainBackend> Inference<'_, B> {
     }
 
     /// The most likely class of every pixel of every image, without the batch's padding.
-    pub fn predict(
-        &self,
-        batch: &SegmentationBatch,
-        device: &B::Device,
-    ) -> Vec<Prediction> {
+    pub fn predict(&self, batch: &SegmentationBatch, device: &B::Device) -> Vec<Prediction> {
         let logits = self.logits(images::<B::InnerBackend>(batch, device));
         let classes = logits.dims()[1];
         let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
@@ -186,11 +195,13 @@ fn most_likely(planes: &[f32], pixels: usize) -> Vec<u8> {
 }
 
 /// The backbone of a configuration with its weights.
-fn backbone<B: gradway_kernels::KernelBackend>(
+fn backbone<B: KernelBackend>(
     config: &RunConfig,
     device: &B::Device,
 ) -> Result<AnyBackbone<B>, TrainError> {
     let backbone = config.backbone.init::<B>(device)?;
+    use gradway_backbone::Checkpoint;
+
     let checkpoint = match config.backbone.weights.as_deref() {
         None => return Ok(backbone),
         Some(EMBEDDED) => Checkpoint::embedded(&config.backbone.name)?,
@@ -206,10 +217,7 @@ fn images<B: Backend>(batch: &SegmentationBatch, device: &B::Device) -> Tensor<B
 }
 
 /// `[batch, height, width]`
-fn labels<B: AutodiffBackend>(
-    batch: &SegmentationBatch,
-    device: &B::Device,
-) -> Tensor<B, 3, Int> {
+fn labels<B: AutodiffBackend>(batch: &SegmentationBatch, device: &B::Device) -> Tensor<B, 3, Int> {
     let shape = [batch.count, batch.height, batch.width];
     let values: Vec<i32> = batch.labels.iter().copied().map(i32::from).collect();
     Tensor::from_data(TensorData::new(values, shape), device)

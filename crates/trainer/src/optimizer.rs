@@ -36,7 +36,10 @@ impl Default for OptimizerConfig {
             weight_decay: 0.05,
             betas: [0.9, 0.999],
             epsilon: 1e-8,
-            no_decay: vec!["norm".to_string(), "relative_position_bias_table".to_string()],
+            no_decay: vec![
+                "norm".to_string(),
+                "relative_position_bias_table".to_string(),
+            ],
             clip_norm: None,
             accumulation: 1,
         }
@@ -143,8 +146,8 @@ impl<B: AutodiffBackend, M: AutodiffModule<B>> Optimizer<B, M> {
     pub fn restore(mut self, groups: [Vec<u8>; 2], device: &B::Device) -> Result<Self, String> {
         let recorder = BinBytesRecorder::<FullPrecisionSettings>::default();
         let load = |group: Group<B, M>, bytes: Vec<u8>| {
-            let record = Recorder::<B>::load(&recorder, bytes, device)
-                .map_err(|error| error.to_string())?;
+            let record =
+                Recorder::<B>::load(&recorder, bytes, device).map_err(|error| error.to_string())?;
             Ok::<_, String>(group.load_record(record))
         };
         let [decayed, undecayed] = groups;

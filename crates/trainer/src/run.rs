@@ -182,6 +182,8 @@ impl<'a, B: TrainBackend> Run<'a, B> {
             None => TrainingState {
                 backbone: config.backbone.name.clone(),
                 base: model.base().to_string(),
+                classes: training.dataset().classes().to_vec(),
+                palette: training.dataset().palette().to_vec(),
                 step: 0,
                 epoch: 0,
                 batch: 0,
@@ -223,7 +225,10 @@ impl<'a, B: TrainBackend> Run<'a, B> {
         let batches = self.steps_per_epoch * passes;
         let remaining = batches.saturating_sub(self.state.batch);
         let epoch = self.state.epoch as u64;
-        let mut reader = self.training.iter_from(epoch, self.state.batch).take(remaining);
+        let mut reader = self
+            .training
+            .iter_from(epoch, self.state.batch)
+            .take(remaining);
         loop {
             let batches: Vec<SegmentationBatch> =
                 reader.by_ref().take(passes).collect::<Result<_, _>>()?;

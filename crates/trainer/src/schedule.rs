@@ -159,7 +159,13 @@ mod tests {
     fn cosine_and_step() {
         close(schedule(0, Decay::Cosine).rate(50), 1.0);
         let milestones = vec![0.75, 0.9];
-        let step = schedule(0, Decay::Step { milestones, factor: 0.1 });
+        let step = schedule(
+            0,
+            Decay::Step {
+                milestones,
+                factor: 0.1,
+            },
+        );
         close(step.rate(74), 2.0);
         close(step.rate(75), 0.2);
         close(step.rate(90), 0.02);

@@ -112,9 +112,8 @@ pub fn restore<B: AutodiffBackend, M: Module<B>>(
                     });
                     param
                 }
-                Some(data) => param.map(|old| {
-                    Tensor::from_data(data, &old.device()).set_require_grad(trained)
-                }),
+                Some(data) => param
+                    .map(|old| Tensor::from_data(data, &old.device()).set_require_grad(trained)),
             }
         }
     }

@@ -27,6 +27,7 @@ use gradway_backbone::{AnyBackbone, Backbone, Description, OutputNorms, Phase};
 use gradway_kernels::{KernelBackend, Lift};
 use serde::{Deserialize, Serialize};
 
+use crate::count::Group;
 use crate::method::{Method, MethodDescriptor, Placement};
 pub use adapter::DualLowRankAdapter;
 use highway::Highway;
@@ -189,6 +190,14 @@ impl E3vaConfig {
             ));
         }
         Ok(())
+    }
+
+    /// The paper's counts fit the plain form with its norms and the kernel form without them.
+    pub(crate) fn published_groups(&self) -> &'static [Group] {
+        match self.form {
+            Form::Plain => &[Group::Adapter, Group::Norm],
+            Form::Kernel => &[Group::Adapter],
+        }
     }
 
     /// The module beside a backbone of this description.

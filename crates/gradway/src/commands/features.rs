@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context, Result, bail};
 use burn::tensor::{Tensor, TensorData};
 use clap::Args;
 use gradway::backbone::{
@@ -13,8 +14,6 @@ use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
-
-use super::Outcome;
 
 /// Write the four stage outputs of a backbone for a batch of images.
 ///
@@ -44,16 +43,16 @@ pub struct Features {
 
 impl Features {
     /// Runs the command.
-    pub fn run(self) -> Outcome {
+    pub fn run(self) -> Result<()> {
         let device = self.device;
         run_on(device, self)?
     }
 }
 
 impl Job for Features {
-    type Output = Outcome;
+    type Output = Result<()>;
 
-    fn run<B: TrainBackend>(self, device: B::Device) -> Outcome {
+    fn run<B: TrainBackend>(self, device: B::Device) -> Result<()> {
         let images = read_images(&self.input)?;
         let backbone = BackboneConfig::named(&self.backbone).init::<B::InnerBackend>(&device)?;
         let backbone = match &self.weights {
@@ -87,31 +86,31 @@ impl Job for Features {
     }
 }
 
-fn read_images(path: &Path) -> Result<TensorData, Box<dyn std::error::Error>> {
-    let context = |error: &dyn std::fmt::Display| format!("cannot read {}: {error}", path.display());
-    let file = File::open(path).map_err(|error| context(&error))?;
-    let array = npyz::NpyFile::new(BufReader::new(file)).map_err(|error| context(&error))?;
+fn read_images(path: &Path) -> Result<TensorData> {
+    let context = || format!("cannot read {}", path.display());
+    let file = File::open(path).with_context(context)?;
+    let array = npyz::NpyFile::new(BufReader::new(file)).with_context(context)?;
     let shape: Vec<usize> = array.shape().iter().map(|&side| side as usize).collect();
     if array.order() != npyz::Order::C {
-        return Err(context(&"the array is in Fortran order; save it with numpy.ascontiguousarray").into());
+        let advice = "it is in Fortran order; save it with numpy.ascontiguousarray";
+        bail!("{}: {advice}", context());
     }
-    if shape.len() != 4 || shape[1] != 3 {
-        return Err(context(&format!("shape {shape:?}; expected [batch, 3, height, width]")).into());
+    if shape.len() != 4 || shape[1] != 3 || shape.contains(&0) {
+        bail!(
+            "{}: shape {shape:?}; expected [batch, 3, height, width]",
+            context()
+        );
     }
-    if shape.contains(&0) {
-        return Err(context(&format!("shape {shape:?} is empty")).into());
-    }
-    let values = array.into_vec::<f32>().map_err(|error| context(&error))?;
+    let values = array.into_vec::<f32>().with_context(context)?;
     Ok(TensorData::new(values, shape))
 }
 
-fn write_features(path: &Path, features: &[(String, TensorData)]) -> Outcome {
+fn write_features(path: &Path, features: &[(String, TensorData)]) -> Result<()> {
     let mut views = Vec::new();
     for (name, data) in features {
         let view = TensorView::new(Dtype::F32, data.shape.to_vec(), data.as_bytes())?;
         views.push((name.as_str(), view));
     }
     safetensors::serialize_to_file(views, None, path)
-        .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-    Ok(())
+        .with_context(|| format!("cannot write {}", path.display()))
 }

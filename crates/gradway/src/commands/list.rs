@@ -1,9 +1,10 @@
 //! `gradway list`: the tables.
 
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::Outcome;
+use crate::output::{print_json, print_line};
 
 /// List what can be named in a configuration.
 #[derive(Debug, Args)]
@@ -31,38 +32,39 @@ struct Line {
     summary: &'static str,
 }
 
+impl Table {
+    fn lines(self) -> Vec<Line> {
+        macro_rules! lines {
+            ($table:expr) => {
+                $table
+                    .iter()
+                    .map(|line| Line {
+                        name: line.name,
+                        summary: line.summary,
+                    })
+                    .collect()
+            };
+        }
+        match self {
+            Self::Backbones => lines!(gradway::backbone::table()),
+            Self::Methods => lines!(gradway::adapters::table()),
+            Self::Heads => lines!(gradway::heads::table()),
+            Self::Datasets => lines!(gradway::data::table()),
+            Self::Metrics => lines!(gradway::metrics::table()),
+        }
+    }
+}
+
 impl List {
     /// Runs the command.
-    pub fn run(self) -> Outcome {
-        let lines: Vec<Line> = match self.table {
-            Table::Backbones => gradway::backbone::table()
-                .iter()
-                .map(|line| Line { name: line.name, summary: line.summary })
-                .collect(),
-            Table::Methods => gradway::adapters::table()
-                .iter()
-                .map(|line| Line { name: line.name, summary: line.summary })
-                .collect(),
-            Table::Heads => gradway::heads::table()
-                .iter()
-                .map(|line| Line { name: line.name, summary: line.summary })
-                .collect(),
-            Table::Datasets => gradway::data::table()
-                .iter()
-                .map(|line| Line { name: line.name, summary: line.summary })
-                .collect(),
-            Table::Metrics => gradway::metrics::table()
-                .iter()
-                .map(|line| Line { name: line.name, summary: line.summary })
-                .collect(),
-        };
+    pub fn run(self) -> Result<()> {
+        let lines = self.table.lines();
         if self.json {
-            crate::print_json(&lines)?;
-        } else {
-            let width = lines.iter().map(|line| line.name.len()).max().unwrap_or(0);
-            for line in &lines {
-                crate::print_line(&format!("{:width$}  {}", line.name, line.summary))?;
-            }
+            return print_json(&lines);
+        }
+        let width = lines.iter().map(|line| line.name.len()).max().unwrap_or(0);
+        for line in &lines {
+            print_line(format_args!("{:width$}  {}", line.name, line.summary))?;
         }
         Ok(())
     }

@@ -1,9 +1,55 @@
-//! The commands of the binary: one file each.
+//! The commands of the binary: one file and one line each.
 
-pub mod features;
-pub mod list;
+mod data;
+mod demo;
+mod eval;
+mod features;
+mod list;
+mod params;
+mod predict;
+mod score;
+mod train;
+mod weights;
 
-use std::error::Error;
+use anyhow::Result;
+use clap::Subcommand;
 
-/// What a command answers; the message goes to standard error, the status is 1.
-pub type Outcome = Result<(), Box<dyn Error>>;
+/// Declares the enum of commands and its dispatch.
+macro_rules! commands {
+    ($($name:ident($arguments:ty),)*) => {
+        /// A command with its arguments.
+        #[derive(Debug, Subcommand)]
+        pub enum Command {
+            $($name($arguments),)*
+        }
+
+        impl Command {
+            /// Runs the command.
+            pub fn run(self) -> Result<()> {
+                match self {
+                    $(Self::$name(arguments) => arguments.run(),)*
+                }
+            }
+        }
+    };
+}
+
+commands! {
+    Demo(demo::Demo),
+    Train(train::Train),
+    Eval(eval::Eval),
+    Predict(predict::Predict),
+    Features(features::Features),
+    List(list::List),
+    Params(params::Params),
+    Data(data::Data),
+    Score(score::Score),
+    Weights(weights::Weights),
+}
+
+impl Default for Command {
+    /// What a newcomer sees first.
+    fn default() -> Self {
+        Self::Demo(demo::Demo::default())
+    }
+}

@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use gradway_adapters::MethodConfig;
+use gradway_data::DatasetConfig;
+use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use super::RunConfig;
@@ -17,23 +20,104 @@ const MAXIMUM_BASES: usize = 8;
 ///
 /// [`TrainError::Config`] that names the file or override, the key and what would be right.
 pub fn load(path: &Path, overrides: &[String]) -> Result<RunConfig, TrainError> {
-    let mut table = read(path, MAXIMUM_BASES)?;
+    resolve(
+        read(path, MAXIMUM_BASES)?,
+        &path.display().to_string(),
+        overrides,
+    )
+}
+
+/// As [`load`], of a text that names no base; `origin` stands for its file in messages.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<RunConfig, TrainError> {
+    resolve(table_of(text, origin)?, origin, overrides)
+}
+
+/// The configuration of a method by its name, with overrides such as `method.form=kernel`.
+///
+/// # Errors
+///
+/// As [`load`], and an override of anything but the method.
+pub fn method(name: &str, overrides: &[String]) -> Result<MethodConfig, TrainError> {
+    let method: MethodConfig = section("method", ("name", name), overrides)?;
+    method
+        .validate()
+        .map_err(|reason| wrong("configuration", reason))?;
+    Ok(method)
+}
+
+/// The configuration of a dataset by its format and root, with overrides such as
+/// `data.images=photos`.
+///
+/// # Errors
+///
+/// As [`load`], and an override of anything but the data.
+pub fn dataset(
+    format: &str,
+    root: &Path,
+    overrides: &[String],
+) -> Result<DatasetConfig, TrainError> {
+    let mut all = vec![format!(
+        "data.root={}",
+        Value::from(root.display().to_string())
+    )];
+    all.extend_from_slice(overrides);
+    section("data", ("format", format), &all)
+}
+
+/// One section alone: a table with its tag, and overrides of its keys.
+fn section<T: DeserializeOwned>(
+    name: &str,
+    (tag, value): (&str, &str),
+    overrides: &[String],
+) -> Result<T, TrainError> {
+    let tagged = Table::from_iter([(tag.to_string(), Value::from(value))]);
+    let mut table = Table::from_iter([(name.to_string(), Value::Table(tagged))]);
     for entry in overrides {
         set(&mut table, entry)?;
     }
-    let origin = path.display().to_string();
-    let config: RunConfig = parse(table).map_err(|reason| TrainError::Config { origin, reason })?;
+    if let Some(key) = table.keys().find(|key| *key != name) {
+        return Err(wrong(
+            "--set",
+            format!("only keys of `{name}` count here, not `{key}`"),
+        ));
+    }
+    if let Some(reason) = unknown_name(&table) {
+        return Err(wrong("configuration", reason));
+    }
+    let section = table.remove(name).unwrap_or(Value::Table(Table::new()));
+    section
+        .try_into()
+        .map_err(|error: toml::de::Error| wrong(name, error.to_string().trim_end()))
+}
+
+fn resolve(mut table: Table, origin: &str, overrides: &[String]) -> Result<RunConfig, TrainError> {
+    for entry in overrides {
+        set(&mut table, entry)?;
+    }
+    if let Some(reason) = unknown_name(&table) {
+        return Err(wrong(origin, reason));
+    }
+    let config: RunConfig = Value::Table(table)
+        .try_into()
+        .map_err(|error: toml::de::Error| wrong(origin, error.to_string().trim_end()))?;
     config.validate()?;
     Ok(config)
 }
 
-fn parse(table: Table) -> Result<RunConfig, String> {
-    if let Some(reason) = unknown_name(&table) {
-        return Err(reason);
+fn wrong(origin: &str, reason: impl Into<String>) -> TrainError {
+    TrainError::Config {
+        origin: origin.to_string(),
+        reason: reason.into(),
     }
-    Value::Table(table)
-        .try_into()
-        .map_err(|error| error.to_string().trim_end().to_string())
+}
+
+fn table_of(text: &str, origin: &str) -> Result<Table, TrainError> {
+    text.parse()
+        .map_err(|error: toml::de::Error| wrong(origin, error.to_string()))
 }
 
 /// A method or head whose name is in no table, with the nearest one: a clearer answer than the list
@@ -41,7 +125,8 @@ fn parse(table: Table) -> Result<RunConfig, String> {
 fn unknown_name(table: &Table) -> Option<String> {
     let methods = gradway_adapters::table().iter().map(|line| line.name);
     let heads = gradway_heads::table().iter().map(|line| line.name);
-    let sections: [(&str, Vec<&str>); 2] = [("method", methods.collect()), ("head", heads.collect())];
+    let sections: [(&str, Vec<&str>); 2] =
+        [("method", methods.collect()), ("head", heads.collect())];
     sections.into_iter().find_map(|(section, names)| {
         let name = table.get(section)?.get("name")?.as_str()?;
         if names.contains(&name) {
@@ -61,20 +146,18 @@ fn unknown_name(table: &Table) -> Option<String> {
 }
 
 fn read(path: &Path, bases: usize) -> Result<Table, TrainError> {
-    let wrong = |reason: String| TrainError::Config {
-        origin: path.display().to_string(),
-        reason,
-    };
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-    let mut table: Table = text.parse().map_err(|error: toml::de::Error| wrong(error.to_string()))?;
+    let origin = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(&origin, error.to_string()))?;
+    let mut table = table_of(&text, &origin)?;
     let Some(base) = table.remove("base") else {
         return Ok(table);
     };
     let Some(base) = base.as_str() else {
-        return Err(wrong("`base` must be a path".to_string()));
+        return Err(wrong(&origin, "`base` must be a path"));
     };
     if bases == 0 {
-        return Err(wrong(format!("more than {MAXIMUM_BASES} bases; do they form a circle?")));
+        let reason = format!("more than {MAXIMUM_BASES} bases; do they form a circle?");
+        return Err(wrong(&origin, reason));
     }
     let beside: PathBuf = path.parent().unwrap_or(Path::new(".")).join(base);
     let mut merged = read(&beside, bases - 1)?;
@@ -89,7 +172,8 @@ fn merge(into: &mut Table, from: Table) {
         match (into.get_mut(&key), value) {
             (Some(Value::Table(old)), Value::Table(new)) => {
                 let other_variant = ["name", "format"].iter().any(|tag| {
-                    new.get(*tag).is_some_and(|name| old.get(*tag) != Some(name))
+                    new.get(*tag)
+                        .is_some_and(|name| old.get(*tag) != Some(name))
                 });
                 if other_variant {
                     *old = new;
@@ -106,30 +190,24 @@ fn merge(into: &mut Table, from: Table) {
 
 /// Applies `dotted.key=value`; the value is TOML, or a string where it is no TOML.
 fn set(table: &mut Table, entry: &str) -> Result<(), TrainError> {
-    let wrong = |reason: &str| TrainError::Config {
-        origin: format!("--set {entry}"),
-        reason: reason.to_string(),
-    };
+    let refuse = |reason: &str| wrong(&format!("--set {entry}"), reason);
     let (path, text) = entry
         .split_once('=')
-        .ok_or_else(|| wrong("expected key=value"))?;
+        .ok_or_else(|| refuse("expected key=value"))?;
     let value = format!("value = {text}")
         .parse::<Table>()
         .ok()
         .and_then(|mut table| table.remove("value"))
-        .unwrap_or_else(|| Value::String(text.to_string()));
-    let mut keys: Vec<&str> = path.split('.').collect();
-    if keys.iter().any(|key| key.is_empty()) {
-        return Err(wrong("the key has an empty part"));
+        .unwrap_or_else(|| Value::from(text));
+    if path.split('.').any(str::is_empty) {
+        return Err(refuse("the key has an empty part"));
     }
-    let Some(last) = keys.pop() else {
-        return Err(wrong("the key is empty"));
-    };
-    let mut wrapped = Table::from_iter([(last.to_string(), value)]);
-    for key in keys.into_iter().rev() {
-        wrapped = Table::from_iter([(key.to_string(), Value::Table(wrapped))]);
+    let wrapped = path.rsplit('.').fold(value, |inner, key| {
+        Value::Table(Table::from_iter([(key.to_string(), inner)]))
+    });
+    if let Value::Table(wrapped) = wrapped {
+        merge(table, wrapped);
     }
-    merge(table, wrapped);
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use crate::error::TrainError;
 use crate::optimizer::OptimizerConfig;
 use crate::schedule::ScheduleConfig;
 
-pub use load::load;
+pub use load::{dataset, load, method, parse};
 
 /// Everything that decides a run. The resolved configuration is saved with the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,0 +1,134 @@
+//! `gradway data`: looking at datasets.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::{Args, Subcommand};
+use gradway::data::Split;
+use gradway::data::check::Report;
+use gradway::trainer::config;
+
+use crate::output::{Align, print_json, print_line, print_table};
+
+/// Look at datasets.
+#[derive(Debug, Args)]
+pub struct Data {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(Check),
+}
+
+/// Read every sample of both splits and report counts, sizes, class shares and what is wrong.
+///
+/// Exit status 1 if anything is wrong.
+#[derive(Debug, Args)]
+struct Check {
+    /// Root of the dataset.
+    path: PathBuf,
+    /// Format; see `gradway list datasets`.
+    #[arg(long)]
+    format: String,
+    /// A further key of the format, such as `data.classes=camvid`.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Problems that are listed before the rest is only counted.
+const LISTED: usize = 20;
+
+impl Data {
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        match self.command {
+            Command::Check(check) => check.run(),
+        }
+    }
+}
+
+impl Check {
+    fn run(self) -> Result<()> {
+        let dataset = config::dataset(&self.format, &self.path, &self.set)?;
+        let reports = [Split::Train, Split::Val]
+            .into_iter()
+            .map(|split| Ok((split.name(), dataset.check(split)?)))
+            .collect::<Result<Vec<(&str, Report)>>>()?;
+        if self.json {
+            print_json(
+                &reports
+                    .iter()
+                    .cloned()
+                    .collect::<std::collections::BTreeMap<_, _>>(),
+            )?;
+        } else {
+            for (split, report) in &reports {
+                print_report(split, report)?;
+            }
+        }
+        let problems: usize = reports
+            .iter()
+            .map(|(_, report)| report.problems.len())
+            .sum();
+        if problems > 0 {
+            bail!(
+                "{problems} samples of {} cannot be used",
+                self.path.display()
+            );
+        }
+        Ok(())
+    }
+}
+
+fn print_report(split: &str, report: &Report) -> Result<()> {
+    print_line(format_args!(
+        "{split}: {} samples, {} readable",
+        report.samples, report.readable
+    ))?;
+    let sizes: Vec<String> = report
+        .sizes
+        .iter()
+        .take(5)
+        .map(|size| format!("{}x{} ({})", size.width, size.height, size.samples))
+        .collect();
+    let more = match report.sizes.len().saturating_sub(5) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    print_line(format_args!("sizes: {}{more}", sizes.join(", ")))?;
+    let rows: Vec<Vec<String>> = report
+        .labels
+        .iter()
+        .map(|label| {
+            vec![
+                label.class.to_string(),
+                label.name.clone(),
+                label.samples.to_string(),
+                format!("{:.2}", 100.0 * label.share),
+            ]
+        })
+        .collect();
+    let heading = [
+        ("label", Align::Right),
+        ("class", Align::Left),
+        ("samples", Align::Right),
+        ("pixels %", Align::Right),
+    ];
+    print_table(&heading, &rows)?;
+    print_line(format_args!(
+        "no class: {:.2} % of the pixels",
+        100.0 * report.ignored_share
+    ))?;
+    for problem in report.problems.iter().take(LISTED) {
+        print_line(format_args!("problem: {}", problem.message))?;
+    }
+    if report.problems.len() > LISTED {
+        print_line(format_args!("and {} more", report.problems.len() - LISTED))?;
+    }
+    print_line("")
+}

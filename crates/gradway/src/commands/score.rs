@@ -1,0 +1,113 @@
+//! `gradway score`: metrics of predictions on disk, whoever made them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use gradway::data::{IGNORE, LabelPolicy, paths, read};
+use gradway::metrics::ConfusionMatrix;
+
+use crate::output::{Align, print_json, print_line, print_table};
+
+/// Score predictions on disk.
+#[derive(Debug, Args)]
+pub struct Score {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Segmentation(Segmentation),
+}
+
+/// Mean IoU of predicted label maps: PNG files of the same names in two folders.
+#[derive(Debug, Args)]
+struct Segmentation {
+    /// Folder of the true label maps.
+    #[arg(long, value_name = "DIR")]
+    gt: PathBuf,
+    /// Folder of the predicted label maps.
+    #[arg(long, value_name = "DIR")]
+    pred: PathBuf,
+    /// Number of classes; labels are 0 to N - 1.
+    #[arg(long, value_name = "N")]
+    classes: usize,
+    /// The true label that does not count.
+    #[arg(long, value_name = "K")]
+    ignore: u8,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Score {
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        match self.command {
+            Command::Segmentation(segmentation) => segmentation.run(),
+        }
+    }
+}
+
+impl Segmentation {
+    fn run(self) -> Result<()> {
+        let policy = LabelPolicy::Direct {
+            ignore: self.ignore,
+        };
+        policy.check_classes(self.classes)?;
+        let truths = paths::images_by_stem(&self.gt)?;
+        if truths.is_empty() {
+            bail!("{} has no PNG files", self.gt.display());
+        }
+        let mut matrix = ConfusionMatrix::new(self.classes);
+        for (stem, truth_path) in &truths {
+            let prediction_path = self.pred.join(format!("{stem}.png"));
+            let truth = read::labels(truth_path, &policy, self.classes)?;
+            let prediction = self.prediction(&prediction_path)?;
+            let size = (prediction.width, prediction.height);
+            if size != (truth.width, truth.height) {
+                bail!(
+                    "{} is {}x{}, but {} is {}x{}",
+                    prediction_path.display(),
+                    size.0,
+                    size.1,
+                    truth_path.display(),
+                    truth.width,
+                    truth.height
+                );
+            }
+            matrix
+                .add(&prediction.data, &truth.data, IGNORE)
+                .with_context(|| prediction_path.display().to_string())?;
+        }
+        let scores = matrix.scores();
+        if self.json {
+            return print_json(&scores);
+        }
+        let cell = |iou: &Option<f64>| iou.map_or("-".into(), |iou| format!("{:.2}", 100.0 * iou));
+        let rows: Vec<Vec<String>> = scores
+            .iou
+            .iter()
+            .enumerate()
+            .map(|(class, iou)| vec![class.to_string(), cell(iou)])
+            .collect();
+        print_table(&[("class", Align::Right), ("IoU %", Align::Right)], &rows)?;
+        print_line(format_args!(
+            "mean IoU {:.2}, pixel accuracy {:.2}, mean accuracy {:.2} % over {} images",
+            100.0 * scores.mean_iou,
+            100.0 * scores.pixel_accuracy,
+            100.0 * scores.mean_accuracy,
+            truths.len()
+        ))
+    }
+
+    /// A predicted map; 255 may stand where nothing counts.
+    fn prediction(&self, path: &Path) -> Result<gradway::data::LabelMap> {
+        if !path.is_file() {
+            bail!("prediction {} does not exist", path.display());
+        }
+        let policy = LabelPolicy::Direct { ignore: IGNORE };
+        Ok(read::labels(path, &policy, self.classes)?)
+    }
+}

@@ -1,0 +1,187 @@
+//! `gradway weights`: looking into weight files, and converting them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use burn::tensor::DType;
+use clap::{Args, Subcommand};
+use gradway::backbone::{BackboneConfig, Checkpoint, export, hash_module, import};
+use gradway::device::{DeviceName, Job, run_on};
+use gradway::kernels::TrainBackend;
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use serde::Serialize;
+
+use crate::output::{print_json, print_line, thousands};
+
+/// Look into weight files and convert them.
+#[derive(Debug, Args)]
+pub struct Weights {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Inspect(Inspect),
+    Convert(Convert),
+}
+
+/// List the tensors of a weight file, and how they fit a backbone.
+#[derive(Debug, Args)]
+struct Inspect {
+    /// Weights: .safetensors, .pth, .pt or .bin.
+    file: PathBuf,
+    /// Import them into this backbone and report what was applied and skipped, and the hash.
+    #[arg(long)]
+    backbone: Option<String>,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Convert public weights to this library's names and layout (.safetensors).
+#[derive(Debug, Args)]
+struct Convert {
+    /// Weights: .safetensors, .pth, .pt or .bin, with timm's or the publisher's names.
+    file: PathBuf,
+    /// Their backbone; see `gradway list backbones`.
+    #[arg(long)]
+    backbone: String,
+    /// Round to half precision.
+    #[arg(long)]
+    half: bool,
+    /// Where to write.
+    #[arg(long)]
+    output: PathBuf,
+}
+
+impl Weights {
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        match self.command {
+            Command::Inspect(inspect) => inspect.run(),
+            Command::Convert(convert) => run_on(DeviceName::default(), convert)?,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Inspection {
+    file: PathBuf,
+    tensors: BTreeMap<String, Vec<usize>>,
+    import: Option<ImportSummary>,
+}
+
+#[derive(Debug, Serialize)]
+struct ImportSummary {
+    backbone: String,
+    applied: usize,
+    skipped: Vec<(String, &'static str)>,
+    resized: Vec<(String, usize, usize)>,
+    hash: String,
+}
+
+impl Inspect {
+    fn run(self) -> Result<()> {
+        let checkpoint = Checkpoint::open(&self.file)?;
+        let import = match self.backbone {
+            Some(backbone) => {
+                let trial = Trial {
+                    backbone,
+                    checkpoint: &checkpoint,
+                };
+                Some(run_on(DeviceName::default(), trial)??)
+            }
+            None => None,
+        };
+        let inspection = Inspection {
+            tensors: checkpoint.shapes().collect(),
+            file: self.file,
+            import,
+        };
+        if self.json {
+            return print_json(&inspection);
+        }
+        for (name, shape) in &inspection.tensors {
+            print_line(format_args!("{name} {shape:?}"))?;
+        }
+        let numbers = |shape: &Vec<usize>| shape.iter().product::<usize>();
+        print_line(format_args!(
+            "{} tensors of {} numbers",
+            inspection.tensors.len(),
+            thousands(inspection.tensors.values().map(numbers).sum())
+        ))?;
+        let Some(import) = inspection.import else {
+            return Ok(());
+        };
+        for (name, reason) in &import.skipped {
+            print_line(format_args!("skipped {name}: {reason}"))?;
+        }
+        for (name, from, to) in &import.resized {
+            print_line(format_args!("resized {name}: {from} to {to} rows"))?;
+        }
+        print_line(format_args!(
+            "{}: {} applied, {} skipped, {} resized; hash {}",
+            import.backbone,
+            import.applied,
+            import.skipped.len(),
+            import.resized.len(),
+            import.hash
+        ))
+    }
+}
+
+/// An import to see what comes of it.
+struct Trial<'a> {
+    backbone: String,
+    checkpoint: &'a Checkpoint,
+}
+
+impl Job for Trial<'_> {
+    type Output = Result<ImportSummary>;
+
+    fn run<B: TrainBackend>(self, device: B::Device) -> Result<ImportSummary> {
+        let backbone = BackboneConfig::named(&self.backbone).init::<B::InnerBackend>(&device)?;
+        let (backbone, report) = import(backbone, self.checkpoint)?;
+        Ok(ImportSummary {
+            backbone: self.backbone,
+            applied: report.applied.len(),
+            skipped: report.skipped,
+            resized: report.resized,
+            hash: hash_module(&backbone),
+        })
+    }
+}
+
+impl Job for Convert {
+    type Output = Result<()>;
+
+    fn run<B: TrainBackend>(self, device: B::Device) -> Result<()> {
+        let backbone = BackboneConfig::named(&self.backbone).init::<B::InnerBackend>(&device)?;
+        let (backbone, _) = import(backbone, &Checkpoint::open(&self.file)?)?;
+        let (kind, name) = if self.half {
+            (DType::F16, Dtype::F16)
+        } else {
+            (DType::F32, Dtype::F32)
+        };
+        let tensors: BTreeMap<String, _> = export(&backbone)
+            .into_iter()
+            .map(|(path, data)| (path, data.convert_dtype(kind)))
+            .collect();
+        let mut views = Vec::new();
+        for (path, data) in &tensors {
+            views.push((
+                path.as_str(),
+                TensorView::new(name, data.shape.to_vec(), data.as_bytes())?,
+            ));
+        }
+        write(views, &self.output)
+    }
+}
+
+fn write(views: Vec<(&str, TensorView<'_>)>, path: &Path) -> Result<()> {
+    safetensors::serialize_to_file(views, None, path)
+        .with_context(|| format!("cannot write {}", path.display()))
+}

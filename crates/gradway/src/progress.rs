@@ -1,0 +1,106 @@
+//! A progress bar for binaries: an [`Observer`] that writes to standard error.
+
+use gradway_trainer::{Event, Observer, StepReport};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Shows loss, rate, images per second and time left, and a line per evaluation.
+///
+/// Where standard error is no terminal there is no bar, only the lines.
+#[derive(Debug)]
+pub struct TerminalProgress {
+    label: String,
+    bar: ProgressBar,
+    /// Loss averaged over about the last twenty steps: single ones jump.
+    loss: Option<f64>,
+}
+
+impl Default for TerminalProgress {
+    fn default() -> Self {
+        Self::labelled("train")
+    }
+}
+
+impl TerminalProgress {
+    /// A bar behind a label, which tells runs apart.
+    pub fn labelled(label: impl Into<String>) -> Self {
+        Self {
+            label: label.into(),
+            bar: ProgressBar::hidden(),
+            loss: None,
+        }
+    }
+
+    fn start(&mut self, steps: usize, done: usize) {
+        const TEMPLATE: &str = "{prefix} {bar:24} {pos}/{len} {msg} {eta} left";
+        self.bar = ProgressBar::new(steps as u64).with_position(done as u64);
+        if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
+            self.bar.set_style(style);
+        }
+        self.bar.set_prefix(self.label.clone());
+        // Time left is that of this process's steps.
+        self.bar.reset_eta();
+    }
+
+    fn step(&mut self, report: &StepReport) {
+        let loss = match self.loss {
+            Some(loss) => 0.95 * loss + 0.05 * report.loss,
+            None => report.loss,
+        };
+        self.loss = Some(loss);
+        self.bar.set_message(format!(
+            "loss {loss:.4}, rate {:.2e}, {:.1} images/s,",
+            report.learning_rate,
+            report.images as f64 / report.seconds
+        ));
+        self.bar.set_position(report.step as u64);
+    }
+
+    fn line(&self, text: &str) {
+        // The bar's own line is hidden with it where there is no terminal.
+        self.bar.suspend(|| eprintln!("{}: {text}", self.label));
+    }
+}
+
+impl Observer for TerminalProgress {
+    fn event(&mut self, event: Event<'_>) {
+        match event {
+            Event::Started {
+                steps,
+                done,
+                method,
+                head,
+            } => {
+                self.start(steps, done);
+                let from = match done {
+                    0 => String::new(),
+                    done => format!(" from step {done} on"),
+                };
+                self.line(&format!(
+                    "{steps} steps{from}; {} trainable parameters in the method, {head} in the head",
+                    method.total
+                ));
+            }
+            Event::Step(report) => self.step(report),
+            Event::Evaluating { done, images } => {
+                self.bar.set_message(format!("evaluating {done}/{images},"));
+            }
+            Event::Evaluated {
+                epoch,
+                evaluation,
+                best,
+            } => self.line(&format!(
+                "epoch {epoch}: mean IoU {:.2} %{} in {:.0} s",
+                100.0 * evaluation.scores.mean_iou,
+                if best { ", the best so far," } else { "" },
+                evaluation.seconds
+            )),
+            Event::Saved(_) => {}
+        }
+    }
+}
+
+impl Drop for TerminalProgress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
