@@ -1,1 +1,248 @@
-//! What crosses crates.
+//! What the tests that cross crates share: reading golden values, and comparing with them.
+//!
+//! `golden/README.md` says what the files hold and how close one has to come.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use burn::backend::{Autodiff, Flex};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Tensor, TensorData};
+use gradway_backbone::Checkpoint;
+use safetensors::tensor::{Dtype, TensorView};
+
+/// Where nothing is differentiated.
+pub type Plain = Flex;
+/// Where gradients are recorded.
+pub type Tracked = Autodiff<Flex>;
+
+/// Tensors by their names.
+pub type Tensors = BTreeMap<String, TensorData>;
+
+/// A file of golden values.
+#[derive(Debug)]
+pub struct Golden {
+    tensors: Tensors,
+}
+
+impl Golden {
+    /// Opens `golden/{name}.safetensors`.
+    pub fn open(name: &str) -> Self {
+        let file = Checkpoint::open(&golden_path(&format!("{name}.safetensors"))).unwrap();
+        let read = |key: &str| (key.to_string(), file.read(key).unwrap());
+        let tensors = file.keys().map(read).collect();
+        Self { tensors }
+    }
+
+    /// A tensor's values.
+    pub fn data(&self, key: &str) -> TensorData {
+        let data = self.tensors.get(key);
+        data.unwrap_or_else(|| panic!("no golden `{key}`")).clone()
+    }
+
+    /// A tensor's values as numbers.
+    pub fn values(&self, key: &str) -> Vec<f64> {
+        self.data(key).iter::<f64>().collect()
+    }
+
+    /// A tensor on the default device of a backend.
+    pub fn tensor<B: Backend, const D: usize>(&self, key: &str) -> Tensor<B, D> {
+        Tensor::from_data(self.data(key), &B::Device::default())
+    }
+
+    /// The tensors whose names start with `prefix`, without it.
+    pub fn below(&self, prefix: &str) -> Tensors {
+        let strip = |(key, data): (&String, &TensorData)| {
+            Some((key.strip_prefix(prefix)?.to_string(), data.clone()))
+        };
+        self.tensors.iter().filter_map(strip).collect()
+    }
+
+    /// All tensors.
+    pub fn into_tensors(self) -> Tensors {
+        self.tensors
+    }
+}
+
+/// A file of the golden folder.
+pub fn golden_path(file: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("golden")
+        .join(file)
+}
+
+/// A checkpoint of these tensors, in memory; `name` stands for its path.
+pub fn checkpoint(name: &str, tensors: &Tensors) -> Checkpoint {
+    let views = tensors.iter().map(|(key, data)| {
+        let shape = data.shape.to_vec();
+        let view = TensorView::new(Dtype::F32, shape, data.as_bytes()).unwrap();
+        (key, view)
+    });
+    let bytes = safetensors::serialize(views, None).unwrap();
+    Checkpoint::from_bytes(name, &bytes).unwrap()
+}
+
+/// `max|a - b| / max|b|`, not a number where one of them is not.
+pub fn relative_error(actual: &TensorData, expected: &TensorData) -> f64 {
+    largest_difference(actual, expected) / largest(expected.iter::<f64>())
+}
+
+/// `max|a - b|`, not a number where one of them is not.
+pub fn largest_difference(actual: &TensorData, expected: &TensorData) -> f64 {
+    assert_eq!(actual.shape, expected.shape);
+    let pairs = actual.iter::<f64>().zip(expected.iter::<f64>());
+    largest(pairs.map(|(a, b)| a - b))
+}
+
+/// `max|a|`. Unlike `f64::max` it keeps what is not a number.
+pub fn largest(values: impl Iterator<Item = f64>) -> f64 {
+    values
+        .map(f64::abs)
+        .fold(0.0, |max, value| if value <= max { max } else { value })
+}
+
+/// Asserts a [relative error](relative_error).
+pub fn assert_close(what: &str, actual: &TensorData, expected: &TensorData, tolerance: f64) {
+    let error = relative_error(actual, expected);
+    assert!(error <= tolerance, "{what} is off by {error:.1e}");
+}
+
+/// Asserts that there are exactly the expected gradients, each within a [relative
+/// error](relative_error).
+///
+/// What is expected to be nothing but rounding, below 1e-6, is measured by the largest gradient.
+pub fn assert_gradients(actual: &Tensors, expected: &Tensors, tolerance: f64) {
+    let names = |tensors: &Tensors| tensors.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(actual), names(expected));
+    let size = |data: &TensorData| largest(data.iter::<f64>());
+    let overall = largest(expected.values().map(size));
+    for (name, expected) in expected {
+        let scale = match size(expected) {
+            nothing if nothing < 1e-6 => overall,
+            scale => scale,
+        };
+        let error = largest_difference(&actual[name], expected) / scale;
+        assert!(
+            error <= tolerance,
+            "the gradient of {name} is off by {error:.1e}"
+        );
+    }
+}
+
+/// Puts `value(path, shape)` into every float parameter and running statistic of a module.
+pub fn fill<B: Backend, M: Module<B>>(
+    module: M,
+    value: impl FnMut(&str, &[usize]) -> TensorData,
+) -> M {
+    struct Fill<F> {
+        path: Vec<String>,
+        value: F,
+    }
+
+    impl<B: Backend, F: FnMut(&str, &[usize]) -> TensorData> ModuleMapper<B> for Fill<F> {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_string());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+            let data = (self.value)(&self.path.join("."), &param.dims());
+            param.map(|old| {
+                assert_eq!(data.shape, old.shape(), "{}", self.path.join("."));
+                let new = Tensor::from_data(data, &old.device());
+                new.set_require_grad(old.is_require_grad())
+            })
+        }
+    }
+
+    let path = Vec::new();
+    module.map(&mut Fill { path, value })
+}
+
+/// Every float parameter and running statistic of a module by its path.
+pub fn parameters<B: Backend, M: Module<B>>(module: &M) -> Tensors {
+    struct Read {
+        path: Vec<String>,
+        tensors: Tensors,
+    }
+
+    impl<B: Backend> ModuleVisitor<B> for Read {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_string());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            let data = param.val().into_data();
+            self.tensors.insert(self.path.join("."), data);
+        }
+    }
+
+    let mut read = Read {
+        path: Vec::new(),
+        tensors: Tensors::new(),
+    };
+    module.visit(&mut read);
+    read.tensors
+}
+
+/// The gradients that parameters of a module have, by path.
+pub fn gradients<B: AutodiffBackend, M: Module<B>>(
+    module: &M,
+    gradients: &B::Gradients,
+) -> Tensors {
+    struct Read<'a, B: AutodiffBackend> {
+        path: Vec<String>,
+        gradients: &'a B::Gradients,
+        tensors: Tensors,
+    }
+
+    impl<B: AutodiffBackend> ModuleVisitor<B> for Read<'_, B> {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_string());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            if let Some(gradient) = param.val().grad(self.gradients) {
+                let data = gradient.into_data();
+                self.tensors.insert(self.path.join("."), data);
+            }
+        }
+    }
+
+    let mut read = Read::<B> {
+        path: Vec::new(),
+        gradients,
+        tensors: Tensors::new(),
+    };
+    module.visit(&mut read);
+    read.tensors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_is_no_number_is_never_close() {
+        let number = TensorData::from([1.0f32, 2.0]);
+        let none = TensorData::from([1.0f32, f32::NAN]);
+        assert!(relative_error(&none, &number).is_nan());
+        assert!(relative_error(&number, &none).is_nan());
+        assert_eq!(
+            relative_error(&number, &TensorData::from([1.0f32, 4.0])),
+            0.5
+        );
+    }
+}

@@ -143,6 +143,8 @@ pub(crate) fn lines(path: &Path) -> Result<Vec<String>, DataError> {
         path: path.to_path_buf(),
         source,
     })?;
+    // Some editors put a byte order mark first, which would become part of the first name.
+    let text = text.trim_start_matches('\u{feff}');
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     Ok(lines.map(str::to_string).collect())
 }

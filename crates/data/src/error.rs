@@ -113,6 +113,13 @@ pub enum DataError {
         path: PathBuf,
     },
 
+    /// A dataset given to a loader holds no samples.
+    #[error("dataset `{dataset}` has no samples; expected at least one")]
+    EmptyDataset {
+        /// Name of the dataset.
+        dataset: String,
+    },
+
     /// Nothing says which samples belong to a split.
     #[error(
         "split `{split}` is not defined: set `{key}`, or write `{{split}}` in `images` and `masks`"
@@ -387,6 +394,7 @@ impl DataError {
             ),
             Self::Read { .. }
             | Self::DuplicateClass { .. }
+            | Self::EmptyDataset { .. }
             | Self::InvalidValue { .. }
             | Self::IndexOutOfRange { .. }
             | Self::InconsistentSample { .. }

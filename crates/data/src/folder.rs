@@ -86,7 +86,10 @@ impl FolderConfig {
                     });
                 }
             };
-            paths::require_images(&mask_folder, &self.mask_suffix, &image_folder, &images)?;
+            // One folder of masks for the images of both splits holds those of the other one too.
+            if self.masks.contains(SPLIT) || !self.images.contains(SPLIT) {
+                paths::require_images(&mask_folder, &self.mask_suffix, &image_folder, &images)?;
+            }
             let remaining = images.iter().filter(|(id, _)| !excluded.contains(*id));
             let pairs = remaining.map(|(id, image)| FilePair {
                 id: id.clone(),

@@ -164,6 +164,10 @@ impl SegmentationLoader {
                 config,
             }),
         };
+        if loader.samples() == 0 {
+            let dataset = loader.source.dataset.name().into();
+            return Err(DataError::EmptyDataset { dataset });
+        }
         if loader.batches_per_epoch() == 0 {
             let expected = format!(
                 "at most {}, the number of samples of dataset `{}`, or `drop_last = false`",

@@ -72,6 +72,14 @@ pub(crate) fn require_folder(
 /// # Errors
 /// A folder that cannot be listed, or two images with the same stem.
 pub fn images_by_stem(folder: &Path) -> Result<BTreeMap<String, PathBuf>, DataError> {
+    files_by_stem(folder, &IMAGE_EXTENSIONS)
+}
+
+/// The files of a folder with one of these endings, by stem.
+fn files_by_stem(
+    folder: &Path,
+    extensions: &[&str],
+) -> Result<BTreeMap<String, PathBuf>, DataError> {
     let read_error = |source| DataError::Read {
         path: folder.to_path_buf(),
         source,
@@ -79,7 +87,7 @@ pub fn images_by_stem(folder: &Path) -> Result<BTreeMap<String, PathBuf>, DataEr
     let mut images = BTreeMap::new();
     for entry in std::fs::read_dir(folder).map_err(read_error)? {
         let path = entry.map_err(read_error)?.path();
-        let Some(stem) = image_stem(&path) else {
+        let Some(stem) = wanted_stem(&path, extensions) else {
             continue;
         };
         if let Some(first) = images.insert(stem.clone(), path.clone()) {
@@ -108,13 +116,9 @@ pub(crate) fn require_images(
     images: &BTreeMap<String, PathBuf>,
 ) -> Result<(), DataError> {
     // Masks without the suffix, such as previews beside them, are nobody's.
-    let found = images_by_stem(masks)?
+    let found = files_by_stem(masks, &["png"])?
         .into_iter()
-        .filter_map(|(stem, mask)| {
-            let is_png = mask.extension()?.eq_ignore_ascii_case("png");
-            let id = stem.strip_suffix(mask_suffix)?.to_string();
-            is_png.then_some((id, mask))
-        });
+        .filter_map(|(stem, mask)| Some((stem.strip_suffix(mask_suffix)?.to_string(), mask)));
     let (mut first, mut missing, mut total) = (None, 0, 0);
     for (id, mask) in found {
         total += 1;
@@ -134,11 +138,11 @@ pub(crate) fn require_images(
     }
 }
 
-/// The stem of an image file; none for other files and for hidden ones.
-fn image_stem(path: &Path) -> Option<String> {
+/// The stem of a file with one of these endings; none for other files and for hidden ones.
+fn wanted_stem(path: &Path, extensions: &[&str]) -> Option<String> {
     let extension = path.extension()?.to_str()?.to_ascii_lowercase();
     let stem = path.file_stem()?.to_str()?;
-    let wanted = IMAGE_EXTENSIONS.contains(&extension.as_str()) && !stem.starts_with('.');
+    let wanted = extensions.contains(&extension.as_str()) && !stem.starts_with('.');
     (wanted && path.is_file()).then(|| stem.to_string())
 }
 

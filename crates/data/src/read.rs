@@ -8,6 +8,9 @@ use image::{ImageFormat, RgbImage};
 use crate::error::DataError;
 use crate::label::{LabelMap, LabelPolicy};
 
+/// The largest mask, decoded: a damaged header must not ask for more memory than there is.
+const MAXIMUM_MASK_BYTES: usize = 1 << 30;
+
 /// Reads a JPEG or PNG image as RGB; the kind is taken from its first bytes, not from its name.
 ///
 /// A JPEG that ends early is refused. JPEG has no checksum, so bytes changed within its data show as
@@ -90,6 +93,7 @@ fn mask(path: &Path, policy: &LabelPolicy, classes: usize) -> Result<LabelMap, D
     }
     let size = reader
         .output_buffer_size()
+        .filter(|size| *size <= MAXIMUM_MASK_BYTES)
         .ok_or_else(|| fail("its size does not fit in memory".into()))?;
     let mut buffer = vec![0; size];
     let frame = reader

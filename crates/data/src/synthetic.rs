@@ -1,6 +1,6 @@
 //! Synthetic scenes as a dataset: nothing to download, every sample a function of its index.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,10 @@ use crate::transform::invalid;
 /// Validation scenes start here, far beyond any number of training scenes, so that changing the
 /// number of training scenes leaves them as they are.
 const FIRST_VALIDATION_SCENE: u64 = 1 << 40;
+
+/// A split whose pixels and labels fit in this many bytes is rendered once and kept: every epoch
+/// asks for the same scenes again, and rendering one takes longer than reading one would.
+const KEPT_BYTES: u64 = 256 << 20;
 
 /// Configuration of synthetic scenes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,17 +49,14 @@ impl Default for SyntheticConfig {
 
 impl SyntheticConfig {
     fn validate(&self) -> Result<(), DataError> {
-        for (key, edge) in [
-            ("dataset.width", self.width),
-            ("dataset.height", self.height),
-        ] {
+        for (key, edge) in [("data.width", self.width), ("data.height", self.height)] {
             if !(8..=8192).contains(&edge) {
                 return Err(invalid(key, edge, "8 to 8192 pixels"));
             }
         }
         for (key, samples) in [
-            ("dataset.train_samples", self.train_samples),
-            ("dataset.val_samples", self.val_samples),
+            ("data.train_samples", self.train_samples),
+            ("data.val_samples", self.val_samples),
         ] {
             if samples == 0 {
                 return Err(invalid(key, samples, "at least 1 scene"));
@@ -78,6 +79,9 @@ impl DatasetFormat for SyntheticConfig {
             Split::Train => (0, self.train_samples),
             Split::Val => (FIRST_VALIDATION_SCENE, self.val_samples),
         };
+        // Three bytes of colour and one of label a pixel.
+        let bytes = 4 * u64::from(self.width) * u64::from(self.height) * samples as u64;
+        let kept = if bytes <= KEPT_BYTES { samples } else { 0 };
         Ok(Opened::Other(Arc::new(SyntheticDataset {
             scene: SceneConfig {
                 width: self.width,
@@ -88,6 +92,7 @@ impl DatasetFormat for SyntheticConfig {
             split,
             first,
             samples,
+            kept: (0..kept).map(|_| OnceLock::new()).collect(),
             classes: CLASSES.iter().map(|name| (*name).to_string()).collect(),
         })))
     }
@@ -99,7 +104,25 @@ struct SyntheticDataset {
     split: Split,
     first: u64,
     samples: usize,
+    /// The samples rendered so far; empty if they are not kept.
+    kept: Vec<OnceLock<SegmentationSample>>,
     classes: Vec<String>,
+}
+
+impl SyntheticDataset {
+    fn render(&self, index: usize) -> SegmentationSample {
+        let scene = scenes::render(&self.scene, self.first + index as u64);
+        let (width, height) = scene.image.dimensions();
+        SegmentationSample {
+            id: self.id(index),
+            image: scene.image,
+            labels: LabelMap {
+                width,
+                height,
+                data: scene.classes,
+            },
+        }
+    }
 }
 
 impl SegmentationDataset for SyntheticDataset {
@@ -134,16 +157,9 @@ impl SegmentationDataset for SyntheticDataset {
                 len: self.samples,
             });
         }
-        let scene = scenes::render(&self.scene, self.first + index as u64);
-        let (width, height) = scene.image.dimensions();
-        Ok(SegmentationSample {
-            id: self.id(index),
-            image: scene.image,
-            labels: LabelMap {
-                width,
-                height,
-                data: scene.classes,
-            },
+        Ok(match self.kept.get(index) {
+            Some(sample) => sample.get_or_init(|| self.render(index)).clone(),
+            None => self.render(index),
         })
     }
 }

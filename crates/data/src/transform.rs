@@ -182,12 +182,8 @@ impl EvaluationSize {
     pub fn validate(&self) -> Result<(), DataError> {
         match *self {
             Self::Original => Ok(()),
-            Self::Fixed { height, width } => {
-                check_edges("evaluation size (height, width)", [height, width])
-            }
-            Self::Fit { long, short } => {
-                check_edges("evaluation size (long, short)", [long, short])
-            }
+            Self::Fixed { height, width } => check_edges("evaluation.size.fixed", [height, width]),
+            Self::Fit { long, short } => check_edges("evaluation.size.fit", [long, short]),
         }
     }
 

@@ -272,6 +272,8 @@ fn split_lists_are_checked() {
         &error(with_list, "a\nc\n"),
         &["sample `c`", "val.txt", "images/c.jpg"],
     );
+    // A byte order mark is not part of the first name.
+    assert_says(&error(with_list, "\u{feff}a\nc\n"), &["sample `c`"]);
     assert_says(
         &error(with_list, "a\nb\na.png\n"),
         &["sample `a` occurs twice", "entry 1", "entry 3"],
@@ -412,9 +414,16 @@ fn invalid_loaders_name_key_and_value() {
             "drop_last",
         ],
     );
+    let empty: Arc<dyn SegmentationDataset> = Arc::new(Coordinates::new([]));
+    let (size, normalization) = (EvaluationSize::Original, Normalization::default());
+    let loader = SegmentationLoader::evaluation(empty, size, normalization, default());
+    assert_says(&loader.err().unwrap(), &["`coordinates` has no samples"]);
     let size = EvaluationSize::Fixed {
         height: 0,
         width: 8,
     };
-    assert_says(&size.validate().unwrap_err(), &["[0, 8]"]);
+    assert_says(
+        &size.validate().unwrap_err(),
+        &["`evaluation.size.fixed` = [0, 8]"],
+    );
 }

@@ -157,9 +157,41 @@ fn folder_splits_by_folder_name() {
 }
 
 #[test]
+fn folder_splits_by_folder_name_may_share_their_masks() {
+    let folder = tempfile::tempdir().unwrap();
+    for split in ["train", "val"] {
+        let path = |kind: &str| folder.path().join(format!("{kind}/{split}.png"));
+        write_image(&path(&format!("images/{split}")), 2, 2);
+        write_mask(&path("masks"), 2, 2, |_, _| 0);
+        // A preview beside the mask is neither a mask nor an image.
+        write_image(&path("masks").with_extension("jpg"), 2, 2);
+    }
+    let text = r#"
+        format = "folder"
+        root = "ROOT"
+        images = "images/{split}"
+        classes = ["thing"]
+        labels = { direct = { ignore = 255 } }
+    "#;
+    let shared = config(folder.path(), text);
+    assert_eq!(open(&shared, Split::Train).id(0), "train");
+    assert_eq!(open(&shared, Split::Val).id(0), "val");
+}
+
+#[test]
+fn previews_beside_masks_are_nobodys() {
+    let folder = tempfile::tempdir().unwrap();
+    ade_fixture(folder.path(), 2, 1);
+    let mask = ade_paths(folder.path(), "training", "s000").1;
+    write_image(&mask.with_extension("jpg"), 8, 6);
+    assert_eq!(open(&config(folder.path(), ADE), Split::Train).len(), 2);
+}
+
+#[test]
 fn configurations_survive_a_round_trip() {
     let root = std::path::Path::new("somewhere");
-    for text in [ADE, FOLDER, "format = \"pascal_voc\"\nroot = \"ROOT\""] {
+    let voc = "format = \"pascal_voc\"\nroot = \"ROOT\"";
+    for text in [ADE, FOLDER, voc, "format = \"synthetic\""] {
         let config = config(root, text);
         let written = toml::to_string(&config).unwrap();
         assert_eq!(

@@ -78,6 +78,14 @@ fn crop_cuts_the_same_window() {
     assert_eq!(cut.image.dimensions(), (10, 9));
     assert_eq!(cut.image.get_pixel(0, 0).0[..2], [5 * 4, 7 * 4]);
     assert_labels_follow_the_image(&cut, 0.0);
+    // Cut off at the edges, or beyond them.
+    let corner = geometry::crop(&sample(32, 24), 30, 20, 10, 9);
+    assert_eq!(corner.image.dimensions(), (2, 4));
+    let outside = geometry::crop(&sample(32, 24), 33, 30, 10, 9);
+    assert_eq!(
+        (outside.image.dimensions(), outside.labels.data.len()),
+        ((0, 0), 0)
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! This crate re-exports the others under short names and adds what a binary needs: the choice of
 //! a [device] at run time among the backends compiled in, [pictures](picture) of predictions, a
-//! [progress] bar. Everything else is generic over Burn's backends.
+//! [progress] bar, and runs side by side ([compare]). Everything else is generic over Burn's backends.
 
 pub use gradway_adapters as adapters;
 pub use gradway_backbone as backbone;
@@ -12,6 +12,8 @@ pub use gradway_kernels as kernels;
 pub use gradway_metrics as metrics;
 pub use gradway_trainer as trainer;
 
+pub mod compare;
 pub mod device;
 pub mod picture;
 pub mod progress;
+pub mod report;

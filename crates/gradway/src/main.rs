@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use gradway::data::DataError;
 use gradway::trainer::TrainError;
-use gradway::trainer::memory::CountingAllocator;
+use gradway::trainer::memory::{self, CountingAllocator};
 
 use commands::Command;
 
@@ -31,6 +31,7 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
+    memory::keep_freed_memory();
     let command = Cli::parse().command.unwrap_or_default();
     match command.run() {
         Ok(()) => ExitCode::SUCCESS,

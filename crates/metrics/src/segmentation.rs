@@ -3,7 +3,7 @@
 //! One confusion matrix is summed over every pixel of the dataset and divided once, as
 //! mmsegmentation and the benchmarks do. Averages of per-image scores are different numbers.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::MetricDescriptor;
@@ -87,7 +87,7 @@ pub struct ConfusionMatrix {
 }
 
 /// Scores of a confusion matrix, as shares from 0 to 1.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SegmentationScores {
     /// `[classes]` intersection over union; none for a class in neither truth nor prediction.
     pub iou: Vec<Option<f64>>,

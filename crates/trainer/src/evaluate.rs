@@ -2,14 +2,13 @@
 
 use std::time::Instant;
 
-use gradway_data::SegmentationLoader;
+use gradway_data::{IGNORE, SegmentationLoader};
 use gradway_kernels::TrainBackend;
 use gradway_metrics::{ConfusionMatrix, SegmentationScores};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
 use crate::model::Segmentation;
-use gradway_data::IGNORE;
 
 /// The predicted class of every pixel of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +24,7 @@ pub struct Prediction {
 }
 
 /// Scores of a split and the time they took.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Scores.
     #[serde(flatten)]

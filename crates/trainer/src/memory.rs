@@ -70,6 +70,27 @@ unsafe impl GlobalAlloc for CountingAllocator {
     }
 }
 
+/// Asks the system's allocator to keep freed memory for the next step.
+///
+/// A step frees and takes the same large maps again and again. By default glibc gives each back to
+/// the kernel at once, which then must zero its pages anew: a fifth of a step's time. For binaries,
+/// at their start; elsewhere than on glibc it does nothing. The count of live bytes does not change,
+/// the resident size of the process stays at its peak.
+pub fn keep_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        /// More than any map.
+        const NEVER: libc::c_int = 1 << 30;
+        // SAFETY: `mallopt` only changes parameters of the allocator, and is documented to be
+        // callable at any time; an answer of 0 means that nothing changed, which is no harm.
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, NEVER);
+            libc::mallopt(libc::M_TRIM_THRESHOLD, NEVER);
+            libc::mallopt(libc::M_TOP_PAD, 1 << 26);
+        }
+    }
+}
+
 /// Live bytes now; none without a [`CountingAllocator`].
 pub fn live() -> Option<usize> {
     INSTALLED

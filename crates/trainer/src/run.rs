@@ -9,7 +9,7 @@ use gradway_data::{
     LoaderConfig, Normalization, SegmentationBatch, SegmentationDataset, SegmentationLoader, Split,
 };
 use gradway_kernels::TrainBackend;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Checkpoint, RunDirectory, TrainingState};
 use crate::config::RunConfig;
@@ -23,10 +23,10 @@ use crate::state_dict::collect;
 use crate::step::Trainer;
 
 /// What came of a run: the content of `result.json`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunOutcome {
     /// Name of the method.
-    pub method: &'static str,
+    pub method: String,
     /// Trainable parameters of the method.
     pub parameters: GroupCount,
     /// Trainable parameters of the head.
@@ -84,7 +84,7 @@ pub fn train<B: TrainBackend>(
         None => evaluate(&run.model, &run.validation, device, |_| {})?,
     };
     let outcome = RunOutcome {
-        method: config.method.descriptor().name,
+        method: config.method.descriptor().name.to_string(),
         parameters: count(&run.model.trainable.method),
         head_parameters: count(&run.model.trainable.head).total,
         steps: run.state.step,

@@ -5,7 +5,7 @@
 
 use super::geometry::{Frame, Vec3, vec3};
 use super::material::{Material, Pattern, Texture};
-use super::palette::{Palette, complexion};
+use super::palette::{Palette, alike, complexion};
 use super::pose::{ArmPose, LegPose, Pose};
 use super::prop::Prop;
 use super::random::Random;
@@ -63,8 +63,19 @@ impl Outfit {
                 seed: random.bits(),
             })
         };
-        let shirt = cloth(random, 0.5);
-        let trousers = cloth(random, 0.15);
+        // What is close to the skin would look like skin.
+        let dress = |random: &mut Random, patterned: f32| {
+            let mut chosen = cloth(random, patterned);
+            for _ in 0..8 {
+                if !alike(chosen.texture.first, skin) {
+                    break;
+                }
+                chosen = cloth(random, patterned);
+            }
+            chosen
+        };
+        let shirt = dress(random, 0.5);
+        let trousers = dress(random, 0.15);
         let shoes = cloth(random, 0.0).glossy(0.1, 4);
         let hat = cloth(random, 0.1);
         Self {
@@ -363,11 +374,16 @@ impl Body {
         let (skin, trousers) = (self.outfit.skin, self.outfit.trousers);
         let bare = self.outfit.shorts || self.outfit.skirt;
         let below = if bare { skin } else { trousers };
-        let above = if self.outfit.skirt { skin } else { trousers };
+        // Under a skirt the thigh is thinner, or it would stick out at the hips.
+        let (above, hip) = if self.outfit.skirt {
+            (skin, 0.038)
+        } else {
+            (trousers, 0.054)
+        };
         self.limb(
             &upper,
             [Vec3::ZERO, knee],
-            [0.054, 0.037],
+            [hip, 0.037],
             above,
             Part::UpperLegs,
         );

@@ -158,7 +158,7 @@ pub(super) fn studio(random: &mut Random, palette: &Palette, extent: &Extent) ->
         key: 0.95,
     };
     for (half, frame) in sides(&walls) {
-        let panel = Shape::Panel { half, hole: None };
+        let panel = panel(half, None);
         world.add(
             Class::Wall,
             false,
@@ -172,6 +172,13 @@ pub(super) fn studio(random: &mut Random, palette: &Palette, extent: &Extent) ->
         trees: (Kind::Column, tree::leaves(random)),
         world,
     }
+}
+
+/// A wall, a little larger than the side it closes: where two walls only touched, rounding would
+/// leave cracks that show the sky and let the sun in.
+fn panel(half: [f32; 2], hole: Option<[f32; 4]>) -> Shape {
+    let half = half.map(|edge| edge + 0.01);
+    Shape::Panel { half, hole }
 }
 
 /// Half edges and frames of back, left, right and front wall and ceiling; z points inwards.
@@ -238,7 +245,7 @@ fn enclose(
             window = Some(Window { wall: frame, hole });
         }
         let material = if index == 4 { ceiling } else { surface };
-        let panel = Shape::Panel { half, hole };
+        let panel = panel(half, hole);
         let wall = Primitive::new(panel, frame, material).casting(Shadow::FromSun);
         world.add(Class::Wall, false, vec![wall]);
     }

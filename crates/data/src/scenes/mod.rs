@@ -161,7 +161,7 @@ impl Default for SceneConfig {
             width: 192,
             height: 160,
             seed: 0,
-            samples: 5,
+            samples: 3,
             noise: 1.6,
             minimum_instance_pixels: 12,
         }

@@ -129,3 +129,13 @@ pub(super) fn lightness(color: Vec3) -> f32 {
         .clamp(0.0, 1.0)
         .sqrt()
 }
+
+/// Whether two linear colours are hard to tell apart.
+pub(super) fn alike(one: Vec3, two: Vec3) -> bool {
+    // The square root comes close to how the eye spaces brightness.
+    let gap = |one: f32, two: f32| (one.sqrt() - two.sqrt()).abs();
+    gap(one.x, two.x)
+        .max(gap(one.y, two.y))
+        .max(gap(one.z, two.z))
+        < 0.2
+}

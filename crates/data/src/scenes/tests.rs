@@ -54,7 +54,7 @@ fn bytes_are_pinned() {
     let hash = (0..6).fold(0, |hash: u64, index| {
         hash.rotate_left(7) ^ digest(&render(&small(), index))
     });
-    assert_eq!(hash, 0, "0x{hash:016x}");
+    assert_eq!(hash, 0x78b1_f9b9_4512_1af0, "0x{hash:016x}");
 }
 
 #[test]
@@ -105,6 +105,10 @@ fn sources_use_no_transcendental_of_the_standard_library() {
     let mut read = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        // Folders hold tests only.
+        if path.is_dir() {
+            continue;
+        }
         let source = std::fs::read_to_string(&path).unwrap();
         for name in forbidden {
             for call in [

@@ -72,7 +72,7 @@ fn resize_image(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage, S
 }
 
 /// Resizes labels with nearest neighbour, sampling at half-pixel centres.
-pub fn resize_labels(labels: &LabelMap, width: u32, height: u32) -> LabelMap {
+fn resize_labels(labels: &LabelMap, width: u32, height: u32) -> LabelMap {
     let columns = nearest(labels.width, width);
     let rows = nearest(labels.height, height);
     let stride = labels.width as usize;
@@ -105,6 +105,7 @@ pub fn crop(
     width: u32,
     height: u32,
 ) -> SegmentationSample {
+    let (x, y) = (x.min(sample.labels.width), y.min(sample.labels.height));
     let image = image::imageops::crop_imm(&sample.image, x, y, width, height).to_image();
     let (width, height) = image.dimensions();
     let mut data = Vec::with_capacity(width as usize * height as usize);
@@ -124,7 +125,7 @@ pub fn crop(
 
 /// The share of the most frequent class among the labelled pixels of a window, or none if fewer
 /// than two classes occur there.
-pub fn largest_class_share(
+pub(super) fn largest_class_share(
     labels: &LabelMap,
     x: u32,
     y: u32,

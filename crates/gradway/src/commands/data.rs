@@ -8,7 +8,9 @@ use gradway::data::Split;
 use gradway::data::check::Report;
 use gradway::trainer::config;
 
-use crate::output::{Align, print_json, print_line, print_table};
+use gradway::report::{Align, table};
+
+use crate::output::{print_json, print_line};
 
 /// Look at datasets.
 #[derive(Debug, Args)]
@@ -119,7 +121,7 @@ fn print_report(split: &str, report: &Report) -> Result<()> {
         ("samples", Align::Right),
         ("pixels %", Align::Right),
     ];
-    print_table(&heading, &rows)?;
+    print_line(table(&heading, &rows))?;
     print_line(format_args!(
         "no class: {:.2} % of the pixels",
         100.0 * report.ignored_share

@@ -4,18 +4,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
+use gradway::compare::compare;
 use gradway::data::{SegmentationDataset, SegmentationLoader};
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
 use gradway::picture;
-use gradway::progress::TerminalProgress;
+use gradway::report;
 use gradway::trainer::{
-    Prediction, Provenance, RunConfig, RunDirectory, RunOutcome, Segmentation, config, train,
-    validation_loader,
+    Prediction, RunConfig, RunOutcome, Segmentation, config, validation_loader,
 };
 use image::RgbImage;
 
-use crate::output::{Align, mebibytes, print_json, print_line, print_table, thousands};
+use crate::output::{print_json, print_line};
 
 /// Train EfficientNet-Lite0 on synthetic scenes with three methods and compare them.
 ///
@@ -58,38 +58,33 @@ impl Demo {
             Some(path) => path.clone(),
             None => first_free(Path::new("runs")),
         };
-        let mut outcomes = Vec::new();
-        let mut sheet = None;
-        for settings in METHODS {
-            let overrides: Vec<String> = settings
-                .iter()
-                .map(|entry| entry.to_string())
-                .chain(self.set.iter().cloned())
-                .collect();
-            let config = config::parse(CONFIG, "the embedded configuration", &overrides)?;
-            let job = DemoJob {
-                config: &config,
-                out: &out,
-                device: self.device,
+        let runs = METHODS
+            .iter()
+            .map(|settings| {
+                let settings = settings.iter().map(|entry| entry.to_string());
+                let overrides: Vec<String> = settings.chain(self.set.iter().cloned()).collect();
+                let config = config::parse(CONFIG, "the embedded configuration", &overrides)?;
+                Ok((config.method.descriptor().name.to_string(), config))
+            })
+            .collect::<Result<Vec<(String, RunConfig)>>>()?;
+        let outcomes = compare(&runs, &out, self.device)?;
+        let mut sheet = Sheet::new(&runs[0].1)?;
+        for (name, config) in &runs {
+            let job = PredictJob {
+                config,
+                checkpoint: out.join(name).join("best.safetensors"),
             };
-            let (outcome, predictions) = run_on(self.device, job)??;
-            let sheet = match &mut sheet {
-                Some(sheet) => sheet,
-                none => none.insert(Sheet::new(&config)?),
-            };
-            sheet.add(&predictions);
-            outcomes.push(outcome);
+            sheet.add(&run_on(self.device, job)??);
         }
         let pictures = out.join("predictions.png");
-        if let Some(sheet) = sheet {
-            picture::sheet(&sheet.rows)
-                .save(&pictures)
-                .with_context(|| format!("cannot write {}", pictures.display()))?;
-        }
+        picture::sheet(&sheet.rows)
+            .save(&pictures)
+            .with_context(|| format!("cannot write {}", pictures.display()))?;
         if self.json {
+            let outcomes: Vec<RunOutcome> = outcomes.into_iter().map(|(_, run)| run).collect();
             return print_json(&outcomes);
         }
-        print_outcomes(&outcomes)?;
+        print_line(report::comparison(&outcomes))?;
         print_line(format_args!("pictures: {}", pictures.display()))
     }
 }
@@ -106,23 +101,17 @@ fn first_free(parent: &Path) -> PathBuf {
         .unwrap_or_else(|| parent.join("demo"))
 }
 
-struct DemoJob<'a> {
+/// The first predictions of a trained run.
+struct PredictJob<'a> {
     config: &'a RunConfig,
-    out: &'a Path,
-    device: DeviceName,
+    checkpoint: PathBuf,
 }
 
-impl Job for DemoJob<'_> {
-    type Output = Result<(RunOutcome, Vec<Prediction>)>;
+impl Job for PredictJob<'_> {
+    type Output = Result<Vec<Prediction>>;
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Self::Output {
-        let name = self.config.method.descriptor().name;
-        let directory = RunDirectory::create(&self.out.join(name), self.config)?;
-        let provenance = Provenance::new(self.config, B::name(&device), self.device);
-        let mut progress = TerminalProgress::labelled(format!("{name:>5}"));
-        let outcome = train::<B>(self.config, &directory, &device, provenance, &mut progress)?;
-        let file = directory.best_file();
-        let (model, _) = Segmentation::<B>::open(self.config, &file, &device)?;
+        let (model, _) = Segmentation::<B>::open(self.config, &self.checkpoint, &device)?;
         let model = model.inference();
         let mut predictions = Vec::new();
         for batch in validation_loader(self.config)?.iter(0) {
@@ -132,7 +121,7 @@ impl Job for DemoJob<'_> {
             }
         }
         predictions.truncate(SHOWN);
-        Ok((outcome, predictions))
+        Ok(predictions)
     }
 }
 
@@ -165,29 +154,4 @@ impl Sheet {
             row.push(picture::colors(&prediction.labels, width, &self.palette));
         }
     }
-}
-
-fn print_outcomes(outcomes: &[RunOutcome]) -> Result<()> {
-    let heading = [
-        ("method", Align::Left),
-        ("trainable in backbone", Align::Right),
-        ("in head", Align::Right),
-        ("peak MiB", Align::Right),
-        ("seconds per step", Align::Right),
-        ("mean IoU %", Align::Right),
-    ];
-    let rows: Vec<Vec<String>> = outcomes
-        .iter()
-        .map(|outcome| {
-            vec![
-                outcome.method.to_string(),
-                thousands(outcome.parameters.total),
-                thousands(outcome.head_parameters),
-                mebibytes(outcome.peak_bytes),
-                format!("{:.3}", outcome.seconds_per_step),
-                format!("{:.2}", 100.0 * outcome.best_mean_iou),
-            ]
-        })
-        .collect();
-    print_table(&heading, &rows)
 }

@@ -11,7 +11,9 @@ use gradway::trainer::{
 };
 use serde::Serialize;
 
-use crate::output::{Align, print_json, print_line, print_table};
+use gradway::report::{Align, percent, table};
+
+use crate::output::{print_json, print_line};
 
 /// Score a run on its validation split.
 #[derive(Debug, Args)]
@@ -54,7 +56,10 @@ impl Eval {
             .zip(&scores.iou)
             .map(|(name, iou)| vec![name.clone(), percent(*iou)])
             .collect();
-        print_table(&[("class", Align::Left), ("IoU %", Align::Right)], &rows)?;
+        print_line(table(
+            &[("class", Align::Left), ("IoU %", Align::Right)],
+            &rows,
+        ))?;
         print_line(format_args!(
             "mean IoU {}, pixel accuracy {}, mean accuracy {} % over {} images",
             percent(Some(scores.mean_iou)),
@@ -82,9 +87,4 @@ impl Job for Eval {
             provenance: Provenance::new(&config, B::name(&device), self.device),
         })
     }
-}
-
-/// A share in per cent; a dash for a class that occurs nowhere.
-fn percent(share: Option<f64>) -> String {
-    share.map_or("-".to_string(), |share| format!("{:.2}", 100.0 * share))
 }

@@ -9,7 +9,9 @@ use gradway::kernels::TrainBackend;
 use gradway::trainer::config;
 use serde::Serialize;
 
-use crate::output::{Align, print_json, print_line, print_table, thousands};
+use gradway::report::{Align, table, thousands};
+
+use crate::output::{print_json, print_line};
 
 /// Count the trainable parameters of a method on a backbone, by group.
 #[derive(Debug, Args)]
@@ -62,10 +64,10 @@ impl Params {
             .iter()
             .map(|(name, number)| vec![name.to_string(), thousands(*number)])
             .collect();
-        print_table(
+        print_line(table(
             &[("trainable", Align::Left), ("parameters", Align::Right)],
             &rows,
-        )?;
+        ))?;
         print_line(format_args!(
             "{:.3} % of the {} of {}",
             100.0 * report.share,

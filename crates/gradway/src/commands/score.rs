@@ -7,7 +7,9 @@ use clap::{Args, Subcommand};
 use gradway::data::{IGNORE, LabelPolicy, paths, read};
 use gradway::metrics::ConfusionMatrix;
 
-use crate::output::{Align, print_json, print_line, print_table};
+use gradway::report::{Align, percent, table};
+
+use crate::output::{print_json, print_line};
 
 /// Score predictions on disk.
 #[derive(Debug, Args)]
@@ -85,14 +87,16 @@ impl Segmentation {
         if self.json {
             return print_json(&scores);
         }
-        let cell = |iou: &Option<f64>| iou.map_or("-".into(), |iou| format!("{:.2}", 100.0 * iou));
         let rows: Vec<Vec<String>> = scores
             .iou
             .iter()
             .enumerate()
-            .map(|(class, iou)| vec![class.to_string(), cell(iou)])
+            .map(|(class, iou)| vec![class.to_string(), percent(*iou)])
             .collect();
-        print_table(&[("class", Align::Right), ("IoU %", Align::Right)], &rows)?;
+        print_line(table(
+            &[("class", Align::Right), ("IoU %", Align::Right)],
+            &rows,
+        ))?;
         print_line(format_args!(
             "mean IoU {:.2}, pixel accuracy {:.2}, mean accuracy {:.2} % over {} images",
             100.0 * scores.mean_iou,

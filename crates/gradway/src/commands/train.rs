@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use gradway::device::{DeviceName, Job, run_on};
-use gradway::kernels::TrainBackend;
+use gradway::compare::TrainJob;
+use gradway::device::{DeviceName, run_on};
 use gradway::progress::TerminalProgress;
-use gradway::trainer::{Provenance, RunConfig, RunDirectory, RunOutcome, config, train};
+use gradway::report;
+use gradway::trainer::{RunConfig, RunDirectory, config};
 
-use crate::output::{mebibytes, print_json, print_line, thousands};
+use crate::output::{print_json, print_line};
 
 /// Train a model, or go on with a run that was interrupted.
 #[derive(Debug, Args)]
@@ -42,34 +43,14 @@ impl Train {
             directory: &directory,
             config: &config,
             device: self.device,
+            progress: TerminalProgress::default(),
         };
         let outcome = run_on(self.device, job)??;
         if self.json {
             return print_json(&outcome);
         }
-        print_line(format_args!(
-            "run                   {}",
-            directory.path().display()
-        ))?;
-        print_line(format_args!("method                {}", outcome.method))?;
-        print_line(format_args!(
-            "trainable parameters  {} + {} of the head",
-            thousands(outcome.parameters.total),
-            thousands(outcome.head_parameters)
-        ))?;
-        print_line(format_args!(
-            "peak MiB              {}",
-            mebibytes(outcome.peak_bytes)
-        ))?;
-        print_line(format_args!(
-            "seconds per step      {:.3}",
-            outcome.seconds_per_step
-        ))?;
-        print_line(format_args!(
-            "mean IoU              {:.2} % (best {:.2} %)",
-            100.0 * outcome.last.scores.mean_iou,
-            100.0 * outcome.best_mean_iou
-        ))
+        let name = directory.path().display().to_string();
+        print_line(report::comparison(&[(name, outcome)]))
     }
 
     fn directory(&self) -> Result<(RunDirectory, RunConfig)> {
@@ -96,27 +77,5 @@ impl Train {
             .clone()
             .unwrap_or_else(|| PathBuf::from("runs").join(name));
         Ok((RunDirectory::create(&path, &config)?, config))
-    }
-}
-
-struct TrainJob<'a> {
-    directory: &'a RunDirectory,
-    config: &'a RunConfig,
-    device: DeviceName,
-}
-
-impl Job for TrainJob<'_> {
-    type Output = Result<RunOutcome>;
-
-    fn run<B: TrainBackend>(self, device: B::Device) -> Result<RunOutcome> {
-        let provenance = Provenance::new(self.config, B::name(&device), self.device);
-        let mut progress = TerminalProgress::default();
-        Ok(train::<B>(
-            self.config,
-            self.directory,
-            &device,
-            provenance,
-            &mut progress,
-        )?)
     }
 }

@@ -13,7 +13,9 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde::Serialize;
 
-use crate::output::{print_json, print_line, thousands};
+use gradway::report::thousands;
+
+use crate::output::{print_json, print_line};
 
 /// Look into weight files and convert them.
 #[derive(Debug, Args)]

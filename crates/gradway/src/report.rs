@@ -1,0 +1,116 @@
+//! Tables of results, as text.
+
+use gradway_trainer::RunOutcome;
+
+/// How a column of a table is aligned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Align {
+    /// Words.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// Rows under a heading, columns as wide as their widest cell; a row that is too short is filled
+/// up with empty cells.
+pub fn table(heading: &[(&str, Align)], rows: &[Vec<String>]) -> String {
+    let cell = |row: &[String], column: usize| row.get(column).cloned().unwrap_or_default();
+    let widths: Vec<usize> = heading
+        .iter()
+        .enumerate()
+        .map(|(column, (name, _))| {
+            let cells = rows.iter().map(|row| cell(row, column).chars().count());
+            cells.chain([name.chars().count()]).max().unwrap_or(0)
+        })
+        .collect();
+    let line = |cells: Vec<String>| {
+        let cells = cells.into_iter().zip(heading).zip(&widths);
+        let padded = cells.map(|((cell, (_, align)), &width)| match align {
+            Align::Left => format!("{cell:<width$}"),
+            Align::Right => format!("{cell:>width$}"),
+        });
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_string()
+    };
+    let names = heading.iter().map(|(name, _)| (*name).to_string());
+    let mut lines = vec![line(names.collect())];
+    for row in rows {
+        let columns = 0..heading.len();
+        lines.push(line(columns.map(|column| cell(row, column)).collect()));
+    }
+    lines.join("\n")
+}
+
+/// A row per run: what it trained, what that took, what came of it.
+pub fn comparison(runs: &[(String, RunOutcome)]) -> String {
+    let heading = [
+        ("run", Align::Left),
+        ("trainable in backbone", Align::Right),
+        ("in head", Align::Right),
+        ("peak MiB", Align::Right),
+        ("seconds per step", Align::Right),
+        ("steps", Align::Right),
+        ("mean IoU %", Align::Right),
+    ];
+    let rows: Vec<Vec<String>> = runs
+        .iter()
+        .map(|(name, outcome)| {
+            vec![
+                name.clone(),
+                thousands(outcome.parameters.total),
+                thousands(outcome.head_parameters),
+                mebibytes(outcome.peak_bytes),
+                format!("{:.3}", outcome.seconds_per_step),
+                outcome.steps.to_string(),
+                percent(Some(outcome.last.scores.mean_iou)),
+            ]
+        })
+        .collect();
+    table(&heading, &rows)
+}
+
+/// A share in per cent; a dash where there is none.
+pub fn percent(share: Option<f64>) -> String {
+    share.map_or("-".to_string(), |share| format!("{:.2}", 100.0 * share))
+}
+
+/// `12345` as `12,345`.
+pub fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// Bytes in MiB; a dash where nobody counted.
+pub fn mebibytes(bytes: Option<usize>) -> String {
+    bytes.map_or("-".to_string(), |bytes| {
+        format!("{:.1}", bytes as f64 / (1024.0 * 1024.0))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!(thousands(0), "0");
+        assert_eq!(thousands(999), "999");
+        assert_eq!(thousands(1_195_008), "1,195,008");
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let heading = [("name", Align::Left), ("n", Align::Right)];
+        let rows = [
+            vec!["a".to_string(), "10".to_string()],
+            vec!["longer".to_string()],
+        ];
+        assert_eq!(table(&heading, &rows), "name     n\na       10\nlonger");
+    }
+}

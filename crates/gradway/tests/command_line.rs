@@ -1,0 +1,249 @@
+//! The commands, from the outside.
+
+mod common;
+
+use std::fs;
+
+use common::{SCENES, fail, run, succeed, text, tiny_config};
+use serde_json::Value;
+
+fn json(output: &str) -> Value {
+    serde_json::from_str(output).expect("JSON")
+}
+
+#[test]
+fn every_table_can_be_listed() {
+    for (table, known) in [
+        ("backbones", "swin_large_w12"),
+        ("methods", "e3va"),
+        ("heads", "upernet"),
+        ("datasets", "synthetic"),
+        ("metrics", "mean_iou"),
+    ] {
+        assert!(succeed(&["list", table]).contains(known), "{table}");
+        let lines = json(&succeed(&["list", table, "--json"]));
+        let names = lines.as_array().expect("an array").iter();
+        assert!(
+            names.map(|line| &line["name"]).any(|name| name == known),
+            "{table}"
+        );
+    }
+}
+
+#[test]
+fn params_are_those_of_the_paper() {
+    let count = |backbone: &str, form: &str| {
+        let set = format!("method.form={form}");
+        let arguments = [
+            "params",
+            "--backbone",
+            backbone,
+            "--method",
+            "e3va",
+            "--set",
+            &set,
+            "--json",
+        ];
+        json(&succeed(&arguments))
+    };
+    let plain = count("swin_base", "plain");
+    assert_eq!(plain["total"], 1_195_008);
+    assert_eq!(plain["published"], 1_195_008);
+    assert_eq!(plain["norm"], 3_840);
+    assert_eq!(
+        plain["published_groups"],
+        serde_json::json!(["adapter", "norm"])
+    );
+    let kernel = count("swin_base", "kernel");
+    assert_eq!(kernel["adapter"], 1_197_312);
+    assert_eq!(kernel["published"], 1_197_312);
+}
+
+#[test]
+fn a_run_is_trained_scored_and_predicted_with() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = tiny_config(folder.path(), SCENES);
+    let out = folder.path().join("run");
+    let result = json(&succeed(&[
+        "train",
+        text(&config),
+        "--out",
+        text(&out),
+        "--json",
+    ]));
+    assert_eq!(result["steps"], 8);
+    assert_eq!(result["provenance"]["device"], "cpu");
+    assert!(result["peak_bytes"].as_u64().expect("counted") > 0);
+    for file in [
+        "config.toml",
+        "metrics.jsonl",
+        "last.safetensors",
+        "best.safetensors",
+        "result.json",
+    ] {
+        assert!(out.join(file).is_file(), "{file}");
+    }
+
+    let scores = json(&succeed(&["eval", text(&out), "--last", "--json"]));
+    assert_eq!(scores["mean_iou"], result["last"]["mean_iou"]);
+    assert_eq!(scores["images"], 3);
+
+    let photo = folder.path().join("photo.png");
+    image::RgbImage::from_fn(37, 29, |x, y| image::Rgb([x as u8, y as u8, 90]))
+        .save(&photo)
+        .expect("a picture");
+    let printed = succeed(&["predict", text(&out), text(&photo)]);
+    let labels = out.join("predictions/photo.labels.png");
+    assert!(printed.contains(text(&labels)), "{printed}");
+    let size = |path| image::image_dimensions(path).expect("a picture");
+    assert_eq!(size(labels), (37, 29));
+    assert_eq!(size(out.join("predictions/photo.overlay.png")), (37, 29));
+}
+
+#[test]
+fn a_folder_that_holds_a_run_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = tiny_config(folder.path(), SCENES);
+    let out = folder.path().join("run");
+    let set = ["--set", "train.epochs=1"];
+    succeed(&["train", text(&config), "--out", text(&out), set[0], set[1]]);
+    let error = fail(&["train", text(&config), "--out", text(&out)]);
+    assert!(error.contains("holds a run already"), "{error}");
+    assert!(error.contains("hint: go on with --resume"), "{error}");
+}
+
+#[test]
+fn the_demonstration_compares_the_methods() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("demo");
+    let arguments = [
+        "demo",
+        "--out",
+        text(&out),
+        "--json",
+        "--set",
+        "data.train_samples=8",
+        "--set",
+        "data.val_samples=8",
+        "--set",
+        "train.epochs=1",
+    ];
+    let results = json(&succeed(&arguments));
+    let methods: Vec<&Value> = results.as_array().expect("an array").iter().collect();
+    let names: Vec<&Value> = methods.iter().map(|result| &result["method"]).collect();
+    assert_eq!(names, ["fixed", "e3va", "full"]);
+    let peak = |index: usize| methods[index]["peak_bytes"].as_u64().expect("counted");
+    assert!(peak(0) < peak(1) && peak(1) < peak(2), "{results}");
+    let (width, height) = image::image_dimensions(out.join("predictions.png")).expect("a picture");
+    assert_eq!((width, height), (5 * 164 - 4, 6 * 132 - 4));
+}
+
+#[test]
+fn converted_weights_are_the_same_weights() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let converted = folder.path().join("converted.safetensors");
+    let embedded = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../backbone/weights/efficientnet_lite0.safetensors"
+    );
+    let backbone = "efficientnet_lite0";
+    let hash = |file: &str| {
+        json(&succeed(&[
+            "weights",
+            "inspect",
+            file,
+            "--backbone",
+            backbone,
+            "--json",
+        ]))["import"]["hash"]
+            .clone()
+    };
+    succeed(&[
+        "weights",
+        "convert",
+        embedded,
+        "--backbone",
+        backbone,
+        "--output",
+        text(&converted),
+    ]);
+    assert_eq!(hash(embedded), hash(text(&converted)));
+}
+
+#[test]
+fn data_check_reports_a_mask_of_another_size() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path();
+    for split in ["training", "validation"] {
+        let (images, masks) = (format!("images/{split}"), format!("annotations/{split}"));
+        fs::create_dir_all(root.join(&images)).expect("a folder");
+        fs::create_dir_all(root.join(&masks)).expect("a folder");
+        let picture = image::RgbImage::new(8, 6);
+        picture
+            .save(root.join(images).join("a.png"))
+            .expect("a picture");
+        let width = if split == "training" { 8 } else { 7 };
+        let mask = image::GrayImage::from_pixel(width, 6, image::Luma([1]));
+        mask.save(root.join(masks).join("a.png")).expect("a mask");
+    }
+    let arguments = [
+        "data",
+        "check",
+        text(root),
+        "--format",
+        "ade20k",
+        "--set",
+        "data.classes=[\"one\", \"two\"]",
+    ];
+    let output = run(&arguments);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        printed.contains("train: 1 samples, 1 readable"),
+        "{printed}"
+    );
+    assert!(printed.contains("val: 1 samples, 0 readable"), "{printed}");
+    assert!(
+        printed.contains("8x6") && printed.contains("7x6"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn predictions_on_disk_are_scored() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    for (name, labels) in [("gt", [0, 1, 1, 9]), ("pred", [0, 1, 0, 1])] {
+        fs::create_dir(path(name)).expect("a folder");
+        let map = image::GrayImage::from_vec(2, 2, labels.to_vec()).expect("a map");
+        map.save(path(name).join("a.png")).expect("a file");
+    }
+    let scores = json(&succeed(&[
+        "score",
+        "segmentation",
+        "--gt",
+        text(&path("gt")),
+        "--pred",
+        text(&path("pred")),
+        "--classes",
+        "2",
+        "--ignore",
+        "9",
+        "--json",
+    ]));
+    // Class 0: one of two; class 1: one of two.
+    assert_eq!(scores["iou"], serde_json::json!([0.5, 0.5]));
+    assert_eq!(scores["mean_iou"], 0.5);
+}
+
+#[test]
+fn wrong_usage_has_status_2() {
+    for arguments in [
+        &["train"][..],
+        &["list", "nothing"],
+        &["--nothing"],
+        &["eval"],
+    ] {
+        assert_eq!(run(arguments).status.code(), Some(2), "{arguments:?}");
+    }
+}

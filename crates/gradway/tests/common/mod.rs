@@ -1,0 +1,68 @@
+//! What the tests of the binary share.
+
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The binary with arguments.
+pub fn gradway(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gradway"));
+    command.args(arguments);
+    command
+}
+
+/// Runs the binary; its output whatever came of it.
+pub fn run(arguments: &[&str]) -> Output {
+    gradway(arguments).output().expect("the binary starts")
+}
+
+/// Runs the binary, which must succeed; its standard output.
+pub fn succeed(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// Runs the binary, which must fail with status 1 and exactly one error; the text of the error.
+pub fn fail(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {errors}");
+    assert_eq!(
+        errors.matches("error: ").count(),
+        1,
+        "{arguments:?}: {errors}"
+    );
+    errors[errors.find("error: ").expect("counted above")..].to_string()
+}
+
+/// A path as an argument.
+pub fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+/// A configuration that trains in seconds, with `more` after it.
+pub fn tiny_config(folder: &Path, more: &str) -> PathBuf {
+    let path = folder.join("tiny.toml");
+    let config = format!(
+        r#"
+backbone = {{ name = "swin_mini", drop_path = 0.2 }}
+head = {{ name = "segformer", channels = 16 }}
+augment = {{ crop_size = [32, 32] }}
+loader = {{ batch_size = 2 }}
+{more}
+"#
+    );
+    fs::write(&path, config).expect("a file");
+    path
+}
+
+/// Synthetic scenes for [`tiny_config`].
+pub const SCENES: &str = r#"
+method = { name = "e3va" }
+data = { format = "synthetic", width = 40, height = 36, train_samples = 8, val_samples = 3 }
+train = { epochs = 2 }
+"#;

@@ -1,0 +1,112 @@
+//! Every configuration that is shipped or shown builds, and the reference names every key.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use gradway::trainer::config;
+use toml::{Table, Value};
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// Files below a folder with this ending.
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(files(&path, ending));
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == ending)
+        {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn every_shipped_configuration_is_valid() {
+    let mut configs = files(&root().join("experiments"), "toml");
+    configs.push(root().join("crates/gradway/src/commands/demo.toml"));
+    configs.retain(|path| !path.ends_with("Cargo.toml"));
+    assert!(configs.len() >= 2, "{configs:?}");
+    for path in configs {
+        if let Err(error) = config::load(&path, &[]) {
+            panic!("{error}");
+        }
+    }
+}
+
+#[test]
+fn every_configuration_in_the_book_is_valid() {
+    let mut shown = 0;
+    for page in files(&root().join("docs"), "md") {
+        let text = fs::read_to_string(&page).expect("a page");
+        for block in text.split("```toml\n").skip(1) {
+            let (block, _) = block.split_once("```").expect("an end");
+            // A section that is shown alone is laid over a whole configuration.
+            let overrides: Vec<String> = block
+                .parse::<Table>()
+                .expect("TOML")
+                .into_iter()
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect();
+            let whole = r#"
+backbone = { name = "swin_tiny" }
+method = { name = "fixed" }
+head = { name = "segformer" }
+data = { format = "synthetic" }
+"#;
+            let origin = page.display().to_string();
+            if let Err(error) = config::parse(whole, &origin, &overrides) {
+                panic!("{error}\n{block}");
+            }
+            shown += 1;
+        }
+    }
+    assert!(shown >= 2);
+}
+
+/// Keys of a table and of the tables in it.
+fn keys(table: &Table, found: &mut Vec<String>) {
+    for (key, value) in table {
+        found.push(key.clone());
+        if let Value::Table(inner) = value {
+            keys(inner, found);
+        }
+    }
+}
+
+#[test]
+fn the_reference_names_every_key() {
+    let reference =
+        fs::read_to_string(root().join("docs/reference/configuration.md")).expect("a page");
+    for head in ["segformer", "upernet", "fcn"] {
+        let overrides = [
+            "method.name=e3va".to_string(),
+            format!("head.name={head}"),
+            "optimizer.clip_norm=1.0".to_string(),
+            "augment.base_size=[2048, 512]".to_string(),
+            "backbone.weights=file.pth".to_string(),
+        ];
+        let demo = root().join("crates/gradway/src/commands/demo.toml");
+        let config = config::load(&demo, &overrides).expect("a configuration");
+        let table = Table::try_from(&config).expect("TOML");
+        let mut found = Vec::new();
+        keys(&table, &mut found);
+        for key in found {
+            let named = reference.contains(&format!("`{key}`"))
+                || reference.contains(&format!(".{key}`"))
+                || reference.contains(&format!("`{key} ="))
+                || reference.contains(&format!("## {key}\n"))
+                || reference.contains(&format!(", {key} = "));
+            assert!(
+                named,
+                "docs/reference/configuration.md does not name `{key}`"
+            );
+        }
+    }
+}
