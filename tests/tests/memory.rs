@@ -2,6 +2,8 @@
 //!
 //! One test in this file: the count is that of the whole process.
 
+#![allow(clippy::print_stdout, reason = "what was measured belongs in the log")]
+
 use burn::backend::{Autodiff, Flex};
 use gradway::data::scenes::{SceneConfig, render};
 use gradway::data::{Normalization, SegmentationBatch};

@@ -1,6 +1,8 @@
 //! Real photos and real weights. These tests run where `GRADWAY_DATA` names the folder that holds
 //! them, and say so where it does not.
 
+#![allow(clippy::print_stdout, reason = "what was measured belongs in the log")]
+
 use std::path::PathBuf;
 
 use burn::backend::Flex;

@@ -33,7 +33,6 @@ macro_rules! methods {
 
         /// Whichever module a [`MethodConfig`] makes.
         #[derive(Module, Debug)]
-        #[allow(clippy::large_enum_variant)]
         pub enum Tuned<B: Backend> {
             $(#[doc = concat!("See [`", stringify!($beside_file), "`](crate::", stringify!($beside_file), ").")]
             $beside($beside_module<B>),)*

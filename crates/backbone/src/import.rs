@@ -156,11 +156,18 @@ pub fn import<B: Backend, M: Module<B> + Import>(
     }
     unused.extend(importer.tensors.into_values().map(|tensor| tensor.key));
     if !importer.missing.is_empty() || !unused.is_empty() {
-        let keys: Vec<String> = checkpoint.keys().map(String::from).collect();
+        // A name that fits nothing is most likely meant for a parameter that nothing fills.
+        let known: Vec<String> = checkpoint.keys().map(String::from).collect();
+        let keys = if unused.is_empty() { &known } else { &unused };
+        let parameters = if importer.missing.is_empty() {
+            &importer.expected
+        } else {
+            &importer.missing
+        };
         return Err(ImportError::Keys {
             path: checkpoint.origin().to_path_buf(),
-            missing: with_nearest(importer.missing, &keys),
-            unused: with_nearest(unused, &importer.expected),
+            missing: with_nearest(&importer.missing, keys),
+            unused: with_nearest(&unused, parameters),
         });
     }
     report.resized = importer.resized;
@@ -168,19 +175,15 @@ pub fn import<B: Backend, M: Module<B> + Import>(
 }
 
 /// Each name with the candidate that resembles it most, if any does.
-fn with_nearest(names: Vec<String>, candidates: &[String]) -> Vec<(String, Option<String>)> {
-    names
-        .into_iter()
-        .enumerate()
-        .map(|(index, name)| {
-            // Only the names that a message lists are worth the comparison with every candidate.
-            let nearest = (index < LISTED)
-                .then(|| nearest(&name, candidates.iter().map(String::as_str)))
-                .flatten();
-            let nearest = nearest.map(String::from);
-            (name, nearest)
-        })
-        .collect()
+fn with_nearest(names: &[String], candidates: &[String]) -> Vec<(String, Option<String>)> {
+    let with = |(index, name): (usize, &String)| {
+        // Only the names that a message lists are worth the comparison with every candidate.
+        let nearest = (index < LISTED)
+            .then(|| nearest(name, candidates.iter().map(String::as_str)))
+            .flatten();
+        (name.clone(), nearest.map(String::from))
+    };
+    names.iter().enumerate().map(with).collect()
 }
 
 /// The candidate that resembles `name` most, if any resembles it at all.

@@ -183,7 +183,6 @@ impl BackboneConfig {
 
 /// Whichever backbone a configuration names.
 #[derive(Module, Debug)]
-#[allow(clippy::large_enum_variant)]
 pub enum AnyBackbone<B: Backend> {
     /// Swin Transformer.
     Swin(Swin<B>),

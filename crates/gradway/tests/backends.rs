@@ -3,6 +3,7 @@
 //! `cargo test -p gradway --features vulkan --test backends` (or `cuda`, `wgpu`, `metal`, `rocm`);
 //! without such a feature there is nothing to compare. Shapes are tiny: software drivers are slow.
 
+#![allow(clippy::print_stdout, reason = "what was measured belongs in the log")]
 #![cfg(any(
     feature = "cuda",
     feature = "vulkan",

@@ -37,7 +37,6 @@ macro_rules! heads {
 
         /// Whichever decoder a [`HeadConfig`] makes.
         #[derive(Module, Debug)]
-        #[allow(clippy::large_enum_variant)]
         pub enum AnyDecoder<B: Backend> {
             $(#[doc = concat!("See [`", stringify!($file), "`](crate::", stringify!($file), ").")]
             $name($decoder<B>),)*

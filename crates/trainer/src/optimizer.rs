@@ -68,7 +68,7 @@ impl OptimizerConfig {
         if !(self.epsilon > 0.0 && self.epsilon.is_finite()) {
             return refuse("epsilon", self.epsilon, "positive");
         }
-        if let Some(norm) = self.clip_norm.filter(|norm| !(*norm > 0.0)) {
+        if let Some(norm) = self.clip_norm.filter(|norm| norm.is_nan() || *norm <= 0.0) {
             return refuse("clip_norm", norm, "positive");
         }
         if self.accumulation == 0 {

@@ -183,7 +183,7 @@ impl E3vaConfig {
                 return Err(format!("method.{field} = 0; it must be at least 1"));
             }
         }
-        if self.form == Form::Kernel && self.rank % self.terms != 0 {
+        if self.form == Form::Kernel && !self.rank.is_multiple_of(self.terms) {
             return Err(format!(
                 "method.rank = {} is no multiple of method.terms = {}",
                 self.rank, self.terms
