@@ -137,11 +137,11 @@ fn every_step_of_adamw_equals_the_golden() {
     let norms = golden.values("norms");
     let mut module = start(&golden);
     let mut optimizer = Optimizer::new(&run.optimizer, &module);
-    for step in 0..STEPS {
+    for (step, expected) in norms.iter().enumerate().take(STEPS) {
         let gradients = given(&module, golden.below(&format!("step{step}.grad.")));
         let norm;
         (module, norm) = optimizer.step(schedule.rate(step), module, gradients);
-        let error = (norm - norms[step]).abs() / norms[step];
+        let error = (norm - expected).abs() / expected;
         assert!(
             error <= NORMS,
             "the norm of step {step} is off by {error:.1e}"

@@ -32,9 +32,7 @@ fn load(backbone: AnyBackbone<Plain>, tensors: &Tensors) -> (String, ImportRepor
 
 fn refusal(tensors: &Tensors) -> ImportError {
     let refused = import(swin(), &checkpoint("some/weights.safetensors", tensors));
-    refused
-        .err()
-        .expect("an import that does not fit is refused")
+    refused.expect_err("an import that does not fit is refused")
 }
 
 fn renamed(tensors: Tensors, rename: impl Fn(&str) -> String) -> Tensors {
@@ -193,7 +191,7 @@ fn an_incomplete_norm_of_efficientnet_is_refused() {
     let mut tensors = efficientnet_tensors();
     tensors.remove("blocks.3.1.bn2.running_var").unwrap();
     let refused = import(efficientnet(), &checkpoint("edited", &tensors));
-    let message = refused.err().expect("refused").to_string();
+    let message = refused.expect_err("refused").to_string();
     assert!(message.contains("blocks.3.1.bn2.running_mean"), "{message}");
 }
 
