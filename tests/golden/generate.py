@@ -31,6 +31,7 @@ from swin_reference import (
     randomise_batch_norms,
     stage_outputs,
     use_padded_then_shifted,
+    use_shifted_then_padded,
 )
 
 FOLDER = Path(__file__).resolve().parent
@@ -95,6 +96,19 @@ SIZE_4 = (66, 27)
 def swin() -> None:
     write_swin(WINDOW_7, SIZE_7)
     write_swin(WINDOW_4, SIZE_4)
+
+
+    write_shifted_first(WINDOW_7, SIZE_7)
+
+
+def write_shifted_first(config: MiniSwin, size: tuple[int, int]) -> None:
+    """The same weights and images in timm's order."""
+    model = config.timm_model(strict_img_size=False, always_partition=True)
+    randomise(model, seeded(config.seed))
+    model = use_shifted_then_padded(model.eval().double())
+    images = config.images(size)
+    outputs = stage_outputs(model, images.double())
+    write(f"{config.name}_shift_first.io", {"input": images, **{f"stage{i}": output for i, output in enumerate(outputs)}})
 
 
 def write_swin(config: MiniSwin, size: tuple[int, int]) -> None:

@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from timm.models.swin_transformer import SwinTransformer
 from torch import nn
 
-from swin_reference import randomise, randomise_batch_norms, stage_outputs, use_padded_then_shifted
+from swin_reference import randomise, randomise_batch_norms, stage_outputs, use_padded_then_shifted, use_shifted_then_padded
 
 MODELS = {
     "swin_tiny": "swin_tiny_patch4_window7_224",
@@ -41,13 +41,13 @@ FORMATS = ("safetensors", "pth", "microsoft")
 BATCH = 3
 
 
-def build(name: str) -> nn.Module:
+def build(name: str, pad_first: bool) -> nn.Module:
     generator = torch.Generator().manual_seed(list(MODELS).index(name))
     if name.startswith("swin"):
         # These two options keep the window and the bias tables as they are at any image size.
         model = timm.create_model(MODELS[name], strict_img_size=False, always_partition=True)
         randomise(model, generator)
-        return use_padded_then_shifted(model.eval())
+        return (use_padded_then_shifted if pad_first else use_shifted_then_padded)(model.eval())
     model = timm.create_model(MODELS[name])
     randomise(model, generator)
     randomise_batch_norms(model, generator)
@@ -95,6 +95,8 @@ def microsoft_layout(model: SwinTransformer) -> dict[str, torch.Tensor]:
 
 def run(arguments: argparse.Namespace, name: str, weights: Path, images: Path, outputs: Path) -> dict[str, torch.Tensor]:
     command = [arguments.binary, "features", "--backbone", name, "--weights", weights, "--input", images, "--output", outputs]
+    if arguments.pad_first:
+        command += ["--pad-first"]
     if arguments.device:
         command += ["--device", arguments.device]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
@@ -118,7 +120,7 @@ def compare(ours: dict[str, torch.Tensor], theirs: list[torch.Tensor]) -> list[f
 
 
 def check_model(arguments: argparse.Namespace, name: str, folder: Path) -> float:
-    model = build(name)
+    model = build(name, arguments.pad_first)
     cases = []
     for size in arguments.sizes:
         generator = torch.Generator().manual_seed(sum(size))
@@ -173,6 +175,7 @@ def main() -> None:
     parser.add_argument(
         "--formats", default=["safetensors", "pth"], type=choices(FORMATS), help="of safetensors,pth,microsoft (default the first two)"
     )
+    parser.add_argument("--pad-first", action="store_true", help="compare the order of mmdetection and torchvision")
     parser.add_argument("--device", help="device of gradway; timm runs on the CPU")
     parser.add_argument("--tolerance", default=1e-4, type=float, help="largest relative error (default 1e-4)")
     parser.add_argument("--threads", default=torch.get_num_threads(), type=int, help="threads of timm")

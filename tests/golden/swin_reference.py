@@ -1,9 +1,9 @@
-"""The Swin that this project implements, stated with public code: timm's modules and weights, torchvision's window attention.
+"""The Swin that this project implements, stated with public code: timm's modules and weights.
 
-timm's own block rolls the map first and pads it afterwards. The Swin of the detection and segmentation papers (Microsoft,
-mmdetection, torchvision) pads first and rolls afterwards; the two differ wherever a shifted block meets a map that is not a
-multiple of its window. Here torchvision's `shifted_window_attention` takes the place of timm's `_attn`. A map of which a side fits
-in one window is not shifted, as in the classification Swin.
+A map of which a side fits in one window is not shifted, as in the classification Swin. Everywhere else timm rolls a map first and
+pads it afterwards, which is the project's default. The Swin of the detection and segmentation papers (Microsoft, mmdetection,
+torchvision) pads first and rolls afterwards; the two differ wherever a shifted block meets a map that is not a multiple of its
+window. For that order (`pad_first`) torchvision's `shifted_window_attention` takes the place of timm's `_attn`.
 """
 
 import types
@@ -34,6 +34,25 @@ def attend_padded_then_shifted(block: SwinTransformerBlock, x: torch.Tensor) -> 
         qkv_bias=attention.qkv.bias,
         proj_bias=attention.proj.bias,
     )
+
+
+def attend_shifted_then_padded(block: SwinTransformerBlock, x: torch.Tensor) -> torch.Tensor:
+    """timm's own `_attn`, without shift where a side of the map fits in the window."""
+    shift = block.shift_size
+    if min(x.shape[1:3]) <= block.window_size[0]:
+        block.shift_size = (0, 0)
+    try:
+        return SwinTransformerBlock._attn(block, x)
+    finally:
+        block.shift_size = shift
+
+
+def use_shifted_then_padded(model: SwinTransformer) -> SwinTransformer:
+    """Changes the blocks of a model made with `strict_img_size=False, always_partition=True`."""
+    for stage in model.layers:
+        for block in stage.blocks:
+            block._attn = types.MethodType(attend_shifted_then_padded, block)
+    return model
 
 
 def use_padded_then_shifted(model: SwinTransformer) -> SwinTransformer:

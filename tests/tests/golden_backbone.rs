@@ -16,11 +16,13 @@ const EFFICIENTNET: f64 = 2e-5;
 const BIAS_TABLE: f64 = 2e-5;
 
 fn swin_window7() -> SwinConfig {
-    SwinConfig::new(6, vec![2, 2, 2, 1], vec![1, 2, 3, 4])
+    SwinConfig::new(6, vec![2, 2, 2, 1], vec![1, 2, 3, 4]).with_pad_first(true)
 }
 
 fn swin_window4() -> SwinConfig {
-    SwinConfig::new(4, vec![2, 2, 1, 1], vec![1, 2, 2, 4]).with_window(4)
+    SwinConfig::new(4, vec![2, 2, 1, 1], vec![1, 2, 2, 4])
+        .with_window(4)
+        .with_pad_first(true)
 }
 
 fn efficientnet() -> EfficientNetLiteConfig {
@@ -40,7 +42,12 @@ fn weights(name: &str) -> Checkpoint {
 /// Imports the golden weights and compares every stage.
 fn assert_stages(backbone: AnyBackbone<Plain>, name: &str, tolerance: f64) -> ImportReport {
     let (backbone, report) = import(backbone, &weights(name)).unwrap();
-    let golden = Golden::open(&format!("{name}.io"));
+    assert_outputs(&backbone, &format!("{name}.io"), tolerance);
+    report
+}
+
+fn assert_outputs(backbone: &AnyBackbone<Plain>, name: &str, tolerance: f64) {
+    let golden = Golden::open(name);
     let axis = backbone.description().axis;
     let images: Tensor<Plain, 4> = golden.tensor("input");
     let stages = backbone.forward(images, Phase::Inference, &mut Untouched);
@@ -50,7 +57,13 @@ fn assert_stages(backbone: AnyBackbone<Plain>, name: &str, tolerance: f64) -> Im
         let key = format!("stage{index}");
         assert_close(&key, &stage, &golden.data(&key), tolerance);
     }
-    report
+}
+
+#[test]
+fn swin_that_shifts_before_it_pads_equals_the_golden() {
+    let backbone = swin(&swin_window7().with_pad_first(false));
+    let (backbone, _) = import(backbone, &weights("swin_window7")).unwrap();
+    assert_outputs(&backbone, "swin_window7_shift_first.io", SWIN);
 }
 
 #[test]

@@ -18,7 +18,9 @@ const GRADIENTS: f64 = 5e-5;
 const LOSS: f64 = GRADIENTS;
 
 fn frozen_swin() -> AnyBackbone<Plain> {
-    let config = SwinConfig::new(4, vec![2, 2, 1, 1], vec![1, 2, 2, 4]).with_window(4);
+    let config = SwinConfig::new(4, vec![2, 2, 1, 1], vec![1, 2, 2, 4])
+        .with_window(4)
+        .with_pad_first(true);
     let weights = Checkpoint::open(&golden_path("swin_window4.weights.safetensors")).unwrap();
     let swin = AnyBackbone::Swin(config.init(&Default::default()));
     import(swin, &weights).unwrap().0

@@ -118,6 +118,9 @@ pub struct BackboneConfig {
     /// Stochastic depth at the last block, for methods that train the backbone.
     #[serde(default)]
     pub drop_path: f64,
+    /// Of a Swin: pad a map before it is shifted, as mmdetection does; otherwise after, as timm does.
+    #[serde(default)]
+    pub pad_first: bool,
 }
 
 /// A name that is not in the table.
@@ -137,6 +140,7 @@ impl BackboneConfig {
             name: name.to_string(),
             weights: None,
             drop_path: 0.0,
+            pad_first: false,
         }
     }
 
@@ -169,6 +173,7 @@ impl BackboneConfig {
                 SwinConfig::new(channels, depths.to_vec(), heads.to_vec())
                     .with_window(window)
                     .with_drop_path(self.drop_path)
+                    .with_pad_first(self.pad_first)
                     .init(device),
             ),
             Family::EfficientNetLite { width, depth } => AnyBackbone::EfficientNetLite(

@@ -2,7 +2,8 @@
 //!
 //! Any image size: the patch embedding, every window partition and every patch merging pad their
 //! input at the right and bottom with zeros, as the detection Swin does. A map that fits in one
-//! window is not shifted, as in the classification Swin. Maps are `[batch, height, width,
+//! window is not shifted, as in the classification Swin. A map that is no multiple of its window is
+//! shifted and then padded as in timm, or the other way round ([`SwinConfig::pad_first`]). Maps are `[batch, height, width,
 //! channels]`; access points see them in that order.
 
 mod attention;
@@ -51,6 +52,10 @@ pub struct SwinConfig {
     /// Stochastic depth at the last block; earlier blocks grow to it linearly from 0.
     #[config(default = 0.0)]
     pub drop_path: f64,
+    /// Pad a map before it is shifted, as Microsoft's detection code, mmdetection and torchvision
+    /// do; otherwise after, as timm does. The two differ where a map is no multiple of the window.
+    #[config(default = false)]
+    pub pad_first: bool,
 }
 
 /// One resolution of a [`Swin`].
@@ -78,6 +83,8 @@ pub struct Swin<B: Backend> {
     pub patch_embed: PatchEmbed<B>,
     /// Stages in order.
     pub layers: Vec<SwinStage<B>>,
+    /// Whether maps are padded before they are shifted.
+    pub pad_first: bool,
 }
 
 impl SwinConfig {
@@ -124,6 +131,7 @@ impl SwinConfig {
         Swin {
             patch_embed,
             layers,
+            pad_first: self.pad_first,
         }
     }
 }
@@ -189,7 +197,7 @@ impl<B: KernelBackend> Backbone<B> for Swin<B> {
             if let Some(downsample) = &layer.downsample {
                 x = downsample.forward(x);
             }
-            let mut plans = window::Plans::of(&x, layer.blocks[0].window());
+            let mut plans = window::Plans::of(&x, layer.blocks[0].window(), self.pad_first);
             for (block, module) in layer.blocks.iter().enumerate() {
                 let mut visit = |point, input: &_, output| {
                     access.at(site(point, section, block), input, output)

@@ -30,6 +30,7 @@ pub struct Plans<B: Backend> {
     batch: usize,
     size: [usize; 2],
     window: usize,
+    pad_first: bool,
     regular: Option<Plan<B>>,
     shifted: Option<Plan<B>>,
     device: B::Device,
@@ -57,12 +58,13 @@ const MASKED: f32 = -100.0;
 
 impl<B: Backend> Plans<B> {
     /// Plans for maps like `x`, `[batch, height, width, channels]`.
-    pub(super) fn of(x: &Tensor<B, 4>, window: usize) -> Self {
+    pub(super) fn of(x: &Tensor<B, 4>, window: usize, pad_first: bool) -> Self {
         let [batch, height, width, _] = x.dims();
         Self {
             batch,
             size: [height, width],
             window,
+            pad_first,
             regular: None,
             shifted: None,
             device: x.device(),
@@ -79,7 +81,20 @@ impl<B: Backend> Plans<B> {
             &mut self.regular
         };
         slot.get_or_insert_with(|| {
-            Plan::new(self.batch, self.size, self.window, shift, &self.device)
+            // What is rolled: the padded map, or the map alone.
+            let rolled = if self.pad_first {
+                self.size.map(|side| side.next_multiple_of(self.window))
+            } else {
+                self.size
+            };
+            Plan::new(
+                self.batch,
+                self.size,
+                rolled,
+                self.window,
+                shift,
+                &self.device,
+            )
         })
         .clone()
     }
@@ -89,6 +104,7 @@ impl<B: Backend> Plan<B> {
     fn new(
         batch: usize,
         size: [usize; 2],
+        rolled: [usize; 2],
         window: usize,
         shift: usize,
         device: &B::Device,
@@ -110,9 +126,13 @@ impl<B: Backend> Plan<B> {
                 for inner_column in 0..window {
                     let y = window_row * window + inner_row;
                     let x = window_column * window + inner_column;
-                    let source = image * positions
-                        + (y + shift) % padded[0] * padded[1]
-                        + (x + shift) % padded[1];
+                    // Padding outside of what is rolled stays where it is.
+                    let (from_y, from_x) = if y < rolled[0] && x < rolled[1] {
+                        ((y + shift) % rolled[0], (x + shift) % rolled[1])
+                    } else {
+                        (y, x)
+                    };
+                    let source = image * positions + from_y * padded[1] + from_x;
                     scatter[source] = gather.len() as i32;
                     gather.push(source as i32);
                     if image == 0 {

@@ -36,6 +36,9 @@ pub struct Features {
     /// Pass the outputs through output norms of scale 1 and shift 0.
     #[arg(long)]
     norm: bool,
+    /// Of a Swin: pad a map before it is shifted, as mmdetection does; otherwise after, as timm does.
+    #[arg(long)]
+    pad_first: bool,
     /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.
     #[arg(long, default_value_t)]
     device: DeviceName,
@@ -54,7 +57,11 @@ impl Job for Features {
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Result<()> {
         let images = read_images(&self.input)?;
-        let backbone = BackboneConfig::named(&self.backbone).init::<B::InnerBackend>(&device)?;
+        let config = BackboneConfig {
+            pad_first: self.pad_first,
+            ..BackboneConfig::named(&self.backbone)
+        };
+        let backbone = config.init::<B::InnerBackend>(&device)?;
         let backbone = match &self.weights {
             Some(path) => {
                 let (backbone, report) = import(backbone, &Checkpoint::open(path)?)?;
