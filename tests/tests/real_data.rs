@@ -21,15 +21,11 @@ fn data() -> Option<PathBuf> {
     folder
 }
 
-/// The photo as the weights were evaluated: shorter side to 256, the middle 224.
-fn crop(path: &std::path::Path) -> Vec<f32> {
+/// The whole photo, stretched to 224 x 224: with it PyTorch, too, has 17 of the 20 photos right and
+/// all 20 among the first five (cropped in the middle: 18 and 19).
+fn stretched(path: &std::path::Path) -> Vec<f32> {
     let image = read::image(path).expect("a photo");
-    let (width, height) = image.dimensions();
-    let scale = 256.0 / f64::from(width.min(height));
-    let side = |length: u32| (f64::from(length) * scale).round() as u32;
-    let image = imageops::resize(&image, side(width), side(height), FilterType::CatmullRom);
-    let (x, y) = ((image.width() - 224) / 2, (image.height() - 224) / 2);
-    let image = imageops::crop_imm(&image, x, y, 224, 224).to_image();
+    let image = imageops::resize(&image, 224, 224, FilterType::CatmullRom);
     Normalization::EFFICIENTNET_LITE.apply(&image)
 }
 
@@ -60,7 +56,7 @@ fn imported_weights_classify_photos() {
             .next()
             .and_then(|text| text.parse().ok())
             .expect("a class");
-        let images = TensorData::new(crop(photo), [1, 3, 224, 224]);
+        let images = TensorData::new(stretched(photo), [1, 3, 224, 224]);
         let logits = classifier
             .forward(Tensor::from_data(images, &device))
             .into_data();
