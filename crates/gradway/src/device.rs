@@ -116,7 +116,7 @@ pub fn run_on<J: Job>(name: DeviceName, job: J) -> Result<J::Output, DeviceError
     #[allow(unused_imports)]
     use burn::backend::Autodiff;
     #[cfg(any(feature = "vulkan", feature = "wgpu", feature = "metal"))]
-    use burn::backend::wgpu::{self, Wgpu, WgpuDevice, graphics, init_setup};
+    use burn::backend::wgpu::{Wgpu, WgpuDevice, graphics};
 
     #[cfg(any(feature = "vulkan", feature = "wgpu", feature = "metal"))]
     let graphics_device = match name.index {
@@ -133,20 +133,17 @@ pub fn run_on<J: Job>(name: DeviceName, job: J) -> Result<J::Output, DeviceError
         }
         #[cfg(feature = "vulkan")]
         Kind::Vulkan => {
-            init_setup::<graphics::Vulkan>(&graphics_device, wgpu::RuntimeOptions::default());
+            set_up::<graphics::Vulkan>(&graphics_device);
             Ok(job.run::<Autodiff<Wgpu<f32, i32, u8>>>(graphics_device))
         }
         #[cfg(feature = "metal")]
         Kind::Metal => {
-            init_setup::<graphics::Metal>(&graphics_device, wgpu::RuntimeOptions::default());
+            set_up::<graphics::Metal>(&graphics_device);
             Ok(job.run::<Autodiff<Wgpu<f32, i32, u8>>>(graphics_device))
         }
         #[cfg(feature = "wgpu")]
         Kind::Wgpu => {
-            init_setup::<graphics::AutoGraphicsApi>(
-                &graphics_device,
-                wgpu::RuntimeOptions::default(),
-            );
+            set_up::<graphics::AutoGraphicsApi>(&graphics_device);
             Ok(job.run::<Autodiff<Wgpu<f32, i32, u32>>>(graphics_device))
         }
         #[cfg(feature = "rocm")]
@@ -156,5 +153,20 @@ pub fn run_on<J: Job>(name: DeviceName, job: J) -> Result<J::Output, DeviceError
         }
         #[allow(unreachable_patterns)]
         kind => Err(DeviceError::NotCompiled(kind.name())),
+    }
+}
+
+/// Opens a graphics device on its interface, once: a second time is a panic in the runtime.
+#[cfg(any(feature = "vulkan", feature = "wgpu", feature = "metal"))]
+fn set_up<G: burn::backend::wgpu::graphics::GraphicsApi>(device: &burn::backend::wgpu::WgpuDevice) {
+    use std::sync::{Mutex, PoisonError};
+
+    use burn::backend::wgpu::{RuntimeOptions, WgpuDevice, init_setup};
+
+    static OPEN: Mutex<Vec<WgpuDevice>> = Mutex::new(Vec::new());
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if !open.contains(device) {
+        init_setup::<G>(device, RuntimeOptions::default());
+        open.push(device.clone());
     }
 }
