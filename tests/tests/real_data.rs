@@ -43,7 +43,7 @@ fn imported_weights_classify_photos() {
         .map(|entry| entry.expect("a photo").path())
         .collect();
     photos.sort();
-    let mut first = 0;
+    let mut wrong = Vec::new();
     let mut among_five = 0;
     for photo in &photos {
         // `imagenet_00_243.jpg`: the class is the last number.
@@ -65,17 +65,22 @@ fn imported_weights_classify_photos() {
             .iter()
             .filter(|&&logit| logit > logits[class])
             .count();
-        first += usize::from(better == 0);
+        if better > 0 {
+            wrong.push(stem.to_string());
+        }
         among_five += usize::from(better < 5);
     }
     println!(
-        "{first} of {} photos right, {among_five} among the first five",
+        "{} of {} photos right, {among_five} among the first five",
+        photos.len() - wrong.len(),
         photos.len()
     );
     assert_eq!(photos.len(), 20);
     assert_eq!(among_five, 20);
-    // PyTorch has 17 with Pillow's bicubic filter; the rounding of this one decides one more photo.
-    assert!((17..=18).contains(&first), "{first}");
+    // PyTorch with Pillow's decoder has three wrong. The third is a tie, 7.472 to 7.480, which the
+    // rounding of another decoder can turn; the other two are not.
+    wrong.retain(|photo| photo != "imagenet_14_129");
+    assert_eq!(wrong, ["imagenet_03_990", "imagenet_07_609"]);
 }
 
 #[test]

@@ -54,12 +54,8 @@ pub fn evaluate<B: TrainBackend>(
         let batch = batch?;
         let predictions = model.predict(&batch, device);
         let truths = batch.labels.chunks_exact(batch.height * batch.width);
-        for (prediction, truth) in predictions.iter().zip(truths) {
-            // The truth is padded like its batch; the prediction is not.
-            let rows = truth.chunks_exact(batch.width).take(prediction.height);
-            let truth: Vec<u8> = rows
-                .flat_map(|row| row[..prediction.width].iter().copied())
-                .collect();
+        for (index, (prediction, truth)) in predictions.iter().zip(truths).enumerate() {
+            let truth = batch.without_padding(index, truth);
             matrix.add(&prediction.labels, &truth, IGNORE)?;
         }
         images += batch.count;

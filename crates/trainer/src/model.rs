@@ -165,15 +165,12 @@ impl<B: TrainBackend> Inference<'_, B> {
         values
             .chunks_exact(classes * pixels)
             .zip(batch.ids.iter().zip(&batch.sizes))
-            .map(|(planes, (id, &(height, width)))| {
-                let labels = most_likely(planes, pixels);
-                let rows = labels.chunks_exact(batch.width).take(height);
-                Prediction {
-                    id: id.clone(),
-                    height,
-                    width,
-                    labels: rows.flat_map(|row| row[..width].iter().copied()).collect(),
-                }
+            .enumerate()
+            .map(|(index, (planes, (id, &(height, width))))| Prediction {
+                id: id.clone(),
+                height,
+                width,
+                labels: batch.without_padding(index, &most_likely(planes, pixels)),
             })
             .collect()
     }

@@ -4,9 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gradway_adapters::{GroupCount, count};
-use gradway_backbone::BackboneDescriptor;
 use gradway_data::{
-    LoaderConfig, Normalization, SegmentationBatch, SegmentationDataset, SegmentationLoader, Split,
+    LoaderConfig, SegmentationBatch, SegmentationDataset, SegmentationLoader, Split,
 };
 use gradway_kernels::TrainBackend;
 use serde::{Deserialize, Serialize};
@@ -98,14 +97,6 @@ pub fn train<B: TrainBackend>(
     Ok(outcome)
 }
 
-/// The statistics that a backbone's images are normalised with.
-pub(crate) fn normalization(backbone: &BackboneDescriptor) -> Normalization {
-    Normalization {
-        mean: backbone.mean,
-        std: backbone.std,
-    }
-}
-
 /// The loader of a configuration's validation split.
 ///
 /// # Errors
@@ -119,7 +110,7 @@ pub fn validation_loader(config: &RunConfig) -> Result<SegmentationLoader, Train
     Ok(SegmentationLoader::evaluation(
         config.data.open(Split::Val)?,
         config.evaluation.size,
-        normalization(config.backbone.descriptor()?),
+        config.normalization()?,
         loader,
     )?)
 }
@@ -159,7 +150,7 @@ impl<'a, B: TrainBackend> Run<'a, B> {
         let training = SegmentationLoader::training(
             dataset,
             config.augment.clone(),
-            normalization(config.backbone.descriptor()?),
+            config.normalization()?,
             loader_config(config),
         )?;
         let validation = validation_loader(config)?;

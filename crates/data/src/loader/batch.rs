@@ -4,6 +4,7 @@ use super::{Preparation, Source, Stream};
 use crate::dataset::SegmentationSample;
 use crate::error::DataError;
 use crate::label::IGNORE;
+use crate::normalize::Normalization;
 
 /// Samples of one size, side by side.
 ///
@@ -25,6 +26,61 @@ pub struct SegmentationBatch {
     pub ids: Vec<String>,
     /// `[count]` heights and widths before padding.
     pub sizes: Vec<(usize, usize)>,
+}
+
+impl SegmentationBatch {
+    /// Puts samples side by side on maps of `size`, height and width, and normalises them.
+    ///
+    /// What of a sample does not fit is left out.
+    pub fn new(
+        samples: Vec<SegmentationSample>,
+        [height, width]: [usize; 2],
+        normalization: &Normalization,
+    ) -> Self {
+        let count = samples.len();
+        let pixels = height * width;
+        let mut images = vec![0.0; count * 3 * pixels];
+        let mut labels = vec![IGNORE; count * pixels];
+        if pixels > 0 {
+            let targets = images
+                .chunks_exact_mut(3 * pixels)
+                .zip(labels.chunks_exact_mut(pixels));
+            for (sample, (planes, target)) in samples.iter().zip(targets) {
+                normalization.write(&sample.image, planes, height, width);
+                let rows = sample
+                    .labels
+                    .data
+                    .chunks_exact((sample.labels.width as usize).max(1));
+                for (source, row) in rows.zip(target.chunks_exact_mut(width)) {
+                    let length = source.len().min(row.len());
+                    row[..length].copy_from_slice(&source[..length]);
+                }
+            }
+        }
+        let sizes = samples.iter().map(size).collect();
+        Self {
+            images,
+            labels,
+            height,
+            width,
+            count,
+            ids: samples.into_iter().map(|sample| sample.id).collect(),
+            sizes,
+        }
+    }
+
+    /// What of sample `index`'s map, `[height, width]` of the batch, is not padding.
+    pub fn without_padding(&self, index: usize, map: &[u8]) -> Vec<u8> {
+        let (height, width) = self.sizes.get(index).copied().unwrap_or_default();
+        let rows = map.chunks_exact(self.width.max(1)).take(height);
+        rows.flat_map(|row| row[..width.min(row.len())].iter().copied())
+            .collect()
+    }
+}
+
+/// Height and width of a sample.
+fn size(sample: &SegmentationSample) -> (usize, usize) {
+    (sample.labels.height as usize, sample.labels.width as usize)
 }
 
 impl Source {
@@ -68,48 +124,17 @@ impl Source {
     }
 
     fn assemble(&self, samples: Vec<SegmentationSample>) -> SegmentationBatch {
-        let sizes: Vec<(usize, usize)> = samples
-            .iter()
-            .map(|sample| (sample.labels.height as usize, sample.labels.width as usize))
-            .collect();
         let (height, width) = match &self.preparation {
             // Always the crop, so that every training step has the same shape.
             Preparation::Training(augment) => {
                 let [height, width] = augment.crop_size;
                 (height as usize, width as usize)
             }
-            Preparation::Evaluation(_) => sizes
+            Preparation::Evaluation(_) => samples
                 .iter()
+                .map(size)
                 .fold((0, 0), |(h, w), size| (h.max(size.0), w.max(size.1))),
         };
-        let count = samples.len();
-        let pixels = height * width;
-        let mut images = vec![0.0; count * 3 * pixels];
-        let mut labels = vec![IGNORE; count * pixels];
-        if pixels > 0 {
-            let targets = images
-                .chunks_exact_mut(3 * pixels)
-                .zip(labels.chunks_exact_mut(pixels));
-            for (sample, (planes, target)) in samples.iter().zip(targets) {
-                self.normalization
-                    .write(&sample.image, planes, height, width);
-                let rows = sample
-                    .labels
-                    .data
-                    .chunks_exact((sample.labels.width as usize).max(1));
-                for (source, row) in rows.zip(target.chunks_exact_mut(width)) {
-                    row[..source.len()].copy_from_slice(source);
-                }
-            }
-        }
-        SegmentationBatch {
-            images,
-            labels,
-            height,
-            width,
-            count,
-            ids: samples.into_iter().map(|sample| sample.id).collect(),
-            sizes,
-        }
+        SegmentationBatch::new(samples, [height, width], &self.normalization)
     }
 }

@@ -12,8 +12,8 @@ use gradway::backbone::{
 };
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
-use safetensors::Dtype;
-use safetensors::tensor::TensorView;
+
+use crate::output::write_tensors;
 
 /// Write the four stage outputs of a backbone for a batch of images.
 ///
@@ -89,7 +89,10 @@ impl Job for Features {
             };
             features.push((format!("stage{stage}"), output.into_data()));
         }
-        write_features(&self.output, &features)
+        write_tensors(
+            &self.output,
+            features.iter().map(|(name, data)| (name, data)),
+        )
     }
 }
 
@@ -110,14 +113,4 @@ fn read_images(path: &Path) -> Result<TensorData> {
     }
     let values = array.into_vec::<f32>().with_context(context)?;
     Ok(TensorData::new(values, shape))
-}
-
-fn write_features(path: &Path, features: &[(String, TensorData)]) -> Result<()> {
-    let mut views = Vec::new();
-    for (name, data) in features {
-        let view = TensorView::new(Dtype::F32, data.shape.to_vec(), data.as_bytes())?;
-        views.push((name.as_str(), view));
-    }
-    safetensors::serialize_to_file(views, None, path)
-        .with_context(|| format!("cannot write {}", path.display()))
 }

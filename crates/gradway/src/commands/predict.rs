@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use gradway::data::{LabelMap, Normalization, SegmentationBatch, SegmentationSample, read};
+use gradway::data::{LabelMap, SegmentationBatch, SegmentationSample, read};
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
 use gradway::picture;
@@ -63,11 +63,7 @@ impl Job for Predict {
         let file = directory.checkpoint_file(self.last);
         let (model, state) = Segmentation::<B>::open(&config, &file, &device)?;
         let model = model.inference();
-        let descriptor = config.backbone.descriptor()?;
-        let normalization = Normalization {
-            mean: descriptor.mean,
-            std: descriptor.std,
-        };
+        let normalization = config.normalization()?;
         let out = self
             .out
             .unwrap_or_else(|| directory.path().join("predictions"));
@@ -78,14 +74,16 @@ impl Job for Predict {
             let sample = SegmentationSample {
                 id: stem.clone(),
                 labels: LabelMap::filled(width, height, 0),
-                image: image.clone(),
+                image,
             };
             let sample = config.evaluation.size.apply(sample)?;
-            let batch = single(&sample, &normalization);
+            let picture = sample.image.clone();
+            let size = [picture.height() as usize, picture.width() as usize];
+            let batch = SegmentationBatch::new(vec![sample], size, &normalization);
             let Some(prediction) = model.predict(&batch, &device).pop() else {
                 bail!("{}: nothing was predicted", path.display());
             };
-            let overlay = picture::overlay(&sample.image, &prediction.labels, &state.palette);
+            let overlay = picture::overlay(&picture, &prediction.labels, &state.palette);
             let file = |kind: &str| out.join(format!("{stem}.{kind}.png"));
             let wrong = |path: &Path| format!("cannot write {}", path.display());
             let labels = file("labels");
@@ -100,20 +98,5 @@ impl Job for Predict {
             print_line(overlay_path.display())?;
         }
         Ok(())
-    }
-}
-
-/// A batch of one image.
-fn single(sample: &SegmentationSample, normalization: &Normalization) -> SegmentationBatch {
-    let (width, height) = sample.image.dimensions();
-    let size = (height as usize, width as usize);
-    SegmentationBatch {
-        images: normalization.apply(&sample.image),
-        labels: sample.labels.data.clone(),
-        height: size.0,
-        width: size.1,
-        count: 1,
-        ids: vec![sample.id.clone()],
-        sizes: vec![size],
     }
 }

@@ -1,21 +1,19 @@
 //! `gradway weights`: looking into weight files, and converting them.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use burn::tensor::DType;
 use clap::{Args, Subcommand};
 use gradway::backbone::{BackboneConfig, Checkpoint, export, hash_module, import};
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
-use safetensors::Dtype;
-use safetensors::tensor::TensorView;
 use serde::Serialize;
 
 use gradway::report::thousands;
 
-use crate::output::{print_json, print_line};
+use crate::output::{print_json, print_line, write_tensors};
 
 /// Look into weight files and convert them.
 #[derive(Debug, Args)]
@@ -163,27 +161,11 @@ impl Job for Convert {
     fn run<B: TrainBackend>(self, device: B::Device) -> Result<()> {
         let backbone = BackboneConfig::named(&self.backbone).init::<B::InnerBackend>(&device)?;
         let (backbone, _) = import(backbone, &Checkpoint::open(&self.file)?)?;
-        let (kind, name) = if self.half {
-            (DType::F16, Dtype::F16)
-        } else {
-            (DType::F32, Dtype::F32)
-        };
+        let kind = if self.half { DType::F16 } else { DType::F32 };
         let tensors: BTreeMap<String, _> = export(&backbone)
             .into_iter()
             .map(|(path, data)| (path, data.convert_dtype(kind)))
             .collect();
-        let mut views = Vec::new();
-        for (path, data) in &tensors {
-            views.push((
-                path.as_str(),
-                TensorView::new(name, data.shape.to_vec(), data.as_bytes())?,
-            ));
-        }
-        write(views, &self.output)
+        write_tensors(&self.output, &tensors)
     }
-}
-
-fn write(views: Vec<(&str, TensorView<'_>)>, path: &Path) -> Result<()> {
-    safetensors::serialize_to_file(views, None, path)
-        .with_context(|| format!("cannot write {}", path.display()))
 }

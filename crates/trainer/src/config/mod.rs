@@ -4,7 +4,7 @@ mod load;
 
 use gradway_adapters::MethodConfig;
 use gradway_backbone::BackboneConfig;
-use gradway_data::{AugmentConfig, DatasetConfig, EvaluationSize};
+use gradway_data::{AugmentConfig, DatasetConfig, EvaluationSize, Normalization};
 use gradway_heads::HeadConfig;
 use serde::{Deserialize, Serialize};
 
@@ -113,6 +113,19 @@ impl Default for EvaluationConfig {
 }
 
 impl RunConfig {
+    /// The statistics that the backbone's images are normalised with.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Backbone`] where the backbone is in no table.
+    pub fn normalization(&self) -> Result<Normalization, TrainError> {
+        let backbone = self.backbone.descriptor()?;
+        Ok(Normalization {
+            mean: backbone.mean,
+            std: backbone.std,
+        })
+    }
+
     /// Checks what the types cannot: names of the tables and ranges of numbers.
     ///
     /// # Errors
