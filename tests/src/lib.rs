@@ -10,6 +10,8 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 use gradway_backbone::Checkpoint;
+use gradway_data::synthetic::SyntheticConfig;
+use gradway_data::{DatasetConfig, Normalization, SegmentationBatch, Split};
 use safetensors::tensor::{Dtype, TensorView};
 
 /// Where nothing is differentiated.
@@ -228,6 +230,23 @@ pub fn gradients<B: AutodiffBackend, M: Module<B>>(
     };
     module.visit(&mut read);
     read.tensors
+}
+
+/// The first `count` synthetic scenes, `side` pixels wide and high, with their classes.
+pub fn scenes(count: usize, side: u32) -> SegmentationBatch {
+    let config = DatasetConfig::Synthetic(SyntheticConfig {
+        width: side,
+        height: side,
+        train_samples: count,
+        ..SyntheticConfig::default()
+    });
+    let dataset = config.open(Split::Train).expect("a dataset");
+    let samples = (0..count).map(|index| dataset.get(index).expect("a scene"));
+    SegmentationBatch::new(
+        samples.collect(),
+        [side as usize; 2],
+        &Normalization::IMAGENET,
+    )
 }
 
 #[cfg(test)]

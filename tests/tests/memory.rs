@@ -5,10 +5,9 @@
 #![allow(clippy::print_stdout, reason = "what was measured belongs in the log")]
 
 use burn::backend::{Autodiff, Flex};
-use gradway::data::scenes::{SceneConfig, render};
-use gradway::data::{Normalization, SegmentationBatch};
 use gradway::trainer::memory::CountingAllocator;
 use gradway::trainer::{Segmentation, Trainer, config};
+use gradway_tests::scenes;
 
 type Train = Autodiff<Flex>;
 
@@ -23,14 +22,14 @@ data = { format = "synthetic", width = 224, height = 224 }
 "#;
 
 const BATCH: usize = 4;
-const SIDE: usize = 224;
+const SIDE: u32 = 224;
 
 /// The most live bytes of a training step with weights, gradients and both moments in place.
 fn peak_of_a_step(method: &str) -> usize {
     let device = Default::default();
     let overrides = [format!("method.name={method}")];
     let config = config::parse(CONFIG, "the test", &overrides).expect("a configuration");
-    let batch = scenes();
+    let batch = scenes(BATCH, SIDE);
     let mut model = Segmentation::<Train>::new(&config, 12, &device).expect("a model");
     let mut trainer = Trainer::new(&config, &model, 10, &device);
     let mut peak = None;
@@ -43,32 +42,6 @@ fn peak_of_a_step(method: &str) -> usize {
         peak = report.peak_bytes;
     }
     peak.expect("the allocator counts")
-}
-
-fn scenes() -> SegmentationBatch {
-    let config = SceneConfig {
-        width: SIDE as u32,
-        height: SIDE as u32,
-        ..SceneConfig::default()
-    };
-    let scenes: Vec<_> = (0..BATCH as u64)
-        .map(|index| render(&config, index))
-        .collect();
-    let images = scenes
-        .iter()
-        .flat_map(|scene| Normalization::IMAGENET.apply(&scene.image));
-    SegmentationBatch {
-        images: images.collect(),
-        labels: scenes
-            .iter()
-            .flat_map(|scene| scene.classes.clone())
-            .collect(),
-        height: SIDE,
-        width: SIDE,
-        count: BATCH,
-        ids: (0..BATCH).map(|index| index.to_string()).collect(),
-        sizes: vec![(SIDE, SIDE); BATCH],
-    }
 }
 
 #[test]
