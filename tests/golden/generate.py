@@ -448,7 +448,7 @@ def write_head(name: str, head: nn.Module, batch: int, seed: int, used=range(4))
 
 
 def cross_entropy() -> None:
-    """Logits upsampled to the labels, ignore 255, mean over the pixels that are not ignored."""
+    """Logits upsampled to the labels, ignore 255, mean over the pixels that are not ignored; the same with class weights."""
     generator = seeded(80)
     logits = 3 * torch.randn(2, CLASSES, 7, 9, generator=generator)
     labels = torch.randint(0, CLASSES, (2, 26, 33), generator=generator)
@@ -457,7 +457,13 @@ def cross_entropy() -> None:
     x = logits.double().requires_grad_()
     loss = F.cross_entropy(resize(x, labels.shape[1:]), labels, ignore_index=255)
     loss.backward()
-    write("cross_entropy", {"logits": logits, "labels": labels, "loss": loss.reshape(1), "grad": x.grad})
+    tensors = {"logits": logits, "labels": labels, "loss": loss.reshape(1), "grad": x.grad}
+    weights = 0.1 + 5 * torch.rand(CLASSES, generator=generator)
+    x = logits.double().requires_grad_()
+    loss = F.cross_entropy(resize(x, labels.shape[1:]), labels, weight=weights.double(), ignore_index=255)
+    loss.backward()
+    tensors |= {"weights": weights, "weighted.loss": loss.reshape(1), "weighted.grad": x.grad}
+    write("cross_entropy", tensors)
 
 
 # Optimisation

@@ -209,6 +209,16 @@ fn segformer_in_training() {
 
 #[test]
 fn the_loss_of_upsampled_logits_with_ignored_pixels() {
+    assert_loss("", &[]);
+}
+
+#[test]
+fn the_loss_with_class_weights() {
+    let weights = Golden::open("cross_entropy").data("weights");
+    assert_loss("weighted.", &weights.to_vec().unwrap());
+}
+
+fn assert_loss(case: &str, class_weights: &[f32]) {
     let golden = Golden::open("cross_entropy");
     let logits = golden.tensor::<Tracked, 4>("logits").require_grad();
     let labels = golden.tensor::<Tracked, 3>("labels").int();
@@ -218,8 +228,18 @@ fn the_loss_of_upsampled_logits_with_ignored_pixels() {
         logits: logits.clone(),
         auxiliary: None,
     };
-    let loss = head.loss(output, labels, 255);
-    assert_close("the loss", &loss.to_data(), &golden.data("loss"), LOSS);
+    let loss = head.loss(output, labels, 255, class_weights);
+    assert_close(
+        "the loss",
+        &loss.to_data(),
+        &golden.data(&format!("{case}loss")),
+        LOSS,
+    );
     let gradient = logits.grad(&loss.backward()).unwrap().into_data();
-    assert_close("the gradient", &gradient, &golden.data("grad"), LOSS);
+    assert_close(
+        "the gradient",
+        &gradient,
+        &golden.data(&format!("{case}grad")),
+        LOSS,
+    );
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use gradway::trainer::{Segmentation, Trainer, config};
+use gradway::trainer::{Segmentation, Trainer, config, is_statistic};
 use gradway_backbone::Phase;
 use gradway_tests::{Tracked, gradients, parameters, scenes};
 
@@ -40,8 +40,4 @@ fn highway_output_norms_and_head_have_all_the_gradients_of_a_step() {
     assert_eq!((highway, norms), (12 * 2 * 6, 4 * 2));
     assert!(head > 0);
     assert_eq!(highway + norms + head, paths.len(), "{paths:?}");
-}
-
-fn is_statistic(path: &str) -> bool {
-    path.ends_with(".running_mean") || path.ends_with(".running_var")
 }

@@ -146,6 +146,17 @@ fn an_unknown_key_is_named_with_the_known_ones() {
 }
 
 #[test]
+fn class_weights_of_another_number_of_classes_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = tiny_config(folder.path(), SCENES);
+    let error = fail(&["train", text(&config), "--set", "loss.class_weights=[1, 2]"]);
+    assert!(
+        error.contains("loss.class_weights has 2 weights"),
+        "{error}"
+    );
+}
+
+#[test]
 fn an_unknown_method_is_named_with_the_nearest() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = tiny_config(folder.path(), SCENES);

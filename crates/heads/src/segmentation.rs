@@ -45,7 +45,8 @@ impl<B: KernelBackend> SegmentationHead<B> {
         }
     }
 
-    /// Cross entropy of the logits, upsampled to the labels, plus the weighted auxiliary one.
+    /// Cross entropy of the logits, upsampled to the labels, plus the weighted auxiliary one; see
+    /// [`cross_entropy`] for `ignore` and `class_weights`.
     ///
     /// # Shapes
     ///
@@ -56,11 +57,12 @@ impl<B: KernelBackend> SegmentationHead<B> {
         output: SegmentationOutput<B>,
         labels: Tensor<B, 3, Int>,
         ignore: u8,
+        class_weights: &[f32],
     ) -> Tensor<B, 1> {
         let [_, height, width] = labels.dims();
         let term = |logits| {
             let logits = resize_bilinear(logits, [height, width]);
-            cross_entropy(logits, labels.clone(), ignore)
+            cross_entropy(logits, labels.clone(), ignore, class_weights)
         };
         let main = term(output.logits);
         match output.auxiliary {

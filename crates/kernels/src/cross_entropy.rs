@@ -9,19 +9,24 @@ use crate::layer_norm::{float, tensor};
 
 /// Mean cross entropy over the pixels whose label is not `ignore`; 0 where none is left.
 ///
+/// With `class_weights` the mean is weighted by that of each pixel's class (PyTorch's `weight`); none
+/// are as good as equal ones.
+///
 /// Under autodiff only the log-probabilities stay alive.
 ///
 /// # Shapes
 ///
 /// - `logits`: `[batch, classes, height, width]`
 /// - `labels`: `[batch, height, width]`, each below `classes` or `ignore`
+/// - `class_weights`: `[classes]` or empty
 /// - output: `[1]`
 pub fn cross_entropy<B: KernelBackend>(
     logits: Tensor<B, 4>,
     labels: Tensor<B, 3, Int>,
     ignore: u8,
+    class_weights: &[f32],
 ) -> Tensor<B, 1> {
-    let (rows, labels, weights) = prepare(logits, labels, ignore);
+    let (rows, labels, weights) = prepare(logits, labels, ignore, class_weights);
     tensor(B::cross_entropy_rows(
         float(rows),
         labels.into_primitive(),
@@ -34,8 +39,9 @@ pub fn cross_entropy_reference<B: KernelBackend>(
     logits: Tensor<B, 4>,
     labels: Tensor<B, 3, Int>,
     ignore: u8,
+    class_weights: &[f32],
 ) -> Tensor<B, 1> {
-    let (rows, labels, weights) = prepare(logits, labels, ignore);
+    let (rows, labels, weights) = prepare(logits, labels, ignore, class_weights);
     let picked = log_softmax(rows, 1).gather(1, labels.unsqueeze_dim(1));
     (picked * weights.unsqueeze_dim(1)).sum().neg()
 }
@@ -45,6 +51,7 @@ fn prepare<B: KernelBackend>(
     logits: Tensor<B, 4>,
     labels: Tensor<B, 3, Int>,
     ignore: u8,
+    class_weights: &[f32],
 ) -> (Tensor<B, 2>, Tensor<B, 1, Int>, Tensor<B, 1>) {
     let [batch, classes, height, width] = logits.dims();
     let pixels = batch * height * width;
@@ -54,9 +61,19 @@ fn prepare<B: KernelBackend>(
         .reshape([pixels, classes]);
     let labels = labels.reshape([pixels]);
     let ignored = labels.clone().equal_elem(i64::from(ignore));
-    let counted = ignored.clone().bool_not().float();
-    let total = counted.clone().sum().clamp_min(1.0);
-    (rows, labels.mask_fill(ignored, 0), counted / total)
+    let labels = labels.mask_fill(ignored.clone(), 0);
+    let counted = ignored.bool_not().float();
+    let (counted, least) = if class_weights.is_empty() {
+        (counted, 1.0)
+    } else {
+        let weights = Tensor::<B, 1>::from_floats(class_weights, &labels.device());
+        (
+            counted * weights.select(0, labels.clone()),
+            f32::MIN_POSITIVE,
+        )
+    };
+    let total = counted.clone().sum().clamp_min(least);
+    (rows, labels, counted / total)
 }
 
 /// The loss and the log-probabilities that its backward pass needs.

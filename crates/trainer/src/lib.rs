@@ -29,5 +29,5 @@ pub use optimizer::{Optimizer, OptimizerConfig};
 pub use provenance::Provenance;
 pub use run::{RunOutcome, train, validation_loader};
 pub use schedule::{Schedule, ScheduleConfig};
-pub use state_dict::{StateDict, StateDictError, collect, restore};
+pub use state_dict::{StateDict, StateDictError, collect, is_statistic, restore};
 pub use step::{StepReport, Trainer};

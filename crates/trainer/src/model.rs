@@ -34,6 +34,7 @@ pub struct Segmentation<B: TrainBackend> {
     pub encoder: Encoder<B>,
     /// The trained side.
     pub trainable: Trainable<B>,
+    class_weights: Vec<f32>,
     base: String,
 }
 
@@ -45,8 +46,18 @@ impl<B: TrainBackend> Segmentation<B> {
     /// # Errors
     ///
     /// [`TrainError`]: a backbone that is not in the table, weights that cannot be read or do not
-    /// fit.
+    /// fit; class weights for another number of classes.
     pub fn new(config: &RunConfig, classes: usize, device: &B::Device) -> Result<Self, TrainError> {
+        let class_weights = config.loss.class_weights.clone();
+        if !class_weights.is_empty() && class_weights.len() != classes {
+            return Err(TrainError::Config {
+                origin: "configuration".to_string(),
+                reason: format!(
+                    "loss.class_weights has {} weights; the dataset has {classes} classes",
+                    class_weights.len()
+                ),
+            });
+        }
         B::seed(device, config.seed);
         let backbone = backbone::<B::InnerBackend>(config, device)?;
         let base = hash_module(&backbone);
@@ -59,6 +70,7 @@ impl<B: TrainBackend> Segmentation<B> {
         Ok(Self {
             encoder,
             trainable: name_parameters(trainable),
+            class_weights,
             base,
         })
     }
@@ -119,9 +131,10 @@ impl<B: TrainBackend> Segmentation<B> {
             .encoder
             .features(&self.trainable.method, images(batch, device), phase);
         let output = self.trainable.head.forward(&features, phase);
+        let labels = labels::<B>(batch, device);
         self.trainable
             .head
-            .loss(output, labels::<B>(batch, device), IGNORE)
+            .loss(output, labels, IGNORE, &self.class_weights)
     }
 
     /// The model as it predicts: no graph, running statistics.

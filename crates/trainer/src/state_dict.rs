@@ -30,9 +30,14 @@ pub enum StateDictError {
 /// Values by path.
 pub type StateDict = BTreeMap<String, TensorData>;
 
-/// Whether a run can change a parameter: it is trained, or a statistic of the batches.
+/// Whether a path is that of a batch norm's statistics, which a run changes without a gradient.
+pub fn is_statistic(path: &str) -> bool {
+    path.ends_with(".running_mean") || path.ends_with(".running_var")
+}
+
+/// Whether a run can change a parameter.
 fn changes(path: &str, trained: bool) -> bool {
-    trained || path.ends_with(".running_mean") || path.ends_with(".running_var")
+    trained || is_statistic(path)
 }
 
 /// The trained parameters and batch statistics of a module.

@@ -18,7 +18,7 @@ fn labels(ignored: impl Fn(i32) -> bool) -> Tensor<Tracked, 3, Int> {
     let values: Vec<i32> = (0..3 * 7 * 9)
         .map(|pixel| {
             if ignored(pixel) {
-                i32::from(IGNORE)
+                i32::from(IGNORE, &[])
             } else {
                 (pixel * 3 + pixel / 7) % CLASSES
             }
@@ -31,8 +31,8 @@ fn equals_its_reference(ignored: impl Fn(i32) -> bool) {
     let labels = labels(ignored);
     assert_parity(
         &logits(),
-        |leaves| cross_entropy(leaves.get(0), labels.clone(), IGNORE),
-        |leaves| cross_entropy_reference(leaves.get(0), labels.clone(), IGNORE),
+        |leaves| cross_entropy(leaves.get(0), labels.clone(), IGNORE, &[]),
+        |leaves| cross_entropy_reference(leaves.get(0), labels.clone(), IGNORE, &[]),
     );
 }
 
@@ -68,10 +68,21 @@ fn cross_entropy_is_the_mean_over_the_pixels_that_count() {
     let actual = evaluate(
         &logits(),
         |_| true,
-        |leaves| cross_entropy(leaves.get(0), labels.clone(), IGNORE),
+        |leaves| cross_entropy(leaves.get(0), labels.clone(), IGNORE, &[]),
     );
     let error = (f64::from(actual.value[0]) - expected).abs() / expected;
     assert!(error < 1e-6, "off by {error:.1e}");
+}
+
+#[test]
+fn weighted_cross_entropy_equals_its_reference() {
+    let labels = labels(|pixel| pixel % 3 == 0);
+    let weights = [0.5, 8.0, 1.0, 0.1, 3.0];
+    assert_parity(
+        &logits(),
+        |leaves| cross_entropy(leaves.get(0), labels.clone(), IGNORE, &weights),
+        |leaves| cross_entropy_reference(leaves.get(0), labels.clone(), IGNORE, &weights),
+    );
 }
 
 #[test]
@@ -80,7 +91,7 @@ fn cross_entropy_of_ignored_pixels_alone_is_zero_with_a_gradient_of_zero() {
     let evaluation = evaluate(
         &logits(),
         |_| true,
-        |leaves| cross_entropy(leaves.get(0), labels.clone(), IGNORE),
+        |leaves| cross_entropy(leaves.get(0), labels.clone(), IGNORE, &[]),
     );
     assert_eq!(evaluation.value, [0.0]);
     let gradient = evaluation.gradients[0].as_ref().unwrap();
@@ -93,8 +104,8 @@ fn cross_entropy_of_large_logits_is_finite() {
     let labels = labels(|_| false);
     assert_parity(
         &logits(),
-        |leaves| cross_entropy(leaves.get::<4>(0) * 500.0, labels.clone(), IGNORE),
-        |leaves| cross_entropy_reference(leaves.get::<4>(0) * 500.0, labels.clone(), IGNORE),
+        |leaves| cross_entropy(leaves.get::<4>(0) * 500.0, labels.clone(), IGNORE, &[]),
+        |leaves| cross_entropy_reference(leaves.get::<4>(0) * 500.0, labels.clone(), IGNORE, &[]),
     );
 }
 
@@ -104,7 +115,7 @@ fn cross_entropy_of_untracked_logits_records_no_graph() {
     let logits = Tensor::<Tracked, 4>::ones([1, 5, 1, 1], &device);
     let label = Tensor::from_data([[[2]]], &device);
     let tracked = Tensor::<Tracked, 1>::ones([1], &device).require_grad();
-    let loss = cross_entropy(logits.clone(), label, IGNORE) * tracked.clone();
+    let loss = cross_entropy(logits.clone(), label, IGNORE, &[]) * tracked.clone();
     let gradients = loss.backward();
     assert!(tracked.grad(&gradients).is_some());
     assert!(logits.grad(&gradients).is_none());

@@ -27,6 +27,9 @@ pub struct RunConfig {
     pub method: MethodConfig,
     /// The decoder.
     pub head: HeadConfig,
+    /// The loss.
+    #[serde(default)]
+    pub loss: LossConfig,
     /// The dataset.
     pub data: DatasetConfig,
     /// Augmentation of training images.
@@ -47,6 +50,29 @@ pub struct RunConfig {
     /// Evaluation.
     #[serde(default)]
     pub evaluation: EvaluationConfig,
+}
+
+/// The loss of a segmentation head.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LossConfig {
+    /// Weight of every class in the mean over pixels, for sets with rare classes; empty: all equal.
+    pub class_weights: Vec<f32>,
+}
+
+impl LossConfig {
+    fn validate(&self) -> Result<(), String> {
+        match self
+            .class_weights
+            .iter()
+            .find(|w| !(w.is_finite() && **w > 0.0))
+        {
+            Some(weight) => Err(format!(
+                "loss.class_weights has {weight}; every weight must be a positive number"
+            )),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Reading of batches.
@@ -146,6 +172,7 @@ impl RunConfig {
         self.method.validate().map_err(wrong)?;
         // Every backbone of the table has four stages.
         self.head.validate(4).map_err(wrong)?;
+        self.loss.validate().map_err(wrong)?;
         self.optimizer.validate().map_err(wrong)?;
         self.schedule.validate().map_err(wrong)?;
         let positive = [
