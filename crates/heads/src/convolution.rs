@@ -3,12 +3,11 @@
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 use burn::tensor::backend::Backend;
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
 use gradway_backbone::Phase;
-use gradway_kernels::{KernelBackend, project_channels};
+use gradway_kernels::{
+    Activation, ConvolutionOptions, KernelBackend, bias_activation, convolution, project_channels,
+};
 
 use crate::normalization::BatchNorm;
 
@@ -38,15 +37,12 @@ impl<B: KernelBackend> ConvNormRelu<B> {
     /// - output: `[batch, outputs, height, width]`
     pub fn forward(&self, x: Tensor<B, 4>, phase: Phase) -> Tensor<B, 4> {
         let weight = self.weight.val();
-        let [outputs, inputs, kernel, _] = weight.dims();
-        let x = if kernel == 1 {
-            project_channels(x, weight.reshape([outputs, inputs]).transpose(), None)
-        } else {
-            let half = kernel / 2;
-            let options = ConvOptions::new([1, 1], [half, half], [1, 1], 1);
-            conv2d(x, weight, None, options)
-        };
-        relu(self.norm.forward(x, phase))
+        let [_, _, height, width] = x.dims();
+        let options = ConvolutionOptions::same([height, width], weight.dims()[2], 1);
+        let x = self
+            .norm
+            .forward(convolution(x, weight, None, options), phase);
+        bias_activation(x, None, 1, Activation::Relu)
     }
 }
 

@@ -8,10 +8,11 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::activation::relu;
 use burn::tensor::backend::Backend;
 use gradway_backbone::Phase;
-use gradway_kernels::{KernelBackend, project_channels, resize_bilinear};
+use gradway_kernels::{
+    Activation, KernelBackend, add, bias_activation, project_channels, resize_bilinear,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::convolution::{ConvNormRelu, Pointwise};
@@ -95,11 +96,12 @@ impl<B: KernelBackend> Decoder<B> for SegFormerDecoder<B> {
                 let projected = project_channels(feature.clone(), weight, Some(bias));
                 resize_bilinear(projected, [height, width])
             })
-            .reduce(|sum, map| sum + map);
+            .reduce(add);
         let Some(fused) = fused else {
             unreachable!("an encoder has at least one stage")
         };
-        let fused = relu(self.fuse.norm.forward(fused, phase));
+        let fused = self.fuse.norm.forward(fused, phase);
+        let fused = bias_activation(fused, None, 1, Activation::Relu);
         let fused = drop_channels(fused, self.dropout, phase, 0);
         self.classifier.forward(fused)
     }

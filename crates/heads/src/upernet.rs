@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use burn::tensor::module::adaptive_avg_pool2d;
 use gradway_backbone::Phase;
-use gradway_kernels::{KernelBackend, resize_bilinear};
+use gradway_kernels::{KernelBackend, add, resize_bilinear};
 use serde::{Deserialize, Serialize};
 
 use crate::convolution::{ConvNormRelu, Pointwise};
@@ -124,7 +124,8 @@ impl<B: KernelBackend> Decoder<B> for UPerNet<B> {
         let mut above = top.clone();
         let mut levels = vec![top];
         for ((x, lateral), smooth) in finer.iter().zip(&self.laterals).zip(&self.pyramid).rev() {
-            above = lateral.forward(x.clone(), phase) + resize_bilinear(above, size(x));
+            let lateral = lateral.forward(x.clone(), phase);
+            above = add(lateral, resize_bilinear(above, size(x)));
             levels.push(smooth.forward(above.clone(), phase));
         }
         levels.reverse();

@@ -8,12 +8,15 @@ use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::tensor::TensorMetadata;
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::ops::{FloatTensor, IntTensor};
 
 use crate::KernelBackend;
+use crate::activation::Activation;
+use crate::convolution::ConvolutionOptions;
+use crate::low_rank;
 use crate::low_rank::{ChannelAxis, LowRankPrimitives};
-use crate::{batch_norm, cross_entropy, layer_norm, low_rank};
 
 #[derive(Debug)]
 struct LayerNorm;
@@ -24,7 +27,7 @@ impl<B: KernelBackend> Backward<B, 3> for LayerNorm {
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
         let (rows, gamma, epsilon) = ops.state;
-        let gradients = layer_norm::backward::<B>(rows, gamma, grad, epsilon);
+        let gradients = B::layer_norm_backward(rows, gamma, grad, epsilon);
         for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
             if let Some(parent) = parent {
                 grads.register::<B>(parent.id, gradient);
@@ -37,12 +40,12 @@ impl<B: KernelBackend> Backward<B, 3> for LayerNorm {
 struct BatchNorm;
 
 impl<B: KernelBackend> Backward<B, 3> for BatchNorm {
-    type State = (FloatTensor<B>, FloatTensor<B>, f64);
+    type State = (FloatTensor<B>, FloatTensor<B>, [FloatTensor<B>; 2], f64);
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        let (input, gamma, epsilon) = ops.state;
-        let gradients = batch_norm::backward::<B>(input, gamma, grad, epsilon);
+        let (input, gamma, statistics, epsilon) = ops.state;
+        let gradients = B::batch_norm_backward(input, gamma, statistics, grad, epsilon);
         for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
             if let Some(parent) = parent {
                 grads.register::<B>(parent.id, gradient);
@@ -55,13 +58,155 @@ impl<B: KernelBackend> Backward<B, 3> for BatchNorm {
 struct CrossEntropy;
 
 impl<B: KernelBackend> Backward<B, 1> for CrossEntropy {
-    type State = (FloatTensor<B>, IntTensor<B>, FloatTensor<B>);
+    /// Logits, normalisers, labels, weights.
+    type State = (FloatTensor<B>, FloatTensor<B>, IntTensor<B>, FloatTensor<B>);
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        let (log_probabilities, labels, weights) = ops.state;
+        let (logits, normalisers, labels, weights) = ops.state;
         if let [Some(parent)] = ops.parents {
-            let gradient = cross_entropy::backward::<B>(log_probabilities, labels, weights, grad);
+            let gradient = B::cross_entropy_backward(logits, normalisers, labels, weights, grad);
+            grads.register::<B>(parent.id, gradient);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct ResizeBilinear;
+
+impl<B: KernelBackend> Backward<B, 1> for ResizeBilinear {
+    /// Height and width of the input.
+    type State = [usize; 2];
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        if let [Some(parent)] = ops.parents {
+            let gradient = B::resize_bilinear_backward(grad, ops.state);
+            grads.register::<B>(parent.id, gradient);
+        }
+    }
+}
+
+/// Ends the preparation of an operator: what it keeps is dropped where nothing is tracked.
+fn finish<B, C, Op, const N: usize>(
+    kind: OpsKind<Op, B, Op::State, C, N>,
+    state: Op::State,
+    output: FloatTensor<B>,
+) -> FloatTensor<Autodiff<B, C>>
+where
+    B: KernelBackend,
+    C: CheckpointStrategy,
+    Op: Backward<B, N>,
+{
+    match kind {
+        OpsKind::Tracked(prep) => prep.finish(state, output),
+        OpsKind::UnTracked(prep) => prep.finish(output),
+    }
+}
+
+/// The sum over everything but the channels of `[outer, channels, inner]`.
+fn channel_sum<B: KernelBackend>(grad: FloatTensor<B>) -> FloatTensor<B> {
+    let channels = grad.shape()[1];
+    let sum = B::float_sum_dim(B::float_sum_dim(grad, 2), 0);
+    B::float_reshape(sum, [channels].into())
+}
+
+#[derive(Debug)]
+struct Add;
+
+impl<B: KernelBackend> Backward<B, 2> for Add {
+    type State = ();
+
+    fn backward(self, ops: Ops<(), 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        for parent in ops.parents.into_iter().flatten() {
+            grads.register::<B>(parent.id, grad.clone());
+        }
+    }
+}
+
+#[derive(Debug)]
+struct BiasActivation;
+
+/// What [`BiasActivation`] keeps: the input and bias of GELU, the output of a rectifier.
+#[derive(Debug, Clone)]
+struct BiasActivationState<B: KernelBackend> {
+    kept: Option<FloatTensor<B>>,
+    bias: Option<FloatTensor<B>>,
+    activation: Activation,
+}
+
+// The parents are the input and, where there is one, the bias.
+impl<B: KernelBackend, const N: usize> Backward<B, N> for BiasActivation {
+    type State = BiasActivationState<B>;
+
+    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let state = ops.state;
+        let grad = match state.kept {
+            Some(kept) => B::bias_activation_backward(kept, state.bias, grad, state.activation),
+            None => grad,
+        };
+        let mut parents = ops.parents.into_iter();
+        let (input, bias) = (parents.next().flatten(), parents.next().flatten());
+        if let Some(bias) = bias {
+            grads.register::<B>(bias.id, channel_sum::<B>(grad.clone()));
+        }
+        if let Some(input) = input {
+            grads.register::<B>(input.id, grad);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Convolution;
+
+/// What [`Convolution`] keeps: the input for the weight's gradient, the weight for the input's.
+#[derive(Debug, Clone)]
+struct ConvolutionState<B: KernelBackend> {
+    input: Option<FloatTensor<B>>,
+    weight: FloatTensor<B>,
+    output: Option<FloatTensor<B>>,
+    size: [usize; 4],
+    options: ConvolutionOptions,
+}
+
+// The parents are the input, the weight and, where there is one, the bias.
+impl<B: KernelBackend, const N: usize> Backward<B, N> for Convolution {
+    type State = ConvolutionState<B>;
+
+    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let ConvolutionState {
+            input,
+            weight,
+            output,
+            size,
+            options,
+        } = ops.state;
+        let shape = grad.shape();
+        let rows = [shape[0], shape[1], shape[2] * shape[3]];
+        let grad = match output {
+            Some(output) => {
+                let [output, grad] = [output, grad].map(|x| B::float_reshape(x, rows.into()));
+                B::bias_activation_backward(output, None, grad, options.activation)
+            }
+            None => B::float_reshape(grad, rows.into()),
+        };
+        let mut parents = ops.parents.into_iter();
+        let mut parent = || parents.next().flatten();
+        let (input_parent, weight_parent, bias_parent) = (parent(), parent(), parent());
+        if let Some(bias) = bias_parent {
+            grads.register::<B>(bias.id, channel_sum::<B>(grad.clone()));
+        }
+        let grad = B::float_reshape(grad, shape);
+        if let (Some(parent), Some(input)) = (weight_parent, input) {
+            let gradient =
+                B::convolution_backward_weight(input, weight.clone(), grad.clone(), options);
+            grads.register::<B>(parent.id, gradient);
+        }
+        if let Some(parent) = input_parent {
+            let gradient = B::convolution_backward_input(size, weight, grad, options);
             grads.register::<B>(parent.id, gradient);
         }
     }
@@ -104,11 +249,89 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
             beta.primitive,
             epsilon,
         );
-        match LayerNorm.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => {
-                prep.finish((rows.primitive, gamma.primitive, epsilon), output)
+        let prep = LayerNorm.prepare::<C>(nodes).compute_bound();
+        finish(
+            prep.stateful(),
+            (rows.primitive, gamma.primitive, epsilon),
+            output,
+        )
+    }
+
+    fn add(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        let nodes = [a.node.clone(), b.node.clone()];
+        let prep = Add.prepare::<C>(nodes).compute_bound();
+        finish(prep.stateful(), (), B::add(a.primitive, b.primitive))
+    }
+
+    fn bias_activation(
+        x: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        let is_tracked = |tensor: &FloatTensor<Self>| !tensor.node.requirement.is_none();
+        let tracked = is_tracked(&x) || bias.as_ref().is_some_and(is_tracked);
+        let (x_node, x) = (x.node.clone(), x.primitive);
+        let (bias_node, bias) = match bias {
+            Some(bias) => (Some(bias.node.clone()), Some(bias.primitive)),
+            None => (None, None),
+        };
+        // A clone is taken only where it is kept, so that otherwise the pass is in place.
+        let input = (tracked && activation == Activation::Gelu).then(|| x.clone());
+        let output = B::bias_activation(x, bias.clone(), activation);
+        let rectified = tracked && matches!(activation, Activation::Relu | Activation::Relu6);
+        let state = BiasActivationState {
+            bias: bias.filter(|_| input.is_some()),
+            kept: input.or_else(|| rectified.then(|| output.clone())),
+            activation,
+        };
+        match bias_node {
+            Some(bias) => {
+                let prep = BiasActivation.prepare::<C>([x_node, bias]).compute_bound();
+                finish(prep.stateful(), state, output)
             }
-            OpsKind::UnTracked(prep) => prep.finish(output),
+            None => {
+                let prep = BiasActivation.prepare::<C>([x_node]).compute_bound();
+                finish(prep.stateful(), state, output)
+            }
+        }
+    }
+
+    fn convolution(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        options: ConvolutionOptions,
+    ) -> FloatTensor<Self> {
+        let shape = x.shape();
+        let is_tracked = |tensor: &FloatTensor<Self>| !tensor.node.requirement.is_none();
+        let tracked =
+            is_tracked(&x) || is_tracked(&weight) || bias.as_ref().is_some_and(is_tracked);
+        let output = B::convolution(
+            x.primitive.clone(),
+            weight.primitive.clone(),
+            bias.as_ref().map(|bias| bias.primitive.clone()),
+            options,
+        );
+        let rectified = tracked && options.activation != Activation::Identity;
+        let state = ConvolutionState {
+            input: is_tracked(&weight).then_some(x.primitive),
+            weight: weight.primitive,
+            output: rectified.then(|| output.clone()),
+            size: [shape[0], shape[1], shape[2], shape[3]],
+            options,
+        };
+        let (x, weight) = (x.node, weight.node);
+        match bias {
+            Some(bias) => {
+                let prep = Convolution
+                    .prepare::<C>([x, weight, bias.node])
+                    .compute_bound();
+                finish(prep.stateful(), state, output)
+            }
+            None => {
+                let prep = Convolution.prepare::<C>([x, weight]).compute_bound();
+                finish(prep.stateful(), state, output)
+            }
         }
     }
 
@@ -121,10 +344,8 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
         let nodes = [&input, a, b, c, d, e, f].map(|tensor| tensor.node.clone());
         let weights = weights.map(|weight| weight.primitive);
         let output = B::low_rank_bottleneck(input.primitive.clone(), weights.clone(), axis);
-        match LowRank.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish((input.primitive, weights, axis), output),
-            OpsKind::UnTracked(prep) => prep.finish(output),
-        }
+        let prep = LowRank.prepare::<C>(nodes).compute_bound();
+        finish(prep.stateful(), (input.primitive, weights, axis), output)
     }
 
     fn batch_norm_train(
@@ -140,28 +361,43 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
             beta.primitive,
             epsilon,
         );
-        let output = match BatchNorm.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => {
-                prep.finish((input.primitive, gamma.primitive, epsilon), output)
-            }
-            OpsKind::UnTracked(prep) => prep.finish(output),
-        };
+        let prep = BatchNorm.prepare::<C>(nodes).compute_bound();
+        let output = finish(
+            prep.stateful(),
+            (
+                input.primitive,
+                gamma.primitive,
+                [mean.clone(), variance.clone()],
+                epsilon,
+            ),
+            output,
+        );
         // The statistics feed the running averages alone: no gradient passes there.
         [output, Self::from_inner(mean), Self::from_inner(variance)]
     }
 
-    fn cross_entropy_rows(
-        rows: FloatTensor<Self>,
+    fn cross_entropy_map(
+        logits: FloatTensor<Self>,
         labels: IntTensor<Self>,
         weights: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
-        let nodes = [rows.node.clone()];
-        let weights = weights.primitive;
-        let (output, log_probabilities) =
-            cross_entropy::forward::<B>(rows.primitive, labels.clone(), weights.clone());
-        match CrossEntropy.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish((log_probabilities, labels, weights), output),
-            OpsKind::UnTracked(prep) => prep.finish(output),
-        }
+    ) -> [FloatTensor<Self>; 2] {
+        let prep = CrossEntropy
+            .prepare::<C>([logits.node.clone()])
+            .compute_bound();
+        let (logits, weights) = (logits.primitive, weights.primitive);
+        let [loss, normalisers] =
+            B::cross_entropy_map(logits.clone(), labels.clone(), weights.clone());
+        let state = (logits, normalisers.clone(), labels, weights);
+        let loss = finish(prep.stateful(), state, loss);
+        [loss, Self::from_inner(normalisers)]
+    }
+
+    fn resize_bilinear(x: FloatTensor<Self>, size: [usize; 2]) -> FloatTensor<Self> {
+        let shape = x.shape();
+        let prep = ResizeBilinear
+            .prepare::<C>([x.node.clone()])
+            .compute_bound();
+        let output = B::resize_bilinear(x.primitive, size);
+        finish(prep.stateful(), [shape[2], shape[3]], output)
     }
 }

@@ -4,8 +4,10 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::ops::{FloatTensor, IntTensor};
 
+use crate::activation::{self, Activation};
+use crate::convolution::{self, ConvolutionOptions};
 use crate::low_rank::{ChannelAxis, LowRankPrimitives};
-use crate::{batch_norm, cross_entropy, low_rank};
+use crate::{batch_norm, cross_entropy, layer_norm, low_rank, resize};
 
 /// A Burn backend with the operators of this crate.
 ///
@@ -21,6 +23,70 @@ pub trait KernelBackend: Backend {
     ) -> FloatTensor<Self> {
         // Burn's own hook: a fused row kernel on Flex, a decomposition elsewhere.
         <Self as burn::tensor::ops::ModuleOps<Self>>::layer_norm(rows, gamma, Some(beta), epsilon)
+    }
+
+    /// Gradients of the rows, `gamma` and `beta` of [`layer_norm_rows`](Self::layer_norm_rows).
+    fn layer_norm_backward(
+        rows: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> [FloatTensor<Self>; 3] {
+        layer_norm::backward::<Self>(rows, gamma, grad, epsilon)
+    }
+
+    /// `a + b` of one shape. See [`crate::add`].
+    fn add(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_add(a, b)
+    }
+
+    /// `activation(x + bias)` of `[outer, channels, inner]`. See [`crate::bias_activation`].
+    fn bias_activation(
+        x: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        activation::forward::<Self>(x, bias, activation)
+    }
+
+    /// The gradient of `x + bias`; `kept` is `x` for GELU, the output for the rectifiers.
+    fn bias_activation_backward(
+        kept: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        grad: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        activation::backward::<Self>(kept, bias, grad, activation)
+    }
+
+    /// Convolution, bias and activation. See [`crate::convolution`].
+    fn convolution(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        options: ConvolutionOptions,
+    ) -> FloatTensor<Self> {
+        convolution::forward::<Self>(x, weight, bias, options)
+    }
+
+    /// The gradient of an input of `size` for that of the convolution before its activation.
+    fn convolution_backward_input(
+        size: [usize; 4],
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        options: ConvolutionOptions,
+    ) -> FloatTensor<Self> {
+        convolution::backward_input::<Self>(size, weight, grad, options)
+    }
+
+    /// The gradient of a weight like `weight` for that of the convolution before its activation.
+    fn convolution_backward_weight(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        options: ConvolutionOptions,
+    ) -> FloatTensor<Self> {
+        convolution::backward_weight::<Self>(x, weight, grad, options)
     }
 
     /// Dual low-rank bottleneck of `[batch, positions, channels]`. See [`crate::low_rank_adapter`].
@@ -43,13 +109,47 @@ pub trait KernelBackend: Backend {
         batch_norm::forward::<Self>(input, gamma, beta, epsilon)
     }
 
-    /// Weighted cross entropy of `[rows, classes]`, a scalar `[1]`. See [`crate::cross_entropy`].
-    fn cross_entropy_rows(
-        rows: FloatTensor<Self>,
+    /// Gradients of the input, `gamma` and `beta`, given mean and biased variance of the batch.
+    fn batch_norm_backward(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        statistics: [FloatTensor<Self>; 2],
+        grad: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> [FloatTensor<Self>; 3] {
+        batch_norm::backward::<Self>(input, gamma, statistics, grad, epsilon)
+    }
+
+    /// Weighted cross entropy of `[batch, classes, positions]`, a scalar `[1]`, for labels and
+    /// weights `[batch, positions]`; and the normaliser `log sum exp` of every position, as weights.
+    /// See [`crate::cross_entropy`].
+    fn cross_entropy_map(
+        logits: FloatTensor<Self>,
         labels: IntTensor<Self>,
         weights: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2] {
+        cross_entropy::forward::<Self>(logits, labels, weights)
+    }
+
+    /// The gradient of the logits of [`cross_entropy_map`](Self::cross_entropy_map).
+    fn cross_entropy_backward(
+        logits: FloatTensor<Self>,
+        normalisers: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        weights: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        cross_entropy::forward::<Self>(rows, labels, weights).0
+        cross_entropy::backward::<Self>(logits, normalisers, labels, weights, grad)
+    }
+
+    /// Bilinear resize to `[height, width]`. See [`crate::resize_bilinear`].
+    fn resize_bilinear(x: FloatTensor<Self>, size: [usize; 2]) -> FloatTensor<Self> {
+        resize::forward::<Self>(x, size)
+    }
+
+    /// The gradient of an input of `[height, width]`.
+    fn resize_bilinear_backward(grad: FloatTensor<Self>, size: [usize; 2]) -> FloatTensor<Self> {
+        resize::backward::<Self>(grad, size)
     }
 }
 
@@ -87,9 +187,6 @@ impl<B: Backend> Lift<B, B> for Same {
         tensor
     }
 }
-
-#[cfg(feature = "cpu")]
-impl KernelBackend for burn_flex::Flex {}
 
 #[cfg(feature = "cuda")]
 impl KernelBackend for burn::backend::Cuda {}

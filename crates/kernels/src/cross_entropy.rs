@@ -12,7 +12,7 @@ use crate::layer_norm::{float, tensor};
 /// With `class_weights` the mean is weighted by that of each pixel's class (PyTorch's `weight`); none
 /// are as good as equal ones.
 ///
-/// Under autodiff only the log-probabilities stay alive.
+/// Under autodiff the logits stay alive, and a number per pixel.
 ///
 /// # Shapes
 ///
@@ -26,12 +26,11 @@ pub fn cross_entropy<B: KernelBackend>(
     ignore: u8,
     class_weights: &[f32],
 ) -> Tensor<B, 1> {
-    let (rows, labels, weights) = prepare(logits, labels, ignore, class_weights);
-    tensor(B::cross_entropy_rows(
-        float(rows),
-        labels.into_primitive(),
-        float(weights),
-    ))
+    let [batch, classes, height, width] = logits.dims();
+    let (labels, weights) = prepare(labels, ignore, class_weights);
+    let logits = logits.reshape([batch, classes, height * width]);
+    let [loss, _] = B::cross_entropy_map(float(logits), labels.into_primitive(), float(weights));
+    tensor(loss)
 }
 
 /// [`cross_entropy`] in plain Burn.
@@ -41,25 +40,21 @@ pub fn cross_entropy_reference<B: KernelBackend>(
     ignore: u8,
     class_weights: &[f32],
 ) -> Tensor<B, 1> {
-    let (rows, labels, weights) = prepare(logits, labels, ignore, class_weights);
-    let picked = log_softmax(rows, 1).gather(1, labels.unsqueeze_dim(1));
+    let [batch, classes, height, width] = logits.dims();
+    let (labels, weights) = prepare::<B>(labels, ignore, class_weights);
+    let logits = logits.reshape([batch, classes, height * width]);
+    let picked = log_softmax(logits, 1).gather(1, labels.unsqueeze_dim(1));
     (picked * weights.unsqueeze_dim(1)).sum().neg()
 }
 
-/// Pixels as rows `[pixels, classes]`, a valid label for each, and its weight in the mean.
+/// A valid label for every pixel, and its weight in the mean: `[batch, positions]` each.
 fn prepare<B: KernelBackend>(
-    logits: Tensor<B, 4>,
     labels: Tensor<B, 3, Int>,
     ignore: u8,
     class_weights: &[f32],
-) -> (Tensor<B, 2>, Tensor<B, 1, Int>, Tensor<B, 1>) {
-    let [batch, classes, height, width] = logits.dims();
-    let pixels = batch * height * width;
-    let rows = logits
-        .reshape([batch, classes, height * width])
-        .swap_dims(1, 2)
-        .reshape([pixels, classes]);
-    let labels = labels.reshape([pixels]);
+) -> (Tensor<B, 2, Int>, Tensor<B, 2>) {
+    let [batch, height, width] = labels.dims();
+    let labels = labels.reshape([batch * height * width]);
     let ignored = labels.clone().equal_elem(i64::from(ignore));
     let labels = labels.mask_fill(ignored.clone(), 0);
     let counted = ignored.bool_not().float();
@@ -67,44 +62,44 @@ fn prepare<B: KernelBackend>(
         (counted, 1.0)
     } else {
         let weights = Tensor::<B, 1>::from_floats(class_weights, &labels.device());
-        (
-            counted * weights.select(0, labels.clone()),
-            f32::MIN_POSITIVE,
-        )
+        let weights = weights.select(0, labels.clone());
+        (counted * weights, f32::MIN_POSITIVE)
     };
     let total = counted.clone().sum().clamp_min(least);
-    (rows, labels, counted / total)
+    let shape = [batch, height * width];
+    (labels.reshape(shape), (counted / total).reshape(shape))
 }
 
-/// The loss and the log-probabilities that its backward pass needs.
+/// The loss, and the normaliser of every position.
 pub(crate) fn forward<B: KernelBackend>(
-    rows: FloatTensor<B>,
+    logits: FloatTensor<B>,
     labels: IntTensor<B>,
     weights: FloatTensor<B>,
-) -> (FloatTensor<B>, FloatTensor<B>) {
-    let rows = tensor::<B, 2>(rows);
-    let labels = Tensor::<B, 1, Int>::from_primitive(labels);
-    let weights = tensor::<B, 1>(weights);
-    // Two broadcasts of one scalar per row, the shape that is fast everywhere.
-    let shifted = rows.clone() - rows.max_dim(1);
-    let normaliser = shifted.clone().exp().sum_dim(1).log();
-    let log_probabilities = shifted - normaliser;
-    let picked = log_probabilities.clone().gather(1, labels.unsqueeze_dim(1));
-    let loss = (picked * weights.unsqueeze_dim(1)).sum().neg();
-    (float(loss), float(log_probabilities))
+) -> [FloatTensor<B>; 2] {
+    let logits = tensor::<B, 3>(logits);
+    let labels = Tensor::<B, 2, Int>::from_primitive(labels).unsqueeze_dim::<3>(1);
+    let weights = tensor::<B, 2>(weights);
+    let maximum = logits.clone().max_dim(1);
+    let normalisers = (logits.clone() - maximum.clone()).exp().sum_dim(1).log() + maximum;
+    let picked = logits.gather(1, labels);
+    let loss = ((normalisers.clone() - picked) * weights.clone().unsqueeze_dim(1)).sum();
+    [float(loss), float(normalisers.reshape(weights.dims()))]
 }
 
 /// `(probability - 1[class = label]) * weight * grad`.
 pub(crate) fn backward<B: KernelBackend>(
-    log_probabilities: FloatTensor<B>,
+    logits: FloatTensor<B>,
+    normalisers: FloatTensor<B>,
     labels: IntTensor<B>,
     weights: FloatTensor<B>,
     grad: FloatTensor<B>,
 ) -> FloatTensor<B> {
-    let labels = Tensor::<B, 1, Int>::from_primitive(labels).unsqueeze_dim::<2>(1);
-    let weights = tensor::<B, 1>(weights) * tensor::<B, 1>(grad);
-    let weights = weights.unsqueeze_dim::<2>(1);
-    let weighted = tensor::<B, 2>(log_probabilities).exp() * weights.clone();
+    let labels = Tensor::<B, 2, Int>::from_primitive(labels).unsqueeze_dim::<3>(1);
+    let weights = tensor::<B, 2>(weights) * tensor::<B, 1>(grad).unsqueeze();
+    let weights = weights.unsqueeze_dim::<3>(1);
+    let normalisers = tensor::<B, 2>(normalisers).unsqueeze_dim::<3>(1);
+    let probabilities = (tensor::<B, 3>(logits) - normalisers).exp();
     let operation = burn::tensor::IndexingUpdateOp::Add;
+    let weighted = probabilities * weights.clone();
     float(weighted.scatter(1, labels, weights.neg(), operation))
 }

@@ -6,6 +6,9 @@
 //!
 //! | operator | why it exists |
 //! |---|---|
+//! | [`bias_activation`], [`gelu`] | one pass instead of several; exact derivative of GELU |
+//! | [`add`] | of two maps, by all threads |
+//! | [`convolution`] | any padding, bias and activation in the same pass; keeps what gradients need and no more |
 //! | [`layer_norm`] | composed from primitives it keeps six tensors for the backward pass; this keeps its input |
 //! | [`low_rank_adapter`] | a dual low-rank bottleneck whose backward keeps the input alone and recomputes the rest |
 //! | [`batch_norm`] | per-channel broadcasts of `[N, C, H, W]` are two orders slower on Flex than these rows |
@@ -20,19 +23,27 @@
 //! [`TrainBackend`] is the same for code that differentiates: an autodiff backend whose inner
 //! backend has the operators too.
 
+mod activation;
+mod add;
 mod autodiff;
 mod backend;
 mod batch_norm;
+mod convolution;
+#[cfg(feature = "cpu")]
+mod cpu;
 mod cross_entropy;
 mod layer_norm;
 mod linear;
 mod low_rank;
 mod resize;
 
+pub use activation::{Activation, bias_activation, bias_activation_reference, gelu};
+pub use add::add;
 pub use backend::{Constant, KernelBackend, Lift, Same, TrainBackend};
 pub use batch_norm::{BatchStatistics, batch_norm, batch_norm_reference};
+pub use convolution::{ConvolutionOptions, convolution, convolution_reference};
 pub use cross_entropy::{cross_entropy, cross_entropy_reference};
 pub use layer_norm::{layer_norm, layer_norm_reference};
-pub use linear::{linear, project_channels};
+pub use linear::{linear, linear_activation, project_channels};
 pub use low_rank::{ChannelAxis, LowRankWeights, low_rank_adapter, low_rank_adapter_reference};
 pub use resize::resize_bilinear;

@@ -1,7 +1,9 @@
 //! Matrix products over positions.
 
 use burn::tensor::Tensor;
-use burn::tensor::backend::Backend;
+
+use crate::KernelBackend;
+use crate::activation::{Activation, bias_activation};
 
 /// `x W + b` as a single matrix product over all positions.
 ///
@@ -13,21 +15,31 @@ use burn::tensor::backend::Backend;
 /// - `x`: `[..., inputs]`
 /// - `weight`: `[inputs, outputs]`, `bias`: `[outputs]`
 /// - output: `[..., outputs]`
-pub fn linear<B: Backend, const D: usize>(
+pub fn linear<B: KernelBackend, const D: usize>(
     x: Tensor<B, D>,
     weight: Tensor<B, 2>,
     bias: Option<Tensor<B, 1>>,
 ) -> Tensor<B, D> {
+    linear_activation(x, weight, bias, Activation::Identity)
+}
+
+/// [`linear`] and an activation.
+///
+/// # Shapes
+///
+/// As [`linear`].
+pub fn linear_activation<B: KernelBackend, const D: usize>(
+    x: Tensor<B, D>,
+    weight: Tensor<B, 2>,
+    bias: Option<Tensor<B, 1>>,
+    activation: Activation,
+) -> Tensor<B, D> {
     let mut shape = x.shape();
     let [inputs, outputs] = weight.dims();
     let rows = x.reshape([shape.num_elements() / inputs, inputs]);
-    let product = rows.matmul(weight);
-    let product = match bias {
-        Some(bias) => product + bias.unsqueeze(),
-        None => product,
-    };
+    let output = bias_activation(rows.matmul(weight), bias, 1, activation);
     shape[D - 1] = outputs;
-    product.reshape(shape)
+    output.reshape(shape)
 }
 
 /// A 1x1 convolution as a matrix product: `y[n, :, p] = W^T x[n, :, p] + b`.
@@ -40,7 +52,7 @@ pub fn linear<B: Backend, const D: usize>(
 /// - `x`: `[batch, inputs, height, width]`
 /// - `weight`: `[inputs, outputs]`, `bias`: `[outputs]`
 /// - output: `[batch, outputs, height, width]`
-pub fn project_channels<B: Backend>(
+pub fn project_channels<B: KernelBackend>(
     x: Tensor<B, 4>,
     weight: Tensor<B, 2>,
     bias: Option<Tensor<B, 1>>,
@@ -49,11 +61,5 @@ pub fn project_channels<B: Backend>(
     let outputs = weight.dims()[1];
     let columns = x.reshape([batch, inputs, height * width]);
     let product = weight.transpose().unsqueeze::<3>().matmul(columns);
-    let product = match bias {
-        // `[outputs, 1]` repeated along the batch keeps the addend a plain row scalar, the one
-        // per-channel broadcast that is fast on every backend.
-        Some(bias) => product + bias.reshape([1, outputs, 1]).repeat_dim(0, batch),
-        None => product,
-    };
-    product.reshape([batch, outputs, height, width])
+    bias_activation(product, bias, 1, Activation::Identity).reshape([batch, outputs, height, width])
 }

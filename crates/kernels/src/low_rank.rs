@@ -1,10 +1,10 @@
 //! The dual low-rank bottleneck of E3VA.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::gelu;
 use burn::tensor::ops::FloatTensor;
 
 use crate::KernelBackend;
+use crate::activation::{Activation, bias_activation, bias_activation_reference};
 use crate::layer_norm::{float, tensor};
 
 /// Which axis of a feature map holds its channels.
@@ -14,6 +14,16 @@ pub enum ChannelAxis {
     Last,
     /// `[batch, channels, height, width]`: convolutional networks.
     First,
+}
+
+impl ChannelAxis {
+    /// Index of the axis in `[batch, positions, channels]` or `[batch, channels, positions]`.
+    fn of_rows(self) -> usize {
+        match self {
+            Self::Last => 2,
+            Self::First => 1,
+        }
+    }
 }
 
 /// The weights of a dual low-rank bottleneck: `W_D = down_in down_out`, `W_U = up_in up_out`.
@@ -100,7 +110,8 @@ pub fn low_rank_adapter_reference<B: KernelBackend>(
     let down = weights.down_in.matmul(weights.down_out);
     let up = weights.up_in.matmul(weights.up_out);
     let hidden = z.matmul(down.unsqueeze()) + weights.down_bias.unsqueeze();
-    let output = gelu(hidden).matmul(up.unsqueeze()) + weights.up_bias.unsqueeze();
+    let active = bias_activation_reference(hidden, None, 3, Activation::Gelu);
+    let output = active.matmul(up.unsqueeze()) + weights.up_bias.unsqueeze();
     match axis {
         ChannelAxis::Last => output,
         ChannelAxis::First => output.permute([0, 3, 1, 2]),
@@ -119,20 +130,35 @@ fn project<B: KernelBackend>(
     }
 }
 
-/// Adds a bias along the channel axis, as one of the two broadcasts that are fast everywhere.
-fn add_bias<B: KernelBackend>(
+/// `activation(x + bias)` over the channel axis of `[batch, positions, channels]` or
+/// `[batch, channels, positions]`.
+fn activate<B: KernelBackend>(
     x: Tensor<B, 3>,
     bias: Tensor<B, 1>,
     axis: ChannelAxis,
+    activation: Activation,
 ) -> Tensor<B, 3> {
-    let [batch, ..] = x.dims();
-    match axis {
-        ChannelAxis::Last => x + bias.unsqueeze(),
-        ChannelAxis::First => {
-            let channels = bias.dims()[0];
-            x + bias.reshape([1, channels, 1]).repeat_dim(0, batch)
-        }
-    }
+    bias_activation(x, Some(bias), axis.of_rows(), activation)
+}
+
+/// The gradient of `x` where `gelu(x + bias)` has the gradient `grad`.
+fn gelu_backward<B: KernelBackend>(
+    x: Tensor<B, 3>,
+    bias: Tensor<B, 1>,
+    grad: Tensor<B, 3>,
+    axis: ChannelAxis,
+) -> Tensor<B, 3> {
+    let shape = x.shape();
+    let rows = |x: Tensor<B, 3>| {
+        let [batch, b, c] = x.dims();
+        float(match axis {
+            ChannelAxis::Last => x.reshape([batch * b, c, 1]),
+            ChannelAxis::First => x,
+        })
+    };
+    let grad =
+        B::bias_activation_backward(rows(x), Some(float(bias)), rows(grad), Activation::Gelu);
+    tensor::<B, 3>(grad).reshape(shape)
 }
 
 /// The gradient of a weight: `sum over positions of x^T grad`.
@@ -158,18 +184,6 @@ fn bias_gradient<B: KernelBackend>(grad: Tensor<B, 3>, axis: ChannelAxis) -> Ten
     }
 }
 
-/// The derivative of the exact GELU, `Phi(x) + x phi(x)`.
-///
-/// Burn's default backward differentiates the tanh approximation of a forward that is exact, an
-/// error of up to 1e-3, so it is stated here.
-fn gelu_derivative<B: KernelBackend>(x: Tensor<B, 3>) -> Tensor<B, 3> {
-    let distribution = (x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() * 0.5 + 0.5;
-    let density = (x.clone().square() * -0.5).exp() * INVERSE_SQRT_TWO_PI;
-    distribution + x * density
-}
-
-const INVERSE_SQRT_TWO_PI: f64 = 0.398_942_280_401_432_7;
-
 pub(crate) fn forward<B: KernelBackend>(
     z: FloatTensor<B>,
     weights: LowRankPrimitives<B>,
@@ -177,16 +191,15 @@ pub(crate) fn forward<B: KernelBackend>(
 ) -> FloatTensor<B> {
     let weights = LowRankWeights::<B>::from_primitives(weights);
     let narrow = project(tensor::<B, 3>(z), weights.down_in, axis);
-    let hidden = add_bias(
-        project(narrow, weights.down_out, axis),
-        weights.down_bias,
-        axis,
-    );
-    let narrow = project(gelu(hidden), weights.up_in, axis);
-    float(add_bias(
-        project(narrow, weights.up_out, axis),
+    let hidden = project(narrow, weights.down_out, axis);
+    let active = activate(hidden, weights.down_bias, axis, Activation::Gelu);
+    let narrow = project(active, weights.up_in, axis);
+    let output = project(narrow, weights.up_out, axis);
+    float(activate(
+        output,
         weights.up_bias,
         axis,
+        Activation::Identity,
     ))
 }
 
@@ -204,19 +217,17 @@ pub(crate) fn backward<B: KernelBackend>(
 
     // Recompute what the forward pass let go.
     let down_narrow = project(z.clone(), weights.down_in.clone(), axis);
-    let hidden = add_bias(
-        project(down_narrow.clone(), weights.down_out.clone(), axis),
-        weights.down_bias,
-        axis,
-    );
-    let active = gelu(hidden.clone());
+    let hidden = project(down_narrow.clone(), weights.down_out.clone(), axis);
+    let bias = weights.down_bias;
+    let active = activate(hidden.clone(), bias.clone(), axis, Activation::Gelu);
     let up_narrow = project(active.clone(), weights.up_in.clone(), axis);
 
     let up_bias = bias_gradient(grad.clone(), axis);
     let up_out = weight_gradient(up_narrow, grad.clone(), axis);
     let grad = project(grad, weights.up_out.transpose(), axis);
     let up_in = weight_gradient(active, grad.clone(), axis);
-    let grad = project(grad, weights.up_in.transpose(), axis) * gelu_derivative(hidden);
+    let grad = project(grad, weights.up_in.transpose(), axis);
+    let grad = gelu_backward(hidden, bias, grad, axis);
     let down_bias = bias_gradient(grad.clone(), axis);
     let down_out = weight_gradient(down_narrow, grad.clone(), axis);
     let grad = project(grad, weights.down_out.transpose(), axis);

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use burn::tensor::Tensor;
 use gradway_backbone::{Access, AnyBackbone, Backbone, Description, Point, Site};
-use gradway_kernels::{KernelBackend, Lift};
+use gradway_kernels::{KernelBackend, Lift, add};
 
 use super::{E3va, Fusion, Skip, Start, Tap};
 
@@ -53,7 +53,7 @@ impl<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> Highway<'a, B, F, L>
 
     fn add(&mut self, x: Tensor<B, 4>) {
         self.stream = Some(match self.stream.take() {
-            Some(stream) => stream + x,
+            Some(stream) => add(stream, x),
             None => x,
         });
     }
@@ -64,7 +64,7 @@ impl<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> Highway<'a, B, F, L>
             (self.description.sections[section].stage, &self.stream)
         {
             let joined = match self.module.config.fusion {
-                Fusion::Add => L::lift(output.clone()) + stream.clone(),
+                Fusion::Add => add(L::lift(output.clone()), stream.clone()),
                 Fusion::HighwayOnly => stream.clone(),
             };
             self.features
@@ -91,7 +91,7 @@ impl<B: KernelBackend, F: KernelBackend, L: Lift<F, B>> Access<F> for Highway<'_
             let adapted = adapter.forward(tap.clone(), self.description.axis);
             self.add(match self.module.config.skip {
                 Skip::None => adapted,
-                Skip::Identity => tap + adapted,
+                Skip::Identity => add(tap, adapted),
             });
         }
         if site.point == Point::Section {

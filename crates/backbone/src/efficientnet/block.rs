@@ -4,9 +4,7 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
-use gradway_kernels::{KernelBackend, project_channels};
+use gradway_kernels::{Activation, ConvolutionOptions, KernelBackend, add, convolution};
 
 use crate::access::Point;
 
@@ -55,41 +53,13 @@ impl<B: KernelBackend> Convolution<B> {
     ///
     /// - `x`: `[batch, inputs, height, width]`
     /// - output: `[batch, outputs, ceil(height / stride), ceil(width / stride)]`
-    pub fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+    pub fn forward(&self, x: Tensor<B, 4>, activation: Activation) -> Tensor<B, 4> {
         let weight = self.weight.val();
-        let [outputs, inputs, kernel, _] = weight.dims();
-        if kernel == 1 && self.stride == 1 && self.groups == 1 {
-            let weight = weight.reshape([outputs, inputs]).transpose();
-            return project_channels(x, weight, Some(self.bias.val()));
-        }
-        let (x, padding) = self.pad_same(x, kernel);
-        let stride = [self.stride, self.stride];
-        let options = ConvOptions::new(stride, padding, [1, 1], self.groups);
-        conv2d(x, weight, Some(self.bias.val()), options)
-    }
-
-    /// TensorFlow's "same": the smaller half of the padding first. Symmetric padding is left to the
-    /// convolution.
-    fn pad_same(&self, x: Tensor<B, 4>, kernel: usize) -> (Tensor<B, 4>, [usize; 2]) {
         let [_, _, height, width] = x.dims();
-        let total = [height, width].map(|side| {
-            ((side.div_ceil(self.stride) - 1) * self.stride + kernel).saturating_sub(side)
-        });
-        if total.iter().all(|total| total % 2 == 0) {
-            return (x, total.map(|total| total / 2));
-        }
-        let padded = [2, 3].into_iter().zip(total).fold(x, |x, (axis, total)| {
-            let zeros = |count: usize| {
-                let mut shape = x.dims();
-                shape[axis] = count;
-                (count > 0).then(|| Tensor::zeros(shape, &x.device()))
-            };
-            let before = zeros(total / 2);
-            let after = zeros(total - total / 2);
-            let parts = before.into_iter().chain([x.clone()]).chain(after);
-            Tensor::cat(parts.collect(), axis)
-        });
-        (padded, [0, 0])
+        let options = ConvolutionOptions::same([height, width], weight.dims()[2], self.stride)
+            .with_groups(self.groups)
+            .with_activation(activation);
+        convolution(x, weight, Some(self.bias.val()), options)
     }
 }
 
@@ -141,21 +111,17 @@ impl<B: KernelBackend> InvertedResidual<B> {
         visit: &mut impl FnMut(Point, &Tensor<B, 4>, Tensor<B, 4>) -> Tensor<B, 4>,
     ) -> Tensor<B, 4> {
         let hidden = match &self.expand {
-            Some(expand) => relu6(expand.forward(x.clone())),
+            Some(expand) => expand.forward(x.clone(), Activation::Relu6),
             None => x.clone(),
         };
-        let hidden = relu6(self.depthwise.forward(hidden));
-        let branch = visit(Point::Convolution, &x, self.project.forward(hidden));
+        let hidden = self.depthwise.forward(hidden, Activation::Relu6);
+        let branch = self.project.forward(hidden, Activation::Identity);
+        let branch = visit(Point::Convolution, &x, branch);
         if self.residual {
-            let output = branch + x.clone();
+            let output = add(branch, x.clone());
             visit(Point::Block, &x, output)
         } else {
             visit(Point::Block, &x, branch)
         }
     }
-}
-
-/// ReLU capped at 6.
-pub(super) fn relu6<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
-    x.clamp(0.0, 6.0)
 }

@@ -4,9 +4,9 @@ use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_kernels::{KernelBackend, linear};
+use gradway_kernels::{Activation, KernelBackend, linear};
 
-use super::block::{Convolution, relu6};
+use super::block::Convolution;
 use super::{EfficientNetLite, EfficientNetLiteConfig};
 use crate::access::Untouched;
 use crate::backbone::Backbone;
@@ -52,7 +52,7 @@ impl<B: KernelBackend> Classifier<B> {
         let Some(last) = outputs.pop() else {
             unreachable!("the architecture table ends in a stage")
         };
-        let hidden = relu6(self.head.forward(last));
+        let hidden = self.head.forward(last, Activation::Relu6);
         let pooled = hidden.mean_dim(3).mean_dim(2).flatten::<2>(1, 3);
         linear(
             pooled,

@@ -15,7 +15,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use burn::tensor::module::avg_pool2d;
-use gradway_kernels::{ChannelAxis, KernelBackend, Lift};
+use gradway_kernels::{Activation, ChannelAxis, KernelBackend, Lift};
 
 use crate::access::{Access, Point, Site};
 use crate::backbone::Backbone;
@@ -24,8 +24,6 @@ use crate::drop_path::Phase;
 
 pub use block::{Convolution, InvertedResidual};
 pub use classifier::Classifier;
-
-use block::relu6;
 
 /// Channels of the stem, the same in every variant.
 const STEM: usize = 32;
@@ -184,7 +182,7 @@ impl<B: KernelBackend> Backbone<B> for EfficientNetLite<B> {
             section,
             block,
         };
-        let stem = relu6(self.stem.forward(images.clone()));
+        let stem = self.stem.forward(images.clone(), Activation::Relu6);
         let mut x = access.at(site(Point::Embedding, 0, 0), &images, stem);
         drop(images);
         let mut outputs = Vec::new();

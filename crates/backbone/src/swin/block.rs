@@ -3,9 +3,8 @@
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
-use burn::tensor::activation::gelu;
 use burn::tensor::backend::Backend;
-use gradway_kernels::{KernelBackend, linear};
+use gradway_kernels::{Activation, KernelBackend, add, linear, linear_activation};
 
 use super::attention::{WindowAttention, linear_layer};
 use super::window::Plans;
@@ -88,12 +87,12 @@ impl<B: KernelBackend> SwinBlock<B> {
             .attn
             .forward(normalise(&self.norm1, x.clone()), &plan, visit);
         let branch = visit(Point::Attention, &x, branch);
-        let x = x + drop_path.apply(branch, self.drop_path);
+        let x = add(drop_path.apply(branch, self.drop_path), x);
         let x = visit(Point::AttentionResidual, &input, x);
 
         let branch = self.mlp.forward(normalise(&self.norm2, x.clone()));
         let branch = visit(Point::Mlp, &x, branch);
-        let x = x + drop_path.apply(branch, self.drop_path);
+        let x = add(drop_path.apply(branch, self.drop_path), x);
         visit(Point::Block, &input, x)
     }
 }
@@ -101,7 +100,8 @@ impl<B: KernelBackend> SwinBlock<B> {
 impl<B: KernelBackend> Mlp<B> {
     fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
         let bias = |layer: &Linear<B>| layer.bias.as_ref().map(Param::val);
-        let hidden = linear(x, self.fc1.weight.val(), bias(&self.fc1));
-        linear(gelu(hidden), self.fc2.weight.val(), bias(&self.fc2))
+        let weight = self.fc1.weight.val();
+        let hidden = linear_activation(x, weight, bias(&self.fc1), Activation::Gelu);
+        linear(hidden, self.fc2.weight.val(), bias(&self.fc2))
     }
 }

@@ -18,7 +18,7 @@ fn labels(ignored: impl Fn(i32) -> bool) -> Tensor<Tracked, 3, Int> {
     let values: Vec<i32> = (0..3 * 7 * 9)
         .map(|pixel| {
             if ignored(pixel) {
-                i32::from(IGNORE, &[])
+                i32::from(IGNORE)
             } else {
                 (pixel * 3 + pixel / 7) % CLASSES
             }

@@ -9,6 +9,8 @@
 //! cancellation: [`harness::GRADIENT`] leaves another four. A wrong term, axis or count shows as
 //! 1e-3 and more, the approximate derivative of the GELU as 1e-4.
 
+mod activation;
+mod convolution;
 mod harness;
 mod loss;
 mod low_rank;

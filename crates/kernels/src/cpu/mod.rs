@@ -1,0 +1,178 @@
+//! The operators on Burn's CPU backend, Flex: threads by rayon, vectors by loops that are compiled
+//! once more for the processor's best instructions (pulp).
+//!
+//! Tensors of other types than `f32` take the plain statement.
+
+mod activation;
+mod convolution;
+mod cross_entropy;
+mod depthwise;
+mod math;
+mod norm;
+mod resize;
+mod storage;
+mod vector;
+
+use burn::tensor::ops::{FloatTensor, FloatTensorOps, IntTensor};
+use burn_flex::Flex;
+
+use crate::activation::Activation;
+use crate::convolution::ConvolutionOptions;
+use crate::{KernelBackend, activation as plain_activation, batch_norm as plain_batch_norm};
+use crate::{convolution as plain_convolution, cross_entropy as plain_cross_entropy};
+use crate::{layer_norm as plain_layer_norm, resize as plain_resize};
+use storage::are_f32;
+
+impl KernelBackend for Flex {
+    fn add(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        if !are_f32(&[&a, &b]) {
+            return <Self as FloatTensorOps<Self>>::float_add(a, b);
+        }
+        storage::zip(
+            a,
+            b,
+            #[inline(always)]
+            |a, b| a + b,
+        )
+    }
+
+    fn bias_activation(
+        x: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        kind: Activation,
+    ) -> FloatTensor<Self> {
+        if !are_f32(&[&x]) {
+            return plain_activation::forward::<Self>(x, bias, kind);
+        }
+        activation::forward(x, bias, kind)
+    }
+
+    fn bias_activation_backward(
+        kept: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        grad: FloatTensor<Self>,
+        kind: Activation,
+    ) -> FloatTensor<Self> {
+        if !are_f32(&[&kept, &grad]) {
+            return plain_activation::backward::<Self>(kept, bias, grad, kind);
+        }
+        activation::backward(kept, bias, grad, kind)
+    }
+
+    fn convolution(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        options: ConvolutionOptions,
+    ) -> FloatTensor<Self> {
+        if !are_f32(&[&x, &weight]) {
+            return plain_convolution::forward::<Self>(x, weight, bias, options);
+        }
+        convolution::forward(x, weight, bias, options)
+    }
+
+    fn convolution_backward_input(
+        size: [usize; 4],
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        options: ConvolutionOptions,
+    ) -> FloatTensor<Self> {
+        if !are_f32(&[&weight, &grad]) {
+            return plain_convolution::backward_input::<Self>(size, weight, grad, options);
+        }
+        convolution::backward_input(size, weight, grad, options)
+    }
+
+    fn convolution_backward_weight(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        options: ConvolutionOptions,
+    ) -> FloatTensor<Self> {
+        if !are_f32(&[&x, &grad]) {
+            return plain_convolution::backward_weight::<Self>(x, weight, grad, options);
+        }
+        convolution::backward_weight(x, weight, grad, options)
+    }
+
+    fn layer_norm_backward(
+        rows: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> [FloatTensor<Self>; 3] {
+        if !are_f32(&[&rows, &gamma, &grad]) {
+            return plain_layer_norm::backward::<Self>(rows, gamma, grad, epsilon);
+        }
+        norm::layer_norm_backward(rows, &gamma, grad, epsilon)
+    }
+
+    fn batch_norm_train(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> [FloatTensor<Self>; 3] {
+        if !are_f32(&[&input, &gamma, &beta]) {
+            return plain_batch_norm::forward::<Self>(input, gamma, beta, epsilon);
+        }
+        norm::batch_norm(input, &gamma, &beta, epsilon)
+    }
+
+    fn batch_norm_backward(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        statistics: [FloatTensor<Self>; 2],
+        grad: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> [FloatTensor<Self>; 3] {
+        if !are_f32(&[&input, &gamma, &grad]) {
+            return plain_batch_norm::backward::<Self>(input, gamma, statistics, grad, epsilon);
+        }
+        norm::batch_norm_backward(input, &gamma, statistics, grad, epsilon)
+    }
+
+    fn cross_entropy_map(
+        logits: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        weights: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2] {
+        if !are_f32(&[&logits, &weights]) {
+            return plain_cross_entropy::forward::<Self>(logits, labels, weights);
+        }
+        cross_entropy::forward(&logits, &labels, &weights)
+    }
+
+    fn cross_entropy_backward(
+        logits: FloatTensor<Self>,
+        normalisers: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        weights: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        if !are_f32(&[&logits, &normalisers, &weights, &grad]) {
+            return plain_cross_entropy::backward::<Self>(
+                logits,
+                normalisers,
+                labels,
+                weights,
+                grad,
+            );
+        }
+        cross_entropy::backward(logits, &normalisers, &labels, &weights, &grad)
+    }
+
+    fn resize_bilinear(x: FloatTensor<Self>, size: [usize; 2]) -> FloatTensor<Self> {
+        if !are_f32(&[&x]) {
+            return plain_resize::forward::<Self>(x, size);
+        }
+        resize::forward(x, size)
+    }
+
+    fn resize_bilinear_backward(grad: FloatTensor<Self>, size: [usize; 2]) -> FloatTensor<Self> {
+        if !are_f32(&[&grad]) {
+            return plain_resize::backward::<Self>(grad, size);
+        }
+        resize::backward(grad, size)
+    }
+}

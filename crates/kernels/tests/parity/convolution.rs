@@ -1,0 +1,88 @@
+//! Convolution.
+
+use gradway_kernels::{Activation, ConvolutionOptions, convolution, convolution_reference};
+
+use crate::harness::{Inputs, assert_only_tracked_inputs_have_gradients, assert_parity};
+
+/// Against the plain statement: input `[2, inputs, height, width]`, "same" padding.
+fn equals_its_reference(
+    [inputs, outputs, groups]: [usize; 3],
+    [height, width]: [usize; 2],
+    [kernel, stride]: [usize; 2],
+    activation: Activation,
+) {
+    let options = ConvolutionOptions::same([height, width], kernel, stride)
+        .with_groups(groups)
+        .with_activation(activation);
+    assert_parity(
+        &Inputs::random(
+            (height * width + kernel) as u64,
+            &[
+                &[2, inputs, height, width],
+                &[outputs, inputs / groups, kernel, kernel],
+                &[outputs],
+            ],
+        ),
+        |leaves| convolution(leaves.get(0), leaves.get(1), Some(leaves.get(2)), options),
+        |leaves| convolution_reference(leaves.get(0), leaves.get(1), Some(leaves.get(2)), options),
+    );
+}
+
+#[test]
+fn depthwise_of_every_kernel_and_stride() {
+    // Narrower than a tile, one tile, several bands; odd and even sides pad differently at stride 2.
+    for size in [[3, 2], [4, 16], [17, 33], [90, 121], [64, 48]] {
+        for kernel in [3, 5] {
+            for stride in [1, 2] {
+                let channels = [6, 6, 6];
+                equals_its_reference(channels, size, [kernel, stride], Activation::Relu6);
+            }
+        }
+    }
+}
+
+#[test]
+fn depthwise_of_other_kernels() {
+    equals_its_reference([4, 4, 4], [20, 23], [7, 1], Activation::Identity);
+    equals_its_reference([4, 4, 4], [20, 23], [3, 3], Activation::Relu);
+    equals_its_reference([4, 8, 4], [20, 23], [3, 1], Activation::Relu);
+}
+
+#[test]
+fn pointwise() {
+    equals_its_reference([7, 13, 1], [9, 14], [1, 1], Activation::Relu6);
+    equals_its_reference([40, 24, 1], [31, 29], [1, 1], Activation::Gelu);
+}
+
+#[test]
+fn full() {
+    equals_its_reference([3, 10, 1], [19, 22], [3, 2], Activation::Relu6);
+    equals_its_reference([8, 5, 1], [12, 15], [3, 1], Activation::Relu);
+    equals_its_reference([8, 4, 2], [12, 15], [3, 1], Activation::Identity);
+}
+
+#[test]
+fn without_a_bias_and_with_padding_of_its_own() {
+    let options = ConvolutionOptions {
+        stride: 2,
+        padding: [[1, 0], [0, 2]],
+        groups: 5,
+        activation: Activation::Relu,
+    };
+    assert_parity(
+        &Inputs::random(9, &[&[3, 5, 14, 11], &[5, 1, 3, 3]]),
+        |leaves| convolution(leaves.get(0), leaves.get(1), None, options),
+        |leaves| convolution_reference(leaves.get(0), leaves.get(1), None, options),
+    );
+}
+
+#[test]
+fn only_tracked_inputs_have_gradients() {
+    let options = ConvolutionOptions::same([8, 9], 3, 1)
+        .with_groups(4)
+        .with_activation(Activation::Relu6);
+    assert_only_tracked_inputs_have_gradients(
+        &Inputs::random(10, &[&[2, 4, 8, 9], &[4, 1, 3, 3], &[4]]),
+        |leaves| convolution(leaves.get(0), leaves.get(1), Some(leaves.get(2)), options),
+    );
+}
