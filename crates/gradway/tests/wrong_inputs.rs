@@ -149,7 +149,16 @@ fn an_unknown_key_is_named_with_the_known_ones() {
 fn class_weights_of_another_number_of_classes_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = tiny_config(folder.path(), SCENES);
-    let error = fail(&["train", text(&config), "--set", "loss.class_weights=[1, 2]"]);
+    let out = folder.path().join("run");
+    let weights = "loss.class_weights=[1, 2]";
+    let error = fail(&[
+        "train",
+        text(&config),
+        "--out",
+        text(&out),
+        "--set",
+        weights,
+    ]);
     assert!(
         error.contains("loss.class_weights has 2 weights"),
         "{error}"
