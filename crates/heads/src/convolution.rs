@@ -5,9 +5,7 @@ use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_backbone::Phase;
-use gradway_kernels::{
-    Activation, ConvolutionOptions, KernelBackend, bias_activation, convolution, project_channels,
-};
+use gradway_kernels::{ConvolutionOptions, KernelBackend, convolution, project_channels, relu};
 
 use crate::normalization::BatchNorm;
 
@@ -39,10 +37,8 @@ impl<B: KernelBackend> ConvNormRelu<B> {
         let weight = self.weight.val();
         let [_, _, height, width] = x.dims();
         let options = ConvolutionOptions::same([height, width], weight.dims()[2], 1);
-        let x = self
-            .norm
-            .forward(convolution(x, weight, None, options), phase);
-        bias_activation(x, None, 1, Activation::Relu)
+        let x = convolution(x, weight, None, options);
+        relu(self.norm.forward(x, phase))
     }
 }
 

@@ -10,9 +10,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_backbone::Phase;
-use gradway_kernels::{
-    Activation, KernelBackend, add, bias_activation, project_channels, resize_bilinear,
-};
+use gradway_kernels::{KernelBackend, add, project_channels, relu, resize_bilinear};
 use serde::{Deserialize, Serialize};
 
 use crate::convolution::{ConvNormRelu, Pointwise};
@@ -100,8 +98,7 @@ impl<B: KernelBackend> Decoder<B> for SegFormerDecoder<B> {
         let Some(fused) = fused else {
             unreachable!("an encoder has at least one stage")
         };
-        let fused = self.fuse.norm.forward(fused, phase);
-        let fused = bias_activation(fused, None, 1, Activation::Relu);
+        let fused = relu(self.fuse.norm.forward(fused, phase));
         let fused = drop_channels(fused, self.dropout, phase, 0);
         self.classifier.forward(fused)
     }

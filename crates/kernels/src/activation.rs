@@ -65,13 +65,34 @@ pub fn bias_activation_reference<B: KernelBackend, const D: usize>(
         Activation::Relu6 => x.clamp(0.0, 6.0),
         // Not Burn's own, whose default backward differentiates the tanh approximation of a forward
         // that is exact: an error of up to 1e-3.
-        Activation::Gelu => x.clone() * ((x * std::f64::consts::FRAC_1_SQRT_2).erf() * 0.5 + 0.5),
+        Activation::Gelu => x.clone() * distribution(x),
     }
 }
 
 /// Exact GELU, `x Phi(x)`.
 pub fn gelu<B: KernelBackend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
     bias_activation(x, None, D - 1, Activation::Gelu)
+}
+
+/// ReLU, `max(x, 0)`.
+pub fn relu<B: KernelBackend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
+    bias_activation(x, None, D - 1, Activation::Relu)
+}
+
+/// The standard normal distribution.
+fn distribution<B: KernelBackend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
+    (x * std::f64::consts::FRAC_1_SQRT_2).erf() * 0.5 + 0.5
+}
+
+/// The sum over everything but the channels of `[outer, channels, inner]`: a bias's gradient.
+pub(crate) fn channel_sum<B: KernelBackend>(grad: FloatTensor<B>) -> FloatTensor<B> {
+    let grad = tensor::<B, 3>(grad);
+    let [outer, channels, inner] = grad.dims();
+    let sums = match inner {
+        1 => grad.reshape([outer, channels]),
+        _ => grad.sum_dim(2).reshape([outer, channels]),
+    };
+    float(sums.sum_dim(0).reshape([channels]))
 }
 
 pub(crate) fn forward<B: KernelBackend>(
@@ -105,7 +126,7 @@ pub(crate) fn backward<B: KernelBackend>(
         Activation::Gelu => {
             let bias = bias.map(tensor::<B, 1>);
             let x = bias_activation_reference(kept, bias, 1, Activation::Identity);
-            let distribution = (x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() * 0.5 + 0.5;
+            let distribution = distribution(x.clone());
             let density = (x.clone().square() * -0.5).exp() * INVERSE_SQRT_TWO_PI;
             grad * (distribution + x * density)
         }

@@ -13,10 +13,9 @@ use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::ops::{FloatTensor, IntTensor};
 
 use crate::KernelBackend;
-use crate::activation::Activation;
+use crate::activation::{Activation, channel_sum};
 use crate::convolution::ConvolutionOptions;
-use crate::low_rank;
-use crate::low_rank::{ChannelAxis, LowRankPrimitives};
+use crate::low_rank::{self, ChannelAxis, LowRankPrimitives};
 
 #[derive(Debug)]
 struct LayerNorm;
@@ -104,11 +103,10 @@ where
     }
 }
 
-/// The sum over everything but the channels of `[outer, channels, inner]`.
-fn channel_sum<B: KernelBackend>(grad: FloatTensor<B>) -> FloatTensor<B> {
-    let channels = grad.shape()[1];
-    let sum = B::float_sum_dim(B::float_sum_dim(grad, 2), 0);
-    B::float_reshape(sum, [channels].into())
+fn is_tracked<B: KernelBackend, C: CheckpointStrategy>(
+    tensor: &FloatTensor<Autodiff<B, C>>,
+) -> bool {
+    !tensor.node.requirement.is_none()
 }
 
 #[derive(Debug)]
@@ -268,8 +266,7 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
         bias: Option<FloatTensor<Self>>,
         activation: Activation,
     ) -> FloatTensor<Self> {
-        let is_tracked = |tensor: &FloatTensor<Self>| !tensor.node.requirement.is_none();
-        let tracked = is_tracked(&x) || bias.as_ref().is_some_and(is_tracked);
+        let tracked = is_tracked::<B, C>(&x) || bias.as_ref().is_some_and(is_tracked::<B, C>);
         let (x_node, x) = (x.node.clone(), x.primitive);
         let (bias_node, bias) = match bias {
             Some(bias) => (Some(bias.node.clone()), Some(bias.primitive)),
@@ -302,10 +299,10 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
         bias: Option<FloatTensor<Self>>,
         options: ConvolutionOptions,
     ) -> FloatTensor<Self> {
-        let shape = x.shape();
-        let is_tracked = |tensor: &FloatTensor<Self>| !tensor.node.requirement.is_none();
-        let tracked =
-            is_tracked(&x) || is_tracked(&weight) || bias.as_ref().is_some_and(is_tracked);
+        let size = x.shape().dims();
+        let tracked = is_tracked::<B, C>(&x)
+            || is_tracked::<B, C>(&weight)
+            || bias.as_ref().is_some_and(is_tracked::<B, C>);
         let output = B::convolution(
             x.primitive.clone(),
             weight.primitive.clone(),
@@ -314,10 +311,10 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
         );
         let rectified = tracked && options.activation != Activation::Identity;
         let state = ConvolutionState {
-            input: is_tracked(&weight).then_some(x.primitive),
+            input: is_tracked::<B, C>(&weight).then_some(x.primitive),
             weight: weight.primitive,
             output: rectified.then(|| output.clone()),
-            size: [shape[0], shape[1], shape[2], shape[3]],
+            size,
             options,
         };
         let (x, weight) = (x.node, weight.node);

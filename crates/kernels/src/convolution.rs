@@ -1,12 +1,13 @@
 //! Convolution with bias and activation.
 
-use burn::tensor::Tensor;
 use burn::tensor::module::conv2d;
-use burn::tensor::ops::{ConvOptions, FloatTensor, ModuleOps};
+use burn::tensor::ops::{ConvOptions, FloatTensor, ModuleOps, PadMode};
+use burn::tensor::{Tensor, TensorMetadata};
 
 use crate::KernelBackend;
 use crate::activation::{self, Activation};
 use crate::layer_norm::{float, tensor};
+use crate::linear;
 
 /// Geometry of a [`convolution`] and what follows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,9 +51,8 @@ impl ConvolutionOptions {
 
 /// Convolution, bias and activation.
 ///
-/// Burn's own knows symmetric padding alone, and under autodiff keeps its input and weight whether
-/// a gradient needs them or not; this keeps the input only for a trained weight, the weight only for
-/// a tracked input, and of a rectifier the output.
+/// Burn's own knows symmetric padding alone, and under autodiff keeps its input whether a gradient
+/// needs it or not; this keeps it only for a trained weight, and of a rectifier the output.
 ///
 /// # Shapes
 ///
@@ -90,16 +90,8 @@ pub fn convolution_reference<B: KernelBackend>(
     activation::bias_activation_reference(output, None, 1, options.activation)
 }
 
-fn pad<B: KernelBackend>(x: Tensor<B, 4>, padding: [[usize; 2]; 2]) -> Tensor<B, 4> {
-    [2, 3].into_iter().zip(padding).fold(x, |x, (axis, sides)| {
-        let [before, after] = sides.map(|count| {
-            let mut shape = x.dims();
-            shape[axis] = count;
-            (count > 0).then(|| Tensor::zeros(shape, &x.device()))
-        });
-        let parts = before.into_iter().chain([x]).chain(after);
-        Tensor::cat(parts.collect(), axis)
-    })
+fn pad<B: KernelBackend>(x: Tensor<B, 4>, [rows, columns]: [[usize; 2]; 2]) -> Tensor<B, 4> {
+    x.pad([rows.into(), columns.into()], PadMode::Constant(0.0))
 }
 
 /// Burn's options for an input that is padded already.
@@ -108,20 +100,34 @@ fn burn_options(options: ConvolutionOptions) -> ConvOptions<2> {
     ConvOptions::new(stride, [0, 0], [1, 1], options.groups)
 }
 
-/// The symmetric padding that Burn's convolution can do itself, or the input padded.
+/// Burn's options where the padding is one that it can do itself.
+fn symmetric(options: ConvolutionOptions) -> Option<ConvOptions<2>> {
+    let [[top, bottom], [left, right]] = options.padding;
+    let mut burn = burn_options(options);
+    burn.padding = [top, left];
+    (top == bottom && left == right).then_some(burn)
+}
+
+/// The input and Burn's options, padded here where Burn cannot.
 fn padded<B: KernelBackend>(
     x: FloatTensor<B>,
     options: ConvolutionOptions,
 ) -> (FloatTensor<B>, ConvOptions<2>) {
-    let mut burn = burn_options(options);
-    if let [[top, bottom], [left, right]] = options.padding
-        && top == bottom
-        && left == right
-    {
-        burn.padding = [top, left];
-        return (x, burn);
+    match symmetric(options) {
+        Some(burn) => (x, burn),
+        None => (
+            float(pad(tensor::<B, 4>(x), options.padding)),
+            burn_options(options),
+        ),
     }
-    (float(pad(tensor::<B, 4>(x), options.padding)), burn)
+}
+
+/// Whether a convolution is a matrix product over positions, which every backend does better.
+fn is_pointwise([_, _, height, width]: [usize; 4], options: ConvolutionOptions) -> bool {
+    [height, width] == [1, 1]
+        && options.stride == 1
+        && options.groups == 1
+        && options.padding == [[0, 0], [0, 0]]
 }
 
 pub(crate) fn forward<B: KernelBackend>(
@@ -130,6 +136,19 @@ pub(crate) fn forward<B: KernelBackend>(
     bias: Option<FloatTensor<B>>,
     options: ConvolutionOptions,
 ) -> FloatTensor<B> {
+    let [outputs, inputs, height, width] = weight.shape().dims();
+    if is_pointwise([outputs, inputs, height, width], options) {
+        let weight = tensor::<B, 4>(weight)
+            .reshape([outputs, inputs])
+            .transpose();
+        let bias = bias.map(tensor::<B, 1>);
+        return float(linear::project_channels_activation(
+            tensor::<B, 4>(x),
+            weight,
+            bias,
+            options.activation,
+        ));
+    }
     let (x, burn) = padded::<B>(x, options);
     let output = tensor::<B, 4>(B::conv2d(x, weight, bias, burn));
     float(activation::bias_activation(
@@ -147,22 +166,26 @@ pub(crate) fn backward_input<B: KernelBackend>(
     grad: FloatTensor<B>,
     options: ConvolutionOptions,
 ) -> FloatTensor<B> {
-    let grad = tensor::<B, 4>(grad);
-    // Burn reads the shape alone.
-    let (x, burn) = padded::<B>(float(Tensor::<B, 4>::zeros(size, &grad.device())), options);
-    let with_padding = burn.padding == [0, 0];
-    let full = tensor::<B, 4>(<B as ModuleOps<B>>::conv2d_x_backward(
-        x,
-        weight,
-        float(grad),
-        burn,
-    ));
-    if !with_padding {
-        return float(full);
+    let [batch, inputs, height, width] = size;
+    let kernel = weight.shape().dims();
+    if is_pointwise(kernel, options) {
+        let weight = tensor::<B, 4>(weight).reshape([kernel[0], inputs]);
+        return float(linear::project_channels(tensor::<B, 4>(grad), weight, None));
     }
-    let [[top, _], [left, _]] = options.padding;
-    let [batch, channels, height, width] = size;
-    float(full.slice([0..batch, 0..channels, top..top + height, left..left + width]))
+    // Burn reads no more of the input than its shape.
+    let backward = |size: [usize; 4], burn| {
+        let input = Tensor::<B, 4>::empty(size, &B::float_device(&grad));
+        <B as ModuleOps<B>>::conv2d_x_backward(float(input), weight, grad, burn)
+    };
+    match symmetric(options) {
+        Some(burn) => backward(size, burn),
+        None => {
+            let [[top, bottom], [left, right]] = options.padding;
+            let padded = [batch, inputs, top + height + bottom, left + width + right];
+            let full = tensor::<B, 4>(backward(padded, burn_options(options)));
+            float(full.slice([0..batch, 0..inputs, top..top + height, left..left + width]))
+        }
+    }
 }
 
 /// The gradient of a weight like `weight`, given that of the convolution before its activation.
@@ -172,6 +195,29 @@ pub(crate) fn backward_weight<B: KernelBackend>(
     grad: FloatTensor<B>,
     options: ConvolutionOptions,
 ) -> FloatTensor<B> {
+    let kernel = weight.shape().dims();
+    if is_pointwise(kernel, options) {
+        let [outputs, inputs, ..] = kernel;
+        let [batch, _, height, width] = x.shape().dims();
+        let columns = |x, channels| tensor::<B, 4>(x).reshape([batch, channels, height * width]);
+        let products = columns(grad, outputs).matmul(columns(x, inputs).swap_dims(1, 2));
+        return float(products.sum_dim(0).reshape(kernel));
+    }
     let (x, burn) = padded::<B>(x, options);
     <B as ModuleOps<B>>::conv2d_weight_backward(x, weight, grad, burn)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_of_one_is_a_matrix_product() {
+        let pointwise = ConvolutionOptions::same([17, 20], 1, 1);
+        assert!(is_pointwise([24, 96, 1, 1], pointwise));
+        let strided = ConvolutionOptions::same([17, 20], 1, 2);
+        assert!(!is_pointwise([24, 96, 1, 1], strided));
+        let wide = ConvolutionOptions::same([17, 20], 5, 1);
+        assert!(!is_pointwise([24, 96, 5, 5], wide));
+    }
 }

@@ -6,7 +6,7 @@
 //!
 //! | operator | why it exists |
 //! |---|---|
-//! | [`bias_activation`], [`gelu`] | one pass instead of several; exact derivative of GELU |
+//! | [`bias_activation`], [`gelu`], [`relu`] | one pass instead of several; exact derivative of GELU |
 //! | [`add`] | of two maps, by all threads |
 //! | [`convolution`] | any padding, bias and activation in the same pass; keeps what gradients need and no more |
 //! | [`layer_norm`] | composed from primitives it keeps six tensors for the backward pass; this keeps its input |
@@ -37,7 +37,7 @@ mod linear;
 mod low_rank;
 mod resize;
 
-pub use activation::{Activation, bias_activation, bias_activation_reference, gelu};
+pub use activation::{Activation, bias_activation, bias_activation_reference, gelu, relu};
 pub use add::add;
 pub use backend::{Constant, KernelBackend, Lift, Same, TrainBackend};
 pub use batch_norm::{BatchStatistics, batch_norm, batch_norm_reference};

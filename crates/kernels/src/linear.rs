@@ -57,9 +57,19 @@ pub fn project_channels<B: KernelBackend>(
     weight: Tensor<B, 2>,
     bias: Option<Tensor<B, 1>>,
 ) -> Tensor<B, 4> {
+    project_channels_activation(x, weight, bias, Activation::Identity)
+}
+
+/// [`project_channels`] and an activation.
+pub(crate) fn project_channels_activation<B: KernelBackend>(
+    x: Tensor<B, 4>,
+    weight: Tensor<B, 2>,
+    bias: Option<Tensor<B, 1>>,
+    activation: Activation,
+) -> Tensor<B, 4> {
     let [batch, inputs, height, width] = x.dims();
     let outputs = weight.dims()[1];
     let columns = x.reshape([batch, inputs, height * width]);
     let product = weight.transpose().unsqueeze::<3>().matmul(columns);
-    bias_activation(product, bias, 1, Activation::Identity).reshape([batch, outputs, height, width])
+    bias_activation(product, bias, 1, activation).reshape([batch, outputs, height, width])
 }

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::ops::FloatTensor;
 
 use crate::KernelBackend;
-use crate::activation::{Activation, bias_activation, bias_activation_reference};
+use crate::activation::{Activation, bias_activation, bias_activation_reference, channel_sum};
 use crate::layer_norm::{float, tensor};
 
 /// Which axis of a feature map holds its channels.
@@ -149,16 +149,18 @@ fn gelu_backward<B: KernelBackend>(
     axis: ChannelAxis,
 ) -> Tensor<B, 3> {
     let shape = x.shape();
-    let rows = |x: Tensor<B, 3>| {
-        let [batch, b, c] = x.dims();
-        float(match axis {
-            ChannelAxis::Last => x.reshape([batch * b, c, 1]),
-            ChannelAxis::First => x,
-        })
-    };
-    let grad =
-        B::bias_activation_backward(rows(x), Some(float(bias)), rows(grad), Activation::Gelu);
+    let (x, grad) = (by_channel(x, axis), by_channel(grad, axis));
+    let grad = B::bias_activation_backward(x, Some(float(bias)), grad, Activation::Gelu);
     tensor::<B, 3>(grad).reshape(shape)
+}
+
+/// A map as `[outer, channels, inner]`, whichever axis its channels are on.
+fn by_channel<B: KernelBackend>(x: Tensor<B, 3>, axis: ChannelAxis) -> FloatTensor<B> {
+    let [batch, b, c] = x.dims();
+    float(match axis {
+        ChannelAxis::Last => x.reshape([batch * b, c, 1]),
+        ChannelAxis::First => x,
+    })
 }
 
 /// The gradient of a weight: `sum over positions of x^T grad`.
@@ -177,11 +179,7 @@ fn weight_gradient<B: KernelBackend>(
 
 /// The gradient of a bias: the sum of `grad` over everything but its channels.
 fn bias_gradient<B: KernelBackend>(grad: Tensor<B, 3>, axis: ChannelAxis) -> Tensor<B, 1> {
-    let [batch, b, c] = grad.dims();
-    match axis {
-        ChannelAxis::Last => grad.reshape([batch * b, c]).sum_dim(0).reshape([c]),
-        ChannelAxis::First => grad.sum_dim(2).sum_dim(0).reshape([b]),
-    }
+    tensor(channel_sum::<B>(by_channel(grad, axis)))
 }
 
 pub(crate) fn forward<B: KernelBackend>(

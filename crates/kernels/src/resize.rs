@@ -5,6 +5,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use crate::KernelBackend;
 use crate::layer_norm::{float, tensor};
+use crate::linear::linear;
 
 /// Bilinear resize with half-pixel centres (`align_corners = false`), as PyTorch's `interpolate`.
 ///
@@ -29,13 +30,10 @@ pub(crate) fn forward<B: KernelBackend>(x: FloatTensor<B>, size: [usize; 2]) -> 
     let x = tensor::<B, 4>(x);
     let [batch, channels, height, width] = x.dims();
     let device = x.device();
-    let across = interpolation::<B>(width, size[1], &device).transpose();
+    let across = interpolation::<B>(width, size[1], &device).map(Tensor::transpose);
     let down = interpolation::<B>(height, size[0], &device);
-    let x = x
-        .reshape([batch * channels * height, width])
-        .matmul(across)
-        .reshape([batch * channels, height, size[1]]);
-    let x = down.unsqueeze::<3>().matmul(x);
+    let x = times(x.reshape([batch * channels, height, width]), across);
+    let x = down_times(down, x);
     float(x.reshape([batch, channels, size[0], size[1]]))
 }
 
@@ -45,13 +43,9 @@ pub(crate) fn backward<B: KernelBackend>(grad: FloatTensor<B>, size: [usize; 2])
     let [batch, channels, height, width] = grad.dims();
     let device = grad.device();
     let across = interpolation::<B>(size[1], width, &device);
-    let down = interpolation::<B>(size[0], height, &device).transpose();
-    let grad = down
-        .unsqueeze::<3>()
-        .matmul(grad.reshape([batch * channels, height, width]));
-    let grad = grad
-        .reshape([batch * channels * size[0], width])
-        .matmul(across);
+    let down = interpolation::<B>(size[0], height, &device).map(Tensor::transpose);
+    let grad = down_times(down, grad.reshape([batch * channels, height, width]));
+    let grad = times(grad, across);
     float(grad.reshape([batch, channels, size[0], size[1]]))
 }
 
@@ -80,12 +74,36 @@ impl Tap {
     }
 }
 
-/// The weight of every old position in every new one, `[new, old]`.
-fn interpolation<B: KernelBackend>(old: usize, new: usize, device: &B::Device) -> Tensor<B, 2> {
+/// `x matrix` over the last axis of `[maps, height, width]`, as one product of all rows.
+fn times<B: KernelBackend>(x: Tensor<B, 3>, matrix: Option<Tensor<B, 2>>) -> Tensor<B, 3> {
+    match matrix {
+        Some(matrix) => linear(x, matrix, None),
+        None => x,
+    }
+}
+
+/// `matrix x` for every map of `[maps, height, width]`.
+fn down_times<B: KernelBackend>(matrix: Option<Tensor<B, 2>>, x: Tensor<B, 3>) -> Tensor<B, 3> {
+    match matrix {
+        Some(matrix) => matrix.unsqueeze::<3>().matmul(x),
+        None => x,
+    }
+}
+
+/// The weight of every old position in every new one, `[new, old]`; none where nothing changes.
+fn interpolation<B: KernelBackend>(
+    old: usize,
+    new: usize,
+    device: &B::Device,
+) -> Option<Tensor<B, 2>> {
+    if old == new {
+        return None;
+    }
     let mut weights = vec![0.0; new * old];
     for (tap, row) in Tap::all(old, new).iter().zip(weights.chunks_exact_mut(old)) {
         row[tap.below] += 1.0 - tap.share;
         row[tap.above] += tap.share;
     }
-    Tensor::from_data(TensorData::new(weights, [new, old]), device)
+    let weights = TensorData::new(weights, [new, old]);
+    Some(Tensor::from_data(weights, device))
 }

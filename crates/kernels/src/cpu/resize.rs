@@ -8,15 +8,10 @@ use super::storage::tensor;
 use super::vector::vectorised;
 use crate::resize::Tap;
 
-fn sizes(tensor: &FlexTensor) -> [usize; 4] {
-    let shape = tensor.shape();
-    [shape[0], shape[1], shape[2], shape[3]]
-}
-
 /// See [`crate::resize_bilinear`].
 pub(super) fn forward(x: FlexTensor, size: [usize; 2]) -> FlexTensor {
     let x = x.to_contiguous();
-    let [batch, channels, height, width] = sizes(&x);
+    let [batch, channels, height, width] = x.shape().dims();
     let (down, across) = (Tap::all(height, size[0]), Tap::all(width, size[1]));
     let mut output = vec![0.0; batch * channels * size[0] * size[1]];
     output
@@ -85,7 +80,7 @@ impl Rows {
 /// The gradient of an input of `size`, `[height, width]`.
 pub(super) fn backward(grad: FlexTensor, size: [usize; 2]) -> FlexTensor {
     let grad = grad.to_contiguous();
-    let [batch, channels, height, width] = sizes(&grad);
+    let [batch, channels, height, width] = grad.shape().dims();
     let (down, across) = (Tap::all(size[0], height), Tap::all(size[1], width));
     let mut output = vec![0.0; batch * channels * size[0] * size[1]];
     output

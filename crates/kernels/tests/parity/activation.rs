@@ -3,7 +3,9 @@
 use burn::tensor::Tensor;
 use gradway_kernels::{Activation, add, bias_activation, bias_activation_reference, gelu};
 
-use crate::harness::{Inputs, assert_only_tracked_inputs_have_gradients, assert_parity};
+use crate::harness::{
+    Inputs, Leaves, Tracked, assert_only_tracked_inputs_have_gradients, assert_parity,
+};
 
 const ACTIVATIONS: [Activation; 4] = [
     Activation::Identity,
@@ -12,11 +14,26 @@ const ACTIVATIONS: [Activation; 4] = [
     Activation::Gelu,
 ];
 
-/// Values in -8..8, so that every rectifier clips at both of its ends.
-fn wide<const D: usize>(
-    x: Tensor<crate::harness::Tracked, D>,
-) -> Tensor<crate::harness::Tracked, D> {
-    x * 4.0
+/// Every activation of an input and, where `shapes` has one, a bias. Inputs are in -8..8, so that
+/// every rectifier clips at both of its ends.
+fn equals_its_reference<const D: usize>(seed: u64, shapes: &[&[usize]], axis: usize) {
+    let arguments = |leaves: &Leaves| -> (Tensor<Tracked, D>, Option<Tensor<Tracked, 1>>) {
+        let bias = (shapes.len() > 1).then(|| leaves.get(1));
+        (leaves.get::<D>(0) * 4.0, bias)
+    };
+    for activation in ACTIVATIONS {
+        assert_parity(
+            &Inputs::random(seed, shapes),
+            |leaves| {
+                let (x, bias) = arguments(leaves);
+                bias_activation(x, bias, axis, activation)
+            },
+            |leaves| {
+                let (x, bias) = arguments(leaves);
+                bias_activation_reference(x, bias, axis, activation)
+            },
+        );
+    }
 }
 
 #[test]
@@ -37,47 +54,17 @@ fn the_sum_of_two_maps() {
 #[test]
 fn along_the_last_axis() {
     // 19 channels are no multiple of a vector; 3 x 1000 rows are several chunks and a rest.
-    for activation in ACTIVATIONS {
-        assert_parity(
-            &Inputs::random(1, &[&[3, 1000, 19], &[19]]),
-            |leaves| {
-                let x = wide(leaves.get::<3>(0));
-                bias_activation(x, Some(leaves.get(1)), 2, activation)
-            },
-            |leaves| {
-                let x = wide(leaves.get::<3>(0));
-                bias_activation_reference(x, Some(leaves.get(1)), 2, activation)
-            },
-        );
-    }
+    equals_its_reference::<3>(1, &[&[3, 1000, 19], &[19]], 2);
 }
 
 #[test]
 fn along_the_channels_of_a_map() {
-    for activation in ACTIVATIONS {
-        assert_parity(
-            &Inputs::random(2, &[&[2, 5, 37, 61], &[5]]),
-            |leaves| {
-                let x = wide(leaves.get::<4>(0));
-                bias_activation(x, Some(leaves.get(1)), 1, activation)
-            },
-            |leaves| {
-                let x = wide(leaves.get::<4>(0));
-                bias_activation_reference(x, Some(leaves.get(1)), 1, activation)
-            },
-        );
-    }
+    equals_its_reference::<4>(2, &[&[2, 5, 37, 61], &[5]], 1);
 }
 
 #[test]
 fn without_a_bias() {
-    for activation in ACTIVATIONS {
-        assert_parity(
-            &Inputs::random(3, &[&[7, 5003]]),
-            |leaves| bias_activation(wide(leaves.get::<2>(0)), None, 1, activation),
-            |leaves| bias_activation_reference(wide(leaves.get::<2>(0)), None, 1, activation),
-        );
-    }
+    equals_its_reference::<2>(3, &[&[7, 5003]], 1);
 }
 
 #[test]
