@@ -16,6 +16,7 @@ use crate::KernelBackend;
 use crate::activation::{Activation, channel_sum};
 use crate::convolution::ConvolutionOptions;
 use crate::low_rank::{self, ChannelAxis, LowRankPrimitives};
+use crate::window::Windows;
 
 #[derive(Debug)]
 struct LayerNorm;
@@ -81,6 +82,43 @@ impl<B: KernelBackend> Backward<B, 1> for ResizeBilinear {
         let grad = grads.consume::<B>(&ops.node);
         if let [Some(parent)] = ops.parents {
             let gradient = B::resize_bilinear_backward(grad, ops.state);
+            grads.register::<B>(parent.id, gradient);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Softmax;
+
+impl<B: KernelBackend> Backward<B, 1> for Softmax {
+    /// The output.
+    type State = FloatTensor<B>;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        if let [Some(parent)] = ops.parents {
+            grads.register::<B>(parent.id, B::softmax_backward(ops.state, grad));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct WindowAttention;
+
+impl<B: KernelBackend> Backward<B, 2> for WindowAttention {
+    /// Queries, keys and values; the table.
+    type State = (FloatTensor<B>, FloatTensor<B>, Windows);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (qkv, table, windows) = ops.state;
+        let [qkv_parent, table_parent] = ops.parents;
+        let (grad_qkv, grad_table) =
+            B::window_attention_backward(qkv, table, grad, windows, table_parent.is_some());
+        if let Some(parent) = qkv_parent {
+            grads.register::<B>(parent.id, grad_qkv);
+        }
+        if let (Some(parent), Some(gradient)) = (table_parent, grad_table) {
             grads.register::<B>(parent.id, gradient);
         }
     }
@@ -396,5 +434,23 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
             .compute_bound();
         let output = B::resize_bilinear(x.primitive, size);
         finish(prep.stateful(), [shape[2], shape[3]], output)
+    }
+
+    fn softmax_rows(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let prep = Softmax.prepare::<C>([x.node.clone()]).compute_bound();
+        let output = B::softmax_rows(x.primitive);
+        finish(prep.stateful(), output.clone(), output)
+    }
+
+    fn window_attention(
+        qkv: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        windows: Windows,
+    ) -> FloatTensor<Self> {
+        let nodes = [qkv.node.clone(), table.node.clone()];
+        let (qkv, table) = (qkv.primitive, table.primitive);
+        let output = B::window_attention(qkv.clone(), table.clone(), windows);
+        let prep = WindowAttention.prepare::<C>(nodes).compute_bound();
+        finish(prep.stateful(), (qkv, table, windows), output)
     }
 }

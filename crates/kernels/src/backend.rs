@@ -7,7 +7,8 @@ use burn::tensor::ops::{FloatTensor, IntTensor};
 use crate::activation::{self, Activation};
 use crate::convolution::{self, ConvolutionOptions};
 use crate::low_rank::{ChannelAxis, LowRankPrimitives};
-use crate::{batch_norm, cross_entropy, layer_norm, low_rank, resize};
+use crate::window::Windows;
+use crate::{batch_norm, cross_entropy, layer_norm, low_rank, resize, softmax, window_attention};
 
 /// A Burn backend with the operators of this crate.
 ///
@@ -150,6 +151,36 @@ pub trait KernelBackend: Backend {
     /// The gradient of an input of `[height, width]`.
     fn resize_bilinear_backward(grad: FloatTensor<Self>, size: [usize; 2]) -> FloatTensor<Self> {
         resize::backward::<Self>(grad, size)
+    }
+
+    /// Softmax over the last axis of `[rows, columns]`. See [`crate::softmax`].
+    fn softmax_rows(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        softmax::forward::<Self>(x)
+    }
+
+    /// The gradient of the rows, given the output of [`softmax_rows`](Self::softmax_rows).
+    fn softmax_backward(output: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        softmax::backward::<Self>(output, grad)
+    }
+
+    /// Attention inside windows, from map to map. See [`crate::window_attention`].
+    fn window_attention(
+        qkv: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        windows: Windows,
+    ) -> FloatTensor<Self> {
+        window_attention::forward::<Self>(qkv, table, windows)
+    }
+
+    /// Gradients of `qkv` and, if asked for, the table.
+    fn window_attention_backward(
+        qkv: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        windows: Windows,
+        is_table_wanted: bool,
+    ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
+        window_attention::backward::<Self>(qkv, table, grad, windows, is_table_wanted)
     }
 }
 

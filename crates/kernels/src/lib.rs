@@ -14,6 +14,8 @@
 //! | [`batch_norm`] | per-channel broadcasts of `[N, C, H, W]` are two orders slower on Flex than these rows |
 //! | [`cross_entropy`] | per-pixel, with ignored pixels; keeps the log-probabilities alone |
 //! | [`linear`] | one matrix product over all positions, whatever the rank of the input |
+//! | [`softmax`] | by all threads; keeps its output alone |
+//! | [`window_attention`] | from map to map, neither windows nor scores are held; keeps queries, keys and values |
 //! | [`resize_bilinear`] | `align_corners = false`, the convention of every dense-prediction code base |
 //!
 //! # The backend bound
@@ -36,6 +38,9 @@ mod layer_norm;
 mod linear;
 mod low_rank;
 mod resize;
+mod softmax;
+mod window;
+mod window_attention;
 
 pub use activation::{Activation, bias_activation, bias_activation_reference, gelu, relu};
 pub use add::add;
@@ -47,3 +52,6 @@ pub use layer_norm::{layer_norm, layer_norm_reference};
 pub use linear::{linear, linear_activation, project_channels};
 pub use low_rank::{ChannelAxis, LowRankWeights, low_rank_adapter, low_rank_adapter_reference};
 pub use resize::resize_bilinear;
+pub use softmax::softmax;
+pub use window::Windows;
+pub use window_attention::{window_attention, window_attention_reference};

@@ -7,7 +7,6 @@ use burn::tensor::backend::Backend;
 use gradway_kernels::{Activation, KernelBackend, add, linear, linear_activation};
 
 use super::attention::{WindowAttention, linear_layer};
-use super::window::Plans;
 use super::{SwinConfig, norm, normalise};
 use crate::access::Point;
 use crate::drop_path::DropPath;
@@ -64,10 +63,6 @@ impl<B: Backend> SwinBlock<B> {
     pub(super) fn channels(&self) -> usize {
         self.norm1.gamma.dims()[0]
     }
-
-    pub(super) fn window(&self) -> usize {
-        self.attn.window
-    }
 }
 
 impl<B: KernelBackend> SwinBlock<B> {
@@ -77,15 +72,13 @@ impl<B: KernelBackend> SwinBlock<B> {
     pub(super) fn forward(
         &self,
         x: Tensor<B, 4>,
-        plans: &mut Plans<B>,
+        pad_first: bool,
         drop_path: &mut DropPath,
         visit: &mut impl FnMut(Point, &Tensor<B, 4>, Tensor<B, 4>) -> Tensor<B, 4>,
     ) -> Tensor<B, 4> {
-        let plan = plans.get(self.shifted);
         let input = x.clone();
-        let branch = self
-            .attn
-            .forward(normalise(&self.norm1, x.clone()), &plan, visit);
+        let normed = normalise(&self.norm1, x.clone());
+        let branch = self.attn.forward(normed, self.shifted, pad_first, visit);
         let branch = visit(Point::Attention, &x, branch);
         let x = add(drop_path.apply(branch, self.drop_path), x);
         let x = visit(Point::AttentionResidual, &input, x);

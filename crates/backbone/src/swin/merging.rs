@@ -7,8 +7,7 @@ use burn::tensor::backend::Backend;
 use gradway_kernels::{KernelBackend, Lift, Same, layer_norm, linear};
 
 use super::attention::truncated_normal;
-use super::window::pad_bottom_right;
-use super::{EPSILON, norm};
+use super::{EPSILON, norm, pad_bottom_right};
 
 /// Concatenates 2x2 neighbours, normalises, and halves the channels with a linear without bias.
 #[derive(Module, Debug)]

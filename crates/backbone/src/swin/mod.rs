@@ -10,7 +10,6 @@ mod attention;
 mod block;
 mod import;
 mod merging;
-mod window;
 
 use burn::config::Config;
 use burn::module::Module;
@@ -18,6 +17,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{LayerNorm, LayerNormConfig};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::ops::PadMode;
 use gradway_kernels::{ChannelAxis, KernelBackend, Lift, layer_norm};
 
 use crate::access::{Access, Point, Site};
@@ -145,7 +145,7 @@ impl<B: KernelBackend> Swin<B> {
     /// - output: `[batch, ceil(height / 4), ceil(width / 4), channels]`
     fn embed(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
         let [_, _, height, width] = images.dims();
-        let images = window::pad_bottom_right(
+        let images = pad_bottom_right(
             images,
             [2, 3],
             [
@@ -197,12 +197,11 @@ impl<B: KernelBackend> Backbone<B> for Swin<B> {
             if let Some(downsample) = &layer.downsample {
                 x = downsample.forward(x);
             }
-            let mut plans = window::Plans::of(&x, layer.blocks[0].window(), self.pad_first);
             for (block, module) in layer.blocks.iter().enumerate() {
                 let mut visit = |point, input: &_, output| {
                     access.at(site(point, section, block), input, output)
                 };
-                x = module.forward(x, &mut plans, &mut drop_path, &mut visit);
+                x = module.forward(x, self.pad_first, &mut drop_path, &mut visit);
             }
             x = access.at(site(Point::Section, section, 0), &x.clone(), x);
             outputs.push(x.clone());
@@ -221,6 +220,22 @@ impl<B: KernelBackend> Backbone<B> for Swin<B> {
             None => highway,
         }
     }
+}
+
+/// Pads two axes at their ends with zeros.
+fn pad_bottom_right<B: Backend>(
+    x: Tensor<B, 4>,
+    axes: [usize; 2],
+    size: [usize; 2],
+) -> Tensor<B, 4> {
+    let mut padding = [(0, 0); 4];
+    for (axis, size) in axes.into_iter().zip(size) {
+        padding[axis].1 = size - x.dims()[axis];
+    }
+    if padding == [(0, 0); 4] {
+        return x;
+    }
+    x.pad(padding, PadMode::Constant(0.0))
 }
 
 /// A layer norm of Swin's epsilon.

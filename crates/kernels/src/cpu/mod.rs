@@ -4,12 +4,15 @@
 //! Tensors of other types than `f32` take the plain statement.
 
 mod activation;
+mod attention;
 mod convolution;
 mod cross_entropy;
 mod depthwise;
 mod math;
 mod norm;
+mod product;
 mod resize;
+mod softmax;
 mod storage;
 mod vector;
 
@@ -18,9 +21,11 @@ use burn_flex::Flex;
 
 use crate::activation::Activation;
 use crate::convolution::ConvolutionOptions;
+use crate::window::Windows;
 use crate::{KernelBackend, activation as plain_activation, batch_norm as plain_batch_norm};
 use crate::{convolution as plain_convolution, cross_entropy as plain_cross_entropy};
 use crate::{layer_norm as plain_layer_norm, resize as plain_resize};
+use crate::{softmax as plain_softmax, window_attention as plain_window_attention};
 use storage::are_f32;
 
 impl KernelBackend for Flex {
@@ -174,5 +179,49 @@ impl KernelBackend for Flex {
             return plain_resize::backward::<Self>(grad, size);
         }
         resize::backward(grad, size)
+    }
+
+    fn softmax_rows(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        if !are_f32(&[&x]) {
+            return plain_softmax::forward::<Self>(x);
+        }
+        softmax::forward(x)
+    }
+
+    fn softmax_backward(output: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        if !are_f32(&[&output, &grad]) {
+            return plain_softmax::backward::<Self>(output, grad);
+        }
+        softmax::backward(output, grad)
+    }
+
+    fn window_attention(
+        qkv: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        windows: Windows,
+    ) -> FloatTensor<Self> {
+        if !are_f32(&[&qkv, &table]) {
+            return plain_window_attention::forward::<Self>(qkv, table, windows);
+        }
+        attention::forward(qkv, &table, windows)
+    }
+
+    fn window_attention_backward(
+        qkv: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        windows: Windows,
+        is_table_wanted: bool,
+    ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
+        if !are_f32(&[&qkv, &table, &grad]) {
+            return plain_window_attention::backward::<Self>(
+                qkv,
+                table,
+                grad,
+                windows,
+                is_table_wanted,
+            );
+        }
+        attention::backward(qkv, &table, &grad, windows, is_table_wanted)
     }
 }

@@ -10,6 +10,7 @@
 //! 1e-3 and more, the approximate derivative of the GELU as 1e-4.
 
 mod activation;
+mod attention;
 mod convolution;
 mod harness;
 mod loss;

@@ -1,0 +1,76 @@
+//! Softmax and attention inside windows.
+
+use burn::tensor::activation;
+use gradway_kernels::{Windows, softmax, window_attention, window_attention_reference};
+
+use crate::harness::{Inputs, assert_only_tracked_inputs_have_gradients, assert_parity};
+
+#[test]
+fn softmax_equals_its_plain_statement() {
+    for columns in [2, 7, 8, 49] {
+        let inputs = Inputs::random(90, &[&[3, 5, columns]]);
+        assert_parity(
+            &inputs,
+            |leaves| softmax::<_, 3>(leaves.get(0)),
+            |leaves| activation::softmax::<3, _>(leaves.get(0), 2),
+        );
+    }
+}
+
+#[test]
+fn softmax_is_stable_for_large_inputs() {
+    let inputs = Inputs::random(91, &[&[4, 13]]);
+    assert_parity(
+        &inputs,
+        |leaves| softmax::<_, 2>(leaves.get::<2>(0) * 1e3),
+        |leaves| activation::softmax::<2, _>(leaves.get::<2>(0) * 1e3, 1),
+    );
+}
+
+/// Windows of 2 to 7 on maps that are multiples of them or not, shifted or not, in both orders of
+/// padding; heads of 3 and 32 channels.
+const CASES: [(usize, usize, [usize; 2], bool, usize, usize); 8] = [
+    (2, 0, [4, 6], false, 2, 3),
+    (2, 1, [4, 6], false, 2, 3),
+    (3, 0, [7, 5], false, 1, 8),
+    (3, 1, [7, 5], false, 2, 3),
+    (3, 1, [7, 5], true, 2, 3),
+    (4, 2, [9, 8], false, 3, 5),
+    (7, 3, [14, 16], false, 2, 32),
+    (7, 3, [8, 15], true, 1, 32),
+];
+
+fn case(
+    (side, shift, size, pad_first, heads, head): (usize, usize, [usize; 2], bool, usize, usize),
+) -> (Windows, Inputs) {
+    let windows = Windows {
+        side,
+        shift,
+        size,
+        pad_first,
+    };
+    let [height, width] = windows.padded();
+    let offsets = (2 * side - 1) * (2 * side - 1);
+    let qkv = [2, height, width, 3 * heads * head];
+    (windows, Inputs::random(92, &[&qkv, &[offsets, heads]]))
+}
+
+#[test]
+fn window_attention_equals_its_plain_statement() {
+    for parameters in CASES {
+        let (windows, inputs) = case(parameters);
+        assert_parity(
+            &inputs,
+            |leaves| window_attention(leaves.get(0), leaves.get(1), windows),
+            |leaves| window_attention_reference(leaves.get(0), leaves.get(1), windows),
+        );
+    }
+}
+
+#[test]
+fn window_attention_gives_untracked_parents_no_gradient() {
+    let (windows, inputs) = case(CASES[3]);
+    assert_only_tracked_inputs_have_gradients(&inputs, |leaves| {
+        window_attention(leaves.get(0), leaves.get(1), windows)
+    });
+}

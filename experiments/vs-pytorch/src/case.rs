@@ -1,0 +1,50 @@
+//! What is timed.
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+/// Runs a case once.
+pub type Run = Box<dyn FnMut() -> Result<()>>;
+
+/// Something that both sides do, by one name.
+pub struct Case {
+    /// The same on PyTorch's side.
+    pub name: String,
+    /// Makes inputs and weights.
+    pub build: Box<dyn Fn() -> Result<Run>>,
+}
+
+/// The seconds of every run in about `seconds`; at least one.
+pub fn measure(run: &mut Run, seconds: f64) -> Result<Vec<f64>> {
+    let begin = Instant::now();
+    let mut times = Vec::new();
+    while times.is_empty() || begin.elapsed().as_secs_f64() < seconds {
+        let start = Instant::now();
+        run()?;
+        times.push(start.elapsed().as_secs_f64());
+    }
+    Ok(times)
+}
+
+/// The middle of some numbers, of which there is at least one.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 {
+        values[middle]
+    } else {
+        (values[middle - 1] + values[middle]) / 2.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_of_odd_and_even_counts() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![4.0, 1.0, 3.0, 2.0]), 2.5);
+    }
+}

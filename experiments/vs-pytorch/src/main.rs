@@ -1,0 +1,132 @@
+//! Operators and training steps beside PyTorch's.
+//!
+//! Both sides run the same shapes on the same number of threads, alternately, so that a machine that
+//! slows down slows both: what counts is the ratio of each round.
+
+mod case;
+mod operators;
+mod report;
+mod steps;
+mod torch;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use gradway::trainer::memory::{self, CountingAllocator};
+
+use case::Case;
+use report::Row;
+use torch::Torch;
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+/// Time operators and training steps against PyTorch, alternately.
+///
+/// Makes a virtual environment of its own for PyTorch on the first run (a download of some 200 MB
+/// into the given folder, nothing elsewhere) unless `--python` names an interpreter that has it.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Cases whose name contains one of these; all if none is given.
+    filter: Vec<String>,
+    /// Names the cases and ends.
+    #[arg(long)]
+    list: bool,
+    /// Threads of each side.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Turns of each side per case.
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// Seconds of a turn.
+    #[arg(long, default_value_t = 0.4)]
+    seconds: f64,
+    /// Compares the most live bytes of training steps instead of times.
+    #[arg(long)]
+    memory: bool,
+    /// A Python interpreter with PyTorch, torchvision and timm.
+    #[arg(long)]
+    python: Option<PathBuf>,
+    /// Where the virtual environment is made.
+    #[arg(long, default_value = "target/vs-pytorch")]
+    environment: PathBuf,
+    /// The results as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> Result<()> {
+    memory::keep_freed_memory();
+    let arguments = Arguments::parse();
+    let mut cases: Vec<Case> = if arguments.memory {
+        steps::training()
+    } else {
+        [operators::all(), steps::frozen(), steps::training()]
+            .into_iter()
+            .flatten()
+            .collect()
+    };
+    if !arguments.filter.is_empty() {
+        cases.retain(|case| arguments.filter.iter().any(|part| case.name.contains(part)));
+    }
+    if cases.is_empty() {
+        bail!("no case has a name that contains {:?}", arguments.filter);
+    }
+    let mut out = io::stdout().lock();
+    if arguments.list {
+        for case in &cases {
+            writeln!(out, "{}", case.name)?;
+        }
+        return Ok(());
+    }
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(arguments.threads)
+        .build_global()
+        .context("cannot set the number of threads")?;
+    let mut torch = Torch::start(&arguments)?;
+    let mut rows = Vec::new();
+    for case in cases {
+        let row = if arguments.memory {
+            compare_memory(&case, &mut torch)?
+        } else {
+            compare_times(&case, &mut torch, &arguments)?
+        };
+        if !arguments.json {
+            writeln!(out, "{}", report::line(&row))?;
+            out.flush()?;
+        }
+        rows.push(row);
+    }
+    if arguments.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&rows)?)?;
+    }
+    Ok(())
+}
+
+fn compare_times(case: &Case, torch: &mut Torch, arguments: &Arguments) -> Result<Row> {
+    let mut run = (case.build)()?;
+    for _ in 0..2 {
+        run()?;
+    }
+    let mut rounds = Vec::new();
+    for _ in 0..arguments.rounds {
+        let ours = case::median(case::measure(&mut run, arguments.seconds)?);
+        let theirs = case::median(torch.seconds(&case.name, arguments.seconds)?);
+        rounds.push((ours, theirs));
+    }
+    Ok(Row::of_times(&case.name, &rounds))
+}
+
+fn compare_memory(case: &Case, torch: &mut Torch) -> Result<Row> {
+    let live = || memory::live().context("this binary counts its bytes");
+    let before = live()?;
+    let mut run = (case.build)()?;
+    // The first step makes the optimiser's moments.
+    run()?;
+    memory::reset_peak();
+    run()?;
+    let ours = memory::peak().context("this binary counts its bytes")? - before;
+    Ok(Row::of_bytes(&case.name, ours, torch.bytes(&case.name)?))
+}

@@ -1,0 +1,239 @@
+"""Whole networks and training steps: timm's backbones, the gradient highway and the light decoder, by the names of src/steps.rs."""
+
+import timm
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+CLASSES = 21
+CHANNELS = 128
+RANK = 16
+
+
+def swin(name):
+    """timm's Swin for any image size, without stochastic depth."""
+    options = dict(pretrained=False, num_classes=0, drop_path_rate=0.0, strict_img_size=False, always_partition=True)
+    return timm.create_model(f"{name}_patch4_window7_224", **options)
+
+
+def lite(name):
+    return timm.create_model(f"tf_{name}", pretrained=False, num_classes=0)
+
+
+class SwinEncoder(nn.Module):
+    """Stage outputs, [batch, height, width, channels], and on request the taps of every block."""
+
+    widths_of = staticmethod(lambda model: [model.embed_dim << stage for stage in range(4)])
+
+    def __init__(self, name):
+        super().__init__()
+        self.model = swin(name)
+        self.stage_channels = self.widths_of(self.model)
+        self.tap_channels = [[width] * 2 * len(layer.blocks) for width, layer in zip(self.stage_channels, self.model.layers)]
+
+    def run(self, images, tap):
+        x = self.model.patch_embed(images)
+        for section, layer in enumerate(self.model.layers):
+            x = layer.downsample(x)
+            for block in layer.blocks:
+                attention = block._attn(block.norm1(x))
+                tap(section, attention)
+                x = x + attention
+                mlp = block.mlp(block.norm2(x))
+                tap(section, mlp)
+                x = x + mlp
+            yield section, x, section
+
+    def transition(self, section, h):
+        return self.model.layers[section + 1].downsample(h)
+
+    @staticmethod
+    def to_rows(x):
+        return x
+
+
+class LiteEncoder(nn.Module):
+    """The same of an EfficientNet-Lite: a tap per block, [batch, channels, height, width]."""
+
+    def __init__(self, name):
+        super().__init__()
+        self.model = lite(name)
+        self.widths = [row[-1].bn3.num_features if hasattr(row[-1], "bn3") else row[-1].bn2.num_features for row in self.model.blocks]
+        self.stages = {1: 0, 2: 1, 4: 2, 6: 3}
+        self.stage_channels = [self.widths[row] for row in self.stages]
+        self.tap_channels = [[width] * len(row) for width, row in zip(self.widths, self.model.blocks)]
+
+    def run(self, images, tap):
+        x = self.model.bn1(self.model.conv_stem(images))
+        for section, row in enumerate(self.model.blocks):
+            for block in row:
+                skip, block.has_skip = block.has_skip, False
+                branch = block(x)
+                block.has_skip = skip
+                tap(section, branch)
+                x = x + branch if skip else branch
+            yield section, x, self.stages.get(section)
+
+    def transition(self, section, h):
+        if self.model.blocks[section + 1][0].conv_dw.stride[0] == 2:
+            h = F.pad(h, (0, h.shape[3] % 2, 0, h.shape[2] % 2), mode="replicate")
+            h = F.avg_pool2d(h, 2)
+        missing = self.widths[section + 1] - h.shape[1]
+        return F.pad(h, (0, 0, 0, 0, 0, missing))
+
+    @staticmethod
+    def to_rows(x):
+        return x.permute(0, 2, 3, 1)
+
+
+class Adapter(nn.Module):
+    """E(z) = W_U gelu(W_D z + b_D) + b_U, both projections of rank 16; as channels last rows."""
+
+    def __init__(self, channels):
+        super().__init__()
+        middle = channels // 2
+        self.down_in = nn.Parameter(torch.randn(channels, RANK) / channels**0.5)
+        self.down_out = nn.Parameter(torch.randn(RANK, middle) / RANK**0.5)
+        self.down_bias = nn.Parameter(torch.zeros(middle))
+        self.up_in = nn.Parameter(torch.randn(middle, RANK) / middle**0.5)
+        self.up_out = nn.Parameter(torch.zeros(RANK, channels))
+        self.up_bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, z):
+        hidden = F.gelu(z @ self.down_in @ self.down_out + self.down_bias)
+        return hidden @ self.up_in @ self.up_out + self.up_bias
+
+
+class Segmentation(nn.Module):
+    """A backbone under a method, output norms and SegFormer's decoder as published."""
+
+    def __init__(self, encoder, method):
+        super().__init__()
+        self.encoder, self.method = encoder, method
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for width in encoder.stage_channels)
+        if method != "full":
+            encoder.requires_grad_(False)
+        if method == "fixed":
+            self.norms.requires_grad_(False)
+        if method == "e3va":
+            self.adapters = nn.ModuleList(nn.ModuleList(map(Adapter, widths)) for widths in encoder.tap_channels)
+        self.projections = nn.ModuleList(nn.Conv2d(width, CHANNELS, 1) for width in encoder.stage_channels)
+        self.fuse = nn.Sequential(nn.Conv2d(4 * CHANNELS, CHANNELS, 1, bias=False), nn.BatchNorm2d(CHANNELS), nn.ReLU())
+        self.classifier = nn.Sequential(nn.Dropout2d(0.1), nn.Conv2d(CHANNELS, CLASSES, 1))
+
+    def train(self, mode=True):
+        super().train(mode)
+        # Batch norms of a backbone keep their ImageNet statistics, as Gradway folds them.
+        self.encoder.eval()
+        return self
+
+    def normalised(self, stage, x):
+        return self.norms[stage](self.encoder.to_rows(x)).permute(0, 3, 1, 2)
+
+    def features(self, images):
+        if self.method == "full":
+            return [self.normalised(stage, x) for _, x, stage in self.encoder.run(images, lambda *_: None) if stage is not None]
+        with torch.no_grad():
+            if self.method == "fixed":
+                return [self.normalised(stage, x) for _, x, stage in self.encoder.run(images, lambda *_: None) if stage is not None]
+        return list(self.highway(images))
+
+    def highway(self, images):
+        h, count = None, 0
+        last = len(self.adapters) - 1
+
+        def tap(section, z):
+            nonlocal h, count
+            with torch.enable_grad():
+                rows = self.encoder.to_rows(z)
+                adapted = self.adapters[section][count](rows)
+                if rows is not z:
+                    adapted = adapted.permute(0, 3, 1, 2)
+                h = adapted if h is None else h + adapted
+            count += 1
+
+        walk = self.encoder.run(images, tap)
+        for _ in range(last + 1):
+            with torch.no_grad():
+                section, x, stage = next(walk)
+            if stage is not None:
+                yield self.normalised(stage, x + h)
+            if section < last:
+                h = self.encoder.transition(section, h)
+            count = 0
+
+    def forward(self, images):
+        features = self.features(images)
+        size = features[0].shape[2:]
+        projected = [
+            F.interpolate(projection(x), size=size, mode="bilinear", align_corners=False)
+            for projection, x in zip(self.projections, features)
+        ]
+        return self.classifier(self.fuse(torch.cat(projected, 1)))
+
+
+def frozen_forward(encoder, batch, height, width):
+    def build():
+        model = encoder().eval()
+        images = torch.randn(batch, 3, height, width)
+
+        def run():
+            with torch.inference_mode():
+                return [x for _, x, stage in model.run(images, lambda *_: None) if stage is not None]
+
+        return run
+
+    return build
+
+
+def training_step(encoder, method, batch, height, width):
+    def build():
+        model = Segmentation(encoder(), method).train()
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        groups = [
+            {"params": [p for p in trained if p.ndim > 1], "weight_decay": 0.05},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=1e-6)
+        images = torch.randn(batch, 3, height, width)
+        labels = torch.randint(0, CLASSES, (batch, height, width))
+
+        def run():
+            optimizer.zero_grad()
+            logits = F.interpolate(model(images), size=(height, width), mode="bilinear", align_corners=False)
+            loss = F.cross_entropy(logits, labels, ignore_index=255)
+            loss.item()
+            loss.backward()
+            optimizer.step()
+
+        return run
+
+    return build
+
+
+def case_table():
+    encoders = {
+        "swin_tiny": lambda: SwinEncoder("swin_tiny"),
+        "swin_base": lambda: SwinEncoder("swin_base"),
+        "efficientnet_lite0": lambda: LiteEncoder("efficientnet_lite0"),
+    }
+    table = {}
+    for backbone, batch, height, width in (
+        ("swin_tiny", 4, 224, 224),
+        ("swin_base", 4, 224, 224),
+        ("efficientnet_lite0", 8, 360, 480),
+    ):
+        name = f"{backbone} {height}x{width} batch {batch}"
+        table[f"frozen forward {name}"] = frozen_forward(encoders[backbone], batch, height, width)
+    for backbone, batch, height, width in (
+        ("swin_tiny", 4, 224, 224),
+        ("swin_tiny", 2, 512, 512),
+        ("efficientnet_lite0", 4, 360, 480),
+    ):
+        for method in ("fixed", "e3va", "full"):
+            name = f"{method} step {backbone} {height}x{width} batch {batch}"
+            table[name] = training_step(encoders[backbone], method, batch, height, width)
+    return table
+
+
+CASES = case_table()

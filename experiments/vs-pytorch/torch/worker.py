@@ -1,0 +1,75 @@
+"""The PyTorch side: answers requests on standard input, a JSON object per line.
+
+{"case": NAME, "seconds": S} builds and warms up the case if it is another than before, runs it for about S seconds and answers
+{"seconds": [...]}, the time of every run. {"case": NAME, "memory": true} answers {"bytes": N}, the most live bytes of a run.
+"""
+
+import json
+import os
+import sys
+import time
+
+import torch
+
+import operators
+import steps
+
+THREADS = int(os.environ["GRADWAY_THREADS"])
+
+
+def find(name: str):
+    for table in (operators.CASES, steps.CASES):
+        if name in table:
+            return table[name]()
+    raise KeyError(f"no case {name}")
+
+
+def measure(run, seconds: float) -> list[float]:
+    times = []
+    end = time.perf_counter() + seconds
+    while not times or time.perf_counter() < end:
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def peak_bytes(run) -> int:
+    """Live tensor bytes before the run and the most that the allocator adds to them during it."""
+    import gc
+
+    gc.collect()
+    tensors = {}
+    for thing in gc.get_objects():
+        if isinstance(thing, torch.Tensor):
+            storage = thing.untyped_storage()
+            tensors[storage.data_ptr()] = storage.nbytes()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        run()
+    live = peak = 0
+    events = [event for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        live += event.nbytes()
+        peak = max(peak, live)
+    return sum(tensors.values()) + peak
+
+
+def main() -> None:
+    torch.set_num_threads(THREADS)
+    torch.manual_seed(0)
+    name, run = None, None
+    for line in sys.stdin:
+        request = json.loads(line)
+        if request["case"] != name:
+            run = None
+            name, run = request["case"], find(request["case"])
+            run()
+            run()
+        if request.get("memory"):
+            answer = {"bytes": peak_bytes(run)}
+        else:
+            answer = {"seconds": measure(run, request["seconds"])}
+        print(json.dumps(answer), flush=True)
+
+
+main()
