@@ -3,7 +3,7 @@
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::product::{LANES, Left, product};
+use super::product::{Left, lanes, product};
 use super::softmax::{softmax_backward_row, softmax_row};
 use super::storage::tensor;
 use super::vector::vectorised;
@@ -37,7 +37,10 @@ impl Geometry {
         let table = table.to_contiguous();
         let heads = table.layout().shape()[1];
         let (area, head) = (windows.area(), channels / heads);
-        let wide = area.next_multiple_of(LANES);
+        let (wide, head_wide) = (
+            area.next_multiple_of(lanes()),
+            head.next_multiple_of(lanes()),
+        );
         let offsets = windows.offsets();
         let table: &[f32] = table.storage();
         // Places that only fill up a vector are outweighed by every other in a softmax.
@@ -58,7 +61,7 @@ impl Geometry {
             channels,
             heads,
             head,
-            head_wide: head.next_multiple_of(LANES),
+            head_wide,
             area,
             wide,
         }

@@ -1,8 +1,7 @@
 //! Products of matrices small enough for the first cache, where a library's packing would cost more
 //! than it saves.
 
-/// What the columns of a right side are a multiple of.
-pub(super) const LANES: usize = 8;
+use pulp::{Arch, Simd, WithSimd};
 
 /// The left side of a product: where its rows and its columns are.
 #[derive(Clone, Copy)]
@@ -12,71 +11,118 @@ pub(super) struct Left<'a> {
     pub(super) strides: [usize; 2],
 }
 
+/// What the columns of a right side must be a multiple of on this processor.
+pub(super) fn lanes() -> usize {
+    struct Lanes;
+
+    impl WithSimd for Lanes {
+        type Output = usize;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            S::F32_LANES
+        }
+    }
+
+    Arch::new().dispatch(Lanes)
+}
+
 /// `c = a b` of `[rows, depth]` and `[depth, columns]`.
 ///
 /// # Panics
 ///
-/// If `columns` is no multiple of [`LANES`], or a side is too short.
-#[inline(always)]
-pub(super) fn product(a: Left<'_>, b: &[f32], c: &mut [f32], [rows, depth, columns]: [usize; 3]) {
-    assert_eq!(columns % LANES, 0);
-    assert!(c.len() >= rows * columns && b.len() >= depth * columns);
-    // Tiles of nearly one height: 49 rows are five of five and four of six.
-    let tiles = rows.div_ceil(6);
-    for tile in 0..tiles {
-        let (first, end) = (tile * rows / tiles, (tile + 1) * rows / tiles);
-        let a = Left {
-            values: &a.values[first * a.strides[0]..],
-            ..a
-        };
-        let c = &mut c[first * columns..end * columns];
-        match end - first {
-            6 => band::<6>(a, b, c, depth, columns),
-            5 => band::<5>(a, b, c, depth, columns),
-            4 => band::<4>(a, b, c, depth, columns),
-            3 => band::<3>(a, b, c, depth, columns),
-            2 => band::<2>(a, b, c, depth, columns),
-            _ => band::<1>(a, b, c, depth, columns),
+/// If `columns` is no multiple of [`lanes`], or a side is too short.
+pub(super) fn product(a: Left<'_>, b: &[f32], c: &mut [f32], sizes: [usize; 3]) {
+    Arch::new().dispatch(Product { a, b, c, sizes });
+}
+
+/// Written with vectors by name: the compiler takes a tile of sums apart into scalars.
+struct Product<'a> {
+    a: Left<'a>,
+    b: &'a [f32],
+    c: &'a mut [f32],
+    sizes: [usize; 3],
+}
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let [rows, depth, columns] = self.sizes;
+        assert_eq!(columns % S::F32_LANES, 0);
+        assert!(self.c.len() >= rows * columns && self.b.len() >= depth * columns);
+        let columns = columns / S::F32_LANES;
+        let (b, _) = S::as_simd_f32s(self.b);
+        let (c, _) = S::as_mut_simd_f32s(self.c);
+        // Tiles of nearly one height: 49 rows are five of five and four of six.
+        let tiles = rows.div_ceil(6);
+        for tile in 0..tiles {
+            let (first, end) = (tile * rows / tiles, (tile + 1) * rows / tiles);
+            let a = Left {
+                values: &self.a.values[first * self.a.strides[0]..],
+                ..self.a
+            };
+            let c = &mut c[first * columns..end * columns];
+            match end - first {
+                6 => band::<S, 6>(simd, a, b, c, depth, columns),
+                5 => band::<S, 5>(simd, a, b, c, depth, columns),
+                4 => band::<S, 4>(simd, a, b, c, depth, columns),
+                3 => band::<S, 3>(simd, a, b, c, depth, columns),
+                2 => band::<S, 2>(simd, a, b, c, depth, columns),
+                _ => band::<S, 1>(simd, a, b, c, depth, columns),
+            }
         }
     }
 }
 
-/// `R` rows of the product.
+/// `R` rows of the product; columns are counted in vectors.
 #[inline(always)]
-fn band<const R: usize>(a: Left<'_>, b: &[f32], c: &mut [f32], depth: usize, columns: usize) {
+fn band<S: Simd, const R: usize>(
+    simd: S,
+    a: Left<'_>,
+    b: &[S::f32s],
+    c: &mut [S::f32s],
+    depth: usize,
+    columns: usize,
+) {
     let mut column = 0;
-    while column + 2 * LANES <= columns {
-        tile::<R, { 2 * LANES }>(a, b, c, [depth, columns, column]);
-        column += 2 * LANES;
+    while column + 2 <= columns {
+        tile::<S, R, 2>(simd, a, b, c, [depth, columns, column]);
+        column += 2;
     }
     if column < columns {
-        tile::<R, LANES>(a, b, c, [depth, columns, column]);
+        tile::<S, R, 1>(simd, a, b, c, [depth, columns, column]);
     }
 }
 
-/// `R` rows and `C` columns, whose sums stay in registers.
+/// `R` rows and `V` vectors of columns, whose sums stay in registers.
 #[inline(always)]
-fn tile<const R: usize, const C: usize>(
+fn tile<S: Simd, const R: usize, const V: usize>(
+    simd: S,
     a: Left<'_>,
-    b: &[f32],
-    c: &mut [f32],
+    b: &[S::f32s],
+    c: &mut [S::f32s],
     [depth, columns, column]: [usize; 3],
 ) {
     let [row, step] = a.strides;
     assert!(depth > 0 && a.values.len() > (R - 1) * row + (depth - 1) * step);
-    let mut sums = [[0.0_f32; C]; R];
+    let mut sums = [[simd.splat_f32s(0.0); V]; R];
     for (k, b) in b.chunks_exact(columns).take(depth).enumerate() {
-        let b = &b[column..column + C];
-        for (r, sums) in sums.iter_mut().enumerate() {
+        let b: [S::f32s; V] = std::array::from_fn(
+            #[inline(always)]
+            |v| b[column + v],
+        );
+        for r in 0..R {
             // SAFETY: `r < R` and `k < depth`, and the assertion above covers the last of both.
-            let a = unsafe { *a.values.get_unchecked(r * row + k * step) };
-            for (sum, &b) in sums.iter_mut().zip(b) {
-                *sum = a.mul_add(b, *sum);
+            let a = simd.splat_f32s(unsafe { *a.values.get_unchecked(r * row + k * step) });
+            for v in 0..V {
+                sums[r][v] = simd.mul_add_e_f32s(a, b[v], sums[r][v]);
             }
         }
     }
     for (c, sums) in c.chunks_exact_mut(columns).zip(&sums) {
-        c[column..column + C].copy_from_slice(sums);
+        c[column..column + V].copy_from_slice(sums);
     }
 }
 
@@ -87,7 +133,8 @@ mod tests {
     #[test]
     fn a_product_of_odd_sizes_from_either_side() {
         for rows in 1..=13 {
-            for columns in [8, 16, 24, 40] {
+            for vectors in 1..=5 {
+                let columns = vectors * lanes();
                 let depth = 7;
                 let a: Vec<f32> = (0..rows * depth).map(|i| (i % 11) as f32 - 5.0).collect();
                 let b: Vec<f32> = (0..depth * columns).map(|i| (i % 7) as f32 - 3.0).collect();

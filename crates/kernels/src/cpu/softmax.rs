@@ -3,8 +3,10 @@
 use burn_flex::FlexTensor;
 
 use super::math::exp;
-use super::product::LANES;
 use super::storage::transform;
+
+/// Accumulators of a maximum or sum, so that it vectorises; few, since rows are short.
+const LANES: usize = 8;
 
 /// The largest of some values and the sum of others, by vectors.
 #[inline(always)]
