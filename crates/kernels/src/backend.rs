@@ -99,6 +99,16 @@ pub trait KernelBackend: Backend {
         low_rank::forward::<Self>(input, weights, axis)
     }
 
+    /// `x * scale + shift` of every channel of `[batch, channels, positions]`: a batch norm in
+    /// evaluation.
+    fn scale_and_shift(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        batch_norm::scale_and_shift::<Self>(x, scale, shift)
+    }
+
     /// Normalisation with batch statistics of `[batch, channels, positions]`: the output, the mean
     /// and the biased variance, each `[channels]`. See [`crate::batch_norm`].
     fn batch_norm_train(

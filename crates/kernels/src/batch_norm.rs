@@ -55,9 +55,9 @@ pub fn batch_norm<B: KernelBackend>(
         BatchStatistics::Running { mean, variance } => {
             let scale = gamma / (variance.clone() + epsilon).sqrt();
             let shift = beta - mean.clone() * scale.clone();
-            let rows = x.reshape([batch * channels, height * width]);
-            let output = rows * per_row(scale, batch) + per_row(shift, batch);
-            (output.reshape(shape), mean, variance)
+            let x = x.reshape([batch, channels, height * width]);
+            let output = B::scale_and_shift(float(x), float(scale), float(shift));
+            (tensor::<B, 3>(output).reshape(shape), mean, variance)
         }
     }
 }
@@ -96,6 +96,18 @@ fn channel_mean<B: KernelBackend>(rows: Tensor<B, 2>, channels: usize) -> Tensor
         .reshape([batch, channels])
         .mean_dim(0)
         .reshape([channels])
+}
+
+pub(crate) fn scale_and_shift<B: KernelBackend>(
+    x: FloatTensor<B>,
+    scale: FloatTensor<B>,
+    shift: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let x = tensor::<B, 3>(x);
+    let [batch, channels, positions] = x.dims();
+    let rows = x.reshape([batch * channels, positions]);
+    let rows = rows * per_row(tensor(scale), batch) + per_row(tensor(shift), batch);
+    float(rows.reshape([batch, channels, positions]))
 }
 
 pub(crate) fn forward<B: KernelBackend>(

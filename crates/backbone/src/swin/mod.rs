@@ -12,13 +12,15 @@ mod import;
 mod merging;
 
 use burn::config::Config;
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{LayerNorm, LayerNormConfig};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::PadMode;
-use gradway_kernels::{ChannelAxis, KernelBackend, Lift, layer_norm};
+use gradway_kernels::{
+    Activation, ChannelAxis, ConvolutionOptions, KernelBackend, Lift, convolution, layer_norm,
+};
 
 use crate::access::{Access, Point, Site};
 use crate::backbone::Backbone;
@@ -153,8 +155,16 @@ impl<B: KernelBackend> Swin<B> {
                 width.next_multiple_of(PATCH),
             ],
         );
-        let patches = self.patch_embed.proj.forward(images).permute([0, 2, 3, 1]);
-        normalise(&self.patch_embed.norm, patches)
+        let options = ConvolutionOptions {
+            stride: PATCH,
+            padding: [[0, 0], [0, 0]],
+            groups: 1,
+            activation: Activation::Identity,
+        };
+        let layer = &self.patch_embed.proj;
+        let bias = layer.bias.as_ref().map(Param::val);
+        let patches = convolution(images, layer.weight.val(), bias, options);
+        normalise(&self.patch_embed.norm, patches.permute([0, 2, 3, 1]))
     }
 }
 

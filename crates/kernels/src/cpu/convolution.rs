@@ -1,9 +1,10 @@
-//! Which convolution is which kernel: depthwise ones are our own, the rest take the plain statement,
-//! matrix products and Flex's convolution.
+//! Which convolution is which kernel: depthwise ones and those of one group are our own, the rest
+//! take the plain statement.
 
 use burn::tensor::TensorMetadata;
 use burn_flex::{Flex, FlexTensor};
 
+use super::dense::{self, Dense};
 use super::depthwise::{self, Geometry};
 use super::storage::tensor;
 use crate::convolution::{self as plain, ConvolutionOptions};
@@ -14,6 +15,23 @@ fn is_depthwise(input: [usize; 4], weight: [usize; 4], options: ConvolutionOptio
     let depthwise = options.groups == input[1] && outputs == input[1] && per_group == 1;
     let short = options.padding.iter().all(|[before, _]| *before < height);
     depthwise && height == width && short && matches!(height, 3 | 5) && options.stride <= 2
+}
+
+/// The sizes of a convolution of one group.
+fn dense(
+    input: [usize; 4],
+    weight: [usize; 4],
+    output: [usize; 2],
+    options: ConvolutionOptions,
+) -> Option<Dense> {
+    let [outputs, inputs, height, width] = weight;
+    (options.groups == 1 && height == width).then(|| Dense {
+        geometry: geometry(input, output, options),
+        inputs,
+        outputs,
+        kernel: height,
+        stride: options.stride,
+    })
 }
 
 fn geometry(input: [usize; 4], output: [usize; 2], options: ConvolutionOptions) -> Geometry {
@@ -38,12 +56,19 @@ pub(super) fn forward(
     options: ConvolutionOptions,
 ) -> FlexTensor {
     let (input, kernel) = (x.shape().dims(), weight.shape().dims());
-    if !is_depthwise(input, kernel, options) {
+    let size = output_size(input, kernel[2], options);
+    let dense = dense(input, kernel, size, options);
+    if dense.is_none() && !is_depthwise(input, kernel, options) {
         return plain::forward::<Flex>(x, weight, bias, options);
     }
     let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
     let bias = bias.map(|bias| bias.to_contiguous());
-    let size = output_size(input, kernel[2], options);
+    if let Some(dense) = dense {
+        let bias = bias.as_ref().map(|bias| bias.storage());
+        let activation = options.activation;
+        let values = dense::forward(x.storage(), weight.storage(), bias, dense, activation);
+        return tensor(values, [input[0], kernel[0], size[0], size[1]]);
+    }
     let run = match (kernel[2], options.stride) {
         (3, 1) => depthwise::forward::<3, 1>,
         (3, _) => depthwise::forward::<3, 2>,
@@ -67,11 +92,21 @@ pub(super) fn backward_input(
     options: ConvolutionOptions,
 ) -> FlexTensor {
     let kernel = weight.shape().dims();
-    if !is_depthwise(size, kernel, options) {
+    let [_, _, height, width] = grad.shape().dims();
+    let short = options
+        .padding
+        .iter()
+        .all(|[before, _]| *before < kernel[2]);
+    let dense =
+        dense(size, kernel, [height, width], options).filter(|dense| dense.stride == 1 && short);
+    if dense.is_none() && !is_depthwise(size, kernel, options) {
         return plain::backward_input::<Flex>(size, weight, grad, options);
     }
     let (weight, grad) = (weight.to_contiguous(), grad.to_contiguous());
-    let [_, _, height, width] = grad.shape().dims();
+    if let Some(dense) = dense {
+        let values = dense::backward_input(grad.storage(), weight.storage(), dense);
+        return tensor(values, size);
+    }
     let geometry = geometry(size, [height, width], options);
     let run = match kernel[2] {
         3 => depthwise::backward_input::<3>,
@@ -88,11 +123,16 @@ pub(super) fn backward_weight(
     options: ConvolutionOptions,
 ) -> FlexTensor {
     let (input, kernel) = (x.shape().dims(), weight.shape().dims());
-    if !is_depthwise(input, kernel, options) {
+    let [_, _, height, width] = grad.shape().dims();
+    let dense = dense(input, kernel, [height, width], options);
+    if dense.is_none() && !is_depthwise(input, kernel, options) {
         return plain::backward_weight::<Flex>(x, weight, grad, options);
     }
     let (x, grad) = (x.to_contiguous(), grad.to_contiguous());
-    let [_, _, height, width] = grad.shape().dims();
+    if let Some(dense) = dense {
+        let values = dense::backward_weight(x.storage(), grad.storage(), dense);
+        return tensor(values, kernel);
+    }
     let geometry = geometry(input, [height, width], options);
     let run = match (kernel[2], options.stride) {
         (3, 1) => depthwise::backward_weight::<3, 1>,

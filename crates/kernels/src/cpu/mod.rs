@@ -7,6 +7,7 @@ mod activation;
 mod attention;
 mod convolution;
 mod cross_entropy;
+mod dense;
 mod depthwise;
 mod math;
 mod norm;
@@ -16,7 +17,7 @@ mod softmax;
 mod storage;
 mod vector;
 
-use burn::tensor::ops::{FloatTensor, FloatTensorOps, IntTensor};
+use burn::tensor::ops::{FloatTensor, FloatTensorOps, IntTensor, ModuleOps};
 use burn_flex::Flex;
 
 use crate::activation::Activation;
@@ -100,6 +101,18 @@ impl KernelBackend for Flex {
         convolution::backward_weight(x, weight, grad, options)
     }
 
+    fn layer_norm_rows(
+        rows: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        if !are_f32(&[&rows, &gamma, &beta]) {
+            return <Self as ModuleOps<Self>>::layer_norm(rows, gamma, Some(beta), epsilon);
+        }
+        norm::layer_norm(rows, &gamma, &beta, epsilon)
+    }
+
     fn layer_norm_backward(
         rows: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -110,6 +123,17 @@ impl KernelBackend for Flex {
             return plain_layer_norm::backward::<Self>(rows, gamma, grad, epsilon);
         }
         norm::layer_norm_backward(rows, &gamma, grad, epsilon)
+    }
+
+    fn scale_and_shift(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        if !are_f32(&[&x, &scale, &shift]) {
+            return plain_batch_norm::scale_and_shift::<Self>(x, scale, shift);
+        }
+        norm::scale_and_shift(x, &scale, &shift)
     }
 
     fn batch_norm_train(

@@ -1,48 +1,24 @@
-//! Batch norm and the backward pass of layer norm.
+//! Layer norm and batch norm.
 
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::storage::{tensor, transform};
-use super::vector::vectorised;
-
-/// Accumulators of a sum, so that it vectorises and its error grows slowly.
-const LANES: usize = 32;
-
-/// The sum of `f` of every index below `length`.
-#[inline(always)]
-fn sum(length: usize, f: impl Fn(usize) -> f32) -> f32 {
-    let mut lanes = [0.0_f32; LANES];
-    let whole = length / LANES * LANES;
-    for start in (0..whole).step_by(LANES) {
-        for (lane, sum) in lanes.iter_mut().enumerate() {
-            *sum += f(start + lane);
-        }
-    }
-    let rest: f32 = (whole..length).map(f).sum();
-    lanes.iter().sum::<f32>() + rest
-}
-
-#[inline(always)]
-fn sum_of(values: &[f32]) -> f32 {
-    sum(
-        values.len(),
-        #[inline(always)]
-        |index| values[index],
-    )
-}
+use super::vector::{sum, vectorised};
 
 /// Mean and sum of squared deviations of a row.
 #[inline(always)]
 fn moments(row: &[f32]) -> (f32, f32) {
-    let mean = sum_of(row) / row.len() as f32;
-    let squares = sum(
-        row.len(),
+    let total = sum(
+        [row],
         #[inline(always)]
-        |index| {
-            let centred = row[index] - mean;
-            centred * centred
-        },
+        |[value]| value,
+    );
+    let mean = total / row.len() as f32;
+    let squares = sum(
+        [row],
+        #[inline(always)]
+        |[value]| (value - mean) * (value - mean),
     );
     (mean, squares)
 }
@@ -87,7 +63,7 @@ pub(super) fn batch_norm(
     let shape = x.layout().shape();
     let (channels, positions) = (shape[1], shape[2]);
     let (mean, variance) = statistics(x.storage(), channels, positions);
-    let scale_and_shift: Vec<(f32, f32)> = (0..channels)
+    let (scale, shift): (Vec<f32>, Vec<f32>) = (0..channels)
         .map(|channel| {
             let deviation = (f64::from(variance[channel]) + epsilon).sqrt();
             let scale = f64::from(gamma.storage::<f32>()[channel]) / deviation;
@@ -97,26 +73,42 @@ pub(super) fn batch_norm(
                 (shift - f64::from(mean[channel]) * scale) as f32,
             )
         })
-        .collect();
-    let output = transform(
+        .unzip();
+    [
+        scale_and_shift_rows(x, &scale, &shift, positions),
+        tensor(mean, [channels]),
+        tensor(variance, [channels]),
+    ]
+}
+
+/// `x * scale + shift` of every channel of `[batch, channels, positions]`.
+pub(super) fn scale_and_shift(x: FlexTensor, scale: &FlexTensor, shift: &FlexTensor) -> FlexTensor {
+    let (scale, shift) = (scale.to_contiguous(), shift.to_contiguous());
+    let positions = x.layout().shape()[2];
+    scale_and_shift_rows(x, scale.storage(), shift.storage(), positions)
+}
+
+fn scale_and_shift_rows(
+    x: FlexTensor,
+    scale: &[f32],
+    shift: &[f32],
+    positions: usize,
+) -> FlexTensor {
+    let channels = scale.len();
+    transform(
         x,
         positions,
         #[inline(always)]
         |start, chunk| {
             let first = start / positions;
             for (index, row) in chunk.chunks_exact_mut(positions).enumerate() {
-                let (scale, shift) = scale_and_shift[(first + index) % channels];
+                let channel = (first + index) % channels;
                 for value in row {
-                    *value = value.mul_add(scale, shift);
+                    *value = value.mul_add(scale[channel], shift[channel]);
                 }
             }
         },
-    );
-    [
-        output,
-        tensor(mean, [channels]),
-        tensor(variance, [channels]),
-    ]
+    )
 }
 
 /// Gradients of the input, `gamma` and `beta`.
@@ -149,13 +141,17 @@ pub(super) fn batch_norm_backward(
             vectorised(
                 #[inline(always)]
                 || {
-                    let grad = &grad[..x.len()];
                     let along = sum(
-                        x.len(),
+                        [x, grad],
                         #[inline(always)]
-                        |index| (x[index] - mean) * grad[index],
+                        |[x, grad]| (x - mean) * grad,
                     );
-                    (sum_of(grad), along)
+                    let total = sum(
+                        [grad],
+                        #[inline(always)]
+                        |[grad]| grad,
+                    );
+                    (total, along)
                 },
             )
         })
@@ -197,6 +193,33 @@ pub(super) fn batch_norm_backward(
         tensor(grad_gamma, [channels]),
         tensor(grad_beta, [channels]),
     ]
+}
+
+/// Normalises rows of `[rows, channels]`.
+pub(super) fn layer_norm(
+    x: FlexTensor,
+    gamma: &FlexTensor,
+    beta: &FlexTensor,
+    epsilon: f64,
+) -> FlexTensor {
+    let (gamma, beta) = (gamma.to_contiguous(), beta.to_contiguous());
+    let (gamma, beta): (&[f32], &[f32]) = (gamma.storage(), beta.storage());
+    let channels = gamma.len();
+    transform(
+        x,
+        channels,
+        #[inline(always)]
+        |_, chunk| {
+            for row in chunk.chunks_exact_mut(channels) {
+                let (mean, squares) = moments(row);
+                let inverse = 1.0 / (squares / channels as f32 + epsilon as f32).sqrt();
+                let affine = gamma.iter().zip(beta);
+                for (value, (&gamma, &beta)) in row.iter_mut().zip(affine) {
+                    *value = ((*value - mean) * inverse).mul_add(gamma, beta);
+                }
+            }
+        },
+    )
 }
 
 /// Most partial sums of a weight's gradient: enough for many threads, few enough to add up.
@@ -263,14 +286,14 @@ fn layer_norm_row(
     let (mean, squares) = moments(x);
     let inverse = 1.0 / (squares / channels as f32 + epsilon).sqrt();
     let inner_mean = sum(
-        channels,
+        [grad, gamma],
         #[inline(always)]
-        |index| grad[index] * gamma[index],
+        |[grad, gamma]| grad * gamma,
     ) / channels as f32;
     let along = sum(
-        channels,
+        [grad, gamma, x],
         #[inline(always)]
-        |index| grad[index] * gamma[index] * (x[index] - mean),
+        |[grad, gamma, x]| grad * gamma * (x - mean),
     );
     let along = along * inverse / channels as f32;
     let (grad_gamma, grad_beta) = (&mut grad_gamma[..channels], &mut grad_beta[..channels]);

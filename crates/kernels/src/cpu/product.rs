@@ -33,18 +33,23 @@ pub(super) fn lanes() -> usize {
 ///
 /// If `columns` is no multiple of [`lanes`], or a side is too short.
 pub(super) fn product(a: Left<'_>, b: &[f32], c: &mut [f32], sizes: [usize; 3]) {
-    Arch::new().dispatch(Product { a, b, c, sizes });
+    Arch::new().dispatch(Product::<false> { a, b, c, sizes });
+}
+
+/// `c += a b`; see [`product`].
+pub(super) fn multiply_add(a: Left<'_>, b: &[f32], c: &mut [f32], sizes: [usize; 3]) {
+    Arch::new().dispatch(Product::<true> { a, b, c, sizes });
 }
 
 /// Written with vectors by name: the compiler takes a tile of sums apart into scalars.
-struct Product<'a> {
+struct Product<'a, const ADD: bool> {
     a: Left<'a>,
     b: &'a [f32],
     c: &'a mut [f32],
     sizes: [usize; 3],
 }
 
-impl WithSimd for Product<'_> {
+impl<const ADD: bool> WithSimd for Product<'_, ADD> {
     type Output = ();
 
     #[inline(always)]
@@ -65,12 +70,12 @@ impl WithSimd for Product<'_> {
             };
             let c = &mut c[first * columns..end * columns];
             match end - first {
-                6 => band::<S, 6>(simd, a, b, c, depth, columns),
-                5 => band::<S, 5>(simd, a, b, c, depth, columns),
-                4 => band::<S, 4>(simd, a, b, c, depth, columns),
-                3 => band::<S, 3>(simd, a, b, c, depth, columns),
-                2 => band::<S, 2>(simd, a, b, c, depth, columns),
-                _ => band::<S, 1>(simd, a, b, c, depth, columns),
+                6 => band::<S, 6, ADD>(simd, a, b, c, depth, columns),
+                5 => band::<S, 5, ADD>(simd, a, b, c, depth, columns),
+                4 => band::<S, 4, ADD>(simd, a, b, c, depth, columns),
+                3 => band::<S, 3, ADD>(simd, a, b, c, depth, columns),
+                2 => band::<S, 2, ADD>(simd, a, b, c, depth, columns),
+                _ => band::<S, 1, ADD>(simd, a, b, c, depth, columns),
             }
         }
     }
@@ -78,7 +83,7 @@ impl WithSimd for Product<'_> {
 
 /// `R` rows of the product; columns are counted in vectors.
 #[inline(always)]
-fn band<S: Simd, const R: usize>(
+fn band<S: Simd, const R: usize, const ADD: bool>(
     simd: S,
     a: Left<'_>,
     b: &[S::f32s],
@@ -88,17 +93,17 @@ fn band<S: Simd, const R: usize>(
 ) {
     let mut column = 0;
     while column + 2 <= columns {
-        tile::<S, R, 2>(simd, a, b, c, [depth, columns, column]);
+        tile::<S, R, 2, ADD>(simd, a, b, c, [depth, columns, column]);
         column += 2;
     }
     if column < columns {
-        tile::<S, R, 1>(simd, a, b, c, [depth, columns, column]);
+        tile::<S, R, 1, ADD>(simd, a, b, c, [depth, columns, column]);
     }
 }
 
 /// `R` rows and `V` vectors of columns, whose sums stay in registers.
 #[inline(always)]
-fn tile<S: Simd, const R: usize, const V: usize>(
+fn tile<S: Simd, const R: usize, const V: usize, const ADD: bool>(
     simd: S,
     a: Left<'_>,
     b: &[S::f32s],
@@ -122,7 +127,9 @@ fn tile<S: Simd, const R: usize, const V: usize>(
         }
     }
     for (c, sums) in c.chunks_exact_mut(columns).zip(&sums) {
-        c[column..column + V].copy_from_slice(sums);
+        for (c, sum) in c[column..column + V].iter_mut().zip(sums) {
+            *c = if ADD { simd.add_f32s(*c, *sum) } else { *sum };
+        }
     }
 }
 

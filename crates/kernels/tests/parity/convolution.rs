@@ -86,3 +86,15 @@ fn only_tracked_inputs_have_gradients() {
         |leaves| convolution(leaves.get(0), leaves.get(1), Some(leaves.get(2)), options),
     );
 }
+
+#[test]
+fn of_one_group_on_panels_that_cross_lines_and_images() {
+    // Narrower than a panel, several blocks of panels, deeper than one product; strides 1, 2, 4.
+    for size in [[5, 3], [7, 40], [33, 19], [12, 70]] {
+        for (kernel, stride) in [(1, 2), (3, 1), (3, 2), (4, 4), (5, 1)] {
+            equals_its_reference([5, 9, 1], size, [kernel, stride], Activation::Relu);
+        }
+    }
+    equals_its_reference([70, 33, 1], [9, 21], [3, 1], Activation::Identity);
+    equals_its_reference([3, 32, 1], [70, 90], [3, 2], Activation::Relu6);
+}

@@ -1,0 +1,314 @@
+//! Convolution of one group, forward and backward, as matrix products that never hold the columns of
+//! a whole map (Dukhan 2019, arXiv 1907.02129, has the idea and its history).
+//!
+//! A panel is what the kernel sees at as many positions as two vectors have lanes: small enough for
+//! the cache, and as wide as the tile of [`product`]. Kernels of one are the same with less to copy.
+
+use rayon::prelude::*;
+
+use super::activation::apply;
+use super::depthwise::Geometry;
+use super::product::{Left, lanes, multiply_add, product};
+use super::vector::vectorised;
+use crate::activation::Activation;
+
+/// Panels of a task.
+const PANELS: usize = 16;
+/// Most rows of a panel that are multiplied at once.
+const DEPTH: usize = 512;
+/// Positions that a weight's gradient takes at once.
+const POSITIONS: usize = 64;
+/// Rows of a weight's gradient that a task computes, about.
+const ROWS: usize = 96;
+/// Tasks of a weight's gradient that are enough for many threads.
+const TASKS: usize = 16;
+
+/// Sizes of a convolution of one group.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Dense {
+    pub(super) geometry: Geometry,
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
+    pub(super) kernel: usize,
+    pub(super) stride: usize,
+}
+
+impl Dense {
+    /// Rows of a panel for each input channel.
+    fn taps(&self) -> usize {
+        self.kernel * self.kernel
+    }
+
+    fn positions(&self) -> usize {
+        self.geometry.output.iter().product()
+    }
+
+    fn plane(&self) -> usize {
+        self.geometry.input.iter().product()
+    }
+
+    /// What the kernel sees of `planes` at `count` positions from `first` on: `[channels * taps,
+    /// width]`, of which `count` columns are written.
+    #[inline(always)]
+    fn pack(&self, planes: &[f32], first: usize, count: usize, panel: &mut [f32], width: usize) {
+        let columns = self.geometry.output[1];
+        let mut done = 0;
+        while done < count {
+            let (y, x) = ((first + done) / columns, (first + done) % columns);
+            let length = (columns - x).min(count - done);
+            let rows = panel.chunks_exact_mut(self.taps() * width);
+            for (plane, rows) in planes.chunks_exact(self.plane()).zip(rows) {
+                self.pack_line(plane, [y, x], rows, width, done..done + length);
+            }
+            done += length;
+        }
+    }
+
+    /// The positions of one line, from `[y, x]` on, in one channel.
+    #[inline(always)]
+    fn pack_line(
+        &self,
+        plane: &[f32],
+        [y, x]: [usize; 2],
+        rows: &mut [f32],
+        width: usize,
+        place: std::ops::Range<usize>,
+    ) {
+        let [height, columns] = self.geometry.input;
+        let [top, left] = self.geometry.before;
+        for (tap, row) in rows.chunks_exact_mut(width).enumerate() {
+            let row = &mut row[place.clone()];
+            let line = (y * self.stride + tap / self.kernel).wrapping_sub(top);
+            if line >= height {
+                row.fill(0.0);
+                continue;
+            }
+            let line = &plane[line * columns..][..columns];
+            // The column behind position `index` of the row is `index * stride + start - left`.
+            let start = x * self.stride + tap % self.kernel;
+            let begin = left
+                .saturating_sub(start)
+                .div_ceil(self.stride)
+                .min(row.len());
+            let end = (columns + left).saturating_sub(start).div_ceil(self.stride);
+            let end = end.clamp(begin, row.len());
+            row[..begin].fill(0.0);
+            row[end..].fill(0.0);
+            if begin == end {
+                continue;
+            }
+            let source = &line[begin * self.stride + start - left..];
+            let target = &mut row[begin..end];
+            if self.stride == 1 {
+                copy(target, source);
+            } else {
+                for (target, source) in target.iter_mut().zip(source.iter().step_by(self.stride)) {
+                    *target = *source;
+                }
+            }
+        }
+    }
+}
+
+/// A copy of a few values without the call that `copy_from_slice` would be.
+#[inline(always)]
+fn copy(to: &mut [f32], from: &[f32]) {
+    let length = to.len();
+    let (to, to_rest) = to.as_chunks_mut::<8>();
+    let (from, from_rest) = from[..length].as_chunks::<8>();
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+    }
+    for (to, from) in to_rest.iter_mut().zip(from_rest) {
+        *to = *from;
+    }
+}
+
+/// The output, `[batch, outputs, positions]`; `weight` is `[outputs, inputs * taps]`.
+pub(super) fn forward(
+    x: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    dense: Dense,
+    activation: Activation,
+) -> Vec<f32> {
+    let (positions, width) = (dense.positions(), 2 * lanes());
+    let image = dense.inputs * dense.plane();
+    let batch = x.len() / image;
+    let block = PANELS * width;
+    let mut output = vec![0.0; batch * dense.outputs * positions];
+    // The rows of every task: its positions of all channels.
+    let blocks = positions.div_ceil(block);
+    let mut tasks: Vec<Vec<&mut [f32]>> = Vec::new();
+    tasks.resize_with(batch * blocks, || Vec::with_capacity(dense.outputs));
+    for (row, line) in output.chunks_exact_mut(positions).enumerate() {
+        for (index, part) in line.chunks_mut(block).enumerate() {
+            tasks[row / dense.outputs * blocks + index].push(part);
+        }
+    }
+    tasks.par_iter_mut().enumerate().for_each_init(
+        || {
+            let panel = vec![0.0; dense.inputs * dense.taps() * width];
+            (panel, vec![0.0; dense.outputs * width])
+        },
+        |(panel, result), (task, rows)| {
+            let planes = &x[task / blocks * image..][..image];
+            let first = task % blocks * block;
+            vectorised(
+                #[inline(always)]
+                || {
+                    convolve_block(&dense, planes, weight, first, panel, result, rows);
+                    for (channel, row) in rows.iter_mut().enumerate() {
+                        if let Some(bias) = bias {
+                            for value in row.iter_mut() {
+                                *value += bias[channel];
+                            }
+                        }
+                        apply(activation, row);
+                    }
+                },
+            );
+        },
+    );
+    output
+}
+
+/// The positions from `first` on of all output channels.
+#[inline(always)]
+fn convolve_block(
+    dense: &Dense,
+    planes: &[f32],
+    weight: &[f32],
+    first: usize,
+    panel: &mut [f32],
+    result: &mut [f32],
+    rows: &mut [&mut [f32]],
+) {
+    let width = 2 * lanes();
+    let depth = dense.inputs * dense.taps();
+    let total = rows[0].len();
+    for start in (0..total).step_by(width) {
+        let count = width.min(total - start);
+        dense.pack(planes, first + start, count, panel, width);
+        for begin in (0..depth).step_by(DEPTH) {
+            let end = (begin + DEPTH).min(depth);
+            let weights = Left {
+                values: &weight[begin..],
+                strides: [depth, 1],
+            };
+            let panel = &panel[begin * width..end * width];
+            let sizes = [dense.outputs, end - begin, width];
+            if begin == 0 {
+                product(weights, panel, result, sizes);
+            } else {
+                multiply_add(weights, panel, result, sizes);
+            }
+        }
+        for (row, result) in rows.iter_mut().zip(result.chunks_exact(width)) {
+            copy(&mut row[start..start + count], result);
+        }
+    }
+}
+
+/// The gradient of the input at stride 1: a convolution of the output's with the kernel turned
+/// about and its channels exchanged.
+pub(super) fn backward_input(grad: &[f32], weight: &[f32], dense: Dense) -> Vec<f32> {
+    let taps = dense.taps();
+    let mut turned = vec![0.0; weight.len()];
+    for (row, kernel) in weight.chunks_exact(taps).enumerate() {
+        let (output, input) = (row / dense.inputs, row % dense.inputs);
+        let target = &mut turned[(input * dense.outputs + output) * taps..][..taps];
+        for (target, value) in target.iter_mut().zip(kernel.iter().rev()) {
+            *target = *value;
+        }
+    }
+    let geometry = Geometry {
+        input: dense.geometry.output,
+        output: dense.geometry.input,
+        before: dense
+            .geometry
+            .before
+            .map(|before| dense.kernel - 1 - before),
+    };
+    let turned_dense = Dense {
+        geometry,
+        inputs: dense.outputs,
+        outputs: dense.inputs,
+        ..dense
+    };
+    forward(grad, &turned, None, turned_dense, Activation::Identity)
+}
+
+/// The gradient of the weight, `[outputs, inputs * taps]`.
+pub(super) fn backward_weight(x: &[f32], grad: &[f32], dense: Dense) -> Vec<f32> {
+    let (positions, taps) = (dense.positions(), dense.taps());
+    let image = dense.inputs * dense.plane();
+    let batch = x.len() / image;
+    let wide = dense.outputs.next_multiple_of(lanes());
+    let by_position = by_position(grad, dense.outputs, positions, wide);
+
+    // Tasks are channels of the input by shares of the positions: a fixed division, so that sums do
+    // not depend on threads.
+    let channels = (ROWS / taps).clamp(1, dense.inputs);
+    let blocks = dense.inputs.div_ceil(channels);
+    let chunks = batch * positions.div_ceil(POSITIONS);
+    let shares = TASKS.div_ceil(blocks).min(chunks);
+    let share = chunks.div_ceil(shares);
+    let parts: Vec<Vec<f32>> = (0..blocks * shares)
+        .into_par_iter()
+        .map(|task| {
+            let first = task / shares * channels;
+            let count = channels.min(dense.inputs - first);
+            let mut sums = vec![0.0; count * taps * wide];
+            let mut panel = vec![0.0; count * taps * POSITIONS];
+            let begin = task % shares * share;
+            for chunk in begin..(begin + share).min(chunks) {
+                let per_image = positions.div_ceil(POSITIONS);
+                let (index, start) = (chunk / per_image, chunk % per_image * POSITIONS);
+                let length = POSITIONS.min(positions - start);
+                let planes = &x[index * image + first * dense.plane()..][..count * dense.plane()];
+                vectorised(
+                    #[inline(always)]
+                    || dense.pack(planes, start, length, &mut panel, POSITIONS),
+                );
+                let columns = Left {
+                    values: &panel,
+                    strides: [POSITIONS, 1],
+                };
+                let grad = &by_position[(index * positions + start) * wide..][..length * wide];
+                multiply_add(columns, grad, &mut sums, [count * taps, length, wide]);
+            }
+            sums
+        })
+        .collect();
+
+    let mut gradient = vec![0.0; dense.outputs * dense.inputs * taps];
+    for (task, sums) in parts.iter().enumerate() {
+        let first = task / shares * channels * taps;
+        for (row, sums) in sums.chunks_exact(wide).enumerate() {
+            for (output, sum) in sums[..dense.outputs].iter().enumerate() {
+                gradient[output * dense.inputs * taps + first + row] += sum;
+            }
+        }
+    }
+    gradient
+}
+
+/// `[batch, channels, positions]` to `[batch, positions, wide]`.
+fn by_position(x: &[f32], channels: usize, positions: usize, wide: usize) -> Vec<f32> {
+    let batch = x.len() / (channels * positions);
+    let mut output = vec![0.0; batch * positions * wide];
+    output
+        .par_chunks_mut(POSITIONS * wide)
+        .enumerate()
+        .for_each(|(chunk, rows)| {
+            for (index, row) in rows.chunks_exact_mut(wide).enumerate() {
+                let position = chunk * POSITIONS + index;
+                let image = position / positions * channels * positions + position % positions;
+                for (channel, value) in row[..channels].iter_mut().enumerate() {
+                    *value = x[image + channel * positions];
+                }
+            }
+        });
+    output
+}
