@@ -4,16 +4,19 @@
 //! A panel is what the kernel sees at as many positions as two vectors have lanes: small enough for
 //! the cache, and as wide as the tile of [`product`]. Kernels of one are the same with less to copy.
 
+use std::mem::MaybeUninit;
+
 use rayon::prelude::*;
 
 use super::activation::apply;
 use super::depthwise::Geometry;
-use super::product::{Left, lanes, multiply_add, product};
+use super::product::{Left, lanes, product_into};
+use super::storage::written;
 use super::vector::vectorised;
 use crate::activation::Activation;
 
-/// Panels of a task.
-const PANELS: usize = 16;
+/// Elements of a task's output, about: half a usual second-level cache of 256 KiB.
+const BLOCK: usize = 1 << 15;
 /// Most rows of a panel that are multiplied at once.
 const DEPTH: usize = 512;
 /// Positions that a weight's gradient takes at once.
@@ -99,11 +102,13 @@ impl Dense {
             }
             let source = &line[begin * self.stride + start - left..];
             let target = &mut row[begin..end];
-            if self.stride == 1 {
-                copy(target, source);
-            } else {
-                for (target, source) in target.iter_mut().zip(source.iter().step_by(self.stride)) {
-                    *target = *source;
+            match self.stride {
+                1 => copy(target, source),
+                2 => every_second(target, source),
+                stride => {
+                    for (target, source) in target.iter_mut().zip(source.iter().step_by(stride)) {
+                        *target = *source;
+                    }
                 }
             }
         }
@@ -124,6 +129,19 @@ fn copy(to: &mut [f32], from: &[f32]) {
     }
 }
 
+/// A copy of every second value.
+#[inline(always)]
+fn every_second(to: &mut [f32], from: &[f32]) {
+    let (pairs, last) = from.as_chunks::<2>();
+    let count = to.len().min(pairs.len());
+    for (to, [value, _]) in to.iter_mut().zip(pairs) {
+        *to = *value;
+    }
+    if let ([to], [value, ..]) = (&mut to[count..], last) {
+        *to = *value;
+    }
+}
+
 /// The output, `[batch, outputs, positions]`; `weight` is `[outputs, inputs * taps]`.
 pub(super) fn forward(
     x: &[f32],
@@ -135,61 +153,67 @@ pub(super) fn forward(
     let (positions, width) = (dense.positions(), 2 * lanes());
     let image = dense.inputs * dense.plane();
     let batch = x.len() / image;
-    let block = PANELS * width;
-    let mut output = vec![0.0; batch * dense.outputs * positions];
-    // The rows of every task: its positions of all channels.
+    let panels = (BLOCK / dense.outputs / width).clamp(1, positions.div_ceil(width));
+    let block = panels * width;
     let blocks = positions.div_ceil(block);
-    let mut tasks: Vec<Vec<&mut [f32]>> = Vec::new();
-    tasks.resize_with(batch * blocks, || Vec::with_capacity(dense.outputs));
-    for (row, line) in output.chunks_exact_mut(positions).enumerate() {
-        for (index, part) in line.chunks_mut(block).enumerate() {
-            tasks[row / dense.outputs * blocks + index].push(part);
+    let write = |places: &mut [MaybeUninit<f32>]| {
+        // The rows of every task: its positions of all channels.
+        let mut tasks: Vec<Vec<&mut [MaybeUninit<f32>]>> = Vec::new();
+        tasks.resize_with(batch * blocks, || Vec::with_capacity(dense.outputs));
+        for (row, line) in places.chunks_exact_mut(positions).enumerate() {
+            for (index, part) in line.chunks_mut(block).enumerate() {
+                tasks[row / dense.outputs * blocks + index].push(part);
+            }
         }
-    }
-    tasks.par_iter_mut().enumerate().for_each_init(
-        || {
-            let panel = vec![0.0; dense.inputs * dense.taps() * width];
-            (panel, vec![0.0; dense.outputs * width])
-        },
-        |(panel, result), (task, rows)| {
-            let planes = &x[task / blocks * image..][..image];
-            let first = task % blocks * block;
-            vectorised(
-                #[inline(always)]
-                || {
-                    convolve_block(&dense, planes, weight, first, panel, result, rows);
-                    for (channel, row) in rows.iter_mut().enumerate() {
-                        if let Some(bias) = bias {
-                            for value in row.iter_mut() {
-                                *value += bias[channel];
+        tasks.into_par_iter().enumerate().for_each_init(
+            || {
+                let panel = vec![0.0; dense.inputs * dense.taps() * width];
+                (panel, vec![0.0; dense.outputs * block])
+            },
+            |(panel, result), (task, rows)| {
+                let planes = &x[task / blocks * image..][..image];
+                let range = task % blocks * block..(task % blocks * block + rows[0].len());
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        convolve_block(&dense, planes, weight, range.clone(), panel, result, block);
+                        for (channel, row) in result.chunks_exact_mut(block).enumerate() {
+                            if let Some(bias) = bias {
+                                for value in row.iter_mut() {
+                                    *value += bias[channel];
+                                }
                             }
+                            apply(activation, row);
                         }
-                        apply(activation, row);
-                    }
-                },
-            );
-        },
-    );
-    output
+                    },
+                );
+                for (row, result) in rows.into_iter().zip(result.chunks_exact(block)) {
+                    row.write_copy_of_slice(&result[..row.len()]);
+                }
+            },
+        );
+    };
+    // SAFETY: the lines cover all places, the parts each line, and each part is written whole.
+    unsafe { written(batch * dense.outputs * positions, write) }
 }
 
-/// The positions from `first` on of all output channels.
+/// A range of positions of all output channels, `[outputs, block]`.
 #[inline(always)]
 fn convolve_block(
     dense: &Dense,
     planes: &[f32],
     weight: &[f32],
-    first: usize,
+    range: std::ops::Range<usize>,
     panel: &mut [f32],
     result: &mut [f32],
-    rows: &mut [&mut [f32]],
+    block: usize,
 ) {
     let width = 2 * lanes();
     let depth = dense.inputs * dense.taps();
-    let total = rows[0].len();
-    for start in (0..total).step_by(width) {
-        let count = width.min(total - start);
-        dense.pack(planes, first + start, count, panel, width);
+    for start in range.clone().step_by(width) {
+        let count = width.min(range.end - start);
+        dense.pack(planes, start, count, panel, width);
+        let result = &mut result[start - range.start..];
         for begin in (0..depth).step_by(DEPTH) {
             let end = (begin + DEPTH).min(depth);
             let weights = Left {
@@ -199,13 +223,10 @@ fn convolve_block(
             let panel = &panel[begin * width..end * width];
             let sizes = [dense.outputs, end - begin, width];
             if begin == 0 {
-                product(weights, panel, result, sizes);
+                product_into::<false>(weights, panel, result, block, sizes);
             } else {
-                multiply_add(weights, panel, result, sizes);
+                product_into::<true>(weights, panel, result, block, sizes);
             }
-        }
-        for (row, result) in rows.iter_mut().zip(result.chunks_exact(width)) {
-            copy(&mut row[start..start + count], result);
         }
     }
 }
@@ -276,7 +297,8 @@ pub(super) fn backward_weight(x: &[f32], grad: &[f32], dense: Dense) -> Vec<f32>
                     strides: [POSITIONS, 1],
                 };
                 let grad = &by_position[(index * positions + start) * wide..][..length * wide];
-                multiply_add(columns, grad, &mut sums, [count * taps, length, wide]);
+                let sizes = [count * taps, length, wide];
+                product_into::<true>(columns, grad, &mut sums, wide, sizes);
             }
             sums
         })

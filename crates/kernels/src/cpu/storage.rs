@@ -1,5 +1,7 @@
 //! Reading and making of Flex tensors, and elementwise passes over them.
 
+use std::mem::MaybeUninit;
+
 use burn::tensor::{Bytes, DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 use rayon::prelude::*;
@@ -24,6 +26,22 @@ pub(super) fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
     )
 }
 
+/// A vector of this length whose places `write` has written.
+///
+/// # Safety
+///
+/// `write` writes every place.
+pub(super) unsafe fn written(
+    length: usize,
+    write: impl FnOnce(&mut [MaybeUninit<f32>]),
+) -> Vec<f32> {
+    let mut values = Vec::with_capacity(length);
+    write(&mut values.spare_capacity_mut()[..length]);
+    // SAFETY: the capacity is at least this, and the caller promises that all of it is written.
+    unsafe { values.set_len(length) };
+    values
+}
+
 /// Changes a tensor chunk by chunk, in parallel; in place where nobody else holds it, otherwise a
 /// copy. `f` is given where a chunk begins; its length is a multiple of `unit`, which divides the
 /// number of elements.
@@ -46,24 +64,19 @@ pub(super) fn transform(
         return source;
     }
     let values: &[f32] = source.storage();
-    let mut copy = Vec::with_capacity(values.len());
-    let places = copy.spare_capacity_mut()[..values.len()].par_chunks_mut(length);
-    places
-        .zip(values.par_chunks(length))
-        .enumerate()
-        .for_each(|(index, (places, values))| {
-            for (place, &value) in places.iter_mut().zip(values) {
-                place.write(value);
-            }
-            // SAFETY: the loop above has written every place of the chunk, and nobody else sees it.
-            let chunk = unsafe { places.assume_init_mut() };
-            vectorised(
-                #[inline(always)]
-                || f(index * length, chunk),
-            );
-        });
-    // SAFETY: the chunks cover the first `values.len()` places, and each has been written.
-    unsafe { copy.set_len(values.len()) };
+    // SAFETY: the chunks cover all places, and each is written before it is read.
+    let copy = unsafe {
+        written(values.len(), |places| {
+            let chunks = places.par_chunks_mut(length).zip(values.par_chunks(length));
+            chunks.enumerate().for_each(|(index, (places, values))| {
+                let chunk = places.write_copy_of_slice(values);
+                vectorised(
+                    #[inline(always)]
+                    || f(index * length, chunk),
+                );
+            });
+        })
+    };
     self::tensor(copy, source.layout().shape().clone())
 }
 
