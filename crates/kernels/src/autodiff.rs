@@ -10,12 +10,12 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::tensor::TensorMetadata;
 use burn::tensor::backend::AutodiffBackend;
-use burn::tensor::ops::{FloatTensor, IntTensor};
+use burn::tensor::ops::{FloatTensor, FloatTensorOps, IntTensor};
 
 use crate::KernelBackend;
 use crate::activation::{Activation, channel_sum};
 use crate::convolution::ConvolutionOptions;
-use crate::low_rank::{self, ChannelAxis, LowRankPrimitives};
+use crate::low_rank::{ChannelAxis, LowRankPrimitives};
 use crate::window::Windows;
 
 #[derive(Debug)]
@@ -195,6 +195,43 @@ impl<B: KernelBackend, const N: usize> Backward<B, N> for BiasActivation {
 }
 
 #[derive(Debug)]
+struct Linear;
+
+/// What [`Linear`] keeps: the input for the weight's gradient, the weight for the input's.
+#[derive(Debug, Clone)]
+struct LinearState<B: KernelBackend> {
+    input: Option<FloatTensor<B>>,
+    weight: Option<FloatTensor<B>>,
+}
+
+// The parents are the input, the weight and, where there is one, the bias.
+impl<B: KernelBackend, const N: usize> Backward<B, N> for Linear {
+    type State = LinearState<B>;
+
+    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let LinearState { input, weight } = ops.state;
+        let mut parents = ops.parents.into_iter();
+        let mut parent = || parents.next().flatten();
+        let (input_parent, weight_parent, bias_parent) = (parent(), parent(), parent());
+        if let Some(bias) = bias_parent {
+            let [rows, channels] = grad.shape().dims();
+            let grad = B::float_reshape(grad.clone(), [rows, channels, 1].into());
+            grads.register::<B>(bias.id, channel_sum::<B>(grad));
+        }
+        if let (Some(parent), Some(input)) = (weight_parent, input) {
+            let gradient = B::float_matmul(B::float_transpose(input), grad.clone());
+            grads.register::<B>(parent.id, gradient);
+        }
+        if let (Some(parent), Some(weight)) = (input_parent, weight) {
+            let weight = B::float_transpose(weight);
+            let gradient = B::linear_rows(grad, weight, None, Activation::Identity);
+            grads.register::<B>(parent.id, gradient);
+        }
+    }
+}
+
+#[derive(Debug)]
 struct Convolution;
 
 /// What [`Convolution`] keeps: the input for the weight's gradient, the weight for the input's.
@@ -259,7 +296,7 @@ impl<B: KernelBackend> Backward<B, 7> for LowRank {
         let (input, weights, axis) = ops.state;
         let [input_parent, weight_parents @ ..] = ops.parents;
         let (input, weights) =
-            low_rank::backward::<B>(input, weights, grad, axis, input_parent.is_some());
+            B::low_rank_backward(input, weights, grad, axis, input_parent.is_some());
         if let (Some(parent), Some(gradient)) = (input_parent, input) {
             grads.register::<B>(parent.id, gradient);
         }
@@ -326,6 +363,44 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
             }
             None => {
                 let prep = BiasActivation.prepare::<C>([x_node]).compute_bound();
+                finish(prep.stateful(), state, output)
+            }
+        }
+    }
+
+    fn linear_rows(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        if activation != Activation::Identity {
+            let output = Self::linear_rows(x, weight, bias, Activation::Identity);
+            let shape = output.shape();
+            let [rows, channels] = shape.dims();
+            let output = Self::float_reshape(output, [rows, channels, 1].into());
+            return Self::float_reshape(Self::bias_activation(output, None, activation), shape);
+        }
+        let output = B::linear_rows(
+            x.primitive.clone(),
+            weight.primitive.clone(),
+            bias.as_ref().map(|bias| bias.primitive.clone()),
+            activation,
+        );
+        let (is_x_tracked, is_weight_tracked) =
+            (is_tracked::<B, C>(&x), is_tracked::<B, C>(&weight));
+        let state = LinearState {
+            input: is_weight_tracked.then_some(x.primitive),
+            weight: is_x_tracked.then_some(weight.primitive),
+        };
+        let (x, weight) = (x.node, weight.node);
+        match bias {
+            Some(bias) => {
+                let prep = Linear.prepare::<C>([x, weight, bias.node]).compute_bound();
+                finish(prep.stateful(), state, output)
+            }
+            None => {
+                let prep = Linear.prepare::<C>([x, weight]).compute_bound();
                 finish(prep.stateful(), state, output)
             }
         }

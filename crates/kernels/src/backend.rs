@@ -8,7 +8,9 @@ use crate::activation::{self, Activation};
 use crate::convolution::{self, ConvolutionOptions};
 use crate::low_rank::{ChannelAxis, LowRankPrimitives};
 use crate::window::Windows;
-use crate::{batch_norm, cross_entropy, layer_norm, low_rank, resize, softmax, window_attention};
+use crate::{
+    batch_norm, cross_entropy, layer_norm, linear, low_rank, resize, softmax, window_attention,
+};
 
 /// A Burn backend with the operators of this crate.
 ///
@@ -60,6 +62,26 @@ pub trait KernelBackend: Backend {
         activation::backward::<Self>(kept, bias, grad, activation)
     }
 
+    /// `activation(x W + b)` of `[rows, inputs]`. See [`crate::linear`].
+    fn linear_rows(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        linear::forward::<Self>(x, weight, bias, activation)
+    }
+
+    /// Two linear layers with GELU between, of `[rows, channels]`. See [`crate::feed_forward`].
+    fn feed_forward(
+        x: FloatTensor<Self>,
+        weights: [(FloatTensor<Self>, Option<FloatTensor<Self>>); 2],
+    ) -> FloatTensor<Self> {
+        let [first, second] = weights;
+        let hidden = Self::linear_rows(x, first.0, first.1, Activation::Gelu);
+        Self::linear_rows(hidden, second.0, second.1, Activation::Identity)
+    }
+
     /// Convolution, bias and activation. See [`crate::convolution`].
     fn convolution(
         x: FloatTensor<Self>,
@@ -97,6 +119,18 @@ pub trait KernelBackend: Backend {
         axis: ChannelAxis,
     ) -> FloatTensor<Self> {
         low_rank::forward::<Self>(input, weights, axis)
+    }
+
+    /// Gradients of the input of [`low_rank_bottleneck`](Self::low_rank_bottleneck), if asked for,
+    /// and of its six weights.
+    fn low_rank_backward(
+        input: FloatTensor<Self>,
+        weights: LowRankPrimitives<Self>,
+        grad: FloatTensor<Self>,
+        axis: ChannelAxis,
+        is_input_wanted: bool,
+    ) -> (Option<FloatTensor<Self>>, LowRankPrimitives<Self>) {
+        low_rank::backward::<Self>(input, weights, grad, axis, is_input_wanted)
     }
 
     /// `x * scale + shift` of every channel of `[batch, channels, positions]`: a batch norm in

@@ -7,7 +7,6 @@ use burn::tensor::{Tensor, TensorMetadata};
 use crate::KernelBackend;
 use crate::activation::{self, Activation};
 use crate::layer_norm::{float, tensor};
-use crate::linear;
 
 /// Geometry of a [`convolution`] and what follows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +32,16 @@ impl ConvolutionOptions {
         Self {
             stride,
             padding,
+            groups: 1,
+            activation: Activation::Identity,
+        }
+    }
+
+    /// Of a kernel of one.
+    pub fn pointwise() -> Self {
+        Self {
+            stride: 1,
+            padding: [[0, 0], [0, 0]],
             groups: 1,
             activation: Activation::Identity,
         }
@@ -130,6 +139,21 @@ fn is_pointwise([_, _, height, width]: [usize; 4], options: ConvolutionOptions) 
         && options.padding == [[0, 0], [0, 0]]
 }
 
+/// A 1x1 convolution as a matrix product; `weight` is `[inputs, outputs]`.
+fn columns<B: KernelBackend>(
+    x: Tensor<B, 4>,
+    weight: Tensor<B, 2>,
+    bias: Option<Tensor<B, 1>>,
+    activation: Activation,
+) -> Tensor<B, 4> {
+    let [batch, inputs, height, width] = x.dims();
+    let outputs = weight.dims()[1];
+    let columns = x.reshape([batch, inputs, height * width]);
+    let product = weight.transpose().unsqueeze::<3>().matmul(columns);
+    activation::bias_activation(product, bias, 1, activation)
+        .reshape([batch, outputs, height, width])
+}
+
 pub(crate) fn forward<B: KernelBackend>(
     x: FloatTensor<B>,
     weight: FloatTensor<B>,
@@ -142,12 +166,7 @@ pub(crate) fn forward<B: KernelBackend>(
             .reshape([outputs, inputs])
             .transpose();
         let bias = bias.map(tensor::<B, 1>);
-        return float(linear::project_channels_activation(
-            tensor::<B, 4>(x),
-            weight,
-            bias,
-            options.activation,
-        ));
+        return float(columns(tensor(x), weight, bias, options.activation));
     }
     let (x, burn) = padded::<B>(x, options);
     let output = tensor::<B, 4>(B::conv2d(x, weight, bias, burn));
@@ -170,7 +189,7 @@ pub(crate) fn backward_input<B: KernelBackend>(
     let kernel = weight.shape().dims();
     if is_pointwise(kernel, options) {
         let weight = tensor::<B, 4>(weight).reshape([kernel[0], inputs]);
-        return float(linear::project_channels(tensor::<B, 4>(grad), weight, None));
+        return float(columns(tensor(grad), weight, None, Activation::Identity));
     }
     // Burn reads no more of the input than its shape.
     let backward = |size: [usize; 4], burn| {

@@ -13,7 +13,7 @@
 //! | [`low_rank_adapter`] | a dual low-rank bottleneck whose backward keeps the input alone and recomputes the rest |
 //! | [`batch_norm`] | per-channel broadcasts of `[N, C, H, W]` are two orders slower on Flex than these rows |
 //! | [`cross_entropy`] | per-pixel, with ignored pixels; keeps the log-probabilities alone |
-//! | [`linear`] | one matrix product over all positions, whatever the rank of the input |
+//! | [`linear`], [`feed_forward`] | one matrix product over all positions; bias, activation and the next layer while rows are in the cache |
 //! | [`softmax`] | by all threads; keeps its output alone |
 //! | [`window_attention`] | from map to map, neither windows nor scores are held; keeps queries, keys and values |
 //! | [`resize_bilinear`] | `align_corners = false`, the convention of every dense-prediction code base |
@@ -49,7 +49,7 @@ pub use batch_norm::{BatchStatistics, batch_norm, batch_norm_reference};
 pub use convolution::{ConvolutionOptions, convolution, convolution_reference};
 pub use cross_entropy::{cross_entropy, cross_entropy_reference};
 pub use layer_norm::{layer_norm, layer_norm_reference};
-pub use linear::{linear, linear_activation, project_channels};
+pub use linear::{feed_forward, linear, linear_activation, project_channels};
 pub use low_rank::{ChannelAxis, LowRankWeights, low_rank_adapter, low_rank_adapter_reference};
 pub use resize::resize_bilinear;
 pub use softmax::softmax;

@@ -1,14 +1,17 @@
 //! Matrix products over positions.
 
 use burn::tensor::Tensor;
+use burn::tensor::ops::FloatTensor;
 
-use crate::KernelBackend;
 use crate::activation::{Activation, bias_activation};
+use crate::layer_norm::{float, tensor};
+use crate::{ConvolutionOptions, KernelBackend, convolution};
 
 /// `x W + b` as a single matrix product over all positions.
 ///
 /// Burn broadcasts a weight over every leading axis, which makes one small product per row of a
-/// feature map; flattened, it is one product of the whole map.
+/// feature map; flattened, it is one product of the whole map. Under autodiff the input is kept only
+/// for a trained weight, and the weight only for a tracked input.
 ///
 /// # Shapes
 ///
@@ -34,18 +37,41 @@ pub fn linear_activation<B: KernelBackend, const D: usize>(
     bias: Option<Tensor<B, 1>>,
     activation: Activation,
 ) -> Tensor<B, D> {
+    by_rows(x, |rows| {
+        B::linear_rows(rows, float(weight), bias.map(float), activation)
+    })
+}
+
+/// A linear layer, GELU and another one: the MLP of a transformer.
+///
+/// On Flex without a graph the map between the two never exists as a whole.
+///
+/// # Shapes
+///
+/// - `x`, output: `[..., channels]`
+/// - `weights`: `[channels, hidden]` and `[hidden, channels]`, each with its bias
+pub fn feed_forward<B: KernelBackend, const D: usize>(
+    x: Tensor<B, D>,
+    weights: [(Tensor<B, 2>, Option<Tensor<B, 1>>); 2],
+) -> Tensor<B, D> {
+    let weights = weights.map(|(weight, bias)| (float(weight), bias.map(float)));
+    by_rows(x, |rows| B::feed_forward(rows, weights))
+}
+
+/// An operator of rows, on a map with its channels last.
+fn by_rows<B: KernelBackend, const D: usize>(
+    x: Tensor<B, D>,
+    operator: impl FnOnce(FloatTensor<B>) -> FloatTensor<B>,
+) -> Tensor<B, D> {
     let mut shape = x.shape();
-    let [inputs, outputs] = weight.dims();
+    let inputs = shape[D - 1];
     let rows = x.reshape([shape.num_elements() / inputs, inputs]);
-    let output = bias_activation(rows.matmul(weight), bias, 1, activation);
-    shape[D - 1] = outputs;
+    let output = tensor::<B, 2>(operator(float(rows)));
+    shape[D - 1] = output.dims()[1];
     output.reshape(shape)
 }
 
-/// A 1x1 convolution as a matrix product: `y[n, :, p] = W^T x[n, :, p] + b`.
-///
-/// Burn's convolution keeps its input for the backward pass even where the weight is frozen; a
-/// product keeps only what a gradient needs.
+/// A 1x1 convolution: `y[n, :, p] = W^T x[n, :, p] + b`.
 ///
 /// # Shapes
 ///
@@ -57,19 +83,17 @@ pub fn project_channels<B: KernelBackend>(
     weight: Tensor<B, 2>,
     bias: Option<Tensor<B, 1>>,
 ) -> Tensor<B, 4> {
-    project_channels_activation(x, weight, bias, Activation::Identity)
+    let [inputs, outputs] = weight.dims();
+    let weight = weight.transpose().reshape([outputs, inputs, 1, 1]);
+    convolution(x, weight, bias, ConvolutionOptions::pointwise())
 }
 
-/// [`project_channels`] and an activation.
-pub(crate) fn project_channels_activation<B: KernelBackend>(
-    x: Tensor<B, 4>,
-    weight: Tensor<B, 2>,
-    bias: Option<Tensor<B, 1>>,
+pub(crate) fn forward<B: KernelBackend>(
+    x: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    bias: Option<FloatTensor<B>>,
     activation: Activation,
-) -> Tensor<B, 4> {
-    let [batch, inputs, height, width] = x.dims();
-    let outputs = weight.dims()[1];
-    let columns = x.reshape([batch, inputs, height * width]);
-    let product = weight.transpose().unsqueeze::<3>().matmul(columns);
-    bias_activation(product, bias, 1, activation).reshape([batch, outputs, height, width])
+) -> FloatTensor<B> {
+    let product = tensor::<B, 2>(x).matmul(tensor(weight));
+    float(bias_activation(product, bias.map(tensor), 1, activation))
 }

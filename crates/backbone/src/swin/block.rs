@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_kernels::{Activation, KernelBackend, add, linear, linear_activation};
+use gradway_kernels::{KernelBackend, add, feed_forward};
 
 use super::attention::{WindowAttention, linear_layer};
 use super::{SwinConfig, norm, normalise};
@@ -92,9 +92,7 @@ impl<B: KernelBackend> SwinBlock<B> {
 
 impl<B: KernelBackend> Mlp<B> {
     fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
-        let bias = |layer: &Linear<B>| layer.bias.as_ref().map(Param::val);
-        let weight = self.fc1.weight.val();
-        let hidden = linear_activation(x, weight, bias(&self.fc1), Activation::Gelu);
-        linear(hidden, self.fc2.weight.val(), bias(&self.fc2))
+        let layer = |layer: &Linear<B>| (layer.weight.val(), layer.bias.as_ref().map(Param::val));
+        feed_forward(x, [layer(&self.fc1), layer(&self.fc2)])
     }
 }

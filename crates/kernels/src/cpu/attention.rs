@@ -3,7 +3,8 @@
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::product::{Left, lanes, product};
+use super::matrix::Matrix;
+use super::product::{lanes, product};
 use super::softmax::{softmax_backward_row, softmax_row};
 use super::storage::tensor;
 use super::vector::vectorised;
@@ -162,7 +163,7 @@ impl Scratch {
             self.value[place].copy_from_slice(part(2));
         }
         transpose(&self.key, &mut self.transposed, [area, head_wide, wide]);
-        let query = Left {
+        let query = Matrix {
             values: &self.query,
             strides: [head_wide, 1],
         };
@@ -252,7 +253,7 @@ fn attend_window(
     let regions = geometry.mixed_regions(window);
     for head in 0..geometry.heads {
         scratch.attend(geometry, &row, regions, head);
-        let probabilities = Left {
+        let probabilities = Matrix {
             values: &scratch.scores,
             strides: [wide, 1],
         };
@@ -378,7 +379,7 @@ fn backward_window(
         };
         // Values: the probabilities transposed by the gradient.
         let dimensions = [area, area, head_wide];
-        let transposed = |values| Left {
+        let transposed = |values| Matrix {
             values,
             strides: [1, wide],
         };
@@ -396,7 +397,7 @@ fn backward_window(
             &mut scratch.transposed,
             [area, head_wide, wide],
         );
-        let outer = Left {
+        let outer = Matrix {
             values: &scratch.grad,
             strides: [head_wide, 1],
         };
@@ -414,7 +415,7 @@ fn backward_window(
                 }
             }
         }
-        let scores = Left {
+        let scores = Matrix {
             values: &scratch.grad_scores,
             strides: [wide, 1],
         };

@@ -10,7 +10,8 @@ use rayon::prelude::*;
 
 use super::activation::apply;
 use super::depthwise::Geometry;
-use super::product::{Left, lanes, product_into};
+use super::matrix::Matrix;
+use super::product::{lanes, product_into};
 use super::storage::written;
 use super::vector::vectorised;
 use crate::activation::Activation;
@@ -216,7 +217,7 @@ fn convolve_block(
         let result = &mut result[start - range.start..];
         for begin in (0..depth).step_by(DEPTH) {
             let end = (begin + DEPTH).min(depth);
-            let weights = Left {
+            let weights = Matrix {
                 values: &weight[begin..],
                 strides: [depth, 1],
             };
@@ -292,7 +293,7 @@ pub(super) fn backward_weight(x: &[f32], grad: &[f32], dense: Dense) -> Vec<f32>
                     #[inline(always)]
                     || dense.pack(planes, start, length, &mut panel, POSITIONS),
                 );
-                let columns = Left {
+                let columns = Matrix {
                     values: &panel,
                     strides: [POSITIONS, 1],
                 };

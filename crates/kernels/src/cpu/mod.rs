@@ -9,7 +9,10 @@ mod convolution;
 mod cross_entropy;
 mod dense;
 mod depthwise;
+mod linear;
+mod low_rank;
 mod math;
+mod matrix;
 mod norm;
 mod product;
 mod resize;
@@ -22,11 +25,13 @@ use burn_flex::Flex;
 
 use crate::activation::Activation;
 use crate::convolution::ConvolutionOptions;
+use crate::low_rank::{self as plain_low_rank, ChannelAxis, LowRankPrimitives};
 use crate::window::Windows;
 use crate::{KernelBackend, activation as plain_activation, batch_norm as plain_batch_norm};
 use crate::{convolution as plain_convolution, cross_entropy as plain_cross_entropy};
-use crate::{layer_norm as plain_layer_norm, resize as plain_resize};
+use crate::{layer_norm as plain_layer_norm, linear as plain_linear, resize as plain_resize};
 use crate::{softmax as plain_softmax, window_attention as plain_window_attention};
+use linear::Layer;
 use storage::are_f32;
 
 impl KernelBackend for Flex {
@@ -63,6 +68,70 @@ impl KernelBackend for Flex {
             return plain_activation::backward::<Self>(kept, bias, grad, kind);
         }
         activation::backward(kept, bias, grad, kind)
+    }
+
+    fn linear_rows(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        if !are_f32(&[&x, &weight]) {
+            return plain_linear::forward::<Self>(x, weight, bias, activation);
+        }
+        linear::chain(x, &[Layer::new(weight, bias, activation)])
+    }
+
+    fn feed_forward(
+        x: FloatTensor<Self>,
+        weights: [(FloatTensor<Self>, Option<FloatTensor<Self>>); 2],
+    ) -> FloatTensor<Self> {
+        let [(first, first_bias), (second, second_bias)] = weights;
+        if !are_f32(&[&x, &first, &second]) {
+            let hidden = Self::linear_rows(x, first, first_bias, Activation::Gelu);
+            return Self::linear_rows(hidden, second, second_bias, Activation::Identity);
+        }
+        let layers = [
+            Layer::new(first, first_bias, Activation::Gelu),
+            Layer::new(second, second_bias, Activation::Identity),
+        ];
+        linear::chain(x, &layers)
+    }
+
+    fn low_rank_bottleneck(
+        input: FloatTensor<Self>,
+        weights: LowRankPrimitives<Self>,
+        axis: ChannelAxis,
+    ) -> FloatTensor<Self> {
+        let is_plain = weights.iter().any(|weight| !are_f32(&[weight]));
+        if is_plain || axis == ChannelAxis::First || !are_f32(&[&input]) {
+            return plain_low_rank::forward::<Self>(input, weights, axis);
+        }
+        let [down_in, down_out, down_bias, up_in, up_out, up_bias] = weights;
+        let layers = [
+            Layer::new(down_in, None, Activation::Identity),
+            Layer::new(down_out, Some(down_bias), Activation::Gelu),
+            Layer::new(up_in, None, Activation::Identity),
+            Layer::new(up_out, Some(up_bias), Activation::Identity),
+        ];
+        let shape = input.layout().shape().clone();
+        let [batch, positions, channels] = shape.dims();
+        let rows = input.reshape([batch * positions, channels].into());
+        linear::chain(rows, &layers).reshape(shape)
+    }
+
+    fn low_rank_backward(
+        input: FloatTensor<Self>,
+        weights: LowRankPrimitives<Self>,
+        grad: FloatTensor<Self>,
+        axis: ChannelAxis,
+        is_input_wanted: bool,
+    ) -> (Option<FloatTensor<Self>>, LowRankPrimitives<Self>) {
+        let is_plain = weights.iter().any(|weight| !are_f32(&[weight]));
+        if is_plain || !are_f32(&[&input, &grad]) {
+            return plain_low_rank::backward::<Self>(input, weights, grad, axis, is_input_wanted);
+        }
+        low_rank::backward(&input, &weights, &grad, axis, is_input_wanted)
     }
 
     fn convolution(

@@ -3,13 +3,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// The left side of a product: where its rows and its columns are.
-#[derive(Clone, Copy)]
-pub(super) struct Left<'a> {
-    pub(super) values: &'a [f32],
-    /// Steps from row to row and from column to column.
-    pub(super) strides: [usize; 2],
-}
+use super::matrix::Matrix;
 
 /// What the columns of a right side must be a multiple of on this processor.
 pub(super) fn lanes() -> usize {
@@ -32,7 +26,7 @@ pub(super) fn lanes() -> usize {
 /// # Panics
 ///
 /// If `columns` is no multiple of [`lanes`], or a side is too short.
-pub(super) fn product(a: Left<'_>, b: &[f32], c: &mut [f32], sizes: [usize; 3]) {
+pub(super) fn product(a: Matrix<'_>, b: &[f32], c: &mut [f32], sizes: [usize; 3]) {
     let step = sizes[2];
     Arch::new().dispatch(Product::<false> {
         a,
@@ -45,7 +39,7 @@ pub(super) fn product(a: Left<'_>, b: &[f32], c: &mut [f32], sizes: [usize; 3]) 
 
 /// `c = a b`, or `c += a b`, where the rows of `c` are `step` apart; see [`product`].
 pub(super) fn product_into<const ADD: bool>(
-    a: Left<'_>,
+    a: Matrix<'_>,
     b: &[f32],
     c: &mut [f32],
     step: usize,
@@ -62,7 +56,7 @@ pub(super) fn product_into<const ADD: bool>(
 
 /// Written with vectors by name: the compiler takes a tile of sums apart into scalars.
 struct Product<'a, const ADD: bool> {
-    a: Left<'a>,
+    a: Matrix<'a>,
     b: &'a [f32],
     c: &'a mut [f32],
     step: usize,
@@ -84,7 +78,7 @@ impl<const ADD: bool> WithSimd for Product<'_, ADD> {
         let tiles = rows.div_ceil(6);
         for tile in 0..tiles {
             let (first, end) = (tile * rows / tiles, (tile + 1) * rows / tiles);
-            let a = Left {
+            let a = Matrix {
                 values: &self.a.values[first * self.a.strides[0]..],
                 ..self.a
             };
@@ -105,7 +99,7 @@ impl<const ADD: bool> WithSimd for Product<'_, ADD> {
 #[inline(always)]
 fn band<S: Simd, const R: usize, const ADD: bool>(
     simd: S,
-    a: Left<'_>,
+    a: Matrix<'_>,
     b: &[S::f32s],
     c: &mut [S::f32s],
     [depth, columns, step]: [usize; 3],
@@ -124,7 +118,7 @@ fn band<S: Simd, const R: usize, const ADD: bool>(
 #[inline(always)]
 fn tile<S: Simd, const R: usize, const V: usize, const ADD: bool>(
     simd: S,
-    a: Left<'_>,
+    a: Matrix<'_>,
     b: &[S::f32s],
     c: &mut [S::f32s],
     [depth, columns, c_step, column]: [usize; 4],
@@ -132,18 +126,26 @@ fn tile<S: Simd, const R: usize, const V: usize, const ADD: bool>(
     let [row, step] = a.strides;
     assert!(depth > 0 && a.values.len() > (R - 1) * row + (depth - 1) * step);
     let mut sums = [[simd.splat_f32s(0.0); V]; R];
-    for (k, b) in b.chunks_exact(columns).take(depth).enumerate() {
+    // Where the rows begin, so that a step costs one addition and no multiplication.
+    let rows: [usize; R] = std::array::from_fn(
+        #[inline(always)]
+        |r| r * row,
+    );
+    let mut at = 0;
+    for b in b.chunks_exact(columns).take(depth) {
         let b: [S::f32s; V] = std::array::from_fn(
             #[inline(always)]
             |v| b[column + v],
         );
         for r in 0..R {
-            // SAFETY: `r < R` and `k < depth`, and the assertion above covers the last of both.
-            let a = simd.splat_f32s(unsafe { *a.values.get_unchecked(r * row + k * step) });
+            // SAFETY: `r < R` and there are at most `depth` steps; the assertion above covers the last
+            // of both.
+            let a = simd.splat_f32s(unsafe { *a.values.get_unchecked(at + rows[r]) });
             for v in 0..V {
                 sums[r][v] = simd.mul_add_e_f32s(a, b[v], sums[r][v]);
             }
         }
+        at += step;
     }
     for (c, sums) in c.chunks_mut(c_step).zip(&sums) {
         for (c, sum) in c[column..column + V].iter_mut().zip(sums) {
@@ -181,7 +183,12 @@ mod tests {
                     .collect();
                 for (values, strides) in [(&a, [depth, 1]), (&transposed, [1, rows])] {
                     let mut c = vec![f32::NAN; rows * columns];
-                    product(Left { values, strides }, &b, &mut c, [rows, depth, columns]);
+                    product(
+                        Matrix { values, strides },
+                        &b,
+                        &mut c,
+                        [rows, depth, columns],
+                    );
                     assert_eq!(c, expected, "{rows} rows, {columns} columns");
                 }
             }

@@ -1,6 +1,7 @@
 //! Runs an operator and its plain statement on the same random inputs.
 
 use burn::backend::{Autodiff, Flex};
+use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -31,6 +32,12 @@ impl Inputs {
             shapes: shapes.iter().map(|shape| shape.to_vec()).collect(),
             values,
         }
+    }
+
+    /// An input in its shape, without a graph.
+    pub fn tensor<B: Backend, const D: usize>(&self, index: usize) -> Tensor<B, D> {
+        let data = TensorData::new(self.values[index].clone(), self.shapes[index].clone());
+        Tensor::from_data(data, &Default::default())
     }
 }
 

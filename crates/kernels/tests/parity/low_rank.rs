@@ -48,6 +48,20 @@ fn low_rank_adapter_with_channels_first_equals_its_reference() {
 }
 
 #[test]
+fn low_rank_adapter_of_several_shares_equals_its_reference() {
+    // More positions than a task takes at once, and than there are shares of them.
+    for (axis, z) in [
+        (ChannelAxis::Last, [3, 29, 31, 6]),
+        (ChannelAxis::First, [3, 6, 29, 31]),
+    ] {
+        let inputs = Inputs::random(11, &[&z, &[6, 4], &[4, 3], &[3], &[3, 4], &[4, 6], &[6]]);
+        assert_parity(&inputs, operator(axis), |leaves| {
+            low_rank_adapter_reference(leaves.get(0), weights(leaves), axis)
+        });
+    }
+}
+
+#[test]
 fn low_rank_adapter_gives_untracked_parents_no_gradient() {
     for axis in [ChannelAxis::Last, ChannelAxis::First] {
         assert_only_tracked_inputs_have_gradients(&inputs(axis), operator(axis));

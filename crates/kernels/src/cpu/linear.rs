@@ -1,0 +1,155 @@
+//! Chains of linear layers over rows: every task takes some rows through all of them, so that what
+//! lies between two layers stays in the cache.
+
+use std::mem::MaybeUninit;
+
+use burn_flex::FlexTensor;
+use rayon::prelude::*;
+
+use super::activation::apply;
+use super::matrix::{Matrix, multiply};
+use super::storage::{tensor, written};
+use super::vector::vectorised;
+use crate::activation::Activation;
+
+/// Elements between two layers that a task holds, about: a usual second-level cache of 512 KiB has
+/// room for them and for the library's packed panels.
+const HELD: usize = 1 << 16;
+/// Fewest and most rows of a task: fewer pack the weight too often, more leave the cache.
+const ROWS: [usize; 2] = [48, 256];
+
+/// `activation(x W + b)`
+pub(super) struct Layer {
+    /// `[inputs, outputs]`
+    weight: FlexTensor,
+    /// `[outputs]`
+    bias: Option<FlexTensor>,
+    activation: Activation,
+}
+
+impl Layer {
+    pub(super) fn new(
+        weight: FlexTensor,
+        bias: Option<FlexTensor>,
+        activation: Activation,
+    ) -> Self {
+        // A transposed weight is multiplied as it lies.
+        let weight = if Matrix::of(&weight).is_some() {
+            weight
+        } else {
+            weight.to_contiguous()
+        };
+        Self {
+            weight,
+            bias: bias.map(|bias| bias.to_contiguous()),
+            activation,
+        }
+    }
+
+    fn size(&self) -> [usize; 2] {
+        let shape = self.weight.layout().shape();
+        [shape[0], shape[1]]
+    }
+
+    fn matrix(&self) -> Matrix<'_> {
+        match Matrix::of(&self.weight) {
+            Some(matrix) => matrix,
+            None => unreachable!("a weight that is laid out otherwise was copied"),
+        }
+    }
+
+    /// The layer on some rows.
+    fn forward<'a>(
+        &self,
+        x: &[f32],
+        output: &'a mut [MaybeUninit<f32>],
+        is_parallel: bool,
+    ) -> &'a mut [f32] {
+        let [inputs, outputs] = self.size();
+        let sizes = [output.len() / outputs, inputs, outputs];
+        let x = Matrix::rows(x, inputs);
+        let output = multiply(x, self.matrix(), output, sizes, is_parallel);
+        if is_parallel {
+            output
+                .par_chunks_mut(ROWS[0] * outputs)
+                .for_each(|rows| self.finish(rows));
+        } else {
+            self.finish(output);
+        }
+        output
+    }
+
+    /// Bias and activation.
+    fn finish(&self, rows: &mut [f32]) {
+        let bias: Option<&[f32]> = self.bias.as_ref().map(|bias| bias.storage());
+        vectorised(
+            #[inline(always)]
+            || {
+                if let Some(bias) = bias {
+                    for row in rows.chunks_exact_mut(bias.len()) {
+                        for (value, &bias) in row.iter_mut().zip(bias) {
+                            *value += bias;
+                        }
+                    }
+                }
+                apply(self.activation, rows);
+            },
+        );
+    }
+}
+
+/// The layers one after the other on `[rows, inputs]`.
+pub(super) fn chain(x: FlexTensor, layers: &[Layer]) -> FlexTensor {
+    let Some((last, before)) = layers.split_last() else {
+        return x;
+    };
+    let x = x.to_contiguous();
+    let values: &[f32] = x.storage();
+    let (count, inputs) = (x.layout().shape()[0], x.layout().shape()[1]);
+    let outputs = last.size()[1];
+    let held = before.iter().map(|layer| layer.size()[1]).max();
+    let widest = held.unwrap_or(0).max(inputs).max(outputs);
+    let rows = (HELD / widest).clamp(ROWS[0], ROWS[1]);
+    let threads = rayon::current_num_threads();
+    // As many tasks for each thread, of as many rows each.
+    let tasks = count.div_ceil(rows).next_multiple_of(threads);
+    let rows = count.div_ceil(tasks).max(1);
+    let few = rows < ROWS[0] && before.is_empty();
+    // SAFETY: either way every row of the output is written by the last layer.
+    let output = unsafe {
+        written(count * outputs, |places| {
+            if few {
+                // Too few rows for all threads: they share each product instead.
+                last.forward(values, places, true);
+                return;
+            }
+            let chunks = places.par_chunks_mut(rows * outputs);
+            chunks.zip(values.par_chunks(rows * inputs)).for_each_init(
+                || vec![Vec::new(); before.len()],
+                |buffers, (places, x)| through(layers, x, places, buffers),
+            );
+        })
+    };
+    tensor(output, [count, outputs])
+}
+
+/// Takes some rows through the layers; a buffer holds what lies between two.
+fn through(
+    layers: &[Layer],
+    x: &[f32],
+    places: &mut [MaybeUninit<f32>],
+    buffers: &mut [Vec<MaybeUninit<f32>>],
+) {
+    match (layers, buffers) {
+        ([layer, rest @ ..], [buffer, buffers @ ..]) => {
+            let [inputs, outputs] = layer.size();
+            buffer.resize(x.len() / inputs * outputs, MaybeUninit::uninit());
+            let held = layer.forward(x, buffer, false);
+            through(rest, held, places, buffers);
+        }
+        ([layer, ..], []) => {
+            layer.forward(x, places, false);
+        }
+        ([], _) => {}
+    }
+}
