@@ -16,7 +16,7 @@ use crate::activation::Activation;
 /// room for them and for the library's packed panels.
 const HELD: usize = 1 << 16;
 /// Fewest and most rows of a task: fewer pack the weight too often, more leave the cache.
-const ROWS: [usize; 2] = [48, 256];
+const ROWS: [usize; 2] = [96, 256];
 
 /// `activation(x W + b)`
 pub(super) struct Layer {
