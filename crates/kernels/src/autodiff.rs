@@ -13,7 +13,7 @@ use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::ops::{FloatTensor, FloatTensorOps, IntTensor};
 
 use crate::KernelBackend;
-use crate::activation::{Activation, channel_sum};
+use crate::activation::Activation;
 use crate::convolution::ConvolutionOptions;
 use crate::low_rank::{ChannelAxis, LowRankPrimitives};
 use crate::window::Windows;
@@ -186,7 +186,7 @@ impl<B: KernelBackend, const N: usize> Backward<B, N> for BiasActivation {
         let mut parents = ops.parents.into_iter();
         let (input, bias) = (parents.next().flatten(), parents.next().flatten());
         if let Some(bias) = bias {
-            grads.register::<B>(bias.id, channel_sum::<B>(grad.clone()));
+            grads.register::<B>(bias.id, B::channel_sum(grad.clone()));
         }
         if let Some(input) = input {
             grads.register::<B>(input.id, grad);
@@ -217,7 +217,7 @@ impl<B: KernelBackend, const N: usize> Backward<B, N> for Linear {
         if let Some(bias) = bias_parent {
             let [rows, channels] = grad.shape().dims();
             let grad = B::float_reshape(grad.clone(), [rows, channels, 1].into());
-            grads.register::<B>(bias.id, channel_sum::<B>(grad));
+            grads.register::<B>(bias.id, B::channel_sum(grad));
         }
         if let (Some(parent), Some(input)) = (weight_parent, input) {
             let gradient = B::float_matmul(B::float_transpose(input), grad.clone());
@@ -270,7 +270,7 @@ impl<B: KernelBackend, const N: usize> Backward<B, N> for Convolution {
         let mut parent = || parents.next().flatten();
         let (input_parent, weight_parent, bias_parent) = (parent(), parent(), parent());
         if let Some(bias) = bias_parent {
-            grads.register::<B>(bias.id, channel_sum::<B>(grad.clone()));
+            grads.register::<B>(bias.id, B::channel_sum(grad.clone()));
         }
         let grad = B::float_reshape(grad, shape);
         if let (Some(parent), Some(input)) = (weight_parent, input) {

@@ -77,9 +77,13 @@ pub trait KernelBackend: Backend {
         x: FloatTensor<Self>,
         weights: [(FloatTensor<Self>, Option<FloatTensor<Self>>); 2],
     ) -> FloatTensor<Self> {
-        let [first, second] = weights;
-        let hidden = Self::linear_rows(x, first.0, first.1, Activation::Gelu);
-        Self::linear_rows(hidden, second.0, second.1, Activation::Identity)
+        linear::feed_forward_rows::<Self>(x, weights)
+    }
+
+    /// The sum over everything but the channels of `[outer, channels, inner]`, `[channels]`: a
+    /// bias's gradient.
+    fn channel_sum(grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        activation::channel_sum::<Self>(grad)
     }
 
     /// Convolution, bias and activation. See [`crate::convolution`].

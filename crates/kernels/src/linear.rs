@@ -97,3 +97,11 @@ pub(crate) fn forward<B: KernelBackend>(
     let product = tensor::<B, 2>(x).matmul(tensor(weight));
     float(bias_activation(product, bias.map(tensor), 1, activation))
 }
+
+pub(crate) fn feed_forward_rows<B: KernelBackend>(
+    x: FloatTensor<B>,
+    [first, second]: [(FloatTensor<B>, Option<FloatTensor<B>>); 2],
+) -> FloatTensor<B> {
+    let hidden = B::linear_rows(x, first.0, first.1, Activation::Gelu);
+    B::linear_rows(hidden, second.0, second.1, Activation::Identity)
+}

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::ops::FloatTensor;
 
 use crate::KernelBackend;
-use crate::activation::{Activation, bias_activation, bias_activation_reference, channel_sum};
+use crate::activation::{Activation, bias_activation, bias_activation_reference};
 use crate::layer_norm::{float, tensor};
 
 /// Which axis of a feature map holds its channels.
@@ -179,7 +179,7 @@ fn weight_gradient<B: KernelBackend>(
 
 /// The gradient of a bias: the sum of `grad` over everything but its channels.
 fn bias_gradient<B: KernelBackend>(grad: Tensor<B, 3>, axis: ChannelAxis) -> Tensor<B, 1> {
-    tensor(channel_sum::<B>(by_channel(grad, axis)))
+    tensor(B::channel_sum(by_channel(grad, axis)))
 }
 
 pub(crate) fn forward<B: KernelBackend>(

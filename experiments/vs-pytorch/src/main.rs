@@ -5,18 +5,21 @@
 
 mod case;
 mod operators;
+mod profile;
 mod report;
 mod steps;
 mod torch;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use gradway::trainer::memory::{self, CountingAllocator};
 
 use case::Case;
+use profile::Profile;
 use report::Row;
 use torch::Torch;
 
@@ -46,6 +49,9 @@ struct Arguments {
     /// Compares the most live bytes of training steps instead of times.
     #[arg(long)]
     memory: bool,
+    /// Says where the time of networks and steps goes, operator by operator.
+    #[arg(long, conflicts_with = "memory")]
+    profile: bool,
     /// A Python interpreter with PyTorch, torchvision and timm.
     #[arg(long)]
     python: Option<PathBuf>,
@@ -62,6 +68,11 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let mut cases: Vec<Case> = if arguments.memory {
         steps::training()
+    } else if arguments.profile {
+        [steps::frozen(), steps::training()]
+            .into_iter()
+            .flatten()
+            .collect()
     } else {
         [operators::all(), steps::frozen(), steps::training()]
             .into_iter()
@@ -86,6 +97,16 @@ fn main() -> Result<()> {
         .build_global()
         .context("cannot set the number of threads")?;
     let mut torch = Torch::start(&arguments)?;
+    if arguments.profile {
+        let profile = Profile::default();
+        tracing::subscriber::set_global_default(profile.clone())?;
+        for case in &cases {
+            let tables = compare_profiles(case, &mut torch, &profile, arguments.rounds)?;
+            writeln!(out, "{tables}")?;
+            out.flush()?;
+        }
+        return Ok(());
+    }
     let mut rows = Vec::new();
     for case in cases {
         let row = if arguments.memory {
@@ -129,4 +150,28 @@ fn compare_memory(case: &Case, torch: &mut Torch) -> Result<Row> {
     run()?;
     let ours = memory::peak().context("this binary counts its bytes")? - before;
     Ok(Row::of_bytes(&case.name, ours, torch.bytes(&case.name)?))
+}
+
+fn compare_profiles(
+    case: &Case,
+    torch: &mut Torch,
+    profile: &Profile,
+    runs: usize,
+) -> Result<String> {
+    let mut run = (case.build)()?;
+    for _ in 0..2 {
+        run()?;
+    }
+    profile.take();
+    let start = Instant::now();
+    for _ in 0..runs {
+        run()?;
+    }
+    let total = start.elapsed().as_secs_f64();
+    let ours = profile.take().into_iter();
+    let ours = ours.map(|(name, seconds)| (name.to_string(), seconds));
+    let ours = report::profile("Gradway", total, ours.collect(), runs);
+    let (total, theirs) = torch.profile(&case.name, runs)?;
+    let theirs = report::profile("PyTorch", total, theirs, runs);
+    Ok(format!("{}\n{ours}{theirs}", case.name))
 }

@@ -67,3 +67,27 @@ pub fn line(row: &Row) -> String {
         row.ratio
     )
 }
+
+/// Operators below this share of a run are added up.
+const SMALL: f64 = 0.01;
+
+/// The operators of `runs` runs, the longest first, and what is not in any.
+pub fn profile(side: &str, total: f64, operators: Vec<(String, f64)>, runs: usize) -> String {
+    let named: f64 = operators.iter().map(|(_, seconds)| seconds).sum();
+    let (mut large, small): (Vec<_>, Vec<_>) = operators
+        .into_iter()
+        .partition(|(_, seconds)| *seconds > SMALL * total);
+    large.sort_by(|a, b| b.1.total_cmp(&a.1));
+    large.push((
+        "smaller operators".to_string(),
+        small.iter().map(|(_, seconds)| seconds).sum(),
+    ));
+    large.push(("everything else".to_string(), total - named));
+    let mut text = format!("  {side}: {:.1} ms\n", total / runs as f64 * 1e3);
+    for (name, seconds) in large {
+        let milliseconds = seconds / runs as f64 * 1e3;
+        let share = seconds / total * 100.0;
+        text += &format!("    {name:<44} {milliseconds:>8.1} ms {share:>5.1} %\n");
+    }
+    text
+}

@@ -1,5 +1,6 @@
 //! PyTorch in a process beside this one.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -25,6 +26,12 @@ struct Times {
 #[derive(Deserialize)]
 struct Bytes {
     bytes: usize,
+}
+
+#[derive(Deserialize)]
+struct Operators {
+    seconds: f64,
+    operators: BTreeMap<String, f64>,
 }
 
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/torch");
@@ -68,6 +75,12 @@ impl Torch {
     pub fn bytes(&mut self, case: &str) -> Result<usize> {
         let answer: Bytes = self.ask(&json!({ "case": case, "memory": true }))?;
         Ok(answer.bytes)
+    }
+
+    /// The seconds that `runs` runs took, and those of every operator in them.
+    pub fn profile(&mut self, case: &str, runs: usize) -> Result<(f64, Vec<(String, f64)>)> {
+        let answer: Operators = self.ask(&json!({ "case": case, "profile": runs }))?;
+        Ok((answer.seconds, answer.operators.into_iter().collect()))
     }
 
     fn ask<T: for<'a> Deserialize<'a>>(&mut self, request: &serde_json::Value) -> Result<T> {

@@ -1,7 +1,8 @@
 """The PyTorch side: answers requests on standard input, a JSON object per line.
 
 {"case": NAME, "seconds": S} builds and warms up the case if it is another than before, runs it for about S seconds and answers
-{"seconds": [...]}, the time of every run. {"case": NAME, "memory": true} answers {"bytes": N}, the most live bytes of a run.
+{"seconds": [...]}, the time of every run. {"case": NAME, "memory": true} answers {"bytes": N}, the most live bytes of a run, and
+{"case": NAME, "profile": N} the seconds of N runs and of every operator in them.
 """
 
 import json
@@ -54,6 +55,20 @@ def peak_bytes(run) -> int:
     return sum(tensors.values()) + peak
 
 
+def profile(run, runs: int) -> dict:
+    start = time.perf_counter()
+    for _ in range(runs):
+        run()
+    seconds = time.perf_counter() - start
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
+        for _ in range(runs):
+            run()
+    events = profiler.key_averages()
+    # The profiler slows what it measures: its times are scaled to the run without it.
+    total = sum(event.self_cpu_time_total for event in events)
+    return {"seconds": seconds, "operators": {event.key: event.self_cpu_time_total / total * seconds for event in events}}
+
+
 def main() -> None:
     torch.set_num_threads(THREADS)
     torch.manual_seed(0)
@@ -67,6 +82,8 @@ def main() -> None:
             run()
         if request.get("memory"):
             answer = {"bytes": peak_bytes(run)}
+        elif request.get("profile"):
+            answer = profile(run, request["profile"])
         else:
             answer = {"seconds": measure(run, request["seconds"])}
         print(json.dumps(answer), flush=True)

@@ -1,12 +1,14 @@
 //! Window attention: one task a window, one head after the other in the first cache.
 
+use std::mem::MaybeUninit;
+
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::matrix::Matrix;
 use super::product::{lanes, product};
 use super::softmax::{softmax_backward_row, softmax_row};
-use super::storage::tensor;
+use super::storage::{tensor, written};
 use super::vector::vectorised;
 use crate::window::Windows;
 use crate::window_attention::MASKED;
@@ -210,19 +212,17 @@ pub(super) fn forward(qkv: FlexTensor, table: &FlexTensor, windows: Windows) -> 
     let geometry = Geometry::new(channels, table, windows);
     let values: &[f32] = qkv.storage();
     let [height, width] = windows.size;
-    let mut output = vec![0.0; batch * height * width * channels];
-    let mut rows: Vec<_> = output.chunks_exact_mut(channels).map(Some).collect();
-    // Every row of the output belongs to one window: each window is given its own.
-    let mut targets: Vec<_> = (0..batch * geometry.sources.len())
-        .map(|at| {
-            let place = geometry.place(at / geometry.area, at % geometry.area);
-            place.and_then(|place| rows[place].take())
-        })
-        .collect();
-    targets
-        .par_chunks_mut(geometry.area)
-        .enumerate()
-        .for_each_init(
+    let write = |places: &mut [MaybeUninit<f32>]| {
+        let mut rows: Vec<_> = places.chunks_exact_mut(channels).map(Some).collect();
+        // Every row of the output belongs to one window: each window is given its own.
+        let mut targets: Vec<_> = (0..batch * geometry.sources.len())
+            .map(|at| {
+                let place = geometry.place(at / geometry.area, at % geometry.area);
+                place.and_then(|place| rows[place].take())
+            })
+            .collect();
+        let windows = targets.par_chunks_mut(geometry.area).enumerate();
+        windows.for_each_init(
             || Scratch::new(&geometry),
             |scratch, (window, targets)| {
                 vectorised(
@@ -231,6 +231,9 @@ pub(super) fn forward(qkv: FlexTensor, table: &FlexTensor, windows: Windows) -> 
                 );
             },
         );
+    };
+    // SAFETY: every position of the map is one of a window, which writes it head after head.
+    let output = unsafe { written(batch * height * width * channels, write) };
     tensor(output, [batch, height, width, channels])
 }
 
@@ -240,7 +243,7 @@ fn attend_window(
     qkv: &[f32],
     window: usize,
     scratch: &mut Scratch,
-    targets: &mut [Option<&mut [f32]>],
+    targets: &mut [Option<&mut [MaybeUninit<f32>]>],
 ) {
     let &Geometry {
         head: size,
@@ -267,7 +270,7 @@ fn attend_window(
         let mixed = scratch.product.chunks_exact(head_wide);
         for (target, mixed) in targets.iter_mut().zip(mixed) {
             if let Some(target) = target {
-                target[head * size..(head + 1) * size].copy_from_slice(&mixed[..size]);
+                target[head * size..(head + 1) * size].write_copy_of_slice(&mixed[..size]);
             }
         }
     }

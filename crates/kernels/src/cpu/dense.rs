@@ -10,10 +10,10 @@ use rayon::prelude::*;
 
 use super::activation::apply;
 use super::depthwise::Geometry;
-use super::matrix::Matrix;
+use super::matrix::{Matrix, multiply_add};
 use super::product::{lanes, product_into};
 use super::storage::written;
-use super::vector::vectorised;
+use super::vector::{every_second, vectorised};
 use crate::activation::Activation;
 
 /// Elements of a task's output, about: half a usual second-level cache of 256 KiB.
@@ -21,7 +21,7 @@ const BLOCK: usize = 1 << 15;
 /// Most rows of a panel that are multiplied at once.
 const DEPTH: usize = 512;
 /// Positions that a weight's gradient takes at once.
-const POSITIONS: usize = 64;
+const POSITIONS: usize = 256;
 /// Rows of a weight's gradient that a task computes, about.
 const ROWS: usize = 96;
 /// Tasks of a weight's gradient that are enough for many threads.
@@ -54,62 +54,102 @@ impl Dense {
     /// What the kernel sees of `planes` at `count` positions from `first` on: `[channels * taps,
     /// width]`, of which `count` columns are written.
     #[inline(always)]
-    fn pack(&self, planes: &[f32], first: usize, count: usize, panel: &mut [f32], width: usize) {
+    fn pack(&self, planes: &[f32], first: usize, count: usize, panel: &mut Panel) {
+        let Panel {
+            values,
+            taps,
+            width,
+        } = panel;
         let columns = self.geometry.output[1];
         let mut done = 0;
         while done < count {
             let (y, x) = ((first + done) / columns, (first + done) % columns);
             let length = (columns - x).min(count - done);
-            let rows = panel.chunks_exact_mut(self.taps() * width);
+            for (tap, seen) in taps.iter_mut().enumerate() {
+                *seen = self.seen([y, x], tap, length);
+            }
+            let rows = values.chunks_exact_mut(taps.len() * *width);
             for (plane, rows) in planes.chunks_exact(self.plane()).zip(rows) {
-                self.pack_line(plane, [y, x], rows, width, done..done + length);
+                for (seen, row) in taps.iter().zip(rows.chunks_exact_mut(*width)) {
+                    seen.copy(plane, &mut row[done..done + length], self.stride);
+                }
             }
             done += length;
         }
     }
 
-    /// The positions of one line, from `[y, x]` on, in one channel.
+    /// What a tap sees from `length` positions of a line, the first of them at `[y, x]`.
     #[inline(always)]
-    fn pack_line(
-        &self,
-        plane: &[f32],
-        [y, x]: [usize; 2],
-        rows: &mut [f32],
-        width: usize,
-        place: std::ops::Range<usize>,
-    ) {
+    fn seen(&self, [y, x]: [usize; 2], tap: usize, length: usize) -> Seen {
         let [height, columns] = self.geometry.input;
         let [top, left] = self.geometry.before;
-        for (tap, row) in rows.chunks_exact_mut(width).enumerate() {
-            let row = &mut row[place.clone()];
-            let line = (y * self.stride + tap / self.kernel).wrapping_sub(top);
-            if line >= height {
-                row.fill(0.0);
-                continue;
-            }
-            let line = &plane[line * columns..][..columns];
-            // The column behind position `index` of the row is `index * stride + start - left`.
-            let start = x * self.stride + tap % self.kernel;
-            let begin = left
-                .saturating_sub(start)
-                .div_ceil(self.stride)
-                .min(row.len());
-            let end = (columns + left).saturating_sub(start).div_ceil(self.stride);
-            let end = end.clamp(begin, row.len());
-            row[..begin].fill(0.0);
-            row[end..].fill(0.0);
-            if begin == end {
-                continue;
-            }
-            let source = &line[begin * self.stride + start - left..];
-            let target = &mut row[begin..end];
-            match self.stride {
-                1 => copy(target, source),
-                2 => every_second(target, source),
-                stride => {
-                    for (target, source) in target.iter_mut().zip(source.iter().step_by(stride)) {
-                        *target = *source;
-                    }
+        let line = (y * self.stride + tap / self.kernel).wrapping_sub(top);
+        if line >= height {
+            return Seen {
+                begin: length,
+                end: length,
+                start: 0,
+            };
+        }
+        // The column behind position `index` is `index * stride + first - left`.
+        let first = x * self.stride + tap % self.kernel;
+        let begin = left.saturating_sub(first).div_ceil(self.stride).min(length);
+        let end = (columns + left).saturating_sub(first).div_ceil(self.stride);
+        Seen {
+            begin,
+            end: end.clamp(begin, length),
+            start: (line * columns + begin * self.stride + first).wrapping_sub(left),
+        }
+    }
+}
+
+/// What the kernel sees at some positions.
+struct Panel {
+    /// `[channels * taps, width]`
+    values: Vec<f32>,
+    /// Of the line at hand: what only depends on the tap, and costs a division to know.
+    taps: Vec<Seen>,
+    width: usize,
+}
+
+impl Panel {
+    fn new(channels: usize, taps: usize, width: usize) -> Self {
+        Self {
+            values: vec![0.0; channels * taps * width],
+            taps: vec![Seen::default(); taps],
+            width,
+        }
+    }
+}
+
+/// Positions of a line for which a tap sees the map; for the others it sees padding.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    begin: usize,
+    end: usize,
+    /// Where in the plane the first of them is.
+    start: usize,
+}
+
+impl Seen {
+    #[inline(always)]
+    fn copy(&self, plane: &[f32], row: &mut [f32], stride: usize) {
+        if stride == 1 && self.begin == 0 && self.end == row.len() {
+            return copy(row, &plane[self.start..]);
+        }
+        row[..self.begin].fill(0.0);
+        row[self.end..].fill(0.0);
+        let target = &mut row[self.begin..self.end];
+        if target.is_empty() {
+            return;
+        }
+        let source = &plane[self.start..];
+        match stride {
+            1 => copy(target, source),
+            2 => every_second(target, source),
+            _ => {
+                for (target, source) in target.iter_mut().zip(source.iter().step_by(stride)) {
+                    *target = *source;
                 }
             }
         }
@@ -127,19 +167,6 @@ fn copy(to: &mut [f32], from: &[f32]) {
     }
     for (to, from) in to_rest.iter_mut().zip(from_rest) {
         *to = *from;
-    }
-}
-
-/// A copy of every second value.
-#[inline(always)]
-fn every_second(to: &mut [f32], from: &[f32]) {
-    let (pairs, last) = from.as_chunks::<2>();
-    let count = to.len().min(pairs.len());
-    for (to, [value, _]) in to.iter_mut().zip(pairs) {
-        *to = *value;
-    }
-    if let ([to], [value, ..]) = (&mut to[count..], last) {
-        *to = *value;
     }
 }
 
@@ -168,7 +195,7 @@ pub(super) fn forward(
         }
         tasks.into_par_iter().enumerate().for_each_init(
             || {
-                let panel = vec![0.0; dense.inputs * dense.taps() * width];
+                let panel = Panel::new(dense.inputs, dense.taps(), width);
                 (panel, vec![0.0; dense.outputs * block])
             },
             |(panel, result), (task, rows)| {
@@ -205,7 +232,7 @@ fn convolve_block(
     planes: &[f32],
     weight: &[f32],
     range: std::ops::Range<usize>,
-    panel: &mut [f32],
+    panel: &mut Panel,
     result: &mut [f32],
     block: usize,
 ) {
@@ -213,7 +240,7 @@ fn convolve_block(
     let depth = dense.inputs * dense.taps();
     for start in range.clone().step_by(width) {
         let count = width.min(range.end - start);
-        dense.pack(planes, start, count, panel, width);
+        dense.pack(planes, start, count, panel);
         let result = &mut result[start - range.start..];
         for begin in (0..depth).step_by(DEPTH) {
             let end = (begin + DEPTH).min(depth);
@@ -221,7 +248,7 @@ fn convolve_block(
                 values: &weight[begin..],
                 strides: [depth, 1],
             };
-            let panel = &panel[begin * width..end * width];
+            let panel = &panel.values[begin * width..end * width];
             let sizes = [dense.outputs, end - begin, width];
             if begin == 0 {
                 product_into::<false>(weights, panel, result, block, sizes);
@@ -266,9 +293,6 @@ pub(super) fn backward_weight(x: &[f32], grad: &[f32], dense: Dense) -> Vec<f32>
     let (positions, taps) = (dense.positions(), dense.taps());
     let image = dense.inputs * dense.plane();
     let batch = x.len() / image;
-    let wide = dense.outputs.next_multiple_of(lanes());
-    let by_position = by_position(grad, dense.outputs, positions, wide);
-
     // Tasks are channels of the input by shares of the positions: a fixed division, so that sums do
     // not depend on threads.
     let channels = (ROWS / taps).clamp(1, dense.inputs);
@@ -281,8 +305,8 @@ pub(super) fn backward_weight(x: &[f32], grad: &[f32], dense: Dense) -> Vec<f32>
         .map(|task| {
             let first = task / shares * channels;
             let count = channels.min(dense.inputs - first);
-            let mut sums = vec![0.0; count * taps * wide];
-            let mut panel = vec![0.0; count * taps * POSITIONS];
+            let mut sums = vec![0.0; dense.outputs * count * taps];
+            let mut panel = Panel::new(count, taps, POSITIONS);
             let begin = task % shares * share;
             for chunk in begin..(begin + share).min(chunks) {
                 let per_image = positions.div_ceil(POSITIONS);
@@ -291,15 +315,15 @@ pub(super) fn backward_weight(x: &[f32], grad: &[f32], dense: Dense) -> Vec<f32>
                 let planes = &x[index * image + first * dense.plane()..][..count * dense.plane()];
                 vectorised(
                     #[inline(always)]
-                    || dense.pack(planes, start, length, &mut panel, POSITIONS),
+                    || dense.pack(planes, start, length, &mut panel),
                 );
-                let columns = Matrix {
-                    values: &panel,
-                    strides: [POSITIONS, 1],
+                let grad = Matrix {
+                    values: &grad[index * dense.outputs * positions + start..],
+                    strides: [positions, 1],
                 };
-                let grad = &by_position[(index * positions + start) * wide..][..length * wide];
-                let sizes = [count * taps, length, wide];
-                product_into::<true>(columns, grad, &mut sums, wide, sizes);
+                let columns = Matrix::rows(&panel.values, POSITIONS).transposed();
+                let sizes = [dense.outputs, length, count * taps];
+                multiply_add(grad, columns, &mut sums, sizes);
             }
             sums
         })
@@ -308,30 +332,13 @@ pub(super) fn backward_weight(x: &[f32], grad: &[f32], dense: Dense) -> Vec<f32>
     let mut gradient = vec![0.0; dense.outputs * dense.inputs * taps];
     for (task, sums) in parts.iter().enumerate() {
         let first = task / shares * channels * taps;
-        for (row, sums) in sums.chunks_exact(wide).enumerate() {
-            for (output, sum) in sums[..dense.outputs].iter().enumerate() {
-                gradient[output * dense.inputs * taps + first + row] += sum;
+        let width = sums.len() / dense.outputs;
+        let rows = gradient.chunks_exact_mut(dense.inputs * taps);
+        for (row, sums) in rows.zip(sums.chunks_exact(width)) {
+            for (value, sum) in row[first..first + width].iter_mut().zip(sums) {
+                *value += sum;
             }
         }
     }
     gradient
-}
-
-/// `[batch, channels, positions]` to `[batch, positions, wide]`.
-fn by_position(x: &[f32], channels: usize, positions: usize, wide: usize) -> Vec<f32> {
-    let batch = x.len() / (channels * positions);
-    let mut output = vec![0.0; batch * positions * wide];
-    output
-        .par_chunks_mut(POSITIONS * wide)
-        .enumerate()
-        .for_each(|(chunk, rows)| {
-            for (index, row) in rows.chunks_exact_mut(wide).enumerate() {
-                let position = chunk * POSITIONS + index;
-                let image = position / positions * channels * positions + position % positions;
-                for (channel, value) in row[..channels].iter_mut().enumerate() {
-                    *value = x[image + channel * positions];
-                }
-            }
-        });
-    output
 }

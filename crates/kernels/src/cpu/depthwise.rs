@@ -4,10 +4,13 @@
 //! its even and odd columns are kept apart, so that every tap of the kernel reads consecutive
 //! values. Tiles of 4 rows by 16 columns then stay in registers over all taps.
 
+use std::mem::MaybeUninit;
+
 use rayon::prelude::*;
 
 use super::activation::apply;
-use super::vector::vectorised;
+use super::storage::written;
+use super::vector::{every_second, vectorised};
 use crate::activation::Activation;
 
 /// Columns of a tile.
@@ -83,11 +86,7 @@ impl<const KERNEL: usize, const STRIDE: usize> Band<KERNEL, STRIDE> {
                     let skip = (remainder + STRIDE - left % STRIDE) % STRIDE;
                     let start = remainder * columns + (left + skip) / STRIDE;
                     let end = (remainder + 1) * columns;
-                    let places = line[start..end].iter_mut();
-                    let values = source[skip.min(width)..].iter().step_by(STRIDE);
-                    for (place, &value) in places.zip(values) {
-                        *place = value;
-                    }
+                    every_second(&mut line[start..end], &source[skip.min(width)..]);
                 }
             }
         }
@@ -202,21 +201,24 @@ pub(super) fn forward<const KERNEL: usize, const STRIDE: usize>(
 ) -> Vec<f32> {
     let channels = weight.len() / (KERNEL * KERNEL);
     let [input, output] = [geometry.input, geometry.output].map(|[height, width]| height * width);
-    let mut values = vec![0.0; x.len() / input * output];
-    let planes = values.par_chunks_mut(output).zip(x.par_chunks(input));
-    planes.enumerate().for_each_init(
-        || Band::<KERNEL, STRIDE>::new(geometry),
-        |band, (index, (output, plane))| {
-            let channel = index % channels;
-            let weight = &weight[channel * KERNEL * KERNEL..][..KERNEL * KERNEL];
-            let bias = bias.map_or(0.0, |bias| bias[channel]);
-            vectorised(
-                #[inline(always)]
-                || band.convolve(plane, weight, bias, output, activation),
-            );
-        },
-    );
-    values
+    let write = |places: &mut [MaybeUninit<f32>]| {
+        let planes = places.par_chunks_mut(output).zip(x.par_chunks(input));
+        planes.enumerate().for_each_init(
+            || (Band::<KERNEL, STRIDE>::new(geometry), vec![0.0; output]),
+            |(band, result), (index, (output, plane))| {
+                let channel = index % channels;
+                let weight = &weight[channel * KERNEL * KERNEL..][..KERNEL * KERNEL];
+                let bias = bias.map_or(0.0, |bias| bias[channel]);
+                vectorised(
+                    #[inline(always)]
+                    || band.convolve(plane, weight, bias, result, activation),
+                );
+                output.write_copy_of_slice(result);
+            },
+        );
+    };
+    // SAFETY: the planes cover all places, and each is written whole.
+    unsafe { written(x.len() / input * output, write) }
 }
 
 /// The gradient of the input.

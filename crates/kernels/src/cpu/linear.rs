@@ -98,6 +98,28 @@ impl Layer {
     }
 }
 
+/// See [`crate::linear_activation`].
+pub(super) fn forward(
+    x: FlexTensor,
+    weight: FlexTensor,
+    bias: Option<FlexTensor>,
+    activation: Activation,
+) -> FlexTensor {
+    chain(x, &[Layer::new(weight, bias, activation)])
+}
+
+/// See [`crate::feed_forward`].
+pub(super) fn feed_forward(
+    x: FlexTensor,
+    [first, second]: [(FlexTensor, Option<FlexTensor>); 2],
+) -> FlexTensor {
+    let layers = [
+        Layer::new(first.0, first.1, Activation::Gelu),
+        Layer::new(second.0, second.1, Activation::Identity),
+    ];
+    chain(x, &layers)
+}
+
 /// The layers one after the other on `[rows, inputs]`.
 pub(super) fn chain(x: FlexTensor, layers: &[Layer]) -> FlexTensor {
     let Some((last, before)) = layers.split_last() else {

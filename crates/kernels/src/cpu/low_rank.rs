@@ -1,22 +1,44 @@
-//! The backward pass of the dual low-rank adapter, some positions at a time: the half-width maps
-//! that it computes again never exist as a whole.
+//! The dual low-rank adapter, some positions at a time: its half-width maps never exist as a whole.
 
 use std::mem::MaybeUninit;
 
-use burn_flex::FlexTensor;
+use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
 
+use super::linear::{Layer, chain};
 use super::math::normal;
 use super::matrix::{Matrix, multiply, multiply_add};
 use super::storage::tensor;
 use super::vector::vectorised;
-use crate::activation::INVERSE_SQRT_TWO_PI;
-use crate::low_rank::ChannelAxis;
+use crate::activation::{Activation, INVERSE_SQRT_TWO_PI};
+use crate::low_rank::{self as plain, ChannelAxis};
 
 /// Positions that a task takes at once.
 const POSITIONS: usize = 128;
 /// Partial sums of the weights' gradients: a fixed number, so that sums do not depend on threads.
 const PARTS: usize = 16;
+
+/// See [`crate::low_rank_adapter`].
+pub(super) fn forward(
+    input: FlexTensor,
+    weights: [FlexTensor; 6],
+    axis: ChannelAxis,
+) -> FlexTensor {
+    if axis == ChannelAxis::First {
+        return plain::forward::<Flex>(input, weights, axis);
+    }
+    let [down_in, down_out, down_bias, up_in, up_out, up_bias] = weights;
+    let layers = [
+        Layer::new(down_in, None, Activation::Identity),
+        Layer::new(down_out, Some(down_bias), Activation::Gelu),
+        Layer::new(up_in, None, Activation::Identity),
+        Layer::new(up_out, Some(up_bias), Activation::Identity),
+    ];
+    let shape = input.layout().shape().clone();
+    let [batch, positions, channels] = shape.dims();
+    let rows = input.reshape([batch * positions, channels].into());
+    chain(rows, &layers).reshape(shape)
+}
 
 /// A map whose rows are positions, whichever axis its channels are on.
 struct Map<'a> {

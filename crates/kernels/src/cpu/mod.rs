@@ -31,19 +31,23 @@ use crate::{KernelBackend, activation as plain_activation, batch_norm as plain_b
 use crate::{convolution as plain_convolution, cross_entropy as plain_cross_entropy};
 use crate::{layer_norm as plain_layer_norm, linear as plain_linear, resize as plain_resize};
 use crate::{softmax as plain_softmax, window_attention as plain_window_attention};
-use linear::Layer;
 use storage::are_f32;
+
+/// An operator: under its name in traces, and as here where all is single precision.
+macro_rules! operator {
+    ($name:literal, [$($tensor:expr),+], $here:expr, $plain:expr) => {{
+        let _span = tracing::trace_span!($name).entered();
+        if are_f32(&[$(&$tensor),+]) { $here } else { $plain }
+    }};
+}
 
 impl KernelBackend for Flex {
     fn add(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
-        if !are_f32(&[&a, &b]) {
-            return <Self as FloatTensorOps<Self>>::float_add(a, b);
-        }
-        storage::zip(
-            a,
-            b,
-            #[inline(always)]
-            |a, b| a + b,
+        operator!(
+            "add",
+            [a, b],
+            storage::add(a, b),
+            <Self as FloatTensorOps<Self>>::float_add(a, b)
         )
     }
 
@@ -52,10 +56,12 @@ impl KernelBackend for Flex {
         bias: Option<FloatTensor<Self>>,
         kind: Activation,
     ) -> FloatTensor<Self> {
-        if !are_f32(&[&x]) {
-            return plain_activation::forward::<Self>(x, bias, kind);
-        }
-        activation::forward(x, bias, kind)
+        operator!(
+            "bias activation",
+            [x],
+            activation::forward(x, bias, kind),
+            plain_activation::forward::<Self>(x, bias, kind)
+        )
     }
 
     fn bias_activation_backward(
@@ -64,10 +70,21 @@ impl KernelBackend for Flex {
         grad: FloatTensor<Self>,
         kind: Activation,
     ) -> FloatTensor<Self> {
-        if !are_f32(&[&kept, &grad]) {
-            return plain_activation::backward::<Self>(kept, bias, grad, kind);
-        }
-        activation::backward(kept, bias, grad, kind)
+        operator!(
+            "bias activation backward",
+            [kept, grad],
+            activation::backward(kept, bias, grad, kind),
+            plain_activation::backward::<Self>(kept, bias, grad, kind)
+        )
+    }
+
+    fn channel_sum(grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        operator!(
+            "channel sum",
+            [grad],
+            norm::channel_sum(&grad),
+            plain_activation::channel_sum::<Self>(grad)
+        )
     }
 
     fn linear_rows(
@@ -76,26 +93,25 @@ impl KernelBackend for Flex {
         bias: Option<FloatTensor<Self>>,
         activation: Activation,
     ) -> FloatTensor<Self> {
-        if !are_f32(&[&x, &weight]) {
-            return plain_linear::forward::<Self>(x, weight, bias, activation);
-        }
-        linear::chain(x, &[Layer::new(weight, bias, activation)])
+        operator!(
+            "linear",
+            [x, weight],
+            linear::forward(x, weight, bias, activation),
+            plain_linear::forward::<Self>(x, weight, bias, activation)
+        )
     }
 
     fn feed_forward(
         x: FloatTensor<Self>,
         weights: [(FloatTensor<Self>, Option<FloatTensor<Self>>); 2],
     ) -> FloatTensor<Self> {
-        let [(first, first_bias), (second, second_bias)] = weights;
-        if !are_f32(&[&x, &first, &second]) {
-            let hidden = Self::linear_rows(x, first, first_bias, Activation::Gelu);
-            return Self::linear_rows(hidden, second, second_bias, Activation::Identity);
-        }
-        let layers = [
-            Layer::new(first, first_bias, Activation::Gelu),
-            Layer::new(second, second_bias, Activation::Identity),
-        ];
-        linear::chain(x, &layers)
+        let [(first, _), (second, _)] = &weights;
+        operator!(
+            "feed forward",
+            [x, *first, *second],
+            linear::feed_forward(x, weights),
+            plain_linear::feed_forward_rows::<Self>(x, weights)
+        )
     }
 
     fn low_rank_bottleneck(
@@ -103,21 +119,13 @@ impl KernelBackend for Flex {
         weights: LowRankPrimitives<Self>,
         axis: ChannelAxis,
     ) -> FloatTensor<Self> {
-        let is_plain = weights.iter().any(|weight| !are_f32(&[weight]));
-        if is_plain || axis == ChannelAxis::First || !are_f32(&[&input]) {
-            return plain_low_rank::forward::<Self>(input, weights, axis);
-        }
-        let [down_in, down_out, down_bias, up_in, up_out, up_bias] = weights;
-        let layers = [
-            Layer::new(down_in, None, Activation::Identity),
-            Layer::new(down_out, Some(down_bias), Activation::Gelu),
-            Layer::new(up_in, None, Activation::Identity),
-            Layer::new(up_out, Some(up_bias), Activation::Identity),
-        ];
-        let shape = input.layout().shape().clone();
-        let [batch, positions, channels] = shape.dims();
-        let rows = input.reshape([batch * positions, channels].into());
-        linear::chain(rows, &layers).reshape(shape)
+        let [a, b, c, d, e, f] = &weights;
+        operator!(
+            "adapter",
+            [input, *a, *b, *c, *d, *e, *f],
+            low_rank::forward(input, weights, axis),
+            plain_low_rank::forward::<Self>(input, weights, axis)
+        )
     }
 
     fn low_rank_backward(
@@ -127,11 +135,13 @@ impl KernelBackend for Flex {
         axis: ChannelAxis,
         is_input_wanted: bool,
     ) -> (Option<FloatTensor<Self>>, LowRankPrimitives<Self>) {
-        let is_plain = weights.iter().any(|weight| !are_f32(&[weight]));
-        if is_plain || !are_f32(&[&input, &grad]) {
-            return plain_low_rank::backward::<Self>(input, weights, grad, axis, is_input_wanted);
-        }
-        low_rank::backward(&input, &weights, &grad, axis, is_input_wanted)
+        let [a, b, c, d, e, f] = &weights;
+        operator!(
+            "adapter backward",
+            [input, grad, *a, *b, *c, *d, *e, *f],
+            low_rank::backward(&input, &weights, &grad, axis, is_input_wanted),
+            plain_low_rank::backward::<Self>(input, weights, grad, axis, is_input_wanted)
+        )
     }
 
     fn convolution(
@@ -140,10 +150,12 @@ impl KernelBackend for Flex {
         bias: Option<FloatTensor<Self>>,
         options: ConvolutionOptions,
     ) -> FloatTensor<Self> {
-        if !are_f32(&[&x, &weight]) {
-            return plain_convolution::forward::<Self>(x, weight, bias, options);
-        }
-        convolution::forward(x, weight, bias, options)
+        operator!(
+            "convolution",
+            [x, weight],
+            convolution::forward(x, weight, bias, options),
+            plain_convolution::forward::<Self>(x, weight, bias, options)
+        )
     }
 
     fn convolution_backward_input(
@@ -152,10 +164,12 @@ impl KernelBackend for Flex {
         grad: FloatTensor<Self>,
         options: ConvolutionOptions,
     ) -> FloatTensor<Self> {
-        if !are_f32(&[&weight, &grad]) {
-            return plain_convolution::backward_input::<Self>(size, weight, grad, options);
-        }
-        convolution::backward_input(size, weight, grad, options)
+        operator!(
+            "convolution backward input",
+            [weight, grad],
+            convolution::backward_input(size, weight, grad, options),
+            plain_convolution::backward_input::<Self>(size, weight, grad, options)
+        )
     }
 
     fn convolution_backward_weight(
@@ -164,10 +178,12 @@ impl KernelBackend for Flex {
         grad: FloatTensor<Self>,
         options: ConvolutionOptions,
     ) -> FloatTensor<Self> {
-        if !are_f32(&[&x, &grad]) {
-            return plain_convolution::backward_weight::<Self>(x, weight, grad, options);
-        }
-        convolution::backward_weight(x, weight, grad, options)
+        operator!(
+            "convolution backward weight",
+            [x, grad],
+            convolution::backward_weight(x, weight, grad, options),
+            plain_convolution::backward_weight::<Self>(x, weight, grad, options)
+        )
     }
 
     fn layer_norm_rows(
@@ -176,10 +192,12 @@ impl KernelBackend for Flex {
         beta: FloatTensor<Self>,
         epsilon: f64,
     ) -> FloatTensor<Self> {
-        if !are_f32(&[&rows, &gamma, &beta]) {
-            return <Self as ModuleOps<Self>>::layer_norm(rows, gamma, Some(beta), epsilon);
-        }
-        norm::layer_norm(rows, &gamma, &beta, epsilon)
+        operator!(
+            "layer norm",
+            [rows, gamma, beta],
+            norm::layer_norm(rows, &gamma, &beta, epsilon),
+            <Self as ModuleOps<Self>>::layer_norm(rows, gamma, Some(beta), epsilon)
+        )
     }
 
     fn layer_norm_backward(
@@ -188,10 +206,12 @@ impl KernelBackend for Flex {
         grad: FloatTensor<Self>,
         epsilon: f64,
     ) -> [FloatTensor<Self>; 3] {
-        if !are_f32(&[&rows, &gamma, &grad]) {
-            return plain_layer_norm::backward::<Self>(rows, gamma, grad, epsilon);
-        }
-        norm::layer_norm_backward(rows, &gamma, grad, epsilon)
+        operator!(
+            "layer norm backward",
+            [rows, gamma, grad],
+            norm::layer_norm_backward(rows, &gamma, grad, epsilon),
+            plain_layer_norm::backward::<Self>(rows, gamma, grad, epsilon)
+        )
     }
 
     fn scale_and_shift(
@@ -199,10 +219,12 @@ impl KernelBackend for Flex {
         scale: FloatTensor<Self>,
         shift: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        if !are_f32(&[&x, &scale, &shift]) {
-            return plain_batch_norm::scale_and_shift::<Self>(x, scale, shift);
-        }
-        norm::scale_and_shift(x, &scale, &shift)
+        operator!(
+            "scale and shift",
+            [x, scale, shift],
+            norm::scale_and_shift(x, &scale, &shift),
+            plain_batch_norm::scale_and_shift::<Self>(x, scale, shift)
+        )
     }
 
     fn batch_norm_train(
@@ -211,10 +233,12 @@ impl KernelBackend for Flex {
         beta: FloatTensor<Self>,
         epsilon: f64,
     ) -> [FloatTensor<Self>; 3] {
-        if !are_f32(&[&input, &gamma, &beta]) {
-            return plain_batch_norm::forward::<Self>(input, gamma, beta, epsilon);
-        }
-        norm::batch_norm(input, &gamma, &beta, epsilon)
+        operator!(
+            "batch norm train",
+            [input, gamma, beta],
+            norm::batch_norm(input, &gamma, &beta, epsilon),
+            plain_batch_norm::forward::<Self>(input, gamma, beta, epsilon)
+        )
     }
 
     fn batch_norm_backward(
@@ -224,10 +248,12 @@ impl KernelBackend for Flex {
         grad: FloatTensor<Self>,
         epsilon: f64,
     ) -> [FloatTensor<Self>; 3] {
-        if !are_f32(&[&input, &gamma, &grad]) {
-            return plain_batch_norm::backward::<Self>(input, gamma, statistics, grad, epsilon);
-        }
-        norm::batch_norm_backward(input, &gamma, statistics, grad, epsilon)
+        operator!(
+            "batch norm backward",
+            [input, gamma, grad],
+            norm::batch_norm_backward(input, &gamma, statistics, grad, epsilon),
+            plain_batch_norm::backward::<Self>(input, gamma, statistics, grad, epsilon)
+        )
     }
 
     fn cross_entropy_map(
@@ -235,10 +261,12 @@ impl KernelBackend for Flex {
         labels: IntTensor<Self>,
         weights: FloatTensor<Self>,
     ) -> [FloatTensor<Self>; 2] {
-        if !are_f32(&[&logits, &weights]) {
-            return plain_cross_entropy::forward::<Self>(logits, labels, weights);
-        }
-        cross_entropy::forward(&logits, &labels, &weights)
+        operator!(
+            "cross entropy",
+            [logits, weights],
+            cross_entropy::forward(&logits, &labels, &weights),
+            plain_cross_entropy::forward::<Self>(logits, labels, weights)
+        )
     }
 
     fn cross_entropy_backward(
@@ -248,44 +276,48 @@ impl KernelBackend for Flex {
         weights: FloatTensor<Self>,
         grad: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        if !are_f32(&[&logits, &normalisers, &weights, &grad]) {
-            return plain_cross_entropy::backward::<Self>(
-                logits,
-                normalisers,
-                labels,
-                weights,
-                grad,
-            );
-        }
-        cross_entropy::backward(logits, &normalisers, &labels, &weights, &grad)
+        operator!(
+            "cross entropy backward",
+            [logits, normalisers, weights, grad],
+            cross_entropy::backward(logits, &normalisers, &labels, &weights, &grad),
+            plain_cross_entropy::backward::<Self>(logits, normalisers, labels, weights, grad,)
+        )
     }
 
     fn resize_bilinear(x: FloatTensor<Self>, size: [usize; 2]) -> FloatTensor<Self> {
-        if !are_f32(&[&x]) {
-            return plain_resize::forward::<Self>(x, size);
-        }
-        resize::forward(x, size)
+        operator!(
+            "resize bilinear",
+            [x],
+            resize::forward(x, size),
+            plain_resize::forward::<Self>(x, size)
+        )
     }
 
     fn resize_bilinear_backward(grad: FloatTensor<Self>, size: [usize; 2]) -> FloatTensor<Self> {
-        if !are_f32(&[&grad]) {
-            return plain_resize::backward::<Self>(grad, size);
-        }
-        resize::backward(grad, size)
+        operator!(
+            "resize bilinear backward",
+            [grad],
+            resize::backward(grad, size),
+            plain_resize::backward::<Self>(grad, size)
+        )
     }
 
     fn softmax_rows(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        if !are_f32(&[&x]) {
-            return plain_softmax::forward::<Self>(x);
-        }
-        softmax::forward(x)
+        operator!(
+            "softmax",
+            [x],
+            softmax::forward(x),
+            plain_softmax::forward::<Self>(x)
+        )
     }
 
     fn softmax_backward(output: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        if !are_f32(&[&output, &grad]) {
-            return plain_softmax::backward::<Self>(output, grad);
-        }
-        softmax::backward(output, grad)
+        operator!(
+            "softmax backward",
+            [output, grad],
+            softmax::backward(output, grad),
+            plain_softmax::backward::<Self>(output, grad)
+        )
     }
 
     fn window_attention(
@@ -293,10 +325,12 @@ impl KernelBackend for Flex {
         table: FloatTensor<Self>,
         windows: Windows,
     ) -> FloatTensor<Self> {
-        if !are_f32(&[&qkv, &table]) {
-            return plain_window_attention::forward::<Self>(qkv, table, windows);
-        }
-        attention::forward(qkv, &table, windows)
+        operator!(
+            "window attention",
+            [qkv, table],
+            attention::forward(qkv, &table, windows),
+            plain_window_attention::forward::<Self>(qkv, table, windows)
+        )
     }
 
     fn window_attention_backward(
@@ -306,15 +340,11 @@ impl KernelBackend for Flex {
         windows: Windows,
         is_table_wanted: bool,
     ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
-        if !are_f32(&[&qkv, &table, &grad]) {
-            return plain_window_attention::backward::<Self>(
-                qkv,
-                table,
-                grad,
-                windows,
-                is_table_wanted,
-            );
-        }
-        attention::backward(qkv, &table, &grad, windows, is_table_wanted)
+        operator!(
+            "window attention backward",
+            [qkv, table, grad],
+            attention::backward(qkv, &table, &grad, windows, is_table_wanted),
+            plain_window_attention::backward::<Self>(qkv, table, grad, windows, is_table_wanted,)
+        )
     }
 }

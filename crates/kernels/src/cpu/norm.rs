@@ -4,21 +4,21 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::storage::{tensor, transform};
-use super::vector::{sum, vectorised};
+use super::vector::{sums, vectorised};
 
 /// Mean and sum of squared deviations of a row.
 #[inline(always)]
 fn moments(row: &[f32]) -> (f32, f32) {
-    let total = sum(
+    let [total] = sums(
         [row],
         #[inline(always)]
-        |[value]| value,
+        |[value]| [value],
     );
     let mean = total / row.len() as f32;
-    let squares = sum(
+    let [squares] = sums(
         [row],
         #[inline(always)]
-        |[value]| (value - mean) * (value - mean),
+        |[value]| [(value - mean) * (value - mean)],
     );
     (mean, squares)
 }
@@ -141,15 +141,10 @@ pub(super) fn batch_norm_backward(
             vectorised(
                 #[inline(always)]
                 || {
-                    let along = sum(
+                    let [total, along] = sums(
                         [x, grad],
                         #[inline(always)]
-                        |[x, grad]| (x - mean) * grad,
-                    );
-                    let total = sum(
-                        [grad],
-                        #[inline(always)]
-                        |[grad]| grad,
+                        |[x, grad]| [grad, (x - mean) * grad],
                     );
                     (total, along)
                 },
@@ -193,6 +188,55 @@ pub(super) fn batch_norm_backward(
         tensor(grad_gamma, [channels]),
         tensor(grad_beta, [channels]),
     ]
+}
+
+/// The sum over everything but the channels of `[outer, channels, inner]`.
+pub(super) fn channel_sum(x: &FlexTensor) -> FlexTensor {
+    let x = x.to_contiguous();
+    let shape = x.layout().shape();
+    let (outer, channels, inner) = (shape[0], shape[1], shape[2]);
+    let values: &[f32] = x.storage();
+    let share = outer.div_ceil(PARTS).max(1) * channels * inner;
+    let parts: Vec<Vec<f32>> = values
+        .par_chunks(share)
+        .map(|part| {
+            let mut totals = vec![0.0; channels];
+            vectorised(
+                #[inline(always)]
+                || add_channels(part, &mut totals, inner),
+            );
+            totals
+        })
+        .collect();
+    let mut total = vec![0.0; channels];
+    for part in &parts {
+        for (total, value) in total.iter_mut().zip(part) {
+            *total += value;
+        }
+    }
+    tensor(total, [channels])
+}
+
+/// Adds the channels of `[outer, channels, inner]` to `totals`.
+#[inline(always)]
+fn add_channels(values: &[f32], totals: &mut [f32], inner: usize) {
+    let channels = totals.len();
+    for image in values.chunks_exact(channels * inner) {
+        if inner == 1 {
+            for (total, value) in totals.iter_mut().zip(image) {
+                *total += value;
+            }
+        } else {
+            for (total, row) in totals.iter_mut().zip(image.chunks_exact(inner)) {
+                let [sum] = sums(
+                    [row],
+                    #[inline(always)]
+                    |[value]| [value],
+                );
+                *total += sum;
+            }
+        }
+    }
 }
 
 /// Normalises rows of `[rows, channels]`.
@@ -285,16 +329,12 @@ fn layer_norm_row(
     let (x, grad) = (&x[..channels], &mut grad[..channels]);
     let (mean, squares) = moments(x);
     let inverse = 1.0 / (squares / channels as f32 + epsilon).sqrt();
-    let inner_mean = sum(
-        [grad, gamma],
-        #[inline(always)]
-        |[grad, gamma]| grad * gamma,
-    ) / channels as f32;
-    let along = sum(
+    let [inner, along] = sums(
         [grad, gamma, x],
         #[inline(always)]
-        |[grad, gamma, x]| grad * gamma * (x - mean),
+        |[grad, gamma, x]| [grad * gamma, grad * gamma * (x - mean)],
     );
+    let inner_mean = inner / channels as f32;
     let along = along * inverse / channels as f32;
     let (grad_gamma, grad_beta) = (&mut grad_gamma[..channels], &mut grad_beta[..channels]);
     for index in 0..channels {

@@ -64,45 +64,39 @@ pub(super) fn transform(
         return source;
     }
     let values: &[f32] = source.storage();
-    // SAFETY: the chunks cover all places, and each is written before it is read.
-    let copy = unsafe {
-        written(values.len(), |places| {
-            let chunks = places.par_chunks_mut(length).zip(values.par_chunks(length));
-            chunks.enumerate().for_each(|(index, (places, values))| {
-                let chunk = places.write_copy_of_slice(values);
-                vectorised(
-                    #[inline(always)]
-                    || f(index * length, chunk),
-                );
-            });
-        })
+    let write = |places: &mut [MaybeUninit<f32>]| {
+        let chunks = places.par_chunks_mut(length).zip(values.par_chunks(length));
+        chunks.enumerate().for_each(|(index, (places, values))| {
+            for (place, &value) in places.iter_mut().zip(values) {
+                place.write(value);
+            }
+            // SAFETY: the loop has written every place of the chunk.
+            let chunk = unsafe { places.assume_init_mut() };
+            vectorised(
+                #[inline(always)]
+                || f(index * length, chunk),
+            );
+        });
     };
+    // SAFETY: the chunks cover all places, and each is written whole.
+    let copy = unsafe { written(values.len(), write) };
     self::tensor(copy, source.layout().shape().clone())
 }
 
-/// `f` of every element and its partner in a tensor of the same shape.
-pub(super) fn zip(a: FlexTensor, b: FlexTensor, f: impl Fn(f32, f32) -> f32 + Sync) -> FlexTensor {
+/// The sum of two tensors of one shape, in place of one that nobody else holds.
+pub(super) fn add(a: FlexTensor, b: FlexTensor) -> FlexTensor {
     if !a.is_unique() && b.is_unique() {
-        return zip_into(
-            b,
-            a,
-            #[inline(always)]
-            |b, a| f(a, b),
-        );
+        return add(b, a);
     }
-    zip_into(a, b, f)
-}
-
-fn zip_into(a: FlexTensor, b: FlexTensor, f: impl Fn(f32, f32) -> f32 + Sync) -> FlexTensor {
     let b = b.to_contiguous();
-    let partners: &[f32] = b.storage();
+    let summands: &[f32] = b.storage();
     transform(
         a,
         1,
         #[inline(always)]
         |start, chunk| {
-            for (value, &partner) in chunk.iter_mut().zip(&partners[start..]) {
-                *value = f(*value, partner);
+            for (value, &summand) in chunk.iter_mut().zip(&summands[start..]) {
+                *value += summand;
             }
         },
     )

@@ -23,36 +23,58 @@ pub(super) fn vectorised<R>(f: impl FnMut() -> R) -> R {
     Arch::new().dispatch(Call(f))
 }
 
-/// Accumulators of a sum, so that it vectorises and its error grows slowly.
-const LANES: usize = 32;
-
-/// The sum of `f` over the elements of slices of one length.
+/// A copy of every second value, as many as both have.
 #[inline(always)]
-pub(super) fn sum<const N: usize>(slices: [&[f32]; N], f: impl Fn([f32; N]) -> f32) -> f32 {
+pub(super) fn every_second(to: &mut [f32], from: &[f32]) {
+    let (pairs, last) = from.as_chunks::<2>();
+    let count = to.len().min(pairs.len());
+    for (to, [value, _]) in to.iter_mut().zip(pairs) {
+        *to = *value;
+    }
+    if let ([to, ..], [value, ..]) = (&mut to[count..], last) {
+        *to = *value;
+    }
+}
+
+/// Accumulators of a sum, so that it vectorises and its error grows slowly.
+const LANES: usize = 16;
+
+/// The sums of `f` over the elements of slices of one length.
+#[inline(always)]
+pub(super) fn sums<const N: usize, const M: usize>(
+    slices: [&[f32]; N],
+    f: impl Fn([f32; N]) -> [f32; M],
+) -> [f32; M] {
     let length = slices[0].len();
     let whole = length / LANES;
     let slices = slices.map(
         #[inline(always)]
         |slice| slice[..length].as_chunks::<LANES>(),
     );
-    let mut lanes = [0.0_f32; LANES];
+    let mut lanes = [[0.0_f32; LANES]; M];
     for chunk in 0..whole {
-        for (lane, sum) in lanes.iter_mut().enumerate() {
-            *sum += f(slices.map(
+        for lane in 0..LANES {
+            let values = f(slices.map(
                 #[inline(always)]
                 |(chunks, _)| chunks[chunk][lane],
             ));
+            for (lanes, value) in lanes.iter_mut().zip(values) {
+                lanes[lane] += value;
+            }
         }
     }
-    let rest = (0..length - whole * LANES).map(
+    let mut totals = lanes.map(
         #[inline(always)]
-        |index| {
-            f(slices.map(
-                #[inline(always)]
-                |(_, rest)| rest[index],
-            ))
-        },
+        |lanes| lanes.iter().sum::<f32>(),
     );
-    let rest: f32 = rest.sum();
-    lanes.iter().sum::<f32>() + rest
+    for index in 0..length - whole * LANES {
+        let values = f(slices.map(
+            #[inline(always)]
+            |(_, rest)| rest[index],
+        ));
+        for (total, value) in totals.iter_mut().zip(values) {
+            *total += value;
+        }
+    }
+    totals
 }
