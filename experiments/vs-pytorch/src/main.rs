@@ -4,6 +4,8 @@
 //! slows down slows both: what counts is the ratio of each round.
 
 mod case;
+mod growth;
+mod loading;
 mod operators;
 mod profile;
 mod report;
@@ -52,6 +54,9 @@ struct Arguments {
     /// Says where the time of networks and steps goes, operator by operator.
     #[arg(long, conflicts_with = "memory")]
     profile: bool,
+    /// Times a step of e3va on growing images and batches, and writes a plot to this SVG file.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["memory", "profile", "filter"])]
+    growth: Option<PathBuf>,
     /// A Python interpreter with PyTorch, torchvision and timm.
     #[arg(long)]
     python: Option<PathBuf>,
@@ -61,6 +66,14 @@ struct Arguments {
     /// The results as JSON.
     #[arg(long)]
     json: bool,
+}
+
+impl Arguments {
+    /// Where the photos of the loading cases are, for both sides.
+    fn photos(&self) -> Result<PathBuf> {
+        std::path::absolute(self.environment.join("photos"))
+            .context("cannot name the folder of the photos")
+    }
 }
 
 fn main() -> Result<()> {
@@ -74,7 +87,8 @@ fn main() -> Result<()> {
             .flatten()
             .collect()
     } else {
-        [operators::all(), steps::frozen(), steps::training()]
+        let photos = loading::all(&arguments.photos()?);
+        [operators::all(), steps::frozen(), steps::training(), photos]
             .into_iter()
             .flatten()
             .collect()
@@ -104,6 +118,14 @@ fn main() -> Result<()> {
             let tables = compare_profiles(case, &mut torch, &profile, arguments.rounds)?;
             writeln!(out, "{tables}")?;
             out.flush()?;
+        }
+        return Ok(());
+    }
+    if let Some(path) = &arguments.growth {
+        let curves = growth::measure(|case| compare_times(case, &mut torch, &arguments))?;
+        growth::plot(&curves, path)?;
+        for curve in &curves {
+            write!(out, "{}", growth::table(curve))?;
         }
         return Ok(());
     }

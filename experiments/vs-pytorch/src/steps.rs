@@ -72,16 +72,22 @@ fn frozen_forward((backbone, batch, [height, width]): Shape) -> Result<Run> {
 
 /// Optimiser steps with the light decoder.
 pub fn training() -> Vec<Case> {
-    let mut cases = Vec::new();
-    for shape in TRAINING {
-        for method in METHODS {
-            cases.push(Case {
-                name: format!("{method} step {}", name(shape)),
-                build: Box::new(move || training_step(method, shape)),
-            });
-        }
+    let cases = TRAINING
+        .into_iter()
+        .flat_map(|shape| METHODS.map(|method| step(method, shape)));
+    cases.collect()
+}
+
+/// A step of e3va on images of this side.
+pub fn of_size(batch: usize, side: usize) -> Case {
+    step("e3va", ("swin_tiny", batch, [side, side]))
+}
+
+fn step(method: &'static str, shape: Shape) -> Case {
+    Case {
+        name: format!("{method} step {}", name(shape)),
+        build: Box::new(move || training_step(method, shape)),
     }
-    cases
 }
 
 fn training_step(method: &str, shape: Shape) -> Result<Run> {

@@ -48,6 +48,7 @@ impl Torch {
         let mut process = Command::new(&python)
             .arg(Path::new(SCRIPTS).join("worker.py"))
             .env("GRADWAY_THREADS", &threads)
+            .env("GRADWAY_PHOTOS", arguments.photos()?)
             .env("OMP_NUM_THREADS", &threads)
             // Threads that spin between two turns would slow ours.
             .env("OMP_WAIT_POLICY", "passive")

@@ -1,5 +1,7 @@
 """Whole networks and training steps: timm's backbones, the gradient highway and the light decoder, by the names of src/steps.rs."""
 
+import re
+
 import timm
 import torch
 from torch import nn
@@ -211,29 +213,20 @@ def training_step(encoder, method, batch, height, width):
     return build
 
 
-def case_table():
-    encoders = {
-        "swin_tiny": lambda: SwinEncoder("swin_tiny"),
-        "swin_base": lambda: SwinEncoder("swin_base"),
-        "efficientnet_lite0": lambda: LiteEncoder("efficientnet_lite0"),
-    }
-    table = {}
-    for backbone, batch, height, width in (
-        ("swin_tiny", 4, 224, 224),
-        ("swin_base", 4, 224, 224),
-        ("efficientnet_lite0", 8, 360, 480),
-    ):
-        name = f"{backbone} {height}x{width} batch {batch}"
-        table[f"frozen forward {name}"] = frozen_forward(encoders[backbone], batch, height, width)
-    for backbone, batch, height, width in (
-        ("swin_tiny", 4, 224, 224),
-        ("swin_tiny", 2, 512, 512),
-        ("efficientnet_lite0", 4, 360, 480),
-    ):
-        for method in ("fixed", "e3va", "full"):
-            name = f"{method} step {backbone} {height}x{width} batch {batch}"
-            table[name] = training_step(encoders[backbone], method, batch, height, width)
-    return table
+ENCODERS = {
+    "swin_tiny": lambda: SwinEncoder("swin_tiny"),
+    "swin_base": lambda: SwinEncoder("swin_base"),
+    "efficientnet_lite0": lambda: LiteEncoder("efficientnet_lite0"),
+}
 
 
-CASES = case_table()
+def find(name):
+    """The case of a name such as "e3va step swin_tiny 224x224 batch 4" or "frozen forward ...", if it is one."""
+    match = re.fullmatch(r"(frozen forward|(\w+) step) (\w+) (\d+)x(\d+) batch (\d+)", name)
+    if match is None:
+        return None
+    _, method, backbone, height, width, batch = match.groups()
+    sizes = int(batch), int(height), int(width)
+    if method is None:
+        return frozen_forward(ENCODERS[backbone], *sizes)
+    return training_step(ENCODERS[backbone], method, *sizes)
