@@ -12,6 +12,8 @@ use crate::case::{Case, Run};
 
 /// Photos of the folder, and of a run.
 const PHOTOS: usize = 64;
+const IMAGES: &str = "images/train";
+const MASKS: &str = "masks/train";
 const BATCH: usize = 8;
 const WORKERS: [usize; 2] = [1, 2];
 
@@ -43,7 +45,7 @@ fn epoch(folder: &Path, workers: usize) -> Result<Run> {
     write_photos(folder)?;
     let root = folder.display();
     let config = configuration(&format!(
-        r#"{{ format = "folder", root = '{root}', classes = {CLASSES:?}, labels = {{ direct = {{ ignore = 255 }} }} }}"#
+        r#"{{ format = "folder", root = '{root}', images = "images/{{split}}", masks = "masks/{{split}}", classes = {CLASSES:?}, labels = {{ direct = {{ ignore = 255 }} }} }}"#
     ))?;
     let augment = AugmentConfig {
         crop_size: [360, 480],
@@ -81,7 +83,7 @@ fn write_photos(folder: &Path) -> Result<()> {
         r#"{{ format = "synthetic", width = 640, height = 480, train_samples = {PHOTOS} }}"#
     ))?;
     let scenes = config.data.open(Split::Train)?;
-    for part in ["images", "masks"] {
+    for part in [IMAGES, MASKS] {
         std::fs::create_dir_all(folder.join(part))?;
     }
     for index in 0..PHOTOS {
@@ -89,10 +91,10 @@ fn write_photos(folder: &Path) -> Result<()> {
         let path = |part: &str, ending: &str| -> PathBuf {
             folder.join(part).join(format!("{index:03}.{ending}"))
         };
-        scene.image.save(path("images", "jpg"))?;
+        scene.image.save(path(IMAGES, "jpg"))?;
         GrayImage::from_raw(scene.labels.width, scene.labels.height, scene.labels.data)
             .context("a label for every pixel")?
-            .save(path("masks", "png"))?;
+            .save(path(MASKS, "png"))?;
     }
     std::fs::write(folder.join("ready"), "")?;
     Ok(())

@@ -16,7 +16,7 @@ PHOTOS = 64
 
 class Photos(Dataset):
     def __init__(self):
-        self.names = sorted(path.stem for path in (FOLDER / "images").iterdir())
+        self.names = sorted(path.stem for path in (FOLDER / "images/train").iterdir())
         self.transform = v2.Compose(
             [
                 v2.ToImage(),
@@ -34,8 +34,8 @@ class Photos(Dataset):
 
     def __getitem__(self, index):
         name = self.names[index]
-        image = Image.open(FOLDER / "images" / f"{name}.jpg").convert("RGB")
-        mask = tv_tensors.Mask(v2.functional.pil_to_tensor(Image.open(FOLDER / "masks" / f"{name}.png")))
+        image = Image.open(FOLDER / "images/train" / f"{name}.jpg").convert("RGB")
+        mask = tv_tensors.Mask(v2.functional.pil_to_tensor(Image.open(FOLDER / "masks/train" / f"{name}.png")))
         return self.transform(image, mask)
 
 

@@ -43,7 +43,8 @@ def peak_bytes(run) -> int:
     gc.collect()
     tensors = {}
     for thing in gc.get_objects():
-        if isinstance(thing, torch.Tensor):
+        # Not isinstance, which wakes deprecated objects of PyTorch to ask them for their class.
+        if issubclass(type(thing), torch.Tensor):
             storage = thing.untyped_storage()
             tensors[storage.data_ptr()] = storage.nbytes()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
