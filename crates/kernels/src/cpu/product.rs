@@ -69,7 +69,7 @@ impl<const ADD: bool> WithSimd for Product<'_, ADD> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let [rows, depth, columns] = self.sizes;
-        assert!(columns % S::F32_LANES == 0 && self.step % S::F32_LANES == 0);
+        assert!(columns.is_multiple_of(S::F32_LANES) && self.step.is_multiple_of(S::F32_LANES));
         assert!(self.b.len() >= depth * columns);
         let (columns, step) = (columns / S::F32_LANES, self.step / S::F32_LANES);
         let (b, _) = S::as_simd_f32s(self.b);
