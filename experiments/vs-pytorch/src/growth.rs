@@ -100,6 +100,10 @@ pub fn plot(curves: &[Curve], path: &Path) -> Result<()> {
         chart
             .configure_mesh()
             .x_desc(curve.title)
+            .x_labels(3)
+            .y_labels(4)
+            .max_light_lines(1)
+            .x_label_formatter(&|x| format!("{x:.0}"))
             .y_desc("seconds of a step")
             .draw()?;
         for (name, color, seconds) in SIDES_OF_A_ROW {
