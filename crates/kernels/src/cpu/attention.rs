@@ -9,7 +9,7 @@ use super::matrix::Matrix;
 use super::product::{lanes, product};
 use super::softmax::{softmax_backward_row, softmax_row};
 use super::storage::{tensor, written};
-use super::vector::vectorised;
+use super::vector::{total, vectorised};
 use crate::window::Windows;
 use crate::window_attention::MASKED;
 
@@ -165,10 +165,7 @@ impl Scratch {
             self.value[place].copy_from_slice(part(2));
         }
         transpose(&self.key, &mut self.transposed, [area, head_wide, wide]);
-        let query = Matrix {
-            values: &self.query,
-            strides: [head_wide, 1],
-        };
+        let query = Matrix::rows(&self.query, head_wide);
         product(
             query,
             &self.transposed,
@@ -256,10 +253,7 @@ fn attend_window(
     let regions = geometry.mixed_regions(window);
     for head in 0..geometry.heads {
         scratch.attend(geometry, &row, regions, head);
-        let probabilities = Matrix {
-            values: &scratch.scores,
-            strides: [wide, 1],
-        };
+        let probabilities = Matrix::rows(&scratch.scores, wide);
         let dimensions = [area, area, head_wide];
         product(
             probabilities,
@@ -328,15 +322,8 @@ pub(super) fn backward(
             sums
         })
         .collect();
-    let grad_table = is_table_wanted.then(|| {
-        let mut total = vec![0.0; table_size];
-        for part in &parts {
-            for (total, value) in total.iter_mut().zip(part) {
-                *total += value;
-            }
-        }
-        tensor(total, table.layout().shape().clone())
-    });
+    let grad_table =
+        is_table_wanted.then(|| tensor(total(table_size, &parts), table.layout().shape().clone()));
     (tensor(output, shape), grad_table)
 }
 
@@ -400,10 +387,7 @@ fn backward_window(
             &mut scratch.transposed,
             [area, head_wide, wide],
         );
-        let outer = Matrix {
-            values: &scratch.grad,
-            strides: [head_wide, 1],
-        };
+        let outer = Matrix::rows(&scratch.grad, head_wide);
         let square = [area, size, wide];
         product(outer, &scratch.transposed, &mut scratch.grad_scores, square);
         let rows = scratch.grad_scores.chunks_exact_mut(wide);
@@ -418,10 +402,7 @@ fn backward_window(
                 }
             }
         }
-        let scores = Matrix {
-            values: &scratch.grad_scores,
-            strides: [wide, 1],
-        };
+        let scores = Matrix::rows(&scratch.grad_scores, wide);
         product(scores, &scratch.key, &mut scratch.product, dimensions);
         write(0, geometry.scale(), &scratch.product);
         // The queries are scaled already.

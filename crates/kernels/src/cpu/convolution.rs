@@ -13,8 +13,16 @@ use crate::convolution::{self as plain, ConvolutionOptions};
 fn is_depthwise(input: [usize; 4], weight: [usize; 4], options: ConvolutionOptions) -> bool {
     let [outputs, per_group, height, width] = weight;
     let depthwise = options.groups == input[1] && outputs == input[1] && per_group == 1;
-    let short = options.padding.iter().all(|[before, _]| *before < height);
-    depthwise && height == width && short && matches!(height, 3 | 5) && options.stride <= 2
+    depthwise
+        && height == width
+        && is_short(height, options)
+        && matches!(height, 3 | 5)
+        && options.stride <= 2
+}
+
+/// Whether the padding before is shorter than the kernel, as its turned kernel needs.
+fn is_short(kernel: usize, options: ConvolutionOptions) -> bool {
+    options.padding.iter().all(|[before, _]| *before < kernel)
 }
 
 /// The sizes of a convolution of one group.
@@ -93,12 +101,8 @@ pub(super) fn backward_input(
 ) -> FlexTensor {
     let kernel = weight.shape().dims();
     let [_, _, height, width] = grad.shape().dims();
-    let short = options
-        .padding
-        .iter()
-        .all(|[before, _]| *before < kernel[2]);
-    let dense =
-        dense(size, kernel, [height, width], options).filter(|dense| dense.stride == 1 && short);
+    let dense = dense(size, kernel, [height, width], options)
+        .filter(|dense| dense.stride == 1 && is_short(kernel[2], options));
     if dense.is_none() && !is_depthwise(size, kernel, options) {
         return plain::backward_input::<Flex>(size, weight, grad, options);
     }

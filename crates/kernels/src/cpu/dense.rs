@@ -244,10 +244,7 @@ fn convolve_block(
         let result = &mut result[start - range.start..];
         for begin in (0..depth).step_by(DEPTH) {
             let end = (begin + DEPTH).min(depth);
-            let weights = Matrix {
-                values: &weight[begin..],
-                strides: [depth, 1],
-            };
+            let weights = Matrix::rows(&weight[begin..], depth);
             let panel = &panel.values[begin * width..end * width];
             let sizes = [dense.outputs, end - begin, width];
             if begin == 0 {

@@ -9,7 +9,7 @@ use super::linear::{Layer, chain};
 use super::math::normal;
 use super::matrix::{Matrix, multiply, multiply_add};
 use super::storage::tensor;
-use super::vector::vectorised;
+use super::vector::{total, vectorised};
 use crate::activation::{Activation, INVERSE_SQRT_TWO_PI};
 use crate::low_rank::{self as plain, ChannelAxis};
 
@@ -149,13 +149,9 @@ pub(super) fn backward(
         })
         .collect();
     let gradients = std::array::from_fn(|which| {
-        let mut total = vec![0.0; sizes.weights()[which]];
-        for (part, _) in &parts {
-            for (total, value) in total.iter_mut().zip(&part[which]) {
-                *total += value;
-            }
-        }
-        tensor(total, weights[which].layout().shape().clone())
+        let sums = parts.iter().map(|(part, _)| &part[which]);
+        let values = total(sizes.weights()[which], sums);
+        tensor(values, weights[which].layout().shape().clone())
     });
     let input = is_input_wanted.then(|| {
         let rows = parts.into_iter().flat_map(|(_, input)| input);

@@ -4,7 +4,7 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::storage::{tensor, transform};
-use super::vector::{sums, vectorised};
+use super::vector::{sums, total, vectorised};
 
 /// Mean and sum of squared deviations of a row.
 #[inline(always)]
@@ -208,13 +208,7 @@ pub(super) fn channel_sum(x: &FlexTensor) -> FlexTensor {
             totals
         })
         .collect();
-    let mut total = vec![0.0; channels];
-    for part in &parts {
-        for (total, value) in total.iter_mut().zip(part) {
-            *total += value;
-        }
-    }
-    tensor(total, [channels])
+    tensor(total(channels, &parts), [channels])
 }
 
 /// Adds the channels of `[outer, channels, inner]` to `totals`.
@@ -304,16 +298,10 @@ pub(super) fn layer_norm_backward(
         })
         .collect();
     let total = |which: usize| {
-        let mut total = vec![0.0; channels];
-        for part in &parts {
-            for (total, value) in total.iter_mut().zip(&part[which]) {
-                *total += value;
-            }
-        }
-        tensor(total, [channels])
+        let sums = parts.iter().map(|part| &part[which]);
+        tensor(total(channels, sums), [channels])
     };
-    let (grad_gamma, grad_beta) = (total(0), total(1));
-    [grad, grad_gamma, grad_beta]
+    [grad, total(0), total(1)]
 }
 
 /// Turns the gradient of a normalised row into that of the row; adds to those of gamma and beta.

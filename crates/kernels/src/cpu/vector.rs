@@ -78,3 +78,14 @@ pub(super) fn sums<const N: usize, const M: usize>(
     }
     totals
 }
+
+/// The sum of vectors of one length, in their order.
+pub(super) fn total<'a>(length: usize, parts: impl IntoIterator<Item = &'a Vec<f32>>) -> Vec<f32> {
+    let mut total = vec![0.0; length];
+    for part in parts {
+        for (total, value) in total.iter_mut().zip(part) {
+            *total += value;
+        }
+    }
+    total
+}
