@@ -220,7 +220,7 @@ impl<B: KernelBackend, const N: usize> Backward<B, N> for Linear {
             grads.register::<B>(bias.id, B::channel_sum(grad));
         }
         if let (Some(parent), Some(input)) = (weight_parent, input) {
-            let gradient = B::float_matmul(B::float_transpose(input), grad.clone());
+            let gradient = B::linear_backward_weight(input, grad.clone());
             grads.register::<B>(parent.id, gradient);
         }
         if let (Some(parent), Some(weight)) = (input_parent, weight) {

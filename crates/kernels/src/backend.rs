@@ -72,6 +72,11 @@ pub trait KernelBackend: Backend {
         linear::forward::<Self>(x, weight, bias, activation)
     }
 
+    /// The gradient of the weight of [`linear_rows`](Self::linear_rows), `[inputs, outputs]`.
+    fn linear_backward_weight(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_matmul(Self::float_transpose(x), grad)
+    }
+
     /// Two linear layers with GELU between, of `[rows, channels]`. See [`crate::feed_forward`].
     fn feed_forward(
         x: FloatTensor<Self>,

@@ -4,6 +4,7 @@
 //! slows down slows both: what counts is the ratio of each round.
 
 mod case;
+mod gradient;
 mod growth;
 mod loading;
 mod operators;

@@ -10,6 +10,7 @@ use gradway::kernels::{
 };
 
 use crate::case::Case;
+use crate::gradient::backward;
 
 type Tracked = Autodiff<Flex>;
 
@@ -51,7 +52,7 @@ fn forward<const D: usize>(
     }
 }
 
-/// An operator and the gradient of every input for a gradient of ones.
+/// An operator and the gradient of every input for a random gradient of the output.
 fn step<const D: usize>(
     name: &str,
     shapes: &'static [&'static [usize]],
@@ -62,11 +63,14 @@ fn step<const D: usize>(
         build: Box::new(move || {
             let mut inputs = Inputs::<Tracked>::random(shapes);
             let operator = operator.clone();
+            let output = operator(&inputs);
+            let normal = Distribution::Normal(0.0, 1.0);
+            let gradient = Tensor::random(output.shape(), normal, &output.device());
             Ok(Box::new(move || {
                 for tensor in &mut inputs.0 {
                     *tensor = tensor.clone().detach().require_grad();
                 }
-                let gradients = operator(&inputs).backward();
+                let gradients = backward(operator(&inputs), gradient.clone());
                 for tensor in &inputs.0 {
                     tensor.grad(&gradients);
                 }

@@ -20,16 +20,16 @@ def forward(operator, *shapes):
 
 
 def backward(operator, *shapes):
-    """The operator and the gradient of every input for a gradient of ones, which is made anew as Burn does."""
+    """The operator and the gradient of every input for a random gradient of the output."""
 
     def build():
         inputs = [torch.randn(shape, requires_grad=True) for shape in shapes]
+        gradient = torch.randn_like(operator(*inputs))
 
         def run():
             for tensor in inputs:
                 tensor.grad = None
-            output = operator(*inputs)
-            output.backward(torch.ones_like(output))
+            operator(*inputs).backward(gradient)
 
         return run
 

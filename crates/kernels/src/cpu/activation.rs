@@ -3,29 +3,27 @@
 use burn_flex::FlexTensor;
 
 use super::math::normal;
-use super::storage::transform;
+use super::storage::{Elements, Written, map};
 use crate::activation::{Activation, INVERSE_SQRT_TWO_PI};
 
-/// See [`crate::bias_activation`]; `x` is `[outer, channels, inner]`.
-pub(super) fn forward(
-    x: FlexTensor,
-    bias: Option<FlexTensor>,
-    activation: Activation,
-) -> FlexTensor {
-    if bias.is_none() && activation == Activation::Identity {
-        return x;
-    }
-    let bias = bias.map(|bias| bias.to_contiguous());
-    let rows = Rows::of(&x, bias.as_ref());
-    transform(
-        x,
-        rows.unit,
-        #[inline(always)]
-        |start, chunk| {
-            rows.add(start, chunk);
-            apply(activation, chunk);
-        },
-    )
+#[inline(always)]
+fn identity(x: f32) -> f32 {
+    x
+}
+
+#[inline(always)]
+fn relu(x: f32) -> f32 {
+    x.max(0.0)
+}
+
+#[inline(always)]
+fn relu6(x: f32) -> f32 {
+    x.clamp(0.0, 6.0)
+}
+
+#[inline(always)]
+fn gelu(x: f32) -> f32 {
+    x * normal(x).0
 }
 
 /// The activation in place.
@@ -33,22 +31,60 @@ pub(super) fn forward(
 pub(super) fn apply(activation: Activation, values: &mut [f32]) {
     match activation {
         Activation::Identity => {}
-        Activation::Relu => {
-            for value in values {
-                *value = value.max(0.0);
-            }
-        }
-        Activation::Relu6 => {
-            for value in values {
-                *value = value.clamp(0.0, 6.0);
-            }
-        }
-        Activation::Gelu => {
-            for value in values {
-                *value *= normal(*value).0;
-            }
-        }
+        Activation::Relu => apply_each(values, relu),
+        Activation::Relu6 => apply_each(values, relu6),
+        Activation::Gelu => apply_each(values, gelu),
     }
+}
+
+#[inline(always)]
+fn apply_each(values: &mut [f32], function: impl Fn(f32) -> f32) {
+    for value in values {
+        *value = function(*value);
+    }
+}
+
+/// See [`crate::bias_activation`]; `x` is `[outer, channels, inner]`.
+pub(super) fn forward(
+    x: FlexTensor,
+    bias: Option<FlexTensor>,
+    activation: Activation,
+) -> FlexTensor {
+    let bias = bias.map(|bias| bias.to_contiguous());
+    let rows = Rows::of(&x, bias.as_ref());
+    match activation {
+        Activation::Identity if bias.is_none() => x,
+        Activation::Identity => forward_each(x, rows, identity),
+        Activation::Relu => forward_each(x, rows, relu),
+        Activation::Relu6 => forward_each(x, rows, relu6),
+        Activation::Gelu => forward_each(x, rows, gelu),
+    }
+}
+
+fn forward_each(x: FlexTensor, rows: Rows<'_>, function: impl Fn(f32) -> f32 + Sync) -> FlexTensor {
+    map(
+        x,
+        rows.unit,
+        #[inline(always)]
+        |start, elements| {
+            rows.each(
+                start,
+                elements,
+                #[inline(always)]
+                |_, row, bias| match bias {
+                    Bias::One(bias) => row.replace(
+                        #[inline(always)]
+                        |value| function(value + bias),
+                    ),
+                    Bias::Each(bias) => row.replace_with(
+                        [bias],
+                        #[inline(always)]
+                        |value, [bias]| function(value + bias),
+                    ),
+                },
+            )
+        },
+    )
 }
 
 /// See [`crate::activation::backward`].
@@ -62,32 +98,70 @@ pub(super) fn backward(
     let bias = bias.map(|bias| bias.to_contiguous());
     let rows = Rows::of(&kept, bias.as_ref());
     let kept: &[f32] = kept.storage();
-    transform(
-        grad,
-        rows.unit,
-        #[inline(always)]
-        |start, grad| {
-            let kept = &kept[start..start + grad.len()];
-            match activation {
-                Activation::Identity => {}
-                Activation::Relu => {
-                    for (grad, &output) in grad.iter_mut().zip(kept) {
-                        *grad = if output > 0.0 { *grad } else { 0.0 };
-                    }
-                }
-                Activation::Relu6 => {
-                    for (grad, &output) in grad.iter_mut().zip(kept) {
-                        *grad = if output > 0.0 && output < 6.0 {
-                            *grad
+    match activation {
+        Activation::Identity => grad,
+        Activation::Relu => map(
+            grad,
+            1,
+            #[inline(always)]
+            |start, grad| {
+                grad.replace_with(
+                    [&kept[start..]],
+                    #[inline(always)]
+                    |grad, [output]| if output > 0.0 { grad } else { 0.0 },
+                )
+            },
+        ),
+        Activation::Relu6 => map(
+            grad,
+            1,
+            #[inline(always)]
+            |start, grad| {
+                grad.replace_with(
+                    [&kept[start..]],
+                    #[inline(always)]
+                    |grad, [output]| {
+                        if output > 0.0 && output < 6.0 {
+                            grad
                         } else {
                             0.0
-                        };
-                    }
-                }
-                Activation::Gelu => rows.gelu_backward(start, grad, kept),
-            }
-        },
-    )
+                        }
+                    },
+                )
+            },
+        ),
+        Activation::Gelu => map(
+            grad,
+            rows.unit,
+            #[inline(always)]
+            |start, grad| {
+                rows.each(
+                    start,
+                    grad,
+                    #[inline(always)]
+                    |at, grad, bias| match bias {
+                        Bias::One(bias) => grad.replace_with(
+                            [&kept[at..]],
+                            #[inline(always)]
+                            |grad, [x]| grad * gelu_slope(x + bias),
+                        ),
+                        Bias::Each(bias) => grad.replace_with(
+                            [&kept[at..], bias],
+                            #[inline(always)]
+                            |grad, [x, bias]| grad * gelu_slope(x + bias),
+                        ),
+                    },
+                )
+            },
+        ),
+    }
+}
+
+/// `Phi(x) + x phi(x)`
+#[inline(always)]
+fn gelu_slope(x: f32) -> f32 {
+    let (distribution, density) = normal(x);
+    x.mul_add(density * INVERSE_SQRT_TWO_PI as f32, distribution)
 }
 
 /// Where the channel of an element of `[outer, channels, inner]` is: rows of one channel each, or,
@@ -98,6 +172,12 @@ struct Rows<'a> {
     inner: usize,
     /// Length of a row.
     unit: usize,
+}
+
+/// The bias of a row.
+enum Bias<'a> {
+    One(f32),
+    Each(&'a [f32]),
 }
 
 impl<'a> Rows<'a> {
@@ -116,55 +196,28 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Adds the bias to the chunk that begins at element `start`.
+    /// Replaces the elements that begin at `start` by rows of one bias or one bias each.
     #[inline(always)]
-    fn add(&self, start: usize, chunk: &mut [f32]) {
-        let Some(bias) = self.bias else { return };
-        if self.inner == 1 {
-            for row in chunk.chunks_exact_mut(self.channels) {
-                for (value, &bias) in row.iter_mut().zip(bias) {
-                    *value += bias;
-                }
-            }
-        } else {
-            let first = start / self.inner;
-            for (index, row) in chunk.chunks_exact_mut(self.inner).enumerate() {
-                let bias = bias[(first + index) % self.channels];
-                for value in row {
-                    *value += bias;
-                }
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn gelu_backward(&self, start: usize, grad: &mut [f32], x: &[f32]) {
+    fn each(
+        &self,
+        start: usize,
+        elements: Elements<'_>,
+        f: impl Fn(usize, Elements<'_>, Bias<'a>) -> Written,
+    ) -> Written {
         let Some(bias) = self.bias else {
-            return gelu_backward(grad, x, std::iter::repeat(&0.0));
+            return f(start, elements, Bias::One(0.0));
         };
-        let rows = grad
-            .chunks_exact_mut(self.unit)
-            .zip(x.chunks_exact(self.unit));
-        if self.inner == 1 {
-            for (grad, x) in rows {
-                gelu_backward(grad, x, bias);
-            }
-        } else {
-            let first = start / self.inner;
-            for (index, (grad, x)) in rows.enumerate() {
-                let bias = &bias[(first + index) % self.channels];
-                gelu_backward(grad, x, std::iter::repeat(bias));
-            }
-        }
-    }
-}
-
-/// `grad *= Phi(x + bias) + (x + bias) phi(x + bias)`
-#[inline(always)]
-fn gelu_backward<'a>(grad: &mut [f32], x: &[f32], bias: impl IntoIterator<Item = &'a f32>) {
-    for ((grad, &x), &bias) in grad.iter_mut().zip(x).zip(bias) {
-        let x = x + bias;
-        let (distribution, density) = normal(x);
-        *grad *= x.mul_add(density * INVERSE_SQRT_TWO_PI as f32, distribution);
+        let first = start / self.unit;
+        elements.rows(
+            self.unit,
+            #[inline(always)]
+            |index, row| {
+                let bias = match self.inner {
+                    1 => Bias::Each(bias),
+                    _ => Bias::One(bias[(first + index) % self.channels]),
+                };
+                f(start + index * self.unit, row, bias)
+            },
+        )
     }
 }

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::activation::apply;
 use super::depthwise::Geometry;
 use super::matrix::{Matrix, multiply_add};
-use super::product::{lanes, product_into};
+use super::product::{lanes, product, product_add};
 use super::storage::written;
 use super::vector::{every_second, vectorised};
 use crate::activation::Activation;
@@ -196,27 +196,34 @@ pub(super) fn forward(
         tasks.into_par_iter().enumerate().for_each_init(
             || {
                 let panel = Panel::new(dense.inputs, dense.taps(), width);
-                (panel, vec![0.0; dense.outputs * block])
+                (panel, vec![0.0; dense.outputs * width])
             },
-            |(panel, result), (task, rows)| {
+            |(panel, result), (task, mut rows)| {
                 let planes = &x[task / blocks * image..][..image];
-                let range = task % blocks * block..(task % blocks * block + rows[0].len());
-                vectorised(
-                    #[inline(always)]
-                    || {
-                        convolve_block(&dense, planes, weight, range.clone(), panel, result, block);
-                        for (channel, row) in result.chunks_exact_mut(block).enumerate() {
-                            if let Some(bias) = bias {
-                                for value in row.iter_mut() {
-                                    *value += bias[channel];
+                let (first, count) = (task % blocks * block, rows[0].len());
+                for start in (0..count).step_by(width) {
+                    let part = start..(start + width).min(count);
+                    vectorised(
+                        #[inline(always)]
+                        || {
+                            dense.pack(planes, first + part.start, part.len(), panel);
+                            multiply_panel(weight, &panel.values, result, [dense.outputs, width]);
+                            for (channel, row) in result.chunks_exact_mut(width).enumerate() {
+                                if let Some(bias) = bias {
+                                    for value in row {
+                                        *value += bias[channel];
+                                    }
                                 }
                             }
-                            apply(activation, row);
-                        }
-                    },
-                );
-                for (row, result) in rows.into_iter().zip(result.chunks_exact(block)) {
-                    row.write_copy_of_slice(&result[..row.len()]);
+                            apply(activation, result);
+                            for (row, result) in rows.iter_mut().zip(result.chunks_exact(width)) {
+                                let places = &mut row[part.clone()];
+                                for (place, value) in places.iter_mut().zip(result) {
+                                    place.write(*value);
+                                }
+                            }
+                        },
+                    );
                 }
             },
         );
@@ -225,33 +232,19 @@ pub(super) fn forward(
     unsafe { written(batch * dense.outputs * positions, write) }
 }
 
-/// A range of positions of all output channels, `[outputs, block]`.
+/// `[outputs, width]`: the weight times a panel of as many rows as the weight has columns.
 #[inline(always)]
-fn convolve_block(
-    dense: &Dense,
-    planes: &[f32],
-    weight: &[f32],
-    range: std::ops::Range<usize>,
-    panel: &mut Panel,
-    result: &mut [f32],
-    block: usize,
-) {
-    let width = 2 * lanes();
-    let depth = dense.inputs * dense.taps();
-    for start in range.clone().step_by(width) {
-        let count = width.min(range.end - start);
-        dense.pack(planes, start, count, panel);
-        let result = &mut result[start - range.start..];
-        for begin in (0..depth).step_by(DEPTH) {
-            let end = (begin + DEPTH).min(depth);
-            let weights = Matrix::rows(&weight[begin..], depth);
-            let panel = &panel.values[begin * width..end * width];
-            let sizes = [dense.outputs, end - begin, width];
-            if begin == 0 {
-                product_into::<false>(weights, panel, result, block, sizes);
-            } else {
-                product_into::<true>(weights, panel, result, block, sizes);
-            }
+fn multiply_panel(weight: &[f32], panel: &[f32], result: &mut [f32], [outputs, width]: [usize; 2]) {
+    let depth = weight.len() / outputs;
+    for begin in (0..depth).step_by(DEPTH) {
+        let end = (begin + DEPTH).min(depth);
+        let weights = Matrix::rows(&weight[begin..], depth);
+        let panel = &panel[begin * width..end * width];
+        let sizes = [outputs, end - begin, width];
+        if begin == 0 {
+            product(weights, panel, result, sizes);
+        } else {
+            product_add(weights, panel, result, sizes);
         }
     }
 }

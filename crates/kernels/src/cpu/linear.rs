@@ -7,9 +7,9 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::activation::apply;
-use super::matrix::{Matrix, multiply};
+use super::matrix::{Matrix, multiply, multiply_add};
 use super::storage::{tensor, written};
-use super::vector::vectorised;
+use super::vector::{total, vectorised};
 use crate::activation::Activation;
 
 /// Elements between two layers that a task holds, about: a usual second-level cache of 512 KiB has
@@ -17,6 +17,12 @@ use crate::activation::Activation;
 const HELD: usize = 1 << 16;
 /// Fewest and most rows of a task: fewer pack the weight too often, more leave the cache.
 const ROWS: [usize; 2] = [96, 256];
+
+/// Largest weight whose gradient is a sum over shares of the rows; a larger one has parts enough for
+/// all threads.
+const SHARED: usize = 1 << 18;
+/// Most shares: a fixed division, so that sums do not depend on threads.
+const SHARES: usize = 16;
 
 /// `activation(x W + b)`
 pub(super) struct Layer {
@@ -118,6 +124,42 @@ pub(super) fn feed_forward(
         Layer::new(second.0, second.1, Activation::Identity),
     ];
     chain(x, &layers)
+}
+
+/// See [`crate::KernelBackend::linear_backward_weight`].
+pub(super) fn backward_weight(x: &FlexTensor, grad: &FlexTensor) -> FlexTensor {
+    let (x, grad) = (x.to_contiguous(), grad.to_contiguous());
+    let (count, inputs) = (x.layout().shape()[0], x.layout().shape()[1]);
+    let outputs = grad.layout().shape()[1];
+    let (x, grad): (&[f32], &[f32]) = (x.storage(), grad.storage());
+    let size = inputs * outputs;
+    let values = if size <= SHARED {
+        let share = count.div_ceil(SHARES).next_multiple_of(ROWS[1]);
+        let shares = x.par_chunks(share * inputs);
+        let shares = shares.zip(grad.par_chunks(share * outputs));
+        let sum = |(x, grad): (&[f32], &[f32])| {
+            let mut sums = vec![0.0; size];
+            let chunks = x.chunks(ROWS[1] * inputs);
+            for (x, grad) in chunks.zip(grad.chunks(ROWS[1] * outputs)) {
+                let sizes = [inputs, x.len() / inputs, outputs];
+                let x = Matrix::rows(x, inputs).transposed();
+                multiply_add(x, Matrix::rows(grad, outputs), &mut sums, sizes);
+            }
+            sums
+        };
+        let parts: Vec<Vec<f32>> = shares.map(sum).collect();
+        total(size, &parts)
+    } else {
+        let x = Matrix::rows(x, inputs).transposed();
+        let grad = Matrix::rows(grad, outputs);
+        // SAFETY: the product writes every place.
+        unsafe {
+            written(size, |places| {
+                multiply(x, grad, places, [inputs, count, outputs], true);
+            })
+        }
+    };
+    tensor(values, [inputs, outputs])
 }
 
 /// The layers one after the other on `[rows, inputs]`.

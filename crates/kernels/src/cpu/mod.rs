@@ -101,6 +101,15 @@ impl KernelBackend for Flex {
         )
     }
 
+    fn linear_backward_weight(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        operator!(
+            "linear backward weight",
+            [x, grad],
+            linear::backward_weight(&x, &grad),
+            Self::float_matmul(Self::float_transpose(x), grad)
+        )
+    }
+
     fn feed_forward(
         x: FloatTensor<Self>,
         weights: [(FloatTensor<Self>, Option<FloatTensor<Self>>); 2],

@@ -3,7 +3,7 @@
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::storage::{tensor, transform};
+use super::storage::{Elements, Written, map, map_parts, tensor};
 use super::vector::{sums, total, vectorised};
 
 /// Mean and sum of squared deviations of a row.
@@ -95,18 +95,24 @@ fn scale_and_shift_rows(
     positions: usize,
 ) -> FlexTensor {
     let channels = scale.len();
-    transform(
+    map(
         x,
         positions,
         #[inline(always)]
-        |start, chunk| {
+        |start, elements| {
             let first = start / positions;
-            for (index, row) in chunk.chunks_exact_mut(positions).enumerate() {
-                let channel = (first + index) % channels;
-                for value in row {
-                    *value = value.mul_add(scale[channel], shift[channel]);
-                }
-            }
+            elements.rows(
+                positions,
+                #[inline(always)]
+                |index, row| {
+                    let channel = (first + index) % channels;
+                    let (scale, shift) = (scale[channel], shift[channel]);
+                    row.replace(
+                        #[inline(always)]
+                        |value| value.mul_add(scale, shift),
+                    )
+                },
+            )
         },
     )
 }
@@ -162,25 +168,29 @@ pub(super) fn batch_norm_backward(
         .collect();
 
     let count = (batch * positions) as f32;
-    let grad = transform(
+    let grad = map(
         grad,
         positions,
         #[inline(always)]
-        |start, chunk| {
+        |start, elements| {
             let first = start / positions;
-            let sources = values[start..start + chunk.len()].chunks_exact(positions);
-            let rows = chunk.chunks_exact_mut(positions).zip(sources);
-            for (index, (row, x)) in rows.enumerate() {
-                let channel = (first + index) % channels;
-                // (grad - mean of grad - normalised * mean along normalised) * gamma / deviation, as a
-                // combination of grad, x and 1.
-                let scale = gamma[channel] * inverse[channel];
-                let slope = -scale * inverse[channel] * grad_gamma[channel] / count;
-                let shift = -scale * grad_beta[channel] / count - slope * mean[channel];
-                for (value, &x) in row.iter_mut().zip(x) {
-                    *value = value.mul_add(scale, x.mul_add(slope, shift));
-                }
-            }
+            elements.rows(
+                positions,
+                #[inline(always)]
+                |index, row| {
+                    let channel = (first + index) % channels;
+                    // (grad - mean of grad - normalised * mean along normalised) * gamma / deviation,
+                    // as a combination of grad, x and 1.
+                    let scale = gamma[channel] * inverse[channel];
+                    let slope = -scale * inverse[channel] * grad_gamma[channel] / count;
+                    let shift = -scale * grad_beta[channel] / count - slope * mean[channel];
+                    row.replace_with(
+                        [&values[start + index * positions..]],
+                        #[inline(always)]
+                        |grad, [x]| grad.mul_add(scale, x.mul_add(slope, shift)),
+                    )
+                },
+            )
         },
     );
     [
@@ -243,19 +253,24 @@ pub(super) fn layer_norm(
     let (gamma, beta) = (gamma.to_contiguous(), beta.to_contiguous());
     let (gamma, beta): (&[f32], &[f32]) = (gamma.storage(), beta.storage());
     let channels = gamma.len();
-    transform(
+    map(
         x,
         channels,
         #[inline(always)]
-        |_, chunk| {
-            for row in chunk.chunks_exact_mut(channels) {
-                let (mean, squares) = moments(row);
-                let inverse = 1.0 / (squares / channels as f32 + epsilon as f32).sqrt();
-                let affine = gamma.iter().zip(beta);
-                for (value, (&gamma, &beta)) in row.iter_mut().zip(affine) {
-                    *value = ((*value - mean) * inverse).mul_add(gamma, beta);
-                }
-            }
+        |_, elements| {
+            elements.rows(
+                channels,
+                #[inline(always)]
+                |_, row| {
+                    let (mean, squares) = moments(row.values());
+                    let inverse = 1.0 / (squares / channels as f32 + epsilon as f32).sqrt();
+                    row.replace_with(
+                        [gamma, beta],
+                        #[inline(always)]
+                        |value, [gamma, beta]| ((value - mean) * inverse).mul_add(gamma, beta),
+                    )
+                },
+            )
         },
     )
 }
@@ -270,33 +285,27 @@ pub(super) fn layer_norm_backward(
     grad: FlexTensor,
     epsilon: f64,
 ) -> [FlexTensor; 3] {
-    let (x, mut grad) = (x.to_contiguous(), grad.to_contiguous());
-    let gamma = gamma.to_contiguous();
-    let gamma: &[f32] = gamma.storage();
+    let (x, gamma) = (x.to_contiguous(), gamma.to_contiguous());
+    let (values, gamma): (&[f32], &[f32]) = (x.storage(), gamma.storage());
     let channels = gamma.len();
-    // In place where nobody else holds the gradient.
-    let values: &[f32] = x.storage();
-    let target: &mut [f32] = grad.storage_mut();
     let length = (values.len() / channels).div_ceil(PARTS).max(1) * channels;
-    let parts: Vec<[Vec<f32>; 2]> = target
-        .par_chunks_mut(length)
-        .zip(values.par_chunks(length))
-        .map(|(grad, x)| {
+    let (grad, parts) = map_parts(
+        grad,
+        length,
+        #[inline(always)]
+        |start, grad| {
             let mut sums = [vec![0.0; channels], vec![0.0; channels]];
-            vectorised(
+            let written = grad.rows(
+                channels,
                 #[inline(always)]
-                || {
-                    let rows = grad
-                        .chunks_exact_mut(channels)
-                        .zip(x.chunks_exact(channels));
-                    for (grad, x) in rows {
-                        layer_norm_row(grad, x, gamma, epsilon as f32, &mut sums);
-                    }
+                |row, grad| {
+                    let x = &values[start + row * channels..][..channels];
+                    layer_norm_row(grad, x, gamma, epsilon as f32, &mut sums)
                 },
             );
-            sums
-        })
-        .collect();
+            (written, sums)
+        },
+    );
     let total = |which: usize| {
         let sums = parts.iter().map(|part| &part[which]);
         tensor(total(channels, sums), [channels])
@@ -307,18 +316,18 @@ pub(super) fn layer_norm_backward(
 /// Turns the gradient of a normalised row into that of the row; adds to those of gamma and beta.
 #[inline(always)]
 fn layer_norm_row(
-    grad: &mut [f32],
+    grad: Elements<'_>,
     x: &[f32],
     gamma: &[f32],
     epsilon: f32,
     [grad_gamma, grad_beta]: &mut [Vec<f32>; 2],
-) {
+) -> Written {
     let channels = gamma.len();
-    let (x, grad) = (&x[..channels], &mut grad[..channels]);
     let (mean, squares) = moments(x);
     let inverse = 1.0 / (squares / channels as f32 + epsilon).sqrt();
+    let values = &grad.values()[..channels];
     let [inner, along] = sums(
-        [grad, gamma, x],
+        [values, gamma, x],
         #[inline(always)]
         |[grad, gamma, x]| [grad * gamma, grad * gamma * (x - mean)],
     );
@@ -327,9 +336,15 @@ fn layer_norm_row(
     let (grad_gamma, grad_beta) = (&mut grad_gamma[..channels], &mut grad_beta[..channels]);
     for index in 0..channels {
         let normalised = (x[index] - mean) * inverse;
-        grad_gamma[index] = grad[index].mul_add(normalised, grad_gamma[index]);
-        grad_beta[index] += grad[index];
-        let inner = grad[index] * gamma[index];
-        grad[index] = (inner - inner_mean - normalised * along) * inverse;
+        grad_gamma[index] = values[index].mul_add(normalised, grad_gamma[index]);
+        grad_beta[index] += values[index];
     }
+    grad.replace_with(
+        [x, gamma],
+        #[inline(always)]
+        |grad, [x, gamma]| {
+            let normalised = (x - mean) * inverse;
+            (grad * gamma - inner_mean - normalised * along) * inverse
+        },
+    )
 }

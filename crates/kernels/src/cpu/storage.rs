@@ -45,42 +45,194 @@ pub(super) unsafe fn written(
 /// Changes a tensor chunk by chunk, in parallel; in place where nobody else holds it, otherwise a
 /// copy. `f` is given where a chunk begins; its length is a multiple of `unit`, which divides the
 /// number of elements.
+///
+/// For what passes over a chunk more than once; a single pass is a [`map`].
 pub(super) fn transform(
     tensor: FlexTensor,
     unit: usize,
     f: impl Fn(usize, &mut [f32]) + Sync,
 ) -> FlexTensor {
+    map(
+        tensor,
+        unit,
+        #[inline(always)]
+        |start, elements| {
+            let (values, written) = elements.in_place();
+            f(start, values);
+            written
+        },
+    )
+}
+
+/// As [`transform`], of elements that are read and written once.
+pub(super) fn map(
+    tensor: FlexTensor,
+    unit: usize,
+    f: impl Fn(usize, Elements<'_>) -> Written + Sync,
+) -> FlexTensor {
+    let length = (GRAIN / unit).max(1) * unit;
+    let (tensor, _) = map_parts(
+        tensor,
+        length,
+        #[inline(always)]
+        |start, elements| (f(start, elements), ()),
+    );
+    tensor
+}
+
+/// As [`map`], by chunks of this length; `f` makes something of each.
+pub(super) fn map_parts<T: Send>(
+    tensor: FlexTensor,
+    length: usize,
+    f: impl Fn(usize, Elements<'_>) -> (Written, T) + Sync,
+) -> (FlexTensor, Vec<T>) {
     let mut source = tensor.to_contiguous();
     drop(tensor);
-    let length = (GRAIN / unit).max(1) * unit;
     if let Some(values) = source.try_storage_mut::<f32>() {
         let chunks = values.par_chunks_mut(length).enumerate();
-        chunks.for_each(|(index, chunk)| {
-            vectorised(
+        let part = |(index, values): (usize, &mut [f32])| {
+            let (Written(()), part) = vectorised(
                 #[inline(always)]
-                || f(index * length, chunk),
-            )
-        });
-        return source;
+                || f(index * length, Elements::InPlace(values)),
+            );
+            part
+        };
+        let parts = chunks.map(part).collect();
+        return (source, parts);
     }
     let values: &[f32] = source.storage();
+    let mut parts = Vec::new();
     let write = |places: &mut [MaybeUninit<f32>]| {
         let chunks = places.par_chunks_mut(length).zip(values.par_chunks(length));
-        chunks.enumerate().for_each(|(index, (places, values))| {
-            for (place, &value) in places.iter_mut().zip(values) {
-                place.write(value);
-            }
-            // SAFETY: the loop has written every place of the chunk.
-            let chunk = unsafe { places.assume_init_mut() };
-            vectorised(
+        let part = |(index, (places, values)): (usize, (&mut [MaybeUninit<f32>], &[f32]))| {
+            let (Written(()), part) = vectorised(
                 #[inline(always)]
-                || f(index * length, chunk),
+                || f(index * length, Elements::Copied(values, places)),
             );
-        });
+            part
+        };
+        chunks.enumerate().map(part).collect_into_vec(&mut parts);
     };
-    // SAFETY: the chunks cover all places, and each is written whole.
+    // SAFETY: the chunks cover all places, and `f` shows that it has written each whole.
     let copy = unsafe { written(values.len(), write) };
-    self::tensor(copy, source.layout().shape().clone())
+    (self::tensor(copy, source.layout().shape().clone()), parts)
+}
+
+/// Values that a function replaces: where they are, or in a copy.
+pub(super) enum Elements<'a> {
+    InPlace(&'a mut [f32]),
+    Copied(&'a [f32], &'a mut [MaybeUninit<f32>]),
+}
+
+/// Says that all of some elements have been replaced.
+#[must_use]
+pub(super) struct Written(());
+
+impl<'a> Elements<'a> {
+    /// The values as they are.
+    #[inline(always)]
+    pub(super) fn values(&self) -> &[f32] {
+        match self {
+            Elements::InPlace(values) => values,
+            Elements::Copied(values, _) => values,
+        }
+    }
+
+    /// The values, to be changed where they are from now on.
+    #[inline(always)]
+    fn in_place(self) -> (&'a mut [f32], Written) {
+        let values = match self {
+            Elements::InPlace(values) => values,
+            Elements::Copied(values, places) => {
+                // By vectors: a call of the C library costs more here, and its copies of some KiB by
+                // string instructions are slow on many processors.
+                let (blocks, _) = values.as_chunks::<8>();
+                let (places_of, _) = places.as_chunks_mut::<8>();
+                for (places, values) in places_of.iter_mut().zip(blocks) {
+                    places.write_copy_of_slice(values);
+                }
+                let rest = blocks.len() * 8;
+                for (place, value) in places[rest..].iter_mut().zip(&values[rest..]) {
+                    place.write(*value);
+                }
+                // SAFETY: the loops have written every place.
+                unsafe { places.assume_init_mut() }
+            }
+        };
+        (values, Written(()))
+    }
+
+    /// Replaces every value.
+    #[inline(always)]
+    pub(super) fn replace(self, f: impl Fn(f32) -> f32) -> Written {
+        self.replace_with(
+            [],
+            #[inline(always)]
+            |value, []| f(value),
+        )
+    }
+
+    /// Replaces every value, given what is at its place in others of the same length or more.
+    #[inline(always)]
+    pub(super) fn replace_with<const N: usize>(
+        self,
+        others: [&[f32]; N],
+        f: impl Fn(f32, [f32; N]) -> f32,
+    ) -> Written {
+        match self {
+            Elements::InPlace(values) => {
+                let others = others.map(
+                    #[inline(always)]
+                    |other| &other[..values.len()],
+                );
+                for (index, value) in values.iter_mut().enumerate() {
+                    *value = f(*value, at(others, index));
+                }
+            }
+            Elements::Copied(values, places) => {
+                let values = &values[..places.len()];
+                let others = others.map(
+                    #[inline(always)]
+                    |other| &other[..places.len()],
+                );
+                for (index, place) in places.iter_mut().enumerate() {
+                    place.write(f(values[index], at(others, index)));
+                }
+            }
+        }
+        Written(())
+    }
+
+    /// Replaces row after row of one length, which divides that of all; the last is as long.
+    #[inline(always)]
+    pub(super) fn rows(
+        self,
+        length: usize,
+        mut f: impl FnMut(usize, Elements<'_>) -> Written,
+    ) -> Written {
+        match self {
+            Elements::InPlace(values) => {
+                for (index, row) in values.chunks_mut(length).enumerate() {
+                    let Written(()) = f(index, Elements::InPlace(row));
+                }
+            }
+            Elements::Copied(values, places) => {
+                let rows = values.chunks(length).zip(places.chunks_mut(length));
+                for (index, (values, places)) in rows.enumerate() {
+                    let Written(()) = f(index, Elements::Copied(values, places));
+                }
+            }
+        }
+        Written(())
+    }
+}
+
+#[inline(always)]
+fn at<const N: usize>(others: [&[f32]; N], index: usize) -> [f32; N] {
+    others.map(
+        #[inline(always)]
+        |other| other[index],
+    )
 }
 
 /// The sum of two tensors of one shape, in place of one that nobody else holds.
@@ -90,14 +242,16 @@ pub(super) fn add(a: FlexTensor, b: FlexTensor) -> FlexTensor {
     }
     let b = b.to_contiguous();
     let summands: &[f32] = b.storage();
-    transform(
+    map(
         a,
         1,
         #[inline(always)]
-        |start, chunk| {
-            for (value, &summand) in chunk.iter_mut().zip(&summands[start..]) {
-                *value += summand;
-            }
+        |start, elements| {
+            elements.replace_with(
+                [&summands[start..]],
+                #[inline(always)]
+                |value, [summand]| value + summand,
+            )
         },
     )
 }

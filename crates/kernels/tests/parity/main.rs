@@ -18,3 +18,4 @@ mod low_rank;
 mod norms;
 mod products;
 mod resize;
+mod threads;

@@ -26,6 +26,19 @@ fn linear_equals_its_plain_statement() {
 }
 
 #[test]
+fn linear_of_many_rows_and_of_a_large_weight_equals_its_plain_statement() {
+    // The weight's gradient is a sum over shares of the rows, or a product by all threads.
+    for shapes in [[[4500, 7], [7, 5]], [[9, 521], [521, 509]]] {
+        let inputs = Inputs::random(38, &[&shapes[0], &shapes[1]]);
+        assert_parity(
+            &inputs,
+            |leaves| linear::<_, 2>(leaves.get(0), leaves.get(1), None),
+            |leaves| leaves.get::<2>(0).matmul(leaves.get(1)),
+        );
+    }
+}
+
+#[test]
 fn linear_without_bias_equals_its_plain_statement() {
     let inputs = Inputs::random(31, &[&[11, 6], &[6, 4]]);
     assert_parity(
