@@ -1,9 +1,12 @@
 //! Bias and activation.
 
+use std::mem::MaybeUninit;
+
 use burn_flex::FlexTensor;
 
 use super::math::normal;
 use super::storage::{Elements, Written, map};
+use super::vector::vectorised;
 use crate::activation::{Activation, INVERSE_SQRT_TWO_PI};
 
 #[inline(always)]
@@ -35,6 +38,37 @@ pub(super) fn apply(activation: Activation, values: &mut [f32]) {
         Activation::Relu6 => apply_each(values, relu6),
         Activation::Gelu => apply_each(values, gelu),
     }
+}
+
+/// Writes `activation(value + bias)`.
+pub(super) fn finish(
+    activation: Activation,
+    bias: f32,
+    values: &[f32],
+    places: &mut [MaybeUninit<f32>],
+) {
+    match activation {
+        Activation::Identity => finish_each(bias, values, places, identity),
+        Activation::Relu => finish_each(bias, values, places, relu),
+        Activation::Relu6 => finish_each(bias, values, places, relu6),
+        Activation::Gelu => finish_each(bias, values, places, gelu),
+    }
+}
+
+fn finish_each(
+    bias: f32,
+    values: &[f32],
+    places: &mut [MaybeUninit<f32>],
+    function: impl Fn(f32) -> f32,
+) {
+    vectorised(
+        #[inline(always)]
+        || {
+            for (place, &value) in places.iter_mut().zip(values) {
+                place.write(function(value + bias));
+            }
+        },
+    );
 }
 
 #[inline(always)]

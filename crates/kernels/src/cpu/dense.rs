@@ -5,21 +5,24 @@
 //! the cache, and as wide as the tile of [`product`]. Kernels of one are the same with less to copy.
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::activation::apply;
+use super::activation::finish;
 use super::depthwise::Geometry;
 use super::matrix::{Matrix, multiply_add};
-use super::product::{lanes, product, product_add};
+use super::product::{lanes, product_into};
 use super::storage::written;
 use super::vector::{every_second, vectorised};
 use crate::activation::Activation;
 
 /// Elements of a task's output, about: half a usual second-level cache of 256 KiB.
 const BLOCK: usize = 1 << 15;
-/// Most rows of a panel that are multiplied at once.
-const DEPTH: usize = 512;
+/// Elements that are packed before they are multiplied, about: half a usual first cache of 32 KiB.
+const PACKED: usize = 1 << 12;
+/// Most rows of a panel that are multiplied at once: they stay in the first cache.
+const DEPTH: usize = 384;
 /// Positions that a weight's gradient takes at once.
 const POSITIONS: usize = 256;
 /// Rows of a weight's gradient that a task computes, about.
@@ -47,103 +50,127 @@ impl Dense {
         self.geometry.output.iter().product()
     }
 
+    /// Whether an output sees the input at its own position alone.
+    fn is_pointwise(&self) -> bool {
+        self.kernel == 1 && self.stride == 1 && self.geometry.input == self.geometry.output
+    }
+
     fn plane(&self) -> usize {
         self.geometry.input.iter().product()
     }
 
-    /// What the kernel sees of `planes` at `count` positions from `first` on: `[channels * taps,
-    /// width]`, of which `count` columns are written.
+    /// Packs what the kernel sees of `planes` at `count` positions from `first` on.
     #[inline(always)]
-    fn pack(&self, planes: &[f32], first: usize, count: usize, panel: &mut Panel) {
-        let Panel {
-            values,
-            taps,
-            width,
-        } = panel;
+    fn pack(&self, planes: &[f32], first: usize, count: usize, panels: &mut Panels) {
+        let width = panels.width;
         let columns = self.geometry.output[1];
+        panels.count = count;
+        panels.pieces.clear();
         let mut done = 0;
         while done < count {
             let (y, x) = ((first + done) / columns, (first + done) % columns);
-            let length = (columns - x).min(count - done);
-            for (tap, seen) in taps.iter_mut().enumerate() {
-                *seen = self.seen([y, x], tap, length);
-            }
-            let rows = values.chunks_exact_mut(taps.len() * *width);
-            for (plane, rows) in planes.chunks_exact(self.plane()).zip(rows) {
-                for (seen, row) in taps.iter().zip(rows.chunks_exact_mut(*width)) {
-                    seen.copy(plane, &mut row[done..done + length], self.stride);
+            let (panel, column) = (done / width, done % width);
+            let length = (columns - x).min(count - done).min(width - column);
+            for row in 0..self.kernel {
+                for shift in 0..self.kernel {
+                    let tap = panel * panels.depth + row * self.kernel + shift;
+                    let to = tap * width + column;
+                    panels
+                        .pieces
+                        .push(self.seen([y, x], [row, shift], to..to + length));
                 }
             }
             done += length;
         }
+        // A plane at a time, so that its lines are read one after the other.
+        for (index, plane) in planes.chunks_exact(self.plane()).enumerate() {
+            let values = &mut panels.values[index * self.taps() * width..];
+            for piece in &panels.pieces {
+                piece.copy(plane, values, self.stride);
+            }
+        }
     }
 
-    /// What a tap sees from `length` positions of a line, the first of them at `[y, x]`.
+    /// What a tap sees from the positions of a line that begin at `[y, x]`.
     #[inline(always)]
-    fn seen(&self, [y, x]: [usize; 2], tap: usize, length: usize) -> Seen {
+    fn seen(&self, [y, x]: [usize; 2], [row, shift]: [usize; 2], to: Range<usize>) -> Piece {
         let [height, columns] = self.geometry.input;
         let [top, left] = self.geometry.before;
-        let line = (y * self.stride + tap / self.kernel).wrapping_sub(top);
+        let line = (y * self.stride + row).wrapping_sub(top);
+        let length = to.len();
         if line >= height {
-            return Seen {
-                begin: length,
-                end: length,
-                start: 0,
+            return Piece {
+                begin: to.end,
+                end: to.end,
+                from: 0,
+                to,
             };
         }
         // The column behind position `index` is `index * stride + first - left`.
-        let first = x * self.stride + tap % self.kernel;
+        let first = x * self.stride + shift;
         let begin = left.saturating_sub(first).div_ceil(self.stride).min(length);
         let end = (columns + left).saturating_sub(first).div_ceil(self.stride);
-        Seen {
-            begin,
-            end: end.clamp(begin, length),
-            start: (line * columns + begin * self.stride + first).wrapping_sub(left),
+        Piece {
+            begin: to.start + begin,
+            end: to.start + end.clamp(begin, length),
+            from: (line * columns + begin * self.stride + first).wrapping_sub(left),
+            to,
         }
     }
 }
 
-/// What the kernel sees at some positions.
-struct Panel {
-    /// `[channels * taps, width]`
+/// What the kernel sees at some positions, `width` of them to a panel.
+struct Panels {
+    /// `[panels, depth, width]`, where the depth is that of all channels and taps.
     values: Vec<f32>,
-    /// Of the line at hand: what only depends on the tap, and costs a division to know.
-    taps: Vec<Seen>,
+    /// Of one channel: what only depends on taps and positions, and costs divisions to know.
+    pieces: Vec<Piece>,
+    depth: usize,
     width: usize,
+    /// Positions that are packed.
+    count: usize,
 }
 
-impl Panel {
-    fn new(channels: usize, taps: usize, width: usize) -> Self {
+impl Panels {
+    fn new(count: usize, depth: usize, width: usize) -> Self {
         Self {
-            values: vec![0.0; channels * taps * width],
-            taps: vec![Seen::default(); taps],
+            values: vec![0.0; count * depth * width],
+            pieces: Vec::new(),
+            depth,
             width,
+            count: 0,
         }
+    }
+
+    /// The packed panels.
+    fn each(&self) -> impl Iterator<Item = &[f32]> {
+        let panels = self.values.chunks_exact(self.depth * self.width);
+        panels.take(self.count.div_ceil(self.width))
     }
 }
 
-/// Positions of a line for which a tap sees the map; for the others it sees padding.
-#[derive(Clone, Copy, Default)]
-struct Seen {
+/// A part of a line for one tap: of its places `to` in a panel, those from `begin` to `end` see the
+/// map, the others padding.
+struct Piece {
+    to: Range<usize>,
     begin: usize,
     end: usize,
     /// Where in the plane the first of them is.
-    start: usize,
+    from: usize,
 }
 
-impl Seen {
+impl Piece {
     #[inline(always)]
-    fn copy(&self, plane: &[f32], row: &mut [f32], stride: usize) {
-        if stride == 1 && self.begin == 0 && self.end == row.len() {
-            return copy(row, &plane[self.start..]);
+    fn copy(&self, plane: &[f32], values: &mut [f32], stride: usize) {
+        if self.begin > self.to.start || self.end < self.to.end {
+            values[self.to.start..self.begin].fill(0.0);
+            values[self.end..self.to.end].fill(0.0);
+            if self.begin == self.end {
+                return;
+            }
         }
-        row[..self.begin].fill(0.0);
-        row[self.end..].fill(0.0);
-        let target = &mut row[self.begin..self.end];
-        if target.is_empty() {
-            return;
-        }
-        let source = &plane[self.start..];
+        let target = &mut values[self.begin..self.end];
+        let source = &plane[self.from..];
         match stride {
             1 => copy(target, source),
             2 => every_second(target, source),
@@ -159,13 +186,27 @@ impl Seen {
 /// A copy of a few values without the call that `copy_from_slice` would be.
 #[inline(always)]
 fn copy(to: &mut [f32], from: &[f32]) {
-    let length = to.len();
-    let (to, to_rest) = to.as_chunks_mut::<8>();
-    let (from, from_rest) = from[..length].as_chunks::<8>();
-    for (to, from) in to.iter_mut().zip(from) {
+    let from = &from[..to.len()];
+    let (to_blocks, to) = to.as_chunks_mut::<16>();
+    let (from_blocks, from) = from.as_chunks::<16>();
+    for (to, from) in to_blocks.iter_mut().zip(from_blocks) {
         *to = *from;
     }
-    for (to, from) in to_rest.iter_mut().zip(from_rest) {
+    // Two vectors that overlap, where there is room for one.
+    if let (Some((to, _)), Some((from, _))) = (
+        to.split_first_chunk_mut::<8>(),
+        from.split_first_chunk::<8>(),
+    ) {
+        *to = *from;
+    } else {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = *from;
+        }
+        return;
+    }
+    if let (Some((_, to)), Some((_, from))) =
+        (to.split_last_chunk_mut::<8>(), from.split_last_chunk::<8>())
+    {
         *to = *from;
     }
 }
@@ -179,6 +220,7 @@ pub(super) fn forward(
     activation: Activation,
 ) -> Vec<f32> {
     let (positions, width) = (dense.positions(), 2 * lanes());
+    let depth = dense.inputs * dense.taps();
     let image = dense.inputs * dense.plane();
     let batch = x.len() / image;
     let panels = (BLOCK / dense.outputs / width).clamp(1, positions.div_ceil(width));
@@ -195,35 +237,22 @@ pub(super) fn forward(
         }
         tasks.into_par_iter().enumerate().for_each_init(
             || {
-                let panel = Panel::new(dense.inputs, dense.taps(), width);
-                (panel, vec![0.0; dense.outputs * width])
+                let group = (PACKED / (depth * width)).clamp(1, panels);
+                let panels = Panels::new(group, depth, width);
+                (panels, vec![0.0; dense.outputs * block])
             },
-            |(panel, result), (task, mut rows)| {
+            |(panels, result), (task, rows)| {
                 let planes = &x[task / blocks * image..][..image];
-                let (first, count) = (task % blocks * block, rows[0].len());
-                for start in (0..count).step_by(width) {
-                    let part = start..(start + width).min(count);
-                    vectorised(
-                        #[inline(always)]
-                        || {
-                            dense.pack(planes, first + part.start, part.len(), panel);
-                            multiply_panel(weight, &panel.values, result, [dense.outputs, width]);
-                            for (channel, row) in result.chunks_exact_mut(width).enumerate() {
-                                if let Some(bias) = bias {
-                                    for value in row {
-                                        *value += bias[channel];
-                                    }
-                                }
-                            }
-                            apply(activation, result);
-                            for (row, result) in rows.iter_mut().zip(result.chunks_exact(width)) {
-                                let places = &mut row[part.clone()];
-                                for (place, value) in places.iter_mut().zip(result) {
-                                    place.write(*value);
-                                }
-                            }
-                        },
-                    );
+                let range = task % blocks * block..(task % blocks * block + rows[0].len());
+                vectorised(
+                    #[inline(always)]
+                    || convolve_block(&dense, planes, weight, range.clone(), panels, result, block),
+                );
+                for (channel, (row, result)) in
+                    rows.into_iter().zip(result.chunks(block)).enumerate()
+                {
+                    let bias = bias.map_or(0.0, |bias| bias[channel]);
+                    finish(activation, bias, result, row);
                 }
             },
         );
@@ -232,19 +261,35 @@ pub(super) fn forward(
     unsafe { written(batch * dense.outputs * positions, write) }
 }
 
-/// `[outputs, width]`: the weight times a panel of as many rows as the weight has columns.
+/// A range of positions of all output channels, `[outputs, block]`.
 #[inline(always)]
-fn multiply_panel(weight: &[f32], panel: &[f32], result: &mut [f32], [outputs, width]: [usize; 2]) {
-    let depth = weight.len() / outputs;
-    for begin in (0..depth).step_by(DEPTH) {
-        let end = (begin + DEPTH).min(depth);
-        let weights = Matrix::rows(&weight[begin..], depth);
-        let panel = &panel[begin * width..end * width];
-        let sizes = [outputs, end - begin, width];
-        if begin == 0 {
-            product(weights, panel, result, sizes);
-        } else {
-            product_add(weights, panel, result, sizes);
+fn convolve_block(
+    dense: &Dense,
+    planes: &[f32],
+    weight: &[f32],
+    range: Range<usize>,
+    panels: &mut Panels,
+    result: &mut [f32],
+    block: usize,
+) {
+    let (depth, width) = (panels.depth, panels.width);
+    let group = panels.values.len() / depth;
+    let part = depth.div_ceil(depth.div_ceil(DEPTH));
+    for start in range.clone().step_by(group) {
+        dense.pack(planes, start, group.min(range.end - start), panels);
+        for (index, panel) in panels.each().enumerate() {
+            let result = &mut result[start - range.start + index * width..];
+            for begin in (0..depth).step_by(part) {
+                let end = (begin + part).min(depth);
+                let weights = Matrix::rows(&weight[begin..], depth);
+                let panel = &panel[begin * width..end * width];
+                let sizes = [dense.outputs, end - begin, width];
+                if begin == 0 {
+                    product_into::<false>(weights, panel, result, block, sizes);
+                } else {
+                    product_into::<true>(weights, panel, result, block, sizes);
+                }
+            }
         }
     }
 }
@@ -296,24 +341,26 @@ pub(super) fn backward_weight(x: &[f32], grad: &[f32], dense: Dense) -> Vec<f32>
             let first = task / shares * channels;
             let count = channels.min(dense.inputs - first);
             let mut sums = vec![0.0; dense.outputs * count * taps];
-            let mut panel = Panel::new(count, taps, POSITIONS);
+            let mut panel = Panels::new(1, count * taps, POSITIONS);
             let begin = task % shares * share;
             for chunk in begin..(begin + share).min(chunks) {
                 let per_image = positions.div_ceil(POSITIONS);
                 let (index, start) = (chunk / per_image, chunk % per_image * POSITIONS);
                 let length = POSITIONS.min(positions - start);
                 let planes = &x[index * image + first * dense.plane()..][..count * dense.plane()];
-                vectorised(
-                    #[inline(always)]
-                    || dense.pack(planes, start, length, &mut panel),
-                );
-                let grad = Matrix {
-                    values: &grad[index * dense.outputs * positions + start..],
-                    strides: [positions, 1],
+                let columns = if dense.is_pointwise() {
+                    Matrix::rows(&planes[start..], positions)
+                } else {
+                    vectorised(
+                        #[inline(always)]
+                        || dense.pack(planes, start, length, &mut panel),
+                    );
+                    Matrix::rows(&panel.values, POSITIONS)
                 };
-                let columns = Matrix::rows(&panel.values, POSITIONS).transposed();
+                let grad = &grad[index * dense.outputs * positions + start..];
+                let grad = Matrix::rows(grad, positions);
                 let sizes = [dense.outputs, length, count * taps];
-                multiply_add(grad, columns, &mut sums, sizes);
+                multiply_add(grad, columns.transposed(), &mut sums, sizes);
             }
             sums
         })

@@ -27,12 +27,31 @@ pub(super) fn lanes() -> usize {
 ///
 /// If `columns` is no multiple of [`lanes`], or a side is too short.
 pub(super) fn product(a: Matrix<'_>, b: &[f32], c: &mut [f32], sizes: [usize; 3]) {
-    Arch::new().dispatch(Product::<false> { a, b, c, sizes });
+    let step = sizes[2];
+    Arch::new().dispatch(Product::<false> {
+        a,
+        b,
+        c,
+        step,
+        sizes,
+    });
 }
 
-/// `c += a b`; see [`product`].
-pub(super) fn product_add(a: Matrix<'_>, b: &[f32], c: &mut [f32], sizes: [usize; 3]) {
-    Arch::new().dispatch(Product::<true> { a, b, c, sizes });
+/// `c = a b`, or `c += a b`, where the rows of `c` are `step` apart; see [`product`].
+pub(super) fn product_into<const ADD: bool>(
+    a: Matrix<'_>,
+    b: &[f32],
+    c: &mut [f32],
+    step: usize,
+    sizes: [usize; 3],
+) {
+    Arch::new().dispatch(Product::<ADD> {
+        a,
+        b,
+        c,
+        step,
+        sizes,
+    });
 }
 
 /// Written with vectors by name: the compiler takes a tile of sums apart into scalars.
@@ -40,6 +59,7 @@ struct Product<'a, const ADD: bool> {
     a: Matrix<'a>,
     b: &'a [f32],
     c: &'a mut [f32],
+    step: usize,
     sizes: [usize; 3],
 }
 
@@ -49,9 +69,9 @@ impl<const ADD: bool> WithSimd for Product<'_, ADD> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let [rows, depth, columns] = self.sizes;
-        assert!(columns.is_multiple_of(S::F32_LANES));
+        assert!(columns.is_multiple_of(S::F32_LANES) && self.step.is_multiple_of(S::F32_LANES));
         assert!(self.b.len() >= depth * columns);
-        let columns = columns / S::F32_LANES;
+        let (columns, step) = (columns / S::F32_LANES, self.step / S::F32_LANES);
         let (b, _) = S::as_simd_f32s(self.b);
         let (c, _) = S::as_mut_simd_f32s(self.c);
         // Tiles of nearly one height: 49 rows are five of five and four of six.
@@ -62,14 +82,14 @@ impl<const ADD: bool> WithSimd for Product<'_, ADD> {
                 values: &self.a.values[first * self.a.strides[0]..],
                 ..self.a
             };
-            let c = &mut c[first * columns..end * columns];
+            let c = &mut c[first * step..(end - 1) * step + columns];
             match end - first {
-                6 => band::<S, 6, ADD>(simd, a, b, c, [depth, columns]),
-                5 => band::<S, 5, ADD>(simd, a, b, c, [depth, columns]),
-                4 => band::<S, 4, ADD>(simd, a, b, c, [depth, columns]),
-                3 => band::<S, 3, ADD>(simd, a, b, c, [depth, columns]),
-                2 => band::<S, 2, ADD>(simd, a, b, c, [depth, columns]),
-                _ => band::<S, 1, ADD>(simd, a, b, c, [depth, columns]),
+                6 => band::<S, 6, ADD>(simd, a, b, c, [depth, columns, step]),
+                5 => band::<S, 5, ADD>(simd, a, b, c, [depth, columns, step]),
+                4 => band::<S, 4, ADD>(simd, a, b, c, [depth, columns, step]),
+                3 => band::<S, 3, ADD>(simd, a, b, c, [depth, columns, step]),
+                2 => band::<S, 2, ADD>(simd, a, b, c, [depth, columns, step]),
+                _ => band::<S, 1, ADD>(simd, a, b, c, [depth, columns, step]),
             }
         }
     }
@@ -82,15 +102,15 @@ fn band<S: Simd, const R: usize, const ADD: bool>(
     a: Matrix<'_>,
     b: &[S::f32s],
     c: &mut [S::f32s],
-    [depth, columns]: [usize; 2],
+    [depth, columns, step]: [usize; 3],
 ) {
     let mut column = 0;
     while column + 2 <= columns {
-        tile::<S, R, 2, ADD>(simd, a, b, c, [depth, columns, column]);
+        tile::<S, R, 2, ADD>(simd, a, b, c, [depth, columns, step, column]);
         column += 2;
     }
     if column < columns {
-        tile::<S, R, 1, ADD>(simd, a, b, c, [depth, columns, column]);
+        tile::<S, R, 1, ADD>(simd, a, b, c, [depth, columns, step, column]);
     }
 }
 
@@ -101,7 +121,7 @@ fn tile<S: Simd, const R: usize, const V: usize, const ADD: bool>(
     a: Matrix<'_>,
     b: &[S::f32s],
     c: &mut [S::f32s],
-    [depth, columns, column]: [usize; 3],
+    [depth, columns, c_step, column]: [usize; 4],
 ) {
     let [row, step] = a.strides;
     assert!(depth > 0 && a.values.len() > (R - 1) * row + (depth - 1) * step);
@@ -127,7 +147,7 @@ fn tile<S: Simd, const R: usize, const V: usize, const ADD: bool>(
         }
         at += step;
     }
-    for (c, sums) in c.chunks_exact_mut(columns).zip(&sums) {
+    for (c, sums) in c.chunks_mut(c_step).zip(&sums) {
         for (c, sum) in c[column..column + V].iter_mut().zip(sums) {
             *c = if ADD { simd.add_f32s(*c, *sum) } else { *sum };
         }

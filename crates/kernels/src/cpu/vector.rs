@@ -26,13 +26,18 @@ pub(super) fn vectorised<R>(f: impl FnMut() -> R) -> R {
 /// A copy of every second value, as many as both have.
 #[inline(always)]
 pub(super) fn every_second(to: &mut [f32], from: &[f32]) {
-    let (pairs, last) = from.as_chunks::<2>();
-    let count = to.len().min(pairs.len());
-    for (to, [value, _]) in to.iter_mut().zip(pairs) {
-        *to = *value;
+    let (blocks, rest) = to.as_chunks_mut::<8>();
+    let (sources, _) = from.as_chunks::<16>();
+    let count = blocks.len().min(sources.len());
+    for (to, from) in blocks.iter_mut().zip(sources) {
+        for lane in 0..8 {
+            to[lane] = from[2 * lane];
+        }
     }
-    if let ([to, ..], [value, ..]) = (&mut to[count..], last) {
-        *to = *value;
+    let blocks = blocks[count..].as_flattened_mut().iter_mut();
+    let from = from[16 * count..].iter().step_by(2);
+    for (to, from) in blocks.chain(rest).zip(from) {
+        *to = *from;
     }
 }
 
