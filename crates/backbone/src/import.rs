@@ -278,11 +278,40 @@ pub(crate) fn in_linear(containers: &[String]) -> bool {
 
 /// `[outputs, inputs]` to `[inputs, outputs]`, or back.
 pub(crate) fn transpose(data: TensorData) -> TensorData {
+    /// Side of a tile, whose lines of both matrices stay in the cache.
+    const SIDE: usize = 16;
     let [rows, columns] = [data.shape[0], data.shape[1]];
-    let values: Vec<f32> = data.iter::<f32>().collect();
-    let transposed = (0..columns)
-        .flat_map(|column| (0..rows).map(move |row| (row, column)))
-        .map(|(row, column)| values[row * columns + column])
-        .collect();
+    let data = data.convert::<f32>();
+    let Ok(values) = data.as_slice::<f32>() else {
+        unreachable!("the values were converted");
+    };
+    let mut transposed = vec![0.0; values.len()];
+    for top in (0..rows).step_by(SIDE) {
+        for left in (0..columns).step_by(SIDE) {
+            for row in top..(top + SIDE).min(rows) {
+                for column in left..(left + SIDE).min(columns) {
+                    transposed[column * rows + row] = values[row * columns + column];
+                }
+            }
+        }
+    }
     TensorData::new(transposed, [columns, rows])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transposed_matrix_of_odd_sides() {
+        let (rows, columns) = (37, 19);
+        let values: Vec<f32> = (0..rows * columns).map(|index| index as f32).collect();
+        let transposed = transpose(TensorData::new(values.clone(), [rows, columns]));
+        assert_eq!(transposed.shape.as_slice(), [columns, rows]);
+        for (index, value) in transposed.iter::<f32>().enumerate() {
+            assert_eq!(value, values[index % rows * columns + index / rows]);
+        }
+        let back = transpose(transposed);
+        assert_eq!(back.to_vec::<f32>().unwrap(), values);
+    }
 }

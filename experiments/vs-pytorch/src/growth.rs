@@ -5,9 +5,9 @@ use std::path::Path;
 use anyhow::Result;
 use plotters::prelude::*;
 
-use crate::case::Case;
 use crate::report::{self, Row};
 use crate::steps;
+use vs_pytorch::case::Case;
 
 const SIDES: [usize; 5] = [224, 320, 448, 640, 896];
 const BATCHES: [usize; 5] = [1, 2, 4, 8, 16];

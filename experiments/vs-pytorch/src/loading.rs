@@ -8,7 +8,7 @@ use gradway::data::{AugmentConfig, LoaderConfig, SegmentationLoader, Split};
 use gradway::trainer::{RunConfig, config};
 use image::GrayImage;
 
-use crate::case::{Case, Run};
+use vs_pytorch::case::{Case, Run};
 
 /// Photos of the folder, and of a run.
 const PHOTOS: usize = 64;

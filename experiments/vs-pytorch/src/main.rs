@@ -3,11 +3,8 @@
 //! Both sides run the same shapes on the same number of threads, alternately, so that a machine that
 //! slows down slows both: what counts is the ratio of each round.
 
-mod case;
-mod gradient;
 mod growth;
 mod loading;
-mod operators;
 mod profile;
 mod report;
 mod steps;
@@ -20,8 +17,9 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use gradway::trainer::memory::{self, CountingAllocator};
+use vs_pytorch::case::{self, Case};
+use vs_pytorch::operators;
 
-use case::Case;
 use profile::Profile;
 use report::Row;
 use torch::Torch;

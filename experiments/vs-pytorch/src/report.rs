@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::case::median;
+use vs_pytorch::case::median;
 
 /// A case as both sides ran it.
 #[derive(Debug, Serialize)]

@@ -9,7 +9,7 @@ use gradway::trainer::{RunConfig, Segmentation, Trainer, config};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-use crate::case::{Case, Run};
+use vs_pytorch::case::{Case, Run};
 
 type Tracked = Autodiff<Flex>;
 

@@ -1,0 +1,5 @@
+//! The operators that are timed, beside PyTorch's or alone (`cargo bench`).
+
+pub mod case;
+mod gradient;
+pub mod operators;
