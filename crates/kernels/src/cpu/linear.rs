@@ -12,12 +12,14 @@ use super::storage::{tensor, written};
 use super::vector::{total, vectorised};
 use crate::activation::Activation;
 
-/// Elements between two layers that a task holds, about: a usual second-level cache of 512 KiB has
-/// room for them and for the library's packed panels.
-const HELD: usize = 1 << 16;
+/// Elements between two layers that a task holds, about: 512 KiB, a usual second-level cache.
+const HELD: usize = 1 << 17;
 /// Fewest and most rows of a task: fewer pack the weight too often, more leave the cache.
-const ROWS: [usize; 2] = [96, 256];
-
+const ROWS: [usize; 2] = [192, 256];
+/// With fewer rows for each task, the threads share every product instead.
+const FEW: usize = 128;
+/// Rows of a shared product to which a task adds bias and activation.
+const FINISHED: usize = 16;
 /// Largest weight whose gradient is a sum over shares of the rows; a larger one has parts enough for
 /// all threads.
 const SHARED: usize = 1 << 18;
@@ -77,7 +79,7 @@ impl Layer {
         let output = multiply(x, self.matrix(), output, sizes, is_parallel);
         if is_parallel {
             output
-                .par_chunks_mut(ROWS[0] * outputs)
+                .par_chunks_mut(FINISHED * outputs)
                 .for_each(|rows| self.finish(rows));
         } else {
             self.finish(output);
@@ -178,19 +180,19 @@ pub(super) fn chain(x: FlexTensor, layers: &[Layer]) -> FlexTensor {
     // As many tasks for each thread, of as many rows each.
     let tasks = count.div_ceil(rows).next_multiple_of(threads);
     let rows = count.div_ceil(tasks).max(1);
-    let few = rows < ROWS[0] && before.is_empty();
+    let buffers = || vec![Vec::new(); before.len()];
     // SAFETY: either way every row of the output is written by the last layer.
     let output = unsafe {
         written(count * outputs, |places| {
-            if few {
-                // Too few rows for all threads: they share each product instead.
-                last.forward(values, places, true);
-                return;
+            if rows < FEW {
+                return through(layers, values, places, &mut buffers(), true);
             }
             let chunks = places.par_chunks_mut(rows * outputs);
             chunks.zip(values.par_chunks(rows * inputs)).for_each_init(
-                || vec![Vec::new(); before.len()],
-                |buffers, (places, x)| through(layers, x, places, buffers),
+                buffers,
+                |buffers, (places, x)| {
+                    through(layers, x, places, buffers, false);
+                },
             );
         })
     };
@@ -203,16 +205,17 @@ fn through(
     x: &[f32],
     places: &mut [MaybeUninit<f32>],
     buffers: &mut [Vec<MaybeUninit<f32>>],
+    is_parallel: bool,
 ) {
     match (layers, buffers) {
         ([layer, rest @ ..], [buffer, buffers @ ..]) => {
             let [inputs, outputs] = layer.size();
             buffer.resize(x.len() / inputs * outputs, MaybeUninit::uninit());
-            let held = layer.forward(x, buffer, false);
-            through(rest, held, places, buffers);
+            let held = layer.forward(x, buffer, is_parallel);
+            through(rest, held, places, buffers, is_parallel);
         }
         ([layer, ..], []) => {
-            layer.forward(x, places, false);
+            layer.forward(x, places, is_parallel);
         }
         ([], _) => {}
     }

@@ -1,0 +1,281 @@
+//! The backward pass of each operator: a node of the graph whose state is what that pass needs and
+//! nothing more.
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops};
+use burn::tensor::TensorMetadata;
+use burn::tensor::ops::{FloatTensor, IntTensor};
+
+use crate::KernelBackend;
+use crate::activation::Activation;
+use crate::convolution::ConvolutionOptions;
+use crate::low_rank::{ChannelAxis, LowRankPrimitives};
+use crate::window::Windows;
+
+#[derive(Debug)]
+pub(super) struct LayerNorm;
+
+impl<B: KernelBackend> Backward<B, 3> for LayerNorm {
+    type State = (FloatTensor<B>, FloatTensor<B>, f64);
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (rows, gamma, epsilon) = ops.state;
+        let gradients = B::layer_norm_backward(rows, gamma, grad, epsilon);
+        for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
+            if let Some(parent) = parent {
+                grads.register::<B>(parent.id, gradient);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct BatchNorm;
+
+impl<B: KernelBackend> Backward<B, 3> for BatchNorm {
+    type State = (FloatTensor<B>, FloatTensor<B>, [FloatTensor<B>; 2], f64);
+
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (input, gamma, statistics, epsilon) = ops.state;
+        let gradients = B::batch_norm_backward(input, gamma, statistics, grad, epsilon);
+        for (parent, gradient) in ops.parents.into_iter().zip(gradients) {
+            if let Some(parent) = parent {
+                grads.register::<B>(parent.id, gradient);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct CrossEntropy;
+
+impl<B: KernelBackend> Backward<B, 1> for CrossEntropy {
+    /// Logits, normalisers, labels, weights.
+    type State = (FloatTensor<B>, FloatTensor<B>, IntTensor<B>, FloatTensor<B>);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (logits, normalisers, labels, weights) = ops.state;
+        if let [Some(parent)] = ops.parents {
+            let gradient = B::cross_entropy_backward(logits, normalisers, labels, weights, grad);
+            grads.register::<B>(parent.id, gradient);
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct ResizeBilinear;
+
+impl<B: KernelBackend> Backward<B, 1> for ResizeBilinear {
+    /// Height and width of the input.
+    type State = [usize; 2];
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        if let [Some(parent)] = ops.parents {
+            let gradient = B::resize_bilinear_backward(grad, ops.state);
+            grads.register::<B>(parent.id, gradient);
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Softmax;
+
+impl<B: KernelBackend> Backward<B, 1> for Softmax {
+    /// The output.
+    type State = FloatTensor<B>;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        if let [Some(parent)] = ops.parents {
+            grads.register::<B>(parent.id, B::softmax_backward(ops.state, grad));
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct WindowAttention;
+
+impl<B: KernelBackend> Backward<B, 2> for WindowAttention {
+    /// Queries, keys and values; the table.
+    type State = (FloatTensor<B>, FloatTensor<B>, Windows);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (qkv, table, windows) = ops.state;
+        let [qkv_parent, table_parent] = ops.parents;
+        let (grad_qkv, grad_table) =
+            B::window_attention_backward(qkv, table, grad, windows, table_parent.is_some());
+        if let Some(parent) = qkv_parent {
+            grads.register::<B>(parent.id, grad_qkv);
+        }
+        if let (Some(parent), Some(gradient)) = (table_parent, grad_table) {
+            grads.register::<B>(parent.id, gradient);
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Add;
+
+impl<B: KernelBackend> Backward<B, 2> for Add {
+    type State = ();
+
+    fn backward(self, ops: Ops<(), 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        for parent in ops.parents.into_iter().flatten() {
+            grads.register::<B>(parent.id, grad.clone());
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct BiasActivation;
+
+/// What [`BiasActivation`] keeps: the input and bias of GELU, the output of a rectifier.
+#[derive(Debug, Clone)]
+pub(super) struct BiasActivationState<B: KernelBackend> {
+    pub(super) kept: Option<FloatTensor<B>>,
+    pub(super) bias: Option<FloatTensor<B>>,
+    pub(super) activation: Activation,
+}
+
+// The parents are the input and, where there is one, the bias.
+impl<B: KernelBackend, const N: usize> Backward<B, N> for BiasActivation {
+    type State = BiasActivationState<B>;
+
+    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let state = ops.state;
+        let grad = match state.kept {
+            Some(kept) => B::bias_activation_backward(kept, state.bias, grad, state.activation),
+            None => grad,
+        };
+        let mut parents = ops.parents.into_iter();
+        let (input, bias) = (parents.next().flatten(), parents.next().flatten());
+        if let Some(bias) = bias {
+            grads.register::<B>(bias.id, B::channel_sum(grad.clone()));
+        }
+        if let Some(input) = input {
+            grads.register::<B>(input.id, grad);
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Linear;
+
+/// What [`Linear`] keeps: the input for the weight's gradient, the weight for the input's.
+#[derive(Debug, Clone)]
+pub(super) struct LinearState<B: KernelBackend> {
+    pub(super) input: Option<FloatTensor<B>>,
+    pub(super) weight: Option<FloatTensor<B>>,
+}
+
+// The parents are the input, the weight and, where there is one, the bias.
+impl<B: KernelBackend, const N: usize> Backward<B, N> for Linear {
+    type State = LinearState<B>;
+
+    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let LinearState { input, weight } = ops.state;
+        let mut parents = ops.parents.into_iter();
+        let mut parent = || parents.next().flatten();
+        let (input_parent, weight_parent, bias_parent) = (parent(), parent(), parent());
+        if let Some(bias) = bias_parent {
+            let [rows, channels] = grad.shape().dims();
+            let grad = B::float_reshape(grad.clone(), [rows, channels, 1].into());
+            grads.register::<B>(bias.id, B::channel_sum(grad));
+        }
+        if let (Some(parent), Some(input)) = (weight_parent, input) {
+            let gradient = B::linear_backward_weight(input, grad.clone());
+            grads.register::<B>(parent.id, gradient);
+        }
+        if let (Some(parent), Some(weight)) = (input_parent, weight) {
+            let weight = B::float_transpose(weight);
+            let gradient = B::linear_rows(grad, weight, None, Activation::Identity);
+            grads.register::<B>(parent.id, gradient);
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Convolution;
+
+/// What [`Convolution`] keeps: the input for the weight's gradient, the weight for the input's.
+#[derive(Debug, Clone)]
+pub(super) struct ConvolutionState<B: KernelBackend> {
+    pub(super) input: Option<FloatTensor<B>>,
+    pub(super) weight: FloatTensor<B>,
+    pub(super) output: Option<FloatTensor<B>>,
+    pub(super) size: [usize; 4],
+    pub(super) options: ConvolutionOptions,
+}
+
+// The parents are the input, the weight and, where there is one, the bias.
+impl<B: KernelBackend, const N: usize> Backward<B, N> for Convolution {
+    type State = ConvolutionState<B>;
+
+    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let ConvolutionState {
+            input,
+            weight,
+            output,
+            size,
+            options,
+        } = ops.state;
+        let shape = grad.shape();
+        let rows = [shape[0], shape[1], shape[2] * shape[3]];
+        let grad = match output {
+            Some(output) => {
+                let [output, grad] = [output, grad].map(|x| B::float_reshape(x, rows.into()));
+                B::bias_activation_backward(output, None, grad, options.activation)
+            }
+            None => B::float_reshape(grad, rows.into()),
+        };
+        let mut parents = ops.parents.into_iter();
+        let mut parent = || parents.next().flatten();
+        let (input_parent, weight_parent, bias_parent) = (parent(), parent(), parent());
+        if let Some(bias) = bias_parent {
+            grads.register::<B>(bias.id, B::channel_sum(grad.clone()));
+        }
+        let grad = B::float_reshape(grad, shape);
+        if let (Some(parent), Some(input)) = (weight_parent, input) {
+            let gradient =
+                B::convolution_backward_weight(input, weight.clone(), grad.clone(), options);
+            grads.register::<B>(parent.id, gradient);
+        }
+        if let Some(parent) = input_parent {
+            let gradient = B::convolution_backward_input(size, weight, grad, options);
+            grads.register::<B>(parent.id, gradient);
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct LowRank;
+
+impl<B: KernelBackend> Backward<B, 7> for LowRank {
+    type State = (FloatTensor<B>, LowRankPrimitives<B>, ChannelAxis);
+
+    fn backward(self, ops: Ops<Self::State, 7>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (input, weights, axis) = ops.state;
+        let [input_parent, weight_parents @ ..] = ops.parents;
+        let (input, weights) =
+            B::low_rank_backward(input, weights, grad, axis, input_parent.is_some());
+        if let (Some(parent), Some(gradient)) = (input_parent, input) {
+            grads.register::<B>(parent.id, gradient);
+        }
+        for (parent, gradient) in weight_parents.into_iter().zip(weights) {
+            if let Some(parent) = parent {
+                grads.register::<B>(parent.id, gradient);
+            }
+        }
+    }
+}
