@@ -192,22 +192,18 @@ fn copy(to: &mut [f32], from: &[f32]) {
     for (to, from) in to_blocks.iter_mut().zip(from_blocks) {
         *to = *from;
     }
-    // Two vectors that overlap, where there is room for one.
-    if let (Some((to, _)), Some((from, _))) = (
-        to.split_first_chunk_mut::<8>(),
-        from.split_first_chunk::<8>(),
-    ) {
-        *to = *from;
-    } else {
+    if to.len() < 8 {
         for (to, from) in to.iter_mut().zip(from) {
             *to = *from;
         }
         return;
     }
-    if let (Some((_, to)), Some((_, from))) =
-        (to.split_last_chunk_mut::<8>(), from.split_last_chunk::<8>())
-    {
-        *to = *from;
+    // Two vectors that overlap.
+    for start in [0, to.len() - 8] {
+        let (to, from) = (&mut to[start..start + 8], &from[start..start + 8]);
+        for lane in 0..8 {
+            to[lane] = from[lane];
+        }
     }
 }
 
