@@ -15,7 +15,7 @@ pub struct Provenance {
     pub backend: String,
     /// Device, as the command line names it.
     pub device: String,
-    /// Threads that the machine offers.
+    /// Threads of the processor's pool: `RAYON_NUM_THREADS`, or as many as the machine offers.
     pub threads: usize,
     /// Seed of the run.
     pub seed: u64,
@@ -35,7 +35,7 @@ impl Provenance {
             commit: option_env!("GRADWAY_COMMIT").map(String::from),
             backend,
             device: device.to_string(),
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            threads: rayon::current_num_threads(),
             seed: config.seed,
             total_batch: config.loader.batch_size * config.optimizer.accumulation,
             resolution: config.augment.crop_size,

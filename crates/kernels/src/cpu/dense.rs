@@ -183,7 +183,7 @@ impl Piece {
     }
 }
 
-/// A copy of a few values without the call that `copy_from_slice` would be.
+/// A copy of a few values without the call that `copy_from_slice` of an unknown length would be.
 #[inline(always)]
 fn copy(to: &mut [f32], from: &[f32]) {
     let from = &from[..to.len()];
@@ -200,10 +200,7 @@ fn copy(to: &mut [f32], from: &[f32]) {
     }
     // Two vectors that overlap.
     for start in [0, to.len() - 8] {
-        let (to, from) = (&mut to[start..start + 8], &from[start..start + 8]);
-        for lane in 0..8 {
-            to[lane] = from[lane];
-        }
+        to[start..start + 8].copy_from_slice(&from[start..start + 8]);
     }
 }
 
