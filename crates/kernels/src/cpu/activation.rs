@@ -134,35 +134,17 @@ pub(super) fn backward(
     let kept: &[f32] = kept.storage();
     match activation {
         Activation::Identity => grad,
-        Activation::Relu => map(
+        Activation::Relu => rectifier_backward(
+            kept,
             grad,
-            1,
             #[inline(always)]
-            |start, grad| {
-                grad.replace_with(
-                    [&kept[start..]],
-                    #[inline(always)]
-                    |grad, [output]| if output > 0.0 { grad } else { 0.0 },
-                )
-            },
+            |output| output > 0.0,
         ),
-        Activation::Relu6 => map(
+        Activation::Relu6 => rectifier_backward(
+            kept,
             grad,
-            1,
             #[inline(always)]
-            |start, grad| {
-                grad.replace_with(
-                    [&kept[start..]],
-                    #[inline(always)]
-                    |grad, [output]| {
-                        if output > 0.0 && output < 6.0 {
-                            grad
-                        } else {
-                            0.0
-                        }
-                    },
-                )
-            },
+            |output| output > 0.0 && output < 6.0,
         ),
         Activation::Gelu => map(
             grad,
@@ -189,6 +171,26 @@ pub(super) fn backward(
             },
         ),
     }
+}
+
+/// The gradient where the output is on the slope, and nothing elsewhere.
+fn rectifier_backward(
+    outputs: &[f32],
+    grad: FlexTensor,
+    is_slope: impl Fn(f32) -> bool + Sync,
+) -> FlexTensor {
+    map(
+        grad,
+        1,
+        #[inline(always)]
+        |start, grad| {
+            grad.replace_with(
+                [&outputs[start..]],
+                #[inline(always)]
+                |grad, [output]| if is_slope(output) { grad } else { 0.0 },
+            )
+        },
+    )
 }
 
 /// `Phi(x) + x phi(x)`

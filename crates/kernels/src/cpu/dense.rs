@@ -64,7 +64,6 @@ impl Dense {
     fn pack(&self, planes: &[f32], first: usize, count: usize, panels: &mut Panels) {
         let width = panels.width;
         let columns = self.geometry.output[1];
-        panels.count = count;
         panels.pieces.clear();
         let mut done = 0;
         while done < count {
@@ -127,8 +126,6 @@ struct Panels {
     pieces: Vec<Piece>,
     depth: usize,
     width: usize,
-    /// Positions that are packed.
-    count: usize,
 }
 
 impl Panels {
@@ -138,14 +135,13 @@ impl Panels {
             pieces: Vec::new(),
             depth,
             width,
-            count: 0,
         }
     }
 
-    /// The packed panels.
-    fn each(&self) -> impl Iterator<Item = &[f32]> {
+    /// The panels of as many positions.
+    fn each(&self, positions: usize) -> impl Iterator<Item = &[f32]> {
         let panels = self.values.chunks_exact(self.depth * self.width);
-        panels.take(self.count.div_ceil(self.width))
+        panels.take(positions.div_ceil(self.width))
     }
 }
 
@@ -269,8 +265,9 @@ fn convolve_block(
     let group = panels.values.len() / depth;
     let part = depth.div_ceil(depth.div_ceil(DEPTH));
     for start in range.clone().step_by(group) {
-        dense.pack(planes, start, group.min(range.end - start), panels);
-        for (index, panel) in panels.each().enumerate() {
+        let count = group.min(range.end - start);
+        dense.pack(planes, start, count, panels);
+        for (index, panel) in panels.each(count).enumerate() {
             let result = &mut result[start - range.start + index * width..];
             for begin in (0..depth).step_by(part) {
                 let end = (begin + part).min(depth);

@@ -16,7 +16,7 @@ fn inputs(axis: ChannelAxis) -> Inputs {
     Inputs::random(10, &[z, &[6, 4], &[4, 3], &[3], &[3, 4], &[4, 6], &[6]])
 }
 
-fn weights(leaves: &Leaves) -> LowRankWeights<Tracked> {
+pub fn weights(leaves: &Leaves) -> LowRankWeights<Tracked> {
     LowRankWeights {
         down_in: leaves.get(1),
         down_out: leaves.get(2),

@@ -2,14 +2,15 @@
 
 use burn::tensor::{Int, Tensor, TensorData};
 use gradway_kernels::{
-    Activation, BatchStatistics, ChannelAxis, ConvolutionOptions, LowRankWeights, Windows, add,
-    batch_norm, bias_activation, convolution, cross_entropy, feed_forward, layer_norm, linear,
+    Activation, BatchStatistics, ChannelAxis, ConvolutionOptions, Windows, add, batch_norm,
+    bias_activation, convolution, cross_entropy, feed_forward, layer_norm, linear,
     low_rank_adapter, resize_bilinear, softmax, window_attention,
 };
 use rayon::ThreadPoolBuilder;
 
 use crate::harness::{Evaluation, GRADIENT, Inputs, Leaves, Tracked, VALUE};
 use crate::harness::{assert_close, evaluate};
+use crate::low_rank::weights;
 
 fn with_threads(count: usize, run: impl FnOnce() -> Evaluation + Send) -> Evaluation {
     let pool = ThreadPoolBuilder::new().num_threads(count).build().unwrap();
@@ -66,15 +67,7 @@ fn adapters() {
     ] {
         let shapes: [&[usize]; 7] = [&z, &[24, 4], &[4, 12], &[12], &[12, 4], &[4, 24], &[24]];
         assert_threads(&shapes, |leaves| {
-            let weights = LowRankWeights {
-                down_in: leaves.get(1),
-                down_out: leaves.get(2),
-                down_bias: leaves.get(3),
-                up_in: leaves.get(4),
-                up_out: leaves.get(5),
-                up_bias: leaves.get(6),
-            };
-            low_rank_adapter(leaves.get(0), weights, axis)
+            low_rank_adapter(leaves.get(0), weights(leaves), axis)
         });
     }
 }
