@@ -1,6 +1,7 @@
 //! Bias and activation.
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use burn_flex::FlexTensor;
 
@@ -29,6 +30,101 @@ fn gelu(x: f32) -> f32 {
     x * normal(x).0
 }
 
+/// What becomes of a product's sums as they are written.
+#[derive(Clone, Copy)]
+pub(super) struct Finish<'a> {
+    bias: SumBias<'a>,
+    activation: Activation,
+}
+
+/// What is added to a sum.
+#[derive(Clone, Copy)]
+pub(super) enum SumBias<'a> {
+    None,
+    /// One for every column.
+    Columns(&'a [f32]),
+    /// One for every row.
+    Rows(&'a [f32]),
+}
+
+impl<'a> Finish<'a> {
+    pub(super) const NOTHING: Self = Self {
+        bias: SumBias::None,
+        activation: Activation::Identity,
+    };
+
+    pub(super) fn new(bias: SumBias<'a>, activation: Activation) -> Self {
+        Self { bias, activation }
+    }
+
+    /// Writes `activation(sum + bias)` to these rows and columns of a product, where `places` are;
+    /// `sums` are `[rows, width]`.
+    pub(super) fn write<'p>(
+        &self,
+        sums: &[f32],
+        [rows, columns]: [Range<usize>; 2],
+        places: impl Iterator<Item = &'p mut [MaybeUninit<f32>]>,
+    ) {
+        let width = sums.len() / rows.len();
+        let rows = places.zip(sums.chunks_exact(width)).zip(rows);
+        match self.activation {
+            Activation::Identity => self.write_each(rows, columns, identity),
+            Activation::Relu => self.write_each(rows, columns, relu),
+            Activation::Relu6 => self.write_each(rows, columns, relu6),
+            Activation::Gelu => self.write_each(rows, columns, gelu),
+        }
+    }
+
+    /// As [`Finish::write`], in places of rows of so many columns.
+    pub(super) fn write_into(
+        &self,
+        places: &mut [MaybeUninit<f32>],
+        count: usize,
+        sums: &[f32],
+        [rows, columns]: [Range<usize>; 2],
+    ) {
+        let places = places[rows.start * count..rows.end * count].chunks_exact_mut(count);
+        let places = places.map(
+            #[inline(always)]
+            |row| &mut row[columns.clone()],
+        );
+        self.write(sums, [rows, columns.clone()], places);
+    }
+
+    fn write_each<'p, 's>(
+        &self,
+        mut rows: impl Iterator<Item = ((&'p mut [MaybeUninit<f32>], &'s [f32]), usize)>,
+        columns: Range<usize>,
+        function: impl Fn(f32) -> f32,
+    ) {
+        vectorised(
+            #[inline(always)]
+            || {
+                for ((places, sums), row) in rows.by_ref() {
+                    let elements = Elements::Copied(sums, places);
+                    let Written { .. } = match self.bias {
+                        SumBias::None => elements.combine_few(
+                            sums,
+                            #[inline(always)]
+                            |sum, _| function(sum),
+                        ),
+                        SumBias::Columns(bias) => elements.combine_few(
+                            &bias[columns.clone()],
+                            #[inline(always)]
+                            |sum, bias| function(sum + bias),
+                        ),
+                        SumBias::Rows(bias) => elements.combine_few(
+                            sums,
+                            #[inline(always)]
+                            |sum, _| function(sum + bias[row]),
+                        ),
+                    };
+                }
+            },
+        );
+    }
+}
+
 /// The activation in place.
 #[inline(always)]
 pub(super) fn apply(activation: Activation, values: &mut [f32]) {
@@ -38,37 +134,6 @@ pub(super) fn apply(activation: Activation, values: &mut [f32]) {
         Activation::Relu6 => apply_each(values, relu6),
         Activation::Gelu => apply_each(values, gelu),
     }
-}
-
-/// Writes `activation(value + bias)`.
-pub(super) fn finish(
-    activation: Activation,
-    bias: f32,
-    values: &[f32],
-    places: &mut [MaybeUninit<f32>],
-) {
-    match activation {
-        Activation::Identity => finish_each(bias, values, places, identity),
-        Activation::Relu => finish_each(bias, values, places, relu),
-        Activation::Relu6 => finish_each(bias, values, places, relu6),
-        Activation::Gelu => finish_each(bias, values, places, gelu),
-    }
-}
-
-fn finish_each(
-    bias: f32,
-    values: &[f32],
-    places: &mut [MaybeUninit<f32>],
-    function: impl Fn(f32) -> f32,
-) {
-    vectorised(
-        #[inline(always)]
-        || {
-            for (place, &value) in places.iter_mut().zip(values) {
-                place.write(function(value + bias));
-            }
-        },
-    );
 }
 
 #[inline(always)]

@@ -9,11 +9,11 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::activation::finish;
+use super::activation::{Finish, SumBias};
 use super::depthwise::Geometry;
-use super::matrix::{Matrix, multiply_add};
-use super::product::{lanes, product_into};
-use super::storage::written;
+use super::gemm::{Left, Scratch, product_panel, width};
+use super::matrix::Matrix;
+use super::storage::{split_columns, written};
 use super::vector::{every_second, vectorised};
 use crate::activation::Activation;
 
@@ -21,8 +21,6 @@ use crate::activation::Activation;
 const BLOCK: usize = 1 << 15;
 /// Elements that are packed before they are multiplied, about: half a usual first cache of 32 KiB.
 const PACKED: usize = 1 << 12;
-/// Most rows of a panel that are multiplied at once: they stay in the first cache.
-const DEPTH: usize = 384;
 /// Positions that a weight's gradient takes at once.
 const POSITIONS: usize = 256;
 /// Rows of a weight's gradient that a task computes, about.
@@ -208,80 +206,55 @@ pub(super) fn forward(
     dense: Dense,
     activation: Activation,
 ) -> Vec<f32> {
-    let (positions, width) = (dense.positions(), 2 * lanes());
+    let (positions, width) = (dense.positions(), width());
     let depth = dense.inputs * dense.taps();
     let image = dense.inputs * dense.plane();
     let batch = x.len() / image;
+    let finish = Finish::new(bias.map_or(SumBias::None, SumBias::Rows), activation);
+    let weights = Left::new(Matrix::rows(weight, depth), [dense.outputs, depth]);
     let panels = (BLOCK / dense.outputs / width).clamp(1, positions.div_ceil(width));
     let block = panels * width;
     let blocks = positions.div_ceil(block);
     let write = |places: &mut [MaybeUninit<f32>]| {
         // The rows of every task: its positions of all channels.
-        let mut tasks: Vec<Vec<&mut [MaybeUninit<f32>]>> = Vec::new();
-        tasks.resize_with(batch * blocks, || Vec::with_capacity(dense.outputs));
-        for (row, line) in places.chunks_exact_mut(positions).enumerate() {
-            for (index, part) in line.chunks_mut(block).enumerate() {
-                tasks[row / dense.outputs * blocks + index].push(part);
-            }
-        }
+        let tasks: Vec<_> = places
+            .chunks_exact_mut(dense.outputs * positions)
+            .flat_map(|image| split_columns(image, positions, block))
+            .collect();
         tasks.into_par_iter().enumerate().for_each_init(
             || {
                 let group = (PACKED / (depth * width)).clamp(1, panels);
                 let panels = Panels::new(group, depth, width);
-                (panels, vec![0.0; dense.outputs * block])
+                (panels, vec![0.0; dense.outputs * width])
             },
-            |(panels, result), (task, rows)| {
+            |(panels, result), (task, mut rows)| {
                 let planes = &x[task / blocks * image..][..image];
-                let range = task % blocks * block..(task % blocks * block + rows[0].len());
-                vectorised(
-                    #[inline(always)]
-                    || convolve_block(&dense, planes, weight, range.clone(), panels, result, block),
-                );
-                for (channel, (row, result)) in
-                    rows.into_iter().zip(result.chunks(block)).enumerate()
-                {
-                    let bias = bias.map_or(0.0, |bias| bias[channel]);
-                    finish(activation, bias, result, row);
+                let first = task % blocks * block;
+                let length = rows[0].len();
+                let group = panels.values.len() / depth;
+                for start in (0..length).step_by(group) {
+                    let count = group.min(length - start);
+                    vectorised(
+                        #[inline(always)]
+                        || dense.pack(planes, first + start, count, panels),
+                    );
+                    for (index, panel) in panels.each(count).enumerate() {
+                        let start = start + index * width;
+                        let end = (start + width).min(length);
+                        product_panel(&weights, panel, result, |channels, sums| {
+                            let places = rows[channels.clone()].iter_mut().map(
+                                #[inline(always)]
+                                |row| &mut row[start..end],
+                            );
+                            finish.write(sums, [channels, start..end], places);
+                        });
+                    }
                 }
             },
         );
     };
     // SAFETY: the lines cover all places, the parts each line, and each part is written whole.
     unsafe { written(batch * dense.outputs * positions, write) }
-}
-
-/// A range of positions of all output channels, `[outputs, block]`.
-#[inline(always)]
-fn convolve_block(
-    dense: &Dense,
-    planes: &[f32],
-    weight: &[f32],
-    range: Range<usize>,
-    panels: &mut Panels,
-    result: &mut [f32],
-    block: usize,
-) {
-    let (depth, width) = (panels.depth, panels.width);
-    let group = panels.values.len() / depth;
-    let part = depth.div_ceil(depth.div_ceil(DEPTH));
-    for start in range.clone().step_by(group) {
-        let count = group.min(range.end - start);
-        dense.pack(planes, start, count, panels);
-        for (index, panel) in panels.each(count).enumerate() {
-            let result = &mut result[start - range.start + index * width..];
-            for begin in (0..depth).step_by(part) {
-                let end = (begin + part).min(depth);
-                let weights = Matrix::rows(&weight[begin..], depth);
-                let panel = &panel[begin * width..end * width];
-                let sizes = [dense.outputs, end - begin, width];
-                if begin == 0 {
-                    product_into::<false>(weights, panel, result, block, sizes);
-                } else {
-                    product_into::<true>(weights, panel, result, block, sizes);
-                }
-            }
-        }
-    }
 }
 
 /// The gradient of the input at stride 1: a convolution of the output's with the kernel turned
@@ -332,6 +305,7 @@ pub(super) fn backward_weight(x: &[f32], grad: &[f32], dense: Dense) -> Vec<f32>
             let count = channels.min(dense.inputs - first);
             let mut sums = vec![0.0; dense.outputs * count * taps];
             let mut panel = Panels::new(1, count * taps, POSITIONS);
+            let mut scratch = Scratch::default();
             let begin = task % shares * share;
             for chunk in begin..(begin + share).min(chunks) {
                 let per_image = positions.div_ceil(POSITIONS);
@@ -350,7 +324,7 @@ pub(super) fn backward_weight(x: &[f32], grad: &[f32], dense: Dense) -> Vec<f32>
                 let grad = &grad[index * dense.outputs * positions + start..];
                 let grad = Matrix::rows(grad, positions);
                 let sizes = [dense.outputs, length, count * taps];
-                multiply_add(grad, columns.transposed(), &mut sums, sizes);
+                scratch.multiply_add(grad, columns.transposed(), &mut sums, sizes);
             }
             sums
         })

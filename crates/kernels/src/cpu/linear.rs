@@ -1,30 +1,25 @@
-//! Chains of linear layers over rows: every task takes some rows through all of them, so that what
-//! lies between two layers stays in the cache.
+//! Linear layers and chains of them over rows: every task takes some rows through all layers, so that
+//! what lies between two stays in the cache.
 
 use std::mem::MaybeUninit;
 
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::activation::apply;
-use super::matrix::{Matrix, multiply, multiply_add};
-use super::storage::{tensor, written};
-use super::vector::{total, vectorised};
+use super::activation::{Finish, SumBias};
+use super::gemm::{Right, Scratch, balanced, is_by_columns, multiply, task_rows};
+use super::matrix::Matrix;
+use super::storage::{refill, tensor, written};
+use super::vector::total;
 use crate::activation::Activation;
 
-/// Elements between two layers that a task holds, about: 512 KiB, a usual second-level cache.
-const HELD: usize = 1 << 17;
-/// Fewest and most rows of a task: fewer pack the weight too often, more leave the cache.
-const ROWS: [usize; 2] = [192, 256];
-/// With fewer rows for each task, the threads share every product instead.
-const FEW: usize = 128;
-/// Rows of a shared product to which a task adds bias and activation.
-const FINISHED: usize = 16;
 /// Largest weight whose gradient is a sum over shares of the rows; a larger one has parts enough for
 /// all threads.
 const SHARED: usize = 1 << 18;
 /// Most shares: a fixed division, so that sums do not depend on threads.
 const SHARES: usize = 16;
+/// Rows that a share adds at once.
+const ROWS: usize = 384;
 
 /// `activation(x W + b)`
 pub(super) struct Layer {
@@ -66,43 +61,20 @@ impl Layer {
         }
     }
 
-    /// The layer on some rows.
-    fn forward<'a>(
-        &self,
-        x: &[f32],
-        output: &'a mut [MaybeUninit<f32>],
-        is_parallel: bool,
-    ) -> &'a mut [f32] {
+    /// The layer on rows.
+    fn forward(&self, x: &[f32]) -> Vec<f32> {
         let [inputs, outputs] = self.size();
-        let sizes = [output.len() / outputs, inputs, outputs];
+        let sizes = [x.len() / inputs, inputs, outputs];
         let x = Matrix::rows(x, inputs);
-        let output = multiply(x, self.matrix(), output, sizes, is_parallel);
-        if is_parallel {
-            output
-                .par_chunks_mut(FINISHED * outputs)
-                .for_each(|rows| self.finish(rows));
-        } else {
-            self.finish(output);
-        }
-        output
+        multiply(x, self.matrix(), sizes, self.finish())
     }
 
-    /// Bias and activation.
-    fn finish(&self, rows: &mut [f32]) {
-        let bias: Option<&[f32]> = self.bias.as_ref().map(|bias| bias.storage());
-        vectorised(
-            #[inline(always)]
-            || {
-                if let Some(bias) = bias {
-                    for row in rows.chunks_exact_mut(bias.len()) {
-                        for (value, &bias) in row.iter_mut().zip(bias) {
-                            *value += bias;
-                        }
-                    }
-                }
-                apply(self.activation, rows);
-            },
-        );
+    fn finish(&self) -> Finish<'_> {
+        let bias = match &self.bias {
+            Some(bias) => SumBias::Columns(bias.storage()),
+            None => SumBias::None,
+        };
+        Finish::new(bias, self.activation)
     }
 }
 
@@ -136,16 +108,17 @@ pub(super) fn backward_weight(x: &FlexTensor, grad: &FlexTensor) -> FlexTensor {
     let (x, grad): (&[f32], &[f32]) = (x.storage(), grad.storage());
     let size = inputs * outputs;
     let values = if size <= SHARED {
-        let share = count.div_ceil(SHARES).next_multiple_of(ROWS[1]);
+        let share = count.div_ceil(SHARES).next_multiple_of(ROWS);
         let shares = x.par_chunks(share * inputs);
         let shares = shares.zip(grad.par_chunks(share * outputs));
         let sum = |(x, grad): (&[f32], &[f32])| {
             let mut sums = vec![0.0; size];
-            let chunks = x.chunks(ROWS[1] * inputs);
-            for (x, grad) in chunks.zip(grad.chunks(ROWS[1] * outputs)) {
+            let mut scratch = Scratch::default();
+            let chunks = x.chunks(ROWS * inputs);
+            for (x, grad) in chunks.zip(grad.chunks(ROWS * outputs)) {
                 let sizes = [inputs, x.len() / inputs, outputs];
                 let x = Matrix::rows(x, inputs).transposed();
-                multiply_add(x, Matrix::rows(grad, outputs), &mut sums, sizes);
+                scratch.multiply_add(x, Matrix::rows(grad, outputs), &mut sums, sizes);
             }
             sums
         };
@@ -154,69 +127,71 @@ pub(super) fn backward_weight(x: &FlexTensor, grad: &FlexTensor) -> FlexTensor {
     } else {
         let x = Matrix::rows(x, inputs).transposed();
         let grad = Matrix::rows(grad, outputs);
-        // SAFETY: the product writes every place.
-        unsafe {
-            written(size, |places| {
-                multiply(x, grad, places, [inputs, count, outputs], true);
-            })
-        }
+        multiply(x, grad, [inputs, count, outputs], Finish::NOTHING)
     };
     tensor(values, [inputs, outputs])
 }
 
 /// The layers one after the other on `[rows, inputs]`.
 pub(super) fn chain(x: FlexTensor, layers: &[Layer]) -> FlexTensor {
-    let Some((last, before)) = layers.split_last() else {
+    let Some(last) = layers.last() else {
         return x;
     };
     let x = x.to_contiguous();
     let values: &[f32] = x.storage();
     let (count, inputs) = (x.layout().shape()[0], x.layout().shape()[1]);
     let outputs = last.size()[1];
-    let held = before.iter().map(|layer| layer.size()[1]).max();
-    let widest = held.unwrap_or(0).max(inputs).max(outputs);
-    let rows = (HELD / widest).clamp(ROWS[0], ROWS[1]);
-    let threads = rayon::current_num_threads();
-    // As many tasks for each thread, of as many rows each.
-    let tasks = count.div_ceil(rows).next_multiple_of(threads);
-    let rows = count.div_ceil(tasks).max(1);
-    let buffers = || vec![Vec::new(); before.len()];
-    // SAFETY: either way every row of the output is written by the last layer.
-    let output = unsafe {
-        written(count * outputs, |places| {
-            if rows < FEW {
-                return through(layers, values, places, &mut buffers(), true);
-            }
-            let chunks = places.par_chunks_mut(rows * outputs);
-            chunks.zip(values.par_chunks(rows * inputs)).for_each_init(
-                buffers,
-                |buffers, (places, x)| {
-                    through(layers, x, places, buffers, false);
-                },
-            );
-        })
+    let is_shared = layers
+        .iter()
+        .any(|layer| is_by_columns(count, layer.size()[1]));
+    let output = match layers {
+        [first, rest @ ..] if rest.is_empty() || is_shared => {
+            let first = first.forward(values);
+            rest.iter()
+                .fold(first, |values, layer| layer.forward(&values))
+        }
+        _ => through(values, layers, [count, inputs, outputs]),
     };
     tensor(output, [count, outputs])
 }
 
-/// Takes some rows through the layers; a buffer holds what lies between two.
-fn through(
-    layers: &[Layer],
-    x: &[f32],
-    places: &mut [MaybeUninit<f32>],
-    buffers: &mut [Vec<MaybeUninit<f32>>],
-    is_parallel: bool,
-) {
-    match (layers, buffers) {
-        ([layer, rest @ ..], [buffer, buffers @ ..]) => {
-            let [inputs, outputs] = layer.size();
-            buffer.resize(x.len() / inputs * outputs, MaybeUninit::uninit());
-            let held = layer.forward(x, buffer, is_parallel);
-            through(rest, held, places, buffers, is_parallel);
-        }
-        ([layer, ..], []) => {
-            layer.forward(x, places, is_parallel);
-        }
-        ([], _) => {}
-    }
+/// Takes some rows at a time through all layers.
+fn through(x: &[f32], layers: &[Layer], [count, inputs, outputs]: [usize; 3]) -> Vec<f32> {
+    let weights: Vec<Right> = layers
+        .iter()
+        .map(|layer| Right::new(layer.matrix(), layer.size()))
+        .collect();
+    let rows = layers.iter().map(|layer| task_rows(layer.size()[0])).min();
+    let rows = balanced(count, rows.unwrap_or(1));
+    let write = |places: &mut [MaybeUninit<f32>]| {
+        let chunks = places.par_chunks_mut(rows * outputs);
+        let tasks = chunks.zip(x.par_chunks(rows * inputs));
+        // What goes into a layer and what comes out.
+        let held = || [const { Vec::new() }; 2];
+        tasks.for_each_init(
+            || (Scratch::default(), held()),
+            |(scratch, [from, to]), (places, x)| {
+                let rows = x.len() / inputs;
+                for (index, (layer, weight)) in layers.iter().zip(&weights).enumerate() {
+                    let [inputs, outputs] = layer.size();
+                    let x = Matrix::rows(if index == 0 { x } else { from }, inputs);
+                    let mut forward = |places: &mut [MaybeUninit<f32>]| {
+                        scratch.rows(x, rows, weight, |rows, columns, sums| {
+                            let finish = layer.finish();
+                            finish.write_into(places, outputs, sums, [rows, columns]);
+                        });
+                    };
+                    if index + 1 == layers.len() {
+                        forward(places);
+                    } else {
+                        // SAFETY: every column of every row is written.
+                        unsafe { refill(to, rows * outputs, forward) };
+                        std::mem::swap(from, to);
+                    }
+                }
+            },
+        );
+    };
+    // SAFETY: the chunks cover all rows, and the last layer writes every column.
+    unsafe { written(count * outputs, write) }
 }

@@ -1,13 +1,12 @@
 //! The dual low-rank adapter, some positions at a time: its half-width maps never exist as a whole.
 
-use std::mem::MaybeUninit;
-
 use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
 
+use super::gemm;
 use super::linear::{Layer, chain};
 use super::math::normal;
-use super::matrix::{Matrix, multiply, multiply_add};
+use super::matrix::Matrix;
 use super::storage::tensor;
 use super::vector::{total, vectorised};
 use crate::activation::{Activation, INVERSE_SQRT_TWO_PI};
@@ -140,9 +139,10 @@ pub(super) fn backward(
                 let narrow = scratch.add(rows, &values, sizes, count, &mut sums);
                 if is_input_wanted {
                     let down_in = Matrix::rows(values[0], sizes.rank).transposed();
-                    let mut buffer = Buffer::new();
                     let widths = [count, sizes.rank, sizes.channels];
-                    input.extend_from_slice(product(&mut buffer, narrow, down_in, widths));
+                    let begin = input.len();
+                    input.resize(begin + count * sizes.channels, 0.0);
+                    gemm::Scratch::default().multiply(narrow, down_in, &mut input[begin..], widths);
                 }
             }
             (sums, input)
@@ -180,28 +180,29 @@ fn by_channel(
     values
 }
 
-type Buffer = Vec<MaybeUninit<f32>>;
-
 /// Maps of some positions.
 #[derive(Default)]
 struct Scratch {
-    down_narrow: Buffer,
-    hidden: Buffer,
+    gemm: gemm::Scratch,
+    down_narrow: Vec<f32>,
+    hidden: Vec<f32>,
     active: Vec<f32>,
-    up_narrow: Buffer,
-    grad_narrow: Buffer,
-    grad_hidden: Buffer,
+    up_narrow: Vec<f32>,
+    grad_narrow: Vec<f32>,
+    grad_hidden: Vec<f32>,
 }
 
 /// `a b` in a buffer that grows to it.
 fn product<'a>(
-    buffer: &'a mut Buffer,
+    gemm: &mut gemm::Scratch,
+    buffer: &'a mut Vec<f32>,
     a: Matrix<'_>,
     b: Matrix<'_>,
     sizes: [usize; 3],
 ) -> &'a mut [f32] {
-    buffer.resize(sizes[0] * sizes[2], MaybeUninit::uninit());
-    multiply(a, b, buffer, sizes, false)
+    buffer.resize(sizes[0] * sizes[2], 0.0);
+    gemm.multiply(a, b, buffer, sizes);
+    buffer
 }
 
 impl Scratch {
@@ -215,6 +216,7 @@ impl Scratch {
         count: usize,
         sums: &mut [Vec<f32>; 6],
     ) -> Matrix<'a> {
+        let gemm = &mut self.gemm;
         let Sizes {
             channels,
             rank,
@@ -233,6 +235,7 @@ impl Scratch {
         // What the forward pass let go; `hidden` becomes the derivative of the GELU.
         let wide = |values| Matrix::rows(values, rank);
         let down_narrow = product(
+            gemm,
             &mut self.down_narrow,
             z,
             wide(down_in),
@@ -240,7 +243,13 @@ impl Scratch {
         );
         let narrow = Matrix::rows(down_narrow, rank);
         let down_out = Matrix::rows(down_out, middle);
-        let hidden = product(&mut self.hidden, narrow, down_out, [count, rank, middle]);
+        let hidden = product(
+            gemm,
+            &mut self.hidden,
+            narrow,
+            down_out,
+            [count, rank, middle],
+        );
         self.active.resize(count * middle, 0.0);
         let active = &mut self.active[..count * middle];
         vectorised(
@@ -249,6 +258,7 @@ impl Scratch {
         );
         let active = Matrix::rows(active, middle);
         let up_narrow = product(
+            gemm,
             &mut self.up_narrow,
             active,
             wide(up_in),
@@ -258,17 +268,23 @@ impl Scratch {
 
         let ones = [1.0; POSITIONS];
         let ones = Matrix::rows(&ones, POSITIONS);
-        multiply_add(ones, grad, grad_up_bias, [1, count, channels]);
-        multiply_add(
+        gemm.multiply_add(ones, grad, grad_up_bias, [1, count, channels]);
+        gemm.multiply_add(
             up_narrow.transposed(),
             grad,
             grad_up_out,
             [rank, count, channels],
         );
         let up_out = Matrix::rows(up_out, channels).transposed();
-        let narrow_grad = product(&mut self.grad_narrow, grad, up_out, [count, channels, rank]);
+        let narrow_grad = product(
+            gemm,
+            &mut self.grad_narrow,
+            grad,
+            up_out,
+            [count, channels, rank],
+        );
         let narrow_grad = Matrix::rows(narrow_grad, rank);
-        multiply_add(
+        gemm.multiply_add(
             active.transposed(),
             narrow_grad,
             grad_up_in,
@@ -276,6 +292,7 @@ impl Scratch {
         );
         let up_in = wide(up_in).transposed();
         let hidden_grad = product(
+            gemm,
             &mut self.grad_hidden,
             narrow_grad,
             up_in,
@@ -290,8 +307,8 @@ impl Scratch {
             },
         );
         let hidden_grad = Matrix::rows(hidden_grad, middle);
-        multiply_add(ones, hidden_grad, grad_down_bias, [1, count, middle]);
-        multiply_add(
+        gemm.multiply_add(ones, hidden_grad, grad_down_bias, [1, count, middle]);
+        gemm.multiply_add(
             narrow.transposed(),
             hidden_grad,
             grad_down_out,
@@ -299,13 +316,14 @@ impl Scratch {
         );
         let down_out = down_out.transposed();
         let narrow_grad = product(
+            gemm,
             &mut self.grad_narrow,
             hidden_grad,
             down_out,
             [count, middle, rank],
         );
         let narrow_grad = Matrix::rows(narrow_grad, rank);
-        multiply_add(
+        gemm.multiply_add(
             z.transposed(),
             narrow_grad,
             grad_down_in,

@@ -9,6 +9,7 @@ mod convolution;
 mod cross_entropy;
 mod dense;
 mod depthwise;
+mod gemm;
 mod linear;
 mod low_rank;
 mod math;

@@ -334,17 +334,19 @@ fn layer_norm_row(
     let inner_mean = inner / channels as f32;
     let along = along * inverse / channels as f32;
     let (grad_gamma, grad_beta) = (&mut grad_gamma[..channels], &mut grad_beta[..channels]);
+    let shift = -mean * inverse;
     for index in 0..channels {
-        let normalised = (x[index] - mean) * inverse;
+        let normalised = x[index].mul_add(inverse, shift);
         grad_gamma[index] = values[index].mul_add(normalised, grad_gamma[index]);
         grad_beta[index] += values[index];
     }
+    // (grad gamma - its mean - normalised * its mean along normalised) / deviation, as a combination
+    // of grad gamma, x and 1.
+    let slope = -along * inverse * inverse;
+    let shift = -inner_mean * inverse - slope * mean;
     grad.replace_with(
         [x, gamma],
         #[inline(always)]
-        |grad, [x, gamma]| {
-            let normalised = (x - mean) * inverse;
-            (grad * gamma - inner_mean - normalised * along) * inverse
-        },
+        |grad, [x, gamma]| grad.mul_add(gamma * inverse, x.mul_add(slope, shift)),
     )
 }

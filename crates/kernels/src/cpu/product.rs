@@ -1,6 +1,8 @@
 //! Products of matrices small enough for the first cache, where a library's packing would cost more
 //! than it saves.
 
+use std::ops::Range;
+
 use pulp::{Arch, Simd, WithSimd};
 
 use super::matrix::Matrix;
@@ -21,75 +23,53 @@ pub(super) fn lanes() -> usize {
     Arch::new().dispatch(Lanes)
 }
 
+/// Rows of a product by tiles of nearly one height: 49 are five of five and four of six.
+#[inline(always)]
+pub(super) fn bands(rows: usize) -> impl Iterator<Item = Range<usize>> {
+    let count = rows.div_ceil(6);
+    (0..count).map(
+        #[inline(always)]
+        move |band| band * rows / count..(band + 1) * rows / count,
+    )
+}
+
 /// `c = a b` of `[rows, depth]` and `[depth, columns]`.
 ///
 /// # Panics
 ///
 /// If `columns` is no multiple of [`lanes`], or a side is too short.
 pub(super) fn product(a: Matrix<'_>, b: &[f32], c: &mut [f32], sizes: [usize; 3]) {
-    let step = sizes[2];
-    Arch::new().dispatch(Product::<false> {
-        a,
-        b,
-        c,
-        step,
-        sizes,
-    });
+    Arch::new().dispatch(Product { a, b, c, sizes });
 }
 
-/// `c = a b`, or `c += a b`, where the rows of `c` are `step` apart; see [`product`].
-pub(super) fn product_into<const ADD: bool>(
-    a: Matrix<'_>,
-    b: &[f32],
-    c: &mut [f32],
-    step: usize,
-    sizes: [usize; 3],
-) {
-    Arch::new().dispatch(Product::<ADD> {
-        a,
-        b,
-        c,
-        step,
-        sizes,
-    });
-}
-
-/// Written with vectors by name: the compiler takes a tile of sums apart into scalars.
-struct Product<'a, const ADD: bool> {
+struct Product<'a> {
     a: Matrix<'a>,
     b: &'a [f32],
     c: &'a mut [f32],
-    step: usize,
     sizes: [usize; 3],
 }
 
-impl<const ADD: bool> WithSimd for Product<'_, ADD> {
+impl WithSimd for Product<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let [rows, depth, columns] = self.sizes;
-        assert!(columns.is_multiple_of(S::F32_LANES) && self.step.is_multiple_of(S::F32_LANES));
+        assert!(columns.is_multiple_of(S::F32_LANES));
         assert!(self.b.len() >= depth * columns);
-        let (columns, step) = (columns / S::F32_LANES, self.step / S::F32_LANES);
+        let columns = columns / S::F32_LANES;
         let (b, _) = S::as_simd_f32s(self.b);
         let (c, _) = S::as_mut_simd_f32s(self.c);
-        // Tiles of nearly one height: 49 rows are five of five and four of six.
-        let tiles = rows.div_ceil(6);
-        for tile in 0..tiles {
-            let (first, end) = (tile * rows / tiles, (tile + 1) * rows / tiles);
-            let a = Matrix {
-                values: &self.a.values[first * self.a.strides[0]..],
-                ..self.a
-            };
-            let c = &mut c[first * step..(end - 1) * step + columns];
-            match end - first {
-                6 => band::<S, 6, ADD>(simd, a, b, c, [depth, columns, step]),
-                5 => band::<S, 5, ADD>(simd, a, b, c, [depth, columns, step]),
-                4 => band::<S, 4, ADD>(simd, a, b, c, [depth, columns, step]),
-                3 => band::<S, 3, ADD>(simd, a, b, c, [depth, columns, step]),
-                2 => band::<S, 2, ADD>(simd, a, b, c, [depth, columns, step]),
-                _ => band::<S, 1, ADD>(simd, a, b, c, [depth, columns, step]),
+        for rows in bands(rows) {
+            let a = self.a.after(rows.start);
+            let c = &mut c[rows.start * columns..rows.end * columns];
+            match rows.len() {
+                6 => band::<S, 6>(simd, a, b, c, [depth, columns]),
+                5 => band::<S, 5>(simd, a, b, c, [depth, columns]),
+                4 => band::<S, 4>(simd, a, b, c, [depth, columns]),
+                3 => band::<S, 3>(simd, a, b, c, [depth, columns]),
+                2 => band::<S, 2>(simd, a, b, c, [depth, columns]),
+                _ => band::<S, 1>(simd, a, b, c, [depth, columns]),
             }
         }
     }
@@ -97,31 +77,31 @@ impl<const ADD: bool> WithSimd for Product<'_, ADD> {
 
 /// `R` rows of the product; columns are counted in vectors.
 #[inline(always)]
-fn band<S: Simd, const R: usize, const ADD: bool>(
+fn band<S: Simd, const R: usize>(
     simd: S,
     a: Matrix<'_>,
     b: &[S::f32s],
     c: &mut [S::f32s],
-    [depth, columns, step]: [usize; 3],
+    [depth, columns]: [usize; 2],
 ) {
     let mut column = 0;
     while column + 2 <= columns {
-        tile::<S, R, 2, ADD>(simd, a, b, c, [depth, columns, step, column]);
+        tile::<S, R, 2>(simd, a, b, c, [depth, columns, column]);
         column += 2;
     }
     if column < columns {
-        tile::<S, R, 1, ADD>(simd, a, b, c, [depth, columns, step, column]);
+        tile::<S, R, 1>(simd, a, b, c, [depth, columns, column]);
     }
 }
 
-/// `R` rows and `V` vectors of columns, whose sums stay in registers.
+/// `R` rows and `V` vectors of columns.
 #[inline(always)]
-fn tile<S: Simd, const R: usize, const V: usize, const ADD: bool>(
+fn tile<S: Simd, const R: usize, const V: usize>(
     simd: S,
     a: Matrix<'_>,
     b: &[S::f32s],
     c: &mut [S::f32s],
-    [depth, columns, c_step, column]: [usize; 4],
+    [depth, columns, column]: [usize; 3],
 ) {
     let [row, step] = a.strides;
     assert!(depth > 0 && a.values.len() > (R - 1) * row + (depth - 1) * step);
@@ -137,19 +117,33 @@ fn tile<S: Simd, const R: usize, const V: usize, const ADD: bool>(
             #[inline(always)]
             |v| b[column + v],
         );
-        for r in 0..R {
-            // SAFETY: `r < R` and there are at most `depth` steps; the assertion above covers the last
-            // of both.
-            let a = simd.splat_f32s(unsafe { *a.values.get_unchecked(at + rows[r]) });
-            for v in 0..V {
-                sums[r][v] = simd.mul_add_e_f32s(a, b[v], sums[r][v]);
-            }
-        }
+        let a: [f32; R] = std::array::from_fn(
+            #[inline(always)]
+            // SAFETY: `r < R` and there are at most `depth` steps; the assertion above covers the
+            // last of both.
+            |r| unsafe { *a.values.get_unchecked(at + rows[r]) },
+        );
+        add_step(simd, &mut sums, &a, &b);
         at += step;
     }
-    for (c, sums) in c.chunks_mut(c_step).zip(&sums) {
-        for (c, sum) in c[column..column + V].iter_mut().zip(sums) {
-            *c = if ADD { simd.add_f32s(*c, *sum) } else { *sum };
+    for (c, sums) in c.chunks_exact_mut(columns).zip(&sums) {
+        c[column..column + V].copy_from_slice(sums);
+    }
+}
+
+/// Adds a step of the depth to a tile of sums, which stays in registers: written with vectors by
+/// name, since the compiler takes a tile apart into scalars.
+#[inline(always)]
+pub(super) fn add_step<S: Simd, const R: usize, const V: usize>(
+    simd: S,
+    sums: &mut [[S::f32s; V]; R],
+    left: &[f32; R],
+    right: &[S::f32s; V],
+) {
+    for row in 0..R {
+        let left = simd.splat_f32s(left[row]);
+        for vector in 0..V {
+            sums[row][vector] = simd.mul_add_e_f32s(left, right[vector], sums[row][vector]);
         }
     }
 }

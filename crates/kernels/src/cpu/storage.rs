@@ -35,11 +35,66 @@ pub(super) unsafe fn written(
     length: usize,
     write: impl FnOnce(&mut [MaybeUninit<f32>]),
 ) -> Vec<f32> {
-    let mut values = Vec::with_capacity(length);
+    let mut values = Vec::new();
+    // SAFETY: as the caller promises.
+    unsafe { refill(&mut values, length, write) };
+    values
+}
+
+/// Gives a vector this length and what `write` writes in its places, in the memory it has if that is
+/// enough.
+///
+/// # Safety
+///
+/// `write` writes every place.
+#[inline(always)]
+pub(super) unsafe fn refill(
+    values: &mut Vec<f32>,
+    length: usize,
+    write: impl FnOnce(&mut [MaybeUninit<f32>]),
+) {
+    values.clear();
+    values.reserve_exact(length);
     write(&mut values.spare_capacity_mut()[..length]);
     // SAFETY: the capacity is at least this, and the caller promises that all of it is written.
     unsafe { values.set_len(length) };
-    values
+}
+
+/// Writes a copy of values of the same length, by vectors: a call of the C library costs more here,
+/// and its copies of some KiB by string instructions are slow on many processors.
+#[inline(always)]
+pub(super) fn write_copy<'a>(places: &'a mut [MaybeUninit<f32>], values: &[f32]) -> &'a mut [f32] {
+    let values = &values[..places.len()];
+    let (blocks, _) = values.as_chunks::<8>();
+    let (places_of, _) = places.as_chunks_mut::<8>();
+    for (places, values) in places_of.iter_mut().zip(blocks) {
+        places.write_copy_of_slice(values);
+    }
+    let rest = blocks.len() * 8;
+    for (place, value) in places[rest..].iter_mut().zip(&values[rest..]) {
+        place.write(*value);
+    }
+    // SAFETY: the loops have written every place.
+    unsafe { places.assume_init_mut() }
+}
+
+/// The places of a matrix's rows by columns, at most `width` of them to a part: for every part its
+/// piece of every row.
+pub(super) fn split_columns(
+    places: &mut [MaybeUninit<f32>],
+    columns: usize,
+    width: usize,
+) -> Vec<Vec<&mut [MaybeUninit<f32>]>> {
+    let mut parts = Vec::new();
+    parts.resize_with(columns.div_ceil(width), || {
+        Vec::with_capacity(places.len() / columns)
+    });
+    for row in places.chunks_exact_mut(columns) {
+        for (part, piece) in parts.iter_mut().zip(row.chunks_mut(width)) {
+            part.push(piece);
+        }
+    }
+    parts
 }
 
 /// Changes a tensor chunk by chunk, in parallel; in place where nobody else holds it, otherwise a
@@ -143,21 +198,7 @@ impl<'a> Elements<'a> {
     fn in_place(self) -> (&'a mut [f32], Written) {
         let values = match self {
             Elements::InPlace(values) => values,
-            Elements::Copied(values, places) => {
-                // By vectors: a call of the C library costs more here, and its copies of some KiB by
-                // string instructions are slow on many processors.
-                let (blocks, _) = values.as_chunks::<8>();
-                let (places_of, _) = places.as_chunks_mut::<8>();
-                for (places, values) in places_of.iter_mut().zip(blocks) {
-                    places.write_copy_of_slice(values);
-                }
-                let rest = blocks.len() * 8;
-                for (place, value) in places[rest..].iter_mut().zip(&values[rest..]) {
-                    place.write(*value);
-                }
-                // SAFETY: the loops have written every place.
-                unsafe { places.assume_init_mut() }
-            }
+            Elements::Copied(values, places) => write_copy(places, values),
         };
         (values, Written(()))
     }
@@ -197,6 +238,54 @@ impl<'a> Elements<'a> {
                 );
                 for (index, place) in places.iter_mut().enumerate() {
                     place.write(f(values[index], at(others, index)));
+                }
+            }
+        }
+        Written(())
+    }
+
+    /// As [`Elements::replace_with`], of about as many elements as a tile is wide: for so few, a loop
+    /// of unknown length costs more than what it does.
+    #[inline(always)]
+    pub(super) fn combine_few(self, others: &[f32], f: impl Fn(f32, f32) -> f32) -> Written {
+        const LANES: usize = 8;
+
+        // All is read before anything is written, or the compiler would fear for what is not yet read.
+        #[inline(always)]
+        fn few(
+            values: &[f32; LANES],
+            others: &[f32; LANES],
+            f: impl Fn(f32, f32) -> f32,
+        ) -> [f32; LANES] {
+            std::array::from_fn(
+                #[inline(always)]
+                |lane| f(values[lane], others[lane]),
+            )
+        }
+
+        match self {
+            Elements::InPlace(values) => {
+                let others = &others[..values.len()];
+                let (others_of, others) = others.as_chunks::<LANES>();
+                let (values_of, values) = values.as_chunks_mut::<LANES>();
+                for (values, others) in values_of.iter_mut().zip(others_of) {
+                    *values = few(values, others, &f);
+                }
+                for (value, other) in values.iter_mut().zip(others) {
+                    *value = f(*value, *other);
+                }
+            }
+            Elements::Copied(values, places) => {
+                let (values, others) = (&values[..places.len()], &others[..places.len()]);
+                let (values_of, values) = values.as_chunks::<LANES>();
+                let (others_of, others) = others.as_chunks::<LANES>();
+                let (places_of, places) = places.as_chunks_mut::<LANES>();
+                for ((places, values), others) in places_of.iter_mut().zip(values_of).zip(others_of)
+                {
+                    places.write_copy_of_slice(&few(values, others, &f));
+                }
+                for ((place, value), other) in places.iter_mut().zip(values).zip(others) {
+                    place.write(f(*value, *other));
                 }
             }
         }
