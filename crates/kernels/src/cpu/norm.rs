@@ -4,21 +4,21 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::storage::{Elements, Written, map, map_parts, tensor};
-use super::vector::{sums, total, vectorised};
+use super::vector::{sum, total, vectorised};
 
 /// Mean and sum of squared deviations of a row.
 #[inline(always)]
 fn moments(row: &[f32]) -> (f32, f32) {
-    let [total] = sums(
+    let total = sum(
         [row],
         #[inline(always)]
-        |[value]| [value],
+        |[value]| value,
     );
     let mean = total / row.len() as f32;
-    let [squares] = sums(
+    let squares = sum(
         [row],
         #[inline(always)]
-        |[value]| [(value - mean) * (value - mean)],
+        |[value]| (value - mean) * (value - mean),
     );
     (mean, squares)
 }
@@ -147,10 +147,15 @@ pub(super) fn batch_norm_backward(
             vectorised(
                 #[inline(always)]
                 || {
-                    let [total, along] = sums(
+                    let total = sum(
+                        [grad],
+                        #[inline(always)]
+                        |[grad]| grad,
+                    );
+                    let along = sum(
                         [x, grad],
                         #[inline(always)]
-                        |[x, grad]| [grad, (x - mean) * grad],
+                        |[x, grad]| (x - mean) * grad,
                     );
                     (total, along)
                 },
@@ -232,12 +237,11 @@ fn add_channels(values: &[f32], totals: &mut [f32], inner: usize) {
             }
         } else {
             for (total, row) in totals.iter_mut().zip(image.chunks_exact(inner)) {
-                let [sum] = sums(
+                *total += sum(
                     [row],
                     #[inline(always)]
-                    |[value]| [value],
+                    |[value]| value,
                 );
-                *total += sum;
             }
         }
     }
@@ -326,10 +330,15 @@ fn layer_norm_row(
     let (mean, squares) = moments(x);
     let inverse = 1.0 / (squares / channels as f32 + epsilon).sqrt();
     let values = &grad.values()[..channels];
-    let [inner, along] = sums(
+    let inner = sum(
+        [values, gamma],
+        #[inline(always)]
+        |[grad, gamma]| grad * gamma,
+    );
+    let along = sum(
         [values, gamma, x],
         #[inline(always)]
-        |[grad, gamma, x]| [grad * gamma, grad * gamma * (x - mean)],
+        |[grad, gamma, x]| grad * gamma * (x - mean),
     );
     let inner_mean = inner / channels as f32;
     let along = along * inverse / channels as f32;

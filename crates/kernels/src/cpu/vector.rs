@@ -44,44 +44,34 @@ pub(super) fn every_second(to: &mut [f32], from: &[f32]) {
 /// Accumulators of a sum, so that it vectorises and its error grows slowly.
 const LANES: usize = 16;
 
-/// The sums of `f` over the elements of slices of one length.
+/// The sum of `f` over the elements of slices of one length.
+///
+/// One sum at a time: the compiler takes several in one loop for scalars.
 #[inline(always)]
-pub(super) fn sums<const N: usize, const M: usize>(
-    slices: [&[f32]; N],
-    f: impl Fn([f32; N]) -> [f32; M],
-) -> [f32; M] {
+pub(super) fn sum<const N: usize>(slices: [&[f32]; N], f: impl Fn([f32; N]) -> f32) -> f32 {
     let length = slices[0].len();
     let whole = length / LANES;
     let slices = slices.map(
         #[inline(always)]
         |slice| slice[..length].as_chunks::<LANES>(),
     );
-    let mut lanes = [[0.0_f32; LANES]; M];
+    let mut lanes = [0.0_f32; LANES];
     for chunk in 0..whole {
-        for lane in 0..LANES {
-            let values = f(slices.map(
+        for (lane, total) in lanes.iter_mut().enumerate() {
+            *total += f(slices.map(
                 #[inline(always)]
                 |(chunks, _)| chunks[chunk][lane],
             ));
-            for (lanes, value) in lanes.iter_mut().zip(values) {
-                lanes[lane] += value;
-            }
         }
     }
-    let mut totals = lanes.map(
-        #[inline(always)]
-        |lanes| lanes.iter().sum::<f32>(),
-    );
+    let mut total = lanes.iter().sum();
     for index in 0..length - whole * LANES {
-        let values = f(slices.map(
+        total += f(slices.map(
             #[inline(always)]
             |(_, rest)| rest[index],
         ));
-        for (total, value) in totals.iter_mut().zip(values) {
-            *total += value;
-        }
     }
-    totals
+    total
 }
 
 /// The sum of vectors of one length, in their order.
