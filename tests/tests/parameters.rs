@@ -1,11 +1,12 @@
 //! Trainable parameters, against published counts and closed formulas.
 
 use burn::module::Module;
+use gradway::trainer::config;
 use gradway_adapters::e3va::{E3vaConfig, Form};
 use gradway_adapters::fixed::FixedConfig;
 use gradway_adapters::full::FullConfig;
 use gradway_adapters::{Encoder, GroupCount, MethodConfig, Tuned, count};
-use gradway_backbone::{AnyBackbone, BackboneConfig, Description, table};
+use gradway_backbone::{AnyBackbone, Backbone, BackboneConfig, Description, table};
 use gradway_tests::{Plain, Tracked};
 
 const PLAIN: Form = Form::Plain;
@@ -20,11 +21,15 @@ fn backbone(name: &str) -> AnyBackbone<Plain> {
 }
 
 fn tuned(name: &str, method: &MethodConfig) -> (Encoder<Tracked>, Tuned<Tracked>) {
-    Encoder::new(method, backbone(name), &Default::default())
+    Encoder::new(method, backbone(name), &Default::default()).unwrap()
 }
 
 fn trained(name: &str, method: &MethodConfig) -> GroupCount {
     count::<Tracked, _>(&tuned(name, method).1)
+}
+
+fn named(name: &str) -> MethodConfig {
+    config::method(name, &[]).unwrap()
 }
 
 fn e3va(form: Form) -> MethodConfig {
@@ -44,6 +49,55 @@ fn e3va_trains_the_published_number_of_parameters_with_norms() {
 fn e3va_of_the_kernel_form_trains_the_published_number_of_parameters_without_norms() {
     assert_eq!(trained("swin_base", &e3va(KERNEL)).adapter, 1_197_312);
     assert_eq!(trained("swin_large", &e3va(KERNEL)).adapter, 1_792_896);
+}
+
+/// What the tables of E3VA print, in millions with two digits.
+#[test]
+fn the_other_methods_train_the_published_number_of_parameters() {
+    let published = [
+        ("bitfit", "0.20", "0.30"),
+        ("norm_tuning", "0.06", "0.09"),
+        ("partial", "12.60", "28.34"),
+        ("adapter", "3.11", "4.66"),
+        ("adaptformer", "3.11", "4.66"),
+    ];
+    for backbone in ["swin_base", "swin_large"] {
+        // Drawn once: what the methods hold on the other side are the same tensors.
+        let device = Default::default();
+        let drawn = self::backbone(backbone).to_device(&device);
+        for (name, base, large) in published {
+            let method = named(name);
+            let (_, tuned) = Encoder::<Tracked>::new(&method, drawn.clone(), &device).unwrap();
+            let count = count::<Tracked, _>(&tuned).of(method.published_groups());
+            let millions = if backbone == "swin_base" { base } else { large };
+            let printed = format!("{:.2}", count as f64 / 1e6);
+            assert_eq!(printed, millions, "{name} on {backbone}: {count}");
+        }
+    }
+}
+
+#[test]
+fn bottlenecks_train_what_the_closed_formula_says_on_every_backbone() {
+    for line in table() {
+        for name in ["adapter", "adaptformer"] {
+            let method = named(name);
+            let description = backbone(line.name).description();
+            if method.check(&description).is_err() {
+                continue;
+            }
+            let (encoder, tuned) = tuned(line.name, &method);
+            let description = encoder.description();
+            let sections = description.sections.iter();
+            let bottlenecks = sections.map(|section| {
+                let one = 2 * 64 * section.channels + 64 + section.channels;
+                section.blocks * description.branches.len() * one
+            });
+            let count = count::<Tracked, _>(&tuned);
+            assert_eq!(count.adapter, bottlenecks.sum::<usize>(), "{}", line.name);
+            assert_eq!(count.norm, norms(description), "{}", line.name);
+            assert_eq!(count.other, 0);
+        }
+    }
 }
 
 /// Scale and shift of every stage.

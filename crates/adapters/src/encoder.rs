@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use gradway_backbone::{AnyBackbone, Backbone, Description, Phase};
 use gradway_kernels::{Constant, Same, TrainBackend};
 
-use crate::method::{Method, Placement};
+use crate::method::{Method, Misfit, Placement};
 use crate::table::{MethodConfig, Tuned};
 
 /// The frozen side of a tuned backbone: the backbone of a highway method, or nothing where the
@@ -21,12 +21,17 @@ pub struct Encoder<B: TrainBackend> {
 
 impl<B: TrainBackend> Encoder<B> {
     /// Puts a method around a backbone: the frozen side, and what is trained.
+    ///
+    /// # Errors
+    ///
+    /// [`Misfit`] where the method cannot tune this backbone.
     pub fn new(
         config: &MethodConfig,
         backbone: AnyBackbone<B::InnerBackend>,
         device: &B::Device,
-    ) -> (Self, Tuned<B>) {
+    ) -> Result<(Self, Tuned<B>), Misfit> {
         let description = backbone.description();
+        config.check(&description)?;
         let (frozen, tuned) = match config.descriptor().placement {
             Placement::Frozen => {
                 let tuned = config.init_beside(&description, device);
@@ -41,7 +46,7 @@ impl<B: TrainBackend> Encoder<B> {
             frozen,
             description,
         };
-        (encoder, tuned)
+        Ok((encoder, tuned))
     }
 
     /// Sections, widths and layout of the backbone.

@@ -10,7 +10,8 @@ use gradway_backbone::{AnyBackbone, Backbone, Description, OutputNorms, Phase, U
 use gradway_kernels::{KernelBackend, Lift};
 use serde::{Deserialize, Serialize};
 
-use crate::method::{Method, MethodDescriptor, Placement};
+use crate::count::Group;
+use crate::method::{Method, MethodDescriptor, Placement, Settings};
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     name: "fixed",
@@ -37,6 +38,12 @@ impl FixedConfig {
         Fixed {
             norms: OutputNorms::new(description, device).no_grad(),
         }
+    }
+}
+
+impl Settings for FixedConfig {
+    fn published_groups(&self) -> &'static [Group] {
+        &[]
     }
 }
 

@@ -4,15 +4,13 @@
 //! and both moments of the optimiser have the backbone's size. This is the row that the others are
 //! measured against.
 
-use burn::module::Module;
-use burn::tensor::Tensor;
-use burn::tensor::backend::Backend;
-use gradway_backbone::{AnyBackbone, Backbone, OutputNorms, Phase, Untouched};
-use gradway_kernels::{KernelBackend, Lift};
+use gradway_backbone::AnyBackbone;
+use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
-use crate::method::{Method, MethodDescriptor, Placement};
-use crate::track::track;
+use crate::count::Group;
+use crate::method::{MethodDescriptor, Placement, Settings};
+use crate::selected::Selected;
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     name: "full",
@@ -21,44 +19,24 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     placement: Placement::Tracked,
 };
 
-/// Configuration of [`Full`]; it has no choices.
+/// Configuration of full fine-tuning; it has no choices.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FullConfig {}
 
-/// The module of full fine-tuning.
-#[derive(Module, Debug)]
-pub struct Full<B: Backend> {
-    /// Trained whole.
-    pub backbone: AnyBackbone<B>,
-    /// Trained.
-    pub norms: OutputNorms<B>,
-}
-
 impl FullConfig {
     /// The module around a backbone.
-    pub fn init<B: KernelBackend>(&self, backbone: AnyBackbone<B>, device: &B::Device) -> Full<B> {
-        let norms = OutputNorms::new(&backbone.description(), device);
-        Full {
-            backbone: track(backbone, |_| true),
-            norms,
-        }
+    pub fn init<B: KernelBackend>(
+        &self,
+        backbone: AnyBackbone<B>,
+        device: &B::Device,
+    ) -> Selected<B> {
+        Selected::new(backbone, device, |_| true, |_| true)
     }
 }
 
-impl<B: KernelBackend> Method<B> for Full<B> {
-    fn features<F: KernelBackend, L: Lift<F, B>>(
-        &self,
-        _frozen: Option<&AnyBackbone<F>>,
-        images: Tensor<F, 4>,
-        phase: Phase,
-    ) -> Vec<Tensor<B, 4>> {
-        let axis = self.backbone.description().axis;
-        self.backbone
-            .forward(L::lift(images), phase, &mut Untouched)
-            .into_iter()
-            .enumerate()
-            .map(|(stage, output)| self.norms.forward(stage, output, axis))
-            .collect()
+impl Settings for FullConfig {
+    fn published_groups(&self) -> &'static [Group] {
+        &[Group::Other, Group::Norm]
     }
 }

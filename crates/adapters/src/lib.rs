@@ -12,16 +12,25 @@
 //! | [`Encoder`] | a frozen backbone, where the method has one, and the module beside it |
 //! | [`count`] | trainable parameters by group |
 
+pub mod adapter;
+pub mod adaptformer;
+pub mod bitfit;
+mod bottleneck;
 mod count;
 pub mod e3va;
 mod encoder;
 pub mod fixed;
 pub mod full;
 mod method;
+pub mod norm_tuning;
+pub mod partial;
+mod selected;
 mod table;
 mod track;
 
+pub use bottleneck::Bottleneck;
 pub use count::{Group, GroupCount, count};
 pub use encoder::Encoder;
-pub use method::{Method, MethodDescriptor, Placement};
+pub use method::{Method, MethodDescriptor, Misfit, Placement, Settings};
+pub use selected::Selected;
 pub use table::{MethodConfig, Tuned, table};

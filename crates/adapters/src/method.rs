@@ -2,8 +2,10 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use gradway_backbone::{AnyBackbone, Phase};
+use gradway_backbone::{AnyBackbone, Description, Phase};
 use gradway_kernels::{KernelBackend, Lift};
+
+use crate::count::Group;
 
 /// Where a method keeps the backbone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +27,36 @@ pub struct MethodDescriptor {
     pub source: &'static str,
     /// Where it keeps the backbone.
     pub placement: Placement,
+}
+
+/// What the configuration of a method says beside its fields.
+pub trait Settings {
+    /// What is wrong with the fields, if anything: the key and why.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the key and its value.
+    fn validate(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// The groups whose sum the method's publication prints.
+    fn published_groups(&self) -> &'static [Group];
+
+    /// Why the method cannot tune a backbone of this description, if it cannot.
+    fn misfit(&self, _backbone: &Description) -> Option<&'static str> {
+        None
+    }
+}
+
+/// A method on a backbone that it cannot tune.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("method.name = \"{method}\" does not fit this backbone: {reason}")]
+pub struct Misfit {
+    /// Name of the method.
+    pub method: &'static str,
+    /// Why.
+    pub reason: &'static str,
 }
 
 /// The module of a method: everything it trains, and how features come of it.

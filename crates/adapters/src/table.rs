@@ -7,11 +7,17 @@ use gradway_backbone::{AnyBackbone, Description, Phase};
 use gradway_kernels::{KernelBackend, Lift};
 use serde::{Deserialize, Serialize};
 
+use crate::adapter::{self, Adapter, AdapterConfig};
+use crate::adaptformer::{self, Adaptformer, AdaptformerConfig};
+use crate::bitfit::{self, BitfitConfig};
 use crate::count::Group;
 use crate::e3va::{self, E3va, E3vaConfig};
 use crate::fixed::{self, Fixed, FixedConfig};
-use crate::full::{self, Full, FullConfig};
-use crate::method::{Method, MethodDescriptor};
+use crate::full::{self, FullConfig};
+use crate::method::{Method, MethodDescriptor, Misfit, Settings};
+use crate::norm_tuning::{self, NormTuningConfig};
+use crate::partial::{self, PartialConfig};
+use crate::selected::Selected;
 
 /// Declares everything that follows from the table: the configuration, the module, the list.
 ///
@@ -51,6 +57,13 @@ macro_rules! methods {
                 match self {
                     $(Self::$beside(_) => &$beside_file::DESCRIPTOR,)*
                     $(Self::$around(_) => &$around_file::DESCRIPTOR,)*
+                }
+            }
+
+            fn settings(&self) -> &dyn Settings {
+                match self {
+                    $(Self::$beside(config) => config,)*
+                    $(Self::$around(config) => config,)*
                 }
             }
 
@@ -102,7 +115,12 @@ methods! {
         Fixed(FixedConfig, Fixed, fixed),
     }
     around {
-        Full(FullConfig, Full, full),
+        Full(FullConfig, Selected, full),
+        Partial(PartialConfig, Selected, partial),
+        Adapter(AdapterConfig, Adapter, adapter),
+        Adaptformer(AdaptformerConfig, Adaptformer, adaptformer),
+        Bitfit(BitfitConfig, Selected, bitfit),
+        NormTuning(NormTuningConfig, Selected, norm_tuning),
     }
 }
 
@@ -118,18 +136,26 @@ impl MethodConfig {
     ///
     /// A sentence that names the key and its value.
     pub fn validate(&self) -> Result<(), String> {
-        match self {
-            Self::E3va(config) => config.validate(),
-            Self::Full(_) | Self::Fixed(_) => Ok(()),
+        self.settings().validate()
+    }
+
+    /// Whether the method can tune a backbone of this description.
+    ///
+    /// # Errors
+    ///
+    /// [`Misfit`] where it cannot.
+    pub fn check(&self, backbone: &Description) -> Result<(), Misfit> {
+        match self.settings().misfit(backbone) {
+            None => Ok(()),
+            Some(reason) => Err(Misfit {
+                method: self.descriptor().name,
+                reason,
+            }),
         }
     }
 
     /// The groups whose sum the method's publication prints.
     pub fn published_groups(&self) -> &'static [Group] {
-        match self {
-            Self::E3va(config) => config.published_groups(),
-            Self::Full(_) => &[Group::Other, Group::Norm],
-            Self::Fixed(_) => &[],
-        }
+        self.settings().published_groups()
     }
 }

@@ -16,6 +16,9 @@ pub trait Backbone<B: KernelBackend>: Module<B> {
     /// Sections, widths and layout.
     fn description(&self) -> Description;
 
+    /// Where in the module a block's parameters are, as in the paths of its records.
+    fn block_path(&self, section: usize, block: usize) -> String;
+
     /// Runs the network, passing every access point through `access`.
     ///
     /// # Shapes

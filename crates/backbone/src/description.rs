@@ -39,6 +39,11 @@ impl Description {
             .filter(|section| section.stage.is_some())
     }
 
+    /// Which of a block's branches ends at a point.
+    pub fn branch(&self, point: Point) -> Option<usize> {
+        self.branches.iter().position(|&branch| branch == point)
+    }
+
     /// Channels of the stage outputs.
     pub fn stage_channels(&self) -> Vec<usize> {
         self.stages().map(|section| section.channels).collect()

@@ -37,6 +37,14 @@ impl<B: Backend> OutputNorms<B> {
 }
 
 impl<B: KernelBackend> OutputNorms<B> {
+    /// Normalises the outputs of all stages; see [`OutputNorms::forward`].
+    pub fn forward_all(&self, outputs: Vec<Tensor<B, 4>>, axis: ChannelAxis) -> Vec<Tensor<B, 4>> {
+        let outputs = outputs.into_iter().enumerate();
+        outputs
+            .map(|(stage, output)| self.forward(stage, output, axis))
+            .collect()
+    }
+
     /// Normalises the output of one stage.
     ///
     /// # Shapes

@@ -205,9 +205,25 @@ macro_rules! each {
     };
 }
 
+impl<B: Backend> AnyBackbone<B> {
+    /// The path of a parameter, which in an enum starts with the variant.
+    fn path(&self, path: &str) -> String {
+        let variant = match self {
+            Self::Swin(_) => "Swin",
+            Self::EfficientNetLite(_) => "EfficientNetLite",
+        };
+        format!("{variant}.{path}")
+    }
+}
+
 impl<B: KernelBackend> Backbone<B> for AnyBackbone<B> {
     fn description(&self) -> Description {
         each!(self, backbone => backbone.description())
+    }
+
+    fn block_path(&self, section: usize, block: usize) -> String {
+        let path = each!(self, backbone => backbone.block_path(section, block));
+        self.path(&path)
     }
 
     fn forward(
@@ -231,13 +247,9 @@ impl<B: KernelBackend> Backbone<B> for AnyBackbone<B> {
 impl<B: Backend> Import for AnyBackbone<B> {
     fn rename(&self, key: &str, file: &Checkpoint) -> Renamed {
         let renamed = each!(self, backbone => backbone.rename(key, file));
-        match (self, renamed) {
-            // The path of an enum's parameter starts with its variant.
-            (Self::Swin(_), Renamed::To(path)) => Renamed::To(format!("Swin.{path}")),
-            (Self::EfficientNetLite(_), Renamed::To(path)) => {
-                Renamed::To(format!("EfficientNetLite.{path}"))
-            }
-            (_, other) => other,
+        match renamed {
+            Renamed::To(path) => Renamed::To(self.path(&path)),
+            other => other,
         }
     }
 

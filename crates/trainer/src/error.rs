@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use gradway_adapters::Misfit;
 use gradway_backbone::{CheckpointError, ImportError, UnknownBackbone};
 use gradway_data::DataError;
 use gradway_metrics::SegmentationError;
@@ -22,6 +23,9 @@ pub enum TrainError {
     /// A backbone that is not in the table.
     #[error(transparent)]
     Backbone(#[from] UnknownBackbone),
+    /// A method that cannot tune the backbone.
+    #[error(transparent)]
+    Method(#[from] Misfit),
     /// Weights that cannot be read.
     #[error(transparent)]
     Weights(#[from] CheckpointError),
@@ -70,6 +74,12 @@ pub enum TrainError {
         /// Hash of the weights that are here.
         present: String,
     },
+    /// Parameters that are to be trained and have no part in the loss.
+    #[error("no gradient reached {} in the first step; it would never be trained", list(.parameters))]
+    Unreached {
+        /// Their paths.
+        parameters: Vec<String>,
+    },
     /// The loss is not a number.
     #[error("the loss is {loss} at step {step}; lower optimizer.learning_rate or clip gradients")]
     Diverged {
@@ -78,6 +88,15 @@ pub enum TrainError {
         /// The loss.
         loss: f64,
     },
+}
+
+/// The first of some parameters, and how many there are besides.
+fn list(parameters: &[String]) -> String {
+    match parameters {
+        [one] => format!("`{one}`"),
+        [first, rest @ ..] => format!("`{first}` and {} more", rest.len()),
+        [] => "nothing".to_string(),
+    }
 }
 
 impl TrainError {

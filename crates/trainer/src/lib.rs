@@ -8,6 +8,7 @@ mod checkpoint;
 pub mod config;
 mod error;
 mod evaluate;
+mod guard;
 mod log;
 pub mod memory;
 mod model;

@@ -61,7 +61,7 @@ impl<B: TrainBackend> Segmentation<B> {
         B::seed(device, config.seed);
         let backbone = backbone::<B::InnerBackend>(config, device)?;
         let base = hash_module(&backbone);
-        let (encoder, method) = Encoder::new(&config.method, backbone, device);
+        let (encoder, method) = Encoder::new(&config.method, backbone, device)?;
         let channels = encoder.description().stage_channels();
         let trainable = Trainable {
             method,

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::config::RunConfig;
 use crate::error::TrainError;
+use crate::guard::unreached;
 use crate::memory;
 use crate::model::{Segmentation, Trainable};
 use crate::optimizer::Optimizer;
@@ -86,7 +87,8 @@ impl<B: TrainBackend> Trainer<B> {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Diverged`] where the loss is not a finite number.
+    /// [`TrainError::Diverged`] where the loss is not a finite number; [`TrainError::Unreached`] in the
+    /// first step where a trained parameter has no gradient.
     pub fn step(
         &mut self,
         mut model: Segmentation<B>,
@@ -116,10 +118,17 @@ impl<B: TrainBackend> Trainer<B> {
             let gradients = GradientsParams::from_grads(gradients, &model.trainable);
             sum.accumulate(&model.trainable, gradients);
         }
+        let gradients = sum.grads();
+        if step == 0 {
+            let parameters = unreached(&model.trainable, &gradients);
+            if !parameters.is_empty() {
+                return Err(TrainError::Unreached { parameters });
+            }
+        }
         let learning_rate = self.schedule.rate(step);
         let (trainable, gradient_norm) =
             self.optimizer
-                .step(learning_rate, model.trainable, sum.grads());
+                .step(learning_rate, model.trainable, gradients);
         model.trainable = trainable;
         self.steps_done += 1;
         let report = StepReport {

@@ -41,7 +41,7 @@ impl<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> Highway<'a, B, F, L>
     fn branch_read_at(&self, point: Point) -> Option<usize> {
         let branches = &self.description.branches;
         match self.module.config.tap {
-            Tap::ResidualBranch => branches.iter().position(|&branch| branch == point),
+            Tap::ResidualBranch => self.description.branch(point),
             // The last branch of a block ends in the block's output.
             Tap::PostResidual => match point {
                 Point::AttentionResidual => Some(0),

@@ -28,7 +28,7 @@ use gradway_kernels::{KernelBackend, Lift};
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{Method, MethodDescriptor, Placement};
+use crate::method::{Method, MethodDescriptor, Placement, Settings};
 pub use adapter::DualLowRankAdapter;
 use highway::Highway;
 
@@ -98,7 +98,8 @@ pub enum Fusion {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UpInit {
-    /// Zero: the model starts equal to the frozen one.
+    /// Zero: the highway starts at zero. The first stage's output is then that of the frozen model; past
+    /// it, a Swin's merging makes the shift of its norm of a highway that is zero.
     #[default]
     Zero,
     /// Kaiming uniform, as the other factors.
@@ -171,8 +172,31 @@ pub struct E3va<B: Backend> {
 }
 
 impl E3vaConfig {
-    /// What is wrong with the numbers, if anything: the field and why.
-    pub fn validate(&self) -> Result<(), String> {
+    /// The module beside a backbone of this description.
+    pub fn init<B: Backend>(&self, description: &Description, device: &B::Device) -> E3va<B> {
+        let sections = description
+            .sections
+            .iter()
+            .map(|section| {
+                let adapter = || DualLowRankAdapter::new(self, section.channels, device);
+                let block = || description.branches.iter().map(|_| adapter()).collect();
+                (0..section.blocks).map(|_| block()).collect()
+            })
+            .collect();
+        let norms = OutputNorms::new(description, device);
+        E3va {
+            sections,
+            norms: match self.output_norm {
+                OutputNorm::Trainable => norms,
+                OutputNorm::Frozen => norms.no_grad(),
+            },
+            config: self.clone(),
+        }
+    }
+}
+
+impl Settings for E3vaConfig {
+    fn validate(&self) -> Result<(), String> {
         let positive = [
             ("rank", self.rank),
             ("terms", self.terms),
@@ -193,32 +217,10 @@ impl E3vaConfig {
     }
 
     /// The paper's counts fit the plain form with its norms and the kernel form without them.
-    pub(crate) fn published_groups(&self) -> &'static [Group] {
+    fn published_groups(&self) -> &'static [Group] {
         match self.form {
             Form::Plain => &[Group::Adapter, Group::Norm],
             Form::Kernel => &[Group::Adapter],
-        }
-    }
-
-    /// The module beside a backbone of this description.
-    pub fn init<B: Backend>(&self, description: &Description, device: &B::Device) -> E3va<B> {
-        let sections = description
-            .sections
-            .iter()
-            .map(|section| {
-                let adapter = || DualLowRankAdapter::new(self, section.channels, device);
-                let block = || description.branches.iter().map(|_| adapter()).collect();
-                (0..section.blocks).map(|_| block()).collect()
-            })
-            .collect();
-        let norms = OutputNorms::new(description, device);
-        E3va {
-            sections,
-            norms: match self.output_norm {
-                OutputNorm::Trainable => norms,
-                OutputNorm::Frozen => norms.no_grad(),
-            },
-            config: self.clone(),
         }
     }
 }

@@ -170,6 +170,10 @@ impl<B: KernelBackend> Backbone<B> for EfficientNetLite<B> {
         }
     }
 
+    fn block_path(&self, section: usize, block: usize) -> String {
+        format!("rows.{section}.{block}")
+    }
+
     fn forward(
         &self,
         images: Tensor<B, 4>,

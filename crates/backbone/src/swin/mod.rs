@@ -187,6 +187,10 @@ impl<B: KernelBackend> Backbone<B> for Swin<B> {
         }
     }
 
+    fn block_path(&self, section: usize, block: usize) -> String {
+        format!("layers.{section}.blocks.{block}")
+    }
+
     fn forward(
         &self,
         images: Tensor<B, 4>,

@@ -84,7 +84,7 @@ impl Job for Params {
         let method = config::method(&self.method, &self.set)?;
         let backbone = BackboneConfig::named(&self.backbone).init::<B::InnerBackend>(&device)?;
         let backbone_parameters = burn::module::Module::num_params(&backbone);
-        let (_, tuned) = Encoder::<B>::new(&method, backbone, &device);
+        let (_, tuned) = Encoder::<B>::new(&method, backbone, &device)?;
         let trainable = count(&tuned);
         let published_groups = method.published_groups().to_vec();
         Ok(Report {

@@ -11,16 +11,18 @@ use rayon::prelude::*;
 
 use super::activation::{Finish, SumBias};
 use super::depthwise::Geometry;
-use super::gemm::{Left, Scratch, product_panel, width};
+use super::gemm::Scratch;
 use super::matrix::Matrix;
+use super::packed::{Left, product_panel, width};
 use super::storage::{split_columns, written};
 use super::vector::{every_second, vectorised};
 use crate::activation::Activation;
 
 /// Elements of a task's output, about: half a usual second-level cache of 256 KiB.
 const BLOCK: usize = 1 << 15;
-/// Elements that are packed before they are multiplied, about: half a usual first cache of 32 KiB.
-const PACKED: usize = 1 << 12;
+/// Elements that are packed before they are multiplied, about: a line of a map at a time, in the second-
+/// level cache.
+const PACKED: usize = 1 << 15;
 /// Positions that a weight's gradient takes at once.
 const POSITIONS: usize = 256;
 /// Rows of a weight's gradient that a task computes, about.
@@ -156,7 +158,17 @@ struct Piece {
 impl Piece {
     #[inline(always)]
     fn copy(&self, plane: &[f32], values: &mut [f32], stride: usize) {
-        if self.begin > self.to.start || self.end < self.to.end {
+        let is_whole = self.begin == self.to.start && self.end == self.to.end;
+        if is_whole && stride == 1 && self.to.len() == 16 {
+            // Most pieces of a map that is not small.
+            let target = values[self.begin..].first_chunk_mut::<16>();
+            let source = plane[self.from..].first_chunk::<16>();
+            if let (Some(target), Some(source)) = (target, source) {
+                *target = *source;
+                return;
+            }
+        }
+        if !is_whole {
             values[self.to.start..self.begin].fill(0.0);
             values[self.end..self.to.end].fill(0.0);
             if self.begin == self.end {

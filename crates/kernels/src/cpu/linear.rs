@@ -7,8 +7,9 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::activation::{Finish, SumBias};
-use super::gemm::{Right, Scratch, balanced, is_by_columns, multiply, task_rows};
+use super::gemm::{Scratch, balanced, is_by_columns, multiply, task_rows};
 use super::matrix::Matrix;
+use super::packed::Right;
 use super::storage::{refill, tensor, written};
 use super::vector::total;
 use crate::activation::Activation;

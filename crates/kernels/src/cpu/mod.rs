@@ -15,6 +15,7 @@ mod low_rank;
 mod math;
 mod matrix;
 mod norm;
+mod packed;
 mod product;
 mod resize;
 mod softmax;

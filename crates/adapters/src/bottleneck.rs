@@ -1,0 +1,76 @@
+//! The bottleneck that several methods put into a backbone: down, an activation, up.
+
+use burn::module::Module;
+use burn::nn::{Initializer, Linear, LinearConfig};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use gradway_backbone::Description;
+use gradway_kernels::{Activation, ChannelAxis, KernelBackend};
+use gradway_kernels::{bias_activation, linear, linear_activation, project_channels};
+
+/// `W_U activation(W_D x + b_D) + b_U`; the up projection starts at zero.
+#[derive(Module, Debug)]
+pub struct Bottleneck<B: Backend> {
+    /// `[channels, width]`
+    pub down: Linear<B>,
+    /// `[width, channels]`
+    pub up: Linear<B>,
+}
+
+impl<B: Backend> Bottleneck<B> {
+    pub(crate) fn new(channels: usize, width: usize, device: &B::Device) -> Self {
+        let up = LinearConfig::new(width, channels).with_initializer(Initializer::Zeros);
+        Self {
+            down: LinearConfig::new(channels, width).init(device),
+            up: up.init(device),
+        }
+    }
+
+    /// One for every branch, by section, block and branch.
+    pub(crate) fn for_branches(
+        description: &Description,
+        width: usize,
+        device: &B::Device,
+    ) -> Vec<Vec<Vec<Self>>> {
+        let sections = description.sections.iter().map(|section| {
+            let branches = || {
+                let branches = description.branches.iter();
+                branches
+                    .map(|_| Self::new(section.channels, width, device))
+                    .collect()
+            };
+            (0..section.blocks).map(|_| branches()).collect()
+        });
+        sections.collect()
+    }
+}
+
+impl<B: KernelBackend> Bottleneck<B> {
+    /// # Shapes
+    ///
+    /// - `x`, output: `[batch, height, width, channels]` or `[batch, channels, height, width]`, as
+    ///   `axis` says
+    pub fn forward(
+        &self,
+        x: Tensor<B, 4>,
+        axis: ChannelAxis,
+        activation: Activation,
+    ) -> Tensor<B, 4> {
+        let parts = |layer: &Linear<B>| {
+            let bias = layer.bias.as_ref().map(|bias| bias.val());
+            (layer.weight.val(), bias)
+        };
+        let ((down, down_bias), (up, up_bias)) = (parts(&self.down), parts(&self.up));
+        match axis {
+            ChannelAxis::Last => {
+                let narrow = linear_activation(x, down, down_bias, activation);
+                linear(narrow, up, up_bias)
+            }
+            ChannelAxis::First => {
+                let narrow = project_channels(x, down, None);
+                let narrow = bias_activation(narrow, down_bias, 1, activation);
+                project_channels(narrow, up, up_bias)
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Partial fine-tuning: the last blocks are trained (Yosinski et al. 2014, arXiv 1411.1792).
+//!
+//! One block is the Partial-1 of the published tables, whose counts, 12.60 M on Swin-B and 28.34 M on
+//! Swin-L, leave the output norms out; they are trained all the same, as every decoder here sees
+//! features through them.
+//!
+//! Memory: nothing before the first trained block is kept.
+
+use gradway_backbone::{AnyBackbone, Backbone};
+use gradway_kernels::KernelBackend;
+use serde::{Deserialize, Serialize};
+
+use crate::count::Group;
+use crate::method::{MethodDescriptor, Placement, Settings};
+use crate::selected::Selected;
+
+pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+    name: "partial",
+    summary: "the last blocks and the output norms",
+    source: "Partial-k, arXiv 1411.1792",
+    placement: Placement::Tracked,
+};
+
+/// Configuration of partial fine-tuning.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PartialConfig {
+    /// Blocks that are trained, counted from the last one.
+    pub blocks: usize,
+}
+
+impl Default for PartialConfig {
+    fn default() -> Self {
+        Self { blocks: 1 }
+    }
+}
+
+impl PartialConfig {
+    /// The module around a backbone.
+    pub fn init<B: KernelBackend>(
+        &self,
+        backbone: AnyBackbone<B>,
+        device: &B::Device,
+    ) -> Selected<B> {
+        let sections = backbone.description().sections;
+        let blocks = sections
+            .iter()
+            .enumerate()
+            .rev()
+            .flat_map(|(section, shape)| {
+                let blocks = (0..shape.blocks).rev();
+                blocks.map(move |block| (section, block))
+            });
+        let trained: Vec<String> = blocks
+            .take(self.blocks)
+            .map(|(section, block)| backbone.block_path(section, block) + ".")
+            .collect();
+        let is_trained = |path: &str| trained.iter().any(|block| path.starts_with(block));
+        Selected::new(backbone, device, is_trained, |_| true)
+    }
+}
+
+impl Settings for PartialConfig {
+    fn validate(&self) -> Result<(), String> {
+        match self.blocks {
+            0 => Err("method.blocks = 0; it must be at least 1".to_string()),
+            _ => Ok(()),
+        }
+    }
+
+    fn published_groups(&self) -> &'static [Group] {
+        &[Group::Other]
+    }
+}

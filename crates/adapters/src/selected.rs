@@ -1,0 +1,51 @@
+//! A backbone of which some parameters are trained, and its output norms: the module of every method
+//! that adds nothing.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use gradway_backbone::{AnyBackbone, Backbone, OutputNorms, Phase, Untouched};
+use gradway_kernels::{KernelBackend, Lift};
+
+use crate::method::Method;
+use crate::track::track;
+
+/// The module of a method that trains a part of what there is.
+#[derive(Module, Debug)]
+pub struct Selected<B: Backend> {
+    /// Trained in part.
+    pub backbone: AnyBackbone<B>,
+    /// Trained in part.
+    pub norms: OutputNorms<B>,
+}
+
+impl<B: KernelBackend> Selected<B> {
+    /// A backbone with new output norms; of both the parameters are trained whose path is chosen.
+    pub(crate) fn new(
+        backbone: AnyBackbone<B>,
+        device: &B::Device,
+        backbone_chosen: impl Fn(&str) -> bool,
+        norms_chosen: impl Fn(&str) -> bool,
+    ) -> Self {
+        let norms = OutputNorms::new(&backbone.description(), device);
+        Self {
+            backbone: track(backbone, backbone_chosen),
+            norms: track(norms, norms_chosen),
+        }
+    }
+}
+
+impl<B: KernelBackend> Method<B> for Selected<B> {
+    fn features<F: KernelBackend, L: Lift<F, B>>(
+        &self,
+        _frozen: Option<&AnyBackbone<F>>,
+        images: Tensor<F, 4>,
+        phase: Phase,
+    ) -> Vec<Tensor<B, 4>> {
+        let axis = self.backbone.description().axis;
+        let outputs = self
+            .backbone
+            .forward(L::lift(images), phase, &mut Untouched);
+        self.norms.forward_all(outputs, axis)
+    }
+}

@@ -1,0 +1,268 @@
+//! Packed sides of a product, and the panels of the result.
+//!
+//! The left side is packed by bands of at most six rows and the right by panels of two vectors of
+//! columns, so that a tile of the result reads both from end to end and keeps its sums in registers
+//! (Goto and van de Geijn 2008).
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::matrix::Matrix;
+use super::product::{add_step, bands, lanes};
+use super::storage::{refill, write_copy, written};
+use super::vector::vectorised;
+
+/// Most of the depth that a tile takes at once: a panel's part stays in the first cache.
+const DEPTH: usize = 384;
+/// Rows of a panel that are more than enough to be written.
+const EMITTED: usize = 18;
+
+/// Rows of a left side, packed: `[depth, rows]` of every band.
+#[derive(Default)]
+pub(super) struct Left {
+    values: Vec<f32>,
+    pub(super) rows: usize,
+    pub(super) depth: usize,
+}
+
+impl Left {
+    pub(super) fn new(matrix: Matrix<'_>, sizes: [usize; 2]) -> Self {
+        let mut left = Self::default();
+        left.pack(matrix, sizes);
+        left
+    }
+
+    #[inline(always)]
+    pub(super) fn pack(&mut self, matrix: Matrix<'_>, [rows, depth]: [usize; 2]) {
+        (self.rows, self.depth) = (rows, depth);
+        // SAFETY: the bands cover all rows, and each is written whole.
+        unsafe {
+            refill(
+                &mut self.values,
+                rows * depth,
+                #[inline(always)]
+                |places| {
+                    for band in bands(rows) {
+                        let places = &mut places[band.start * depth..band.end * depth];
+                        interleave(matrix, band.clone(), band.len(), places);
+                    }
+                },
+            );
+        }
+    }
+}
+
+/// Columns of a right side, packed: `[depth, width]` of every panel; the last is filled up by zeros.
+pub(super) struct Right {
+    values: Vec<f32>,
+    pub(super) depth: usize,
+    columns: usize,
+}
+
+impl Right {
+    /// By all threads.
+    pub(super) fn new(matrix: Matrix<'_>, [depth, columns]: [usize; 2]) -> Self {
+        let width = width();
+        let write = |places: &mut [MaybeUninit<f32>]| {
+            let panels = places.par_chunks_mut(depth * width).enumerate();
+            panels.for_each(|(panel, places)| {
+                pack_panel(matrix, panel_columns(panel, columns), places);
+            });
+        };
+        // SAFETY: the panels cover all places, and each is written whole.
+        let values = unsafe { written(columns.div_ceil(width) * width * depth, write) };
+        Self {
+            values,
+            depth,
+            columns,
+        }
+    }
+
+    /// The panels and which columns they are.
+    pub(super) fn panels(&self) -> impl Iterator<Item = (Range<usize>, &[f32])> {
+        let panels = self.values.chunks_exact(self.depth * width());
+        let columns = (0..).map(|panel| panel_columns(panel, self.columns));
+        columns.zip(panels)
+    }
+}
+
+/// Most columns of a panel.
+pub(super) fn width() -> usize {
+    2 * lanes()
+}
+
+/// Columns of a panel of so many.
+pub(super) fn panel_columns(panel: usize, columns: usize) -> Range<usize> {
+    let first = panel * width();
+    first..(first + width()).min(columns)
+}
+
+/// A panel of a right side.
+pub(super) fn pack_panel(
+    matrix: Matrix<'_>,
+    columns: Range<usize>,
+    places: &mut [MaybeUninit<f32>],
+) {
+    let width = width();
+    let matrix = matrix.transposed();
+    vectorised(
+        #[inline(always)]
+        || interleave(matrix, columns.clone(), width, places),
+    );
+}
+
+/// Rows of a matrix side by side, `[columns, width]`, filled up by zeros.
+#[inline(always)]
+fn interleave(
+    matrix: Matrix<'_>,
+    rows: Range<usize>,
+    width: usize,
+    places: &mut [MaybeUninit<f32>],
+) {
+    let [row, step] = matrix.strides;
+    let values = &matrix.values[rows.start * row..];
+    let count = rows.len();
+    if row == 1 {
+        for (index, places) in places.chunks_exact_mut(width).enumerate() {
+            write_copy(&mut places[..count], &values[index * step..][..count]);
+            places[count..].fill(MaybeUninit::new(0.0));
+        }
+        return;
+    }
+    match (count, width, step) {
+        (6, 6, 1) => interleave_lines::<6>(values, row, places),
+        (5, 5, 1) => interleave_lines::<5>(values, row, places),
+        (4, 4, 1) => interleave_lines::<4>(values, row, places),
+        _ => {
+            for line in 0..count {
+                let values = values[line * row..].iter().step_by(step);
+                for (places, value) in places.chunks_exact_mut(width).zip(values) {
+                    places[line].write(*value);
+                }
+            }
+            for places in places.chunks_exact_mut(width) {
+                places[count..].fill(MaybeUninit::new(0.0));
+            }
+        }
+    }
+}
+
+/// `R` lines that are `row` apart.
+#[inline(always)]
+fn interleave_lines<const R: usize>(values: &[f32], row: usize, places: &mut [MaybeUninit<f32>]) {
+    let (places, _) = places.as_chunks_mut::<R>();
+    let lines: [&[f32]; R] = std::array::from_fn(
+        #[inline(always)]
+        |line| &values[line * row..][..places.len()],
+    );
+    for (index, places) in places.iter_mut().enumerate() {
+        for line in 0..R {
+            places[line].write(lines[line][index]);
+        }
+    }
+}
+
+/// A panel of a product of packed rows and a packed panel; `result` holds it, `[rows, width]`, and
+/// `emit` is given some rows at a time as soon as they are ready, so that what it writes goes to
+/// memory beside the arithmetic.
+///
+/// # Panics
+///
+/// If `panel` is not as deep as the rows, that is not at all, or `result` is too short.
+pub(super) fn product_panel(
+    left: &Left,
+    panel: &[f32],
+    result: &mut [f32],
+    mut emit: impl FnMut(Range<usize>, &[f32]),
+) {
+    struct Product<'a> {
+        left: &'a Left,
+        panel: &'a [f32],
+        result: &'a mut [f32],
+        // Not a parameter of the type: the tiles are compiled once.
+        emit: &'a mut dyn FnMut(Range<usize>, &[f32]),
+    }
+
+    impl WithSimd for Product<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let depth = self.left.depth;
+            let (panel, _) = S::as_simd_f32s(self.panel);
+            let (panel, _) = panel.as_chunks::<2>();
+            let width = 2 * S::F32_LANES;
+            assert_eq!(panel.len(), depth);
+            let part = depth.div_ceil(depth.div_ceil(DEPTH));
+            for start in (0..depth).step_by(part) {
+                let panel = &panel[start..(start + part).min(depth)];
+                let mut emitted = 0;
+                for rows in bands(self.left.rows) {
+                    let values = &self.left.values[rows.start * depth + start * rows.len()..];
+                    let band = &mut self.result[rows.start * width..rows.end * width];
+                    let (result, _) = S::as_mut_simd_f32s(band);
+                    let (result, _) = result.as_chunks_mut::<2>();
+                    let is_sum = start > 0;
+                    match result.len() {
+                        6 => tile::<S, 6>(simd, values, panel, result, is_sum),
+                        5 => tile::<S, 5>(simd, values, panel, result, is_sum),
+                        4 => tile::<S, 4>(simd, values, panel, result, is_sum),
+                        3 => tile::<S, 3>(simd, values, panel, result, is_sum),
+                        2 => tile::<S, 2>(simd, values, panel, result, is_sum),
+                        _ => tile::<S, 1>(simd, values, panel, result, is_sum),
+                    }
+                    let is_ready = rows.end - emitted > EMITTED || rows.end == self.left.rows;
+                    if start + part >= depth && is_ready {
+                        let sums = &self.result[emitted * width..rows.end * width];
+                        (self.emit)(emitted..rows.end, sums);
+                        emitted = rows.end;
+                    }
+                }
+            }
+        }
+    }
+
+    Arch::new().dispatch(Product {
+        left,
+        panel,
+        result,
+        emit: &mut emit,
+    });
+}
+
+/// `R` rows of a panel.
+#[inline(always)]
+fn tile<S: Simd, const R: usize>(
+    simd: S,
+    left: &[f32],
+    panel: &[[S::f32s; 2]],
+    result: &mut [[S::f32s; 2]],
+    is_sum: bool,
+) {
+    let (left, _) = left.as_chunks::<R>();
+    let left = &left[..panel.len()];
+    let mut sums = [[simd.splat_f32s(0.0); 2]; R];
+    // Four steps to a turn, so that counting costs little beside the arithmetic.
+    let (left_turns, left) = left.as_chunks::<4>();
+    let (panel_turns, panel) = panel.as_chunks::<4>();
+    for (left, panel) in left_turns.iter().zip(panel_turns) {
+        for step in 0..4 {
+            add_step(simd, &mut sums, &left[step], &panel[step]);
+        }
+    }
+    for (left, panel) in left.iter().zip(panel) {
+        add_step(simd, &mut sums, left, panel);
+    }
+    for (result, sums) in result.iter_mut().zip(sums) {
+        for (result, sum) in result.iter_mut().zip(sums) {
+            *result = if is_sum {
+                simd.add_f32s(*result, sum)
+            } else {
+                sum
+            };
+        }
+    }
+}
