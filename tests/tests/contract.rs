@@ -14,10 +14,15 @@ use gradway_tests::{scenes, trained};
 const BACKBONES: [&str; 2] = ["swin_mini", "efficientnet_lite0"];
 
 fn model(backbone: &str, method: &str) -> (Segmentation<Tracked>, Trainer<Tracked>) {
+    // All of a method's parts at once.
+    let method = match method {
+        "lora" => r#""lora", targets = ["q", "k", "v", "proj", "fc1", "fc2"]"#.to_string(),
+        _ => format!("{method:?}"),
+    };
     let text = format!(
         r#"
         backbone = {{ name = "{backbone}" }}
-        method = {{ name = "{method}" }}
+        method = {{ name = {method} }}
         head = {{ name = "segformer", channels = 32 }}
         data = {{ format = "synthetic", width = 64, height = 64 }}
         optimizer = {{ learning_rate = 1e-3 }}

@@ -60,6 +60,8 @@ fn the_other_methods_train_the_published_number_of_parameters() {
         ("partial", "12.60", "28.34"),
         ("adapter", "3.11", "4.66"),
         ("adaptformer", "3.11", "4.66"),
+        // The tables print 3.03 and 4.57, which no reading gives: see the method's file.
+        ("lora", "3.08", "4.62"),
     ];
     for backbone in ["swin_base", "swin_large"] {
         // Drawn once: what the methods hold on the other side are the same tensors.

@@ -21,6 +21,7 @@ pub mod e3va;
 mod encoder;
 pub mod fixed;
 pub mod full;
+pub mod lora;
 mod method;
 pub mod norm_tuning;
 pub mod partial;

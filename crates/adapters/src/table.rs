@@ -14,6 +14,7 @@ use crate::count::Group;
 use crate::e3va::{self, E3va, E3vaConfig};
 use crate::fixed::{self, Fixed, FixedConfig};
 use crate::full::{self, FullConfig};
+use crate::lora::{self, Lora, LoraConfig};
 use crate::method::{Method, MethodDescriptor, Misfit, Settings};
 use crate::norm_tuning::{self, NormTuningConfig};
 use crate::partial::{self, PartialConfig};
@@ -119,6 +120,7 @@ methods! {
         Partial(PartialConfig, Selected, partial),
         Adapter(AdapterConfig, Adapter, adapter),
         Adaptformer(AdaptformerConfig, Adaptformer, adaptformer),
+        Lora(LoraConfig, Lora, lora),
         Bitfit(BitfitConfig, Selected, bitfit),
         NormTuning(NormTuningConfig, Selected, norm_tuning),
     }

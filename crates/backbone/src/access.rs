@@ -11,13 +11,19 @@ use burn::tensor::backend::Backend;
 pub enum Point {
     /// Output of the patch embedding or stem, before the first block.
     Embedding,
-    /// The fused projection to queries, keys and values, per window:
-    /// `[batch * windows, side, side, 3 * channels]`.
+    /// The fused projection to queries, keys and values of a map padded to whole windows:
+    /// `[batch, height, width, 3 * channels]`.
     QueryKeyValue,
+    /// The projection that ends attention; its input is what the heads mixed, without padding.
+    Projection,
     /// Output of the attention branch, before its residual add.
     Attention,
     /// Stream after the attention branch's residual add.
     AttentionResidual,
+    /// The first layer of an MLP, before its activation; only for who [reads](Access::reads_mlp) it.
+    MlpIn,
+    /// The second layer of an MLP; its input is the activation's output. As [`Point::MlpIn`].
+    MlpOut,
     /// Output of the MLP branch, before its residual add.
     Mlp,
     /// Output of a convolutional block's branch, before its residual add (where it has one).
@@ -54,6 +60,45 @@ pub struct Site {
 pub trait Access<B: Backend> {
     /// Called once per site and forward pass, in the order of computation.
     fn at(&mut self, site: Site, input: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4>;
+
+    /// Whether the points inside an MLP are wanted; its layers are one operator where they are not,
+    /// and the wide map between them need not exist.
+    fn reads_mlp(&self) -> bool {
+        false
+    }
+}
+
+/// The access to the points of one block.
+pub(crate) struct BlockAccess<'a, A> {
+    pub(crate) access: &'a mut A,
+    pub(crate) section: usize,
+    pub(crate) block: usize,
+}
+
+impl<A> BlockAccess<'_, A> {
+    pub(crate) fn at<B: Backend>(
+        &mut self,
+        point: Point,
+        input: &Tensor<B, 4>,
+        output: Tensor<B, 4>,
+    ) -> Tensor<B, 4>
+    where
+        A: Access<B>,
+    {
+        let site = Site {
+            point,
+            section: self.section,
+            block: self.block,
+        };
+        self.access.at(site, input, output)
+    }
+
+    pub(crate) fn reads_mlp<B: Backend>(&self) -> bool
+    where
+        A: Access<B>,
+    {
+        self.access.reads_mlp()
+    }
 }
 
 /// Changes nothing.

@@ -12,6 +12,8 @@ use crate::Point;
 pub struct Section {
     /// Channels of every block output in the section.
     pub channels: usize,
+    /// Channels between the layers of an MLP, in a transformer.
+    pub hidden: Option<usize>,
     /// Input pixels per map position along one side.
     pub stride: usize,
     /// Number of blocks.

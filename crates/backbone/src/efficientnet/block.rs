@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_kernels::{Activation, ConvolutionOptions, KernelBackend, add, convolution};
 
-use crate::access::Point;
+use crate::access::{Access, BlockAccess, Point};
 
 /// A convolution with its batch norm folded in.
 #[derive(Module, Debug)]
@@ -108,7 +108,7 @@ impl<B: KernelBackend> InvertedResidual<B> {
     pub(super) fn forward(
         &self,
         x: Tensor<B, 4>,
-        visit: &mut impl FnMut(Point, &Tensor<B, 4>, Tensor<B, 4>) -> Tensor<B, 4>,
+        access: &mut BlockAccess<'_, impl Access<B>>,
     ) -> Tensor<B, 4> {
         let hidden = match &self.expand {
             Some(expand) => expand.forward(x.clone(), Activation::Relu6),
@@ -116,12 +116,12 @@ impl<B: KernelBackend> InvertedResidual<B> {
         };
         let hidden = self.depthwise.forward(hidden, Activation::Relu6);
         let branch = self.project.forward(hidden, Activation::Identity);
-        let branch = visit(Point::Convolution, &x, branch);
+        let branch = access.at(Point::Convolution, &x, branch);
         if self.residual {
             let output = add(branch, x.clone());
-            visit(Point::Block, &x, output)
+            access.at(Point::Block, &x, output)
         } else {
-            visit(Point::Block, &x, branch)
+            access.at(Point::Block, &x, branch)
         }
     }
 }

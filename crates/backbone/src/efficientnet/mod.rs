@@ -17,7 +17,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::module::avg_pool2d;
 use gradway_kernels::{Activation, ChannelAxis, KernelBackend, Lift};
 
-use crate::access::{Access, Point, Site};
+use crate::access::{Access, BlockAccess, Point, Site};
 use crate::backbone::Backbone;
 use crate::description::{Description, Section};
 use crate::drop_path::Phase;
@@ -157,6 +157,7 @@ impl<B: KernelBackend> Backbone<B> for EfficientNetLite<B> {
                 stride *= row.stride;
                 Section {
                     channels: blocks[0].channels(),
+                    hidden: None,
                     stride,
                     blocks: blocks.len(),
                     stage: row.stage,
@@ -192,10 +193,12 @@ impl<B: KernelBackend> Backbone<B> for EfficientNetLite<B> {
         let mut outputs = Vec::new();
         for (section, (row, blocks)) in ROWS.iter().zip(&self.rows).enumerate() {
             for (block, module) in blocks.iter().enumerate() {
-                let mut visit = |point, input: &_, output| {
-                    access.at(site(point, section, block), input, output)
+                let mut inside = BlockAccess {
+                    access: &mut *access,
+                    section,
+                    block,
                 };
-                x = module.forward(x, &mut visit);
+                x = module.forward(x, &mut inside);
             }
             x = access.at(site(Point::Section, section, 0), &x.clone(), x);
             if row.stage.is_some() {

@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use gradway_kernels::{KernelBackend, Windows, linear, window_attention};
 
 use super::pad_bottom_right;
-use crate::access::Point;
+use crate::access::{Access, BlockAccess, Point};
 
 /// Multi-head self-attention inside windows (Swin, equation 4).
 #[derive(Module, Debug)]
@@ -50,7 +50,7 @@ impl<B: KernelBackend> WindowAttention<B> {
         x: Tensor<B, 4>,
         is_shifted: bool,
         pad_first: bool,
-        visit: &mut impl FnMut(Point, &Tensor<B, 4>, Tensor<B, 4>) -> Tensor<B, 4>,
+        access: &mut BlockAccess<'_, impl Access<B>>,
     ) -> Tensor<B, 4> {
         let [_, height, width, _] = x.dims();
         let fits = height.min(width) <= self.window;
@@ -67,10 +67,11 @@ impl<B: KernelBackend> WindowAttention<B> {
         let x = pad_bottom_right(x, [1, 2], windows.padded());
         let bias = |layer: &Linear<B>| layer.bias.as_ref().map(Param::val);
         let qkv = linear(x.clone(), self.qkv.weight.val(), bias(&self.qkv));
-        let qkv = visit(Point::QueryKeyValue, &x, qkv);
+        let qkv = access.at(Point::QueryKeyValue, &x, qkv);
         drop(x);
         let mixed = window_attention(qkv, self.relative_position_bias_table.val(), windows);
-        linear(mixed, self.proj.weight.val(), bias(&self.proj))
+        let output = linear(mixed.clone(), self.proj.weight.val(), bias(&self.proj));
+        access.at(Point::Projection, &mixed, output)
     }
 }
 

@@ -4,11 +4,11 @@ use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_kernels::{KernelBackend, add, feed_forward};
+use gradway_kernels::{KernelBackend, add, feed_forward, gelu, linear};
 
 use super::attention::{WindowAttention, linear_layer};
 use super::{SwinConfig, norm, normalise};
-use crate::access::Point;
+use crate::access::{Access, BlockAccess, Point};
 use crate::drop_path::DropPath;
 
 /// Two linears with a GELU between.
@@ -60,6 +60,10 @@ impl<B: Backend> SwinBlock<B> {
         }
     }
 
+    pub(super) fn hidden(&self) -> usize {
+        self.mlp.fc1.weight.lazy_shape()[1]
+    }
+
     pub(super) fn channels(&self) -> usize {
         self.norm1.gamma.dims()[0]
     }
@@ -74,25 +78,37 @@ impl<B: KernelBackend> SwinBlock<B> {
         x: Tensor<B, 4>,
         pad_first: bool,
         drop_path: &mut DropPath,
-        visit: &mut impl FnMut(Point, &Tensor<B, 4>, Tensor<B, 4>) -> Tensor<B, 4>,
+        access: &mut BlockAccess<'_, impl Access<B>>,
     ) -> Tensor<B, 4> {
         let input = x.clone();
         let normed = normalise(&self.norm1, x.clone());
-        let branch = self.attn.forward(normed, self.shifted, pad_first, visit);
-        let branch = visit(Point::Attention, &x, branch);
+        let branch = self.attn.forward(normed, self.shifted, pad_first, access);
+        let branch = access.at(Point::Attention, &x, branch);
         let x = add(drop_path.apply(branch, self.drop_path), x);
-        let x = visit(Point::AttentionResidual, &input, x);
+        let x = access.at(Point::AttentionResidual, &input, x);
 
-        let branch = self.mlp.forward(normalise(&self.norm2, x.clone()));
-        let branch = visit(Point::Mlp, &x, branch);
+        let branch = self.mlp.forward(normalise(&self.norm2, x.clone()), access);
+        let branch = access.at(Point::Mlp, &x, branch);
         let x = add(drop_path.apply(branch, self.drop_path), x);
-        visit(Point::Block, &input, x)
+        access.at(Point::Block, &input, x)
     }
 }
 
 impl<B: KernelBackend> Mlp<B> {
-    fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
-        let layer = |layer: &Linear<B>| (layer.weight.val(), layer.bias.as_ref().map(Param::val));
-        feed_forward(x, [layer(&self.fc1), layer(&self.fc2)])
+    fn forward(
+        &self,
+        x: Tensor<B, 4>,
+        access: &mut BlockAccess<'_, impl Access<B>>,
+    ) -> Tensor<B, 4> {
+        let bias = |layer: &Linear<B>| layer.bias.as_ref().map(Param::val);
+        let layers = [&self.fc1, &self.fc2].map(|layer| (layer.weight.val(), bias(layer)));
+        if !access.reads_mlp() {
+            return feed_forward(x, layers);
+        }
+        let [(first, first_bias), (second, second_bias)] = layers;
+        let wide = linear(x.clone(), first, first_bias);
+        let wide = gelu(access.at(Point::MlpIn, &x, wide));
+        let output = linear(wide.clone(), second, second_bias);
+        access.at(Point::MlpOut, &wide, output)
     }
 }

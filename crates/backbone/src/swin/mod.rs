@@ -22,7 +22,7 @@ use gradway_kernels::{
     Activation, ChannelAxis, ConvolutionOptions, KernelBackend, Lift, convolution, layer_norm,
 };
 
-use crate::access::{Access, Point, Site};
+use crate::access::{Access, BlockAccess, Point, Site};
 use crate::backbone::Backbone;
 use crate::description::{Description, Section};
 use crate::drop_path::Phase;
@@ -176,6 +176,7 @@ impl<B: KernelBackend> Backbone<B> for Swin<B> {
             .enumerate()
             .map(|(stage, layer)| Section {
                 channels: layer.blocks[0].channels(),
+                hidden: Some(layer.blocks[0].hidden()),
                 stride: PATCH << stage,
                 blocks: layer.blocks.len(),
                 stage: Some(stage),
@@ -212,10 +213,12 @@ impl<B: KernelBackend> Backbone<B> for Swin<B> {
                 x = downsample.forward(x);
             }
             for (block, module) in layer.blocks.iter().enumerate() {
-                let mut visit = |point, input: &_, output| {
-                    access.at(site(point, section, block), input, output)
+                let mut inside = BlockAccess {
+                    access: &mut *access,
+                    section,
+                    block,
                 };
-                x = module.forward(x, self.pad_first, &mut drop_path, &mut visit);
+                x = module.forward(x, self.pad_first, &mut drop_path, &mut inside);
             }
             x = access.at(site(Point::Section, section, 0), &x.clone(), x);
             outputs.push(x.clone());
