@@ -2,7 +2,7 @@
 
     python -m pip install torch==2.15.0 torchvision==0.29.2 timm==1.0.31 safetensors scikit-learn==1.9.1 numpy
     python tests/golden/generate.py                # all
-    python tests/golden/generate.py swin e3va      # some: swin e3va efficientnet upernet fcn segformer cross_entropy adamw miou bias_table
+    python tests/golden/generate.py swin e3va      # some: swin e3va methods efficientnet upernet fcn segformer cross_entropy adamw miou bias_table
 
 Parameters and inputs are float32 random numbers of fixed seeds; everything is computed in float64 from them and stored as float32,
 so that a difference a test sees is the tested code's own rounding. README.md says what each file holds.
@@ -278,6 +278,120 @@ def check_published_counts() -> None:
             highway = Highway(channels, (2, 2, 18, 2), kernel_form)
             counted = highway.blocks if kernel_form else highway
             assert sum(parameter.numel() for parameter in counted.parameters()) == expected
+
+
+# Methods inside the backbone
+
+WIDTH, RANK, LORA_SCALE = 3, 2, 1.5
+
+
+def methods() -> None:
+    """Methods that change what passes through a frozen backbone. Parameters have the names and the layout, [inputs, outputs], of the
+    modules under test; images and loss are those of e3va."""
+    frozen = WINDOW_4.build().requires_grad_(False)
+    images = WINDOW_4.images(SIZE_4).double()
+    generator = seeded(31)
+    weights = [torch.randn(output.shape, generator=generator) for output in stage_outputs(frozen, images)]
+    for name, shapes, forward in (
+        ("adapter", bottleneck_shapes, adapter_block),
+        ("adaptformer", bottleneck_shapes, adaptformer_block),
+        ("lora", lora_shapes, lora_block),
+    ):
+        parameters = random_parameters(shapes)
+        outputs = forward_blocks(frozen, parameters, forward, images)
+        loss = sum((output * weight.double()).sum() for output, weight in zip(outputs, weights))
+        loss.backward()
+        write(
+            f"method.{name}",
+            {
+                "loss": loss.reshape(1),
+                **{f"stage{i}": output for i, output in enumerate(outputs)},
+                **{f"param.{key}": value for key, value in parameters.items()},
+                **{f"grad.{key}": value.grad for key, value in parameters.items()},
+            },
+        )
+
+
+def bottleneck_shapes(channels: int) -> dict[str, tuple[int, ...]]:
+    one = {
+        "down.weight": (channels, WIDTH),
+        "down.bias": (WIDTH,),
+        "up.weight": (WIDTH, channels),
+        "up.bias": (channels,),
+    }
+    return {f"{branch}.{name}": shape for branch in (0, 1) for name, shape in one.items()}
+
+
+def lora_shapes(channels: int) -> dict[str, tuple[int, ...]]:
+    wide = 4 * channels
+    sizes = {key: (channels, channels) for key in ("q", "k", "v", "proj")} | {"fc1": (channels, wide), "fc2": (wide, channels)}
+    downs = {f"{key}.down": (inputs, RANK) for key, (inputs, _) in sizes.items()}
+    return downs | {f"{key}.up": (RANK, outputs) for key, (_, outputs) in sizes.items()}
+
+
+def random_parameters(shapes) -> dict[str, torch.Tensor]:
+    generator = seeded(33)
+    parameters = {}
+    for stage, depth in enumerate(WINDOW_4.depths):
+        channels = WINDOW_4.embed_dim * 2**stage
+        for block in range(depth):
+            for name, shape in shapes(channels).items():
+                scale = shape[0] ** -0.5 if len(shape) == 2 else 0.2
+                parameters[f"sections.{stage}.{block}.{name}"] = scale * torch.randn(shape, generator=generator)
+        for name, offset in (("gamma", 1.0), ("beta", 0.0)):
+            parameters[f"norms.norms.{stage}.{name}"] = offset + 0.2 * torch.randn(channels, generator=generator)
+    return {name: value.double().requires_grad_() for name, value in parameters.items()}
+
+
+def forward_blocks(frozen: SwinTransformer, parameters, forward, images: torch.Tensor) -> list[torch.Tensor]:
+    x = frozen.patch_embed(pad_to_patches(images))
+    outputs = []
+    for index, stage in enumerate(frozen.layers):
+        x = stage.downsample(x)
+        for position, block in enumerate(stage.blocks):
+            prefix = f"sections.{index}.{position}."
+            own = {key.removeprefix(prefix): value for key, value in parameters.items() if key.startswith(prefix)}
+            x = forward(block, own, x)
+        gamma, beta = (parameters[f"norms.norms.{index}.{name}"] for name in ("gamma", "beta"))
+        outputs.append(F.layer_norm(x, x.shape[-1:], gamma, beta).permute(0, 3, 1, 2))
+    return outputs
+
+
+def bottleneck(own, branch: int, activation, x: torch.Tensor) -> torch.Tensor:
+    down = activation(x @ own[f"{branch}.down.weight"] + own[f"{branch}.down.bias"])
+    return down @ own[f"{branch}.up.weight"] + own[f"{branch}.up.bias"]
+
+
+def adapter_block(block, own, x: torch.Tensor) -> torch.Tensor:
+    attention = block._attn(block.norm1(x))
+    x = x + attention + bottleneck(own, 0, F.gelu, attention)
+    mlp = block.mlp(block.norm2(x))
+    return x + mlp + bottleneck(own, 1, F.gelu, mlp)
+
+
+def adaptformer_block(block, own, x: torch.Tensor) -> torch.Tensor:
+    x = x + block._attn(block.norm1(x)) + 0.1 * bottleneck(own, 0, F.relu, x)
+    return x + block.mlp(block.norm2(x)) + 0.1 * bottleneck(own, 1, F.relu, x)
+
+
+def lora_block(block, own, x: torch.Tensor) -> torch.Tensor:
+    layers = (
+        (block.attn.qkv, ("q", "k", "v")),
+        (block.attn.proj, ("proj",)),
+        (block.mlp.fc1, ("fc1",)),
+        (block.mlp.fc2, ("fc2",)),
+    )
+    kept = [layer._parameters.pop("weight") for layer, _ in layers]
+    for (layer, keys), weight in zip(layers, kept):
+        # Rows are outputs here.
+        updates = [(own[f"{key}.down"] @ own[f"{key}.up"]).T for key in keys]
+        layer.weight = weight + LORA_SCALE * torch.cat(updates)
+    x = x + block._attn(block.norm1(x))
+    x = x + block.mlp(block.norm2(x))
+    for (layer, _), weight in zip(layers, kept):
+        del layer.weight
+        layer.weight = weight
+    return x
 
 
 # EfficientNet-Lite
@@ -570,7 +684,7 @@ def bias_table() -> None:
     write("bias_table", tensors)
 
 
-GOLDENS = [swin, e3va, efficientnet, upernet, fcn, segformer, cross_entropy, adamw, miou, bias_table]
+GOLDENS = [swin, e3va, methods, efficientnet, upernet, fcn, segformer, cross_entropy, adamw, miou, bias_table]
 
 
 def main() -> None:

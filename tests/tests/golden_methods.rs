@@ -1,0 +1,84 @@
+//! Methods that change what passes through a Swin, against the same equations in PyTorch.
+
+use burn::prelude::Tensor;
+use gradway::trainer::config;
+use gradway_adapters::{Encoder, Tuned};
+use gradway_backbone::swin::SwinConfig;
+use gradway_backbone::{AnyBackbone, Checkpoint, Phase, import};
+use gradway_tests::{
+    Golden, Plain, Tensors, Tracked, assert_close, assert_gradients, fill, golden_path, gradients,
+    parameters,
+};
+
+/// Rounding: single precision against double through four stages.
+const STAGES: f64 = 1e-5;
+const GRADIENTS: f64 = 5e-5;
+/// The loss is a sum over all outputs with cancellation, as a gradient is.
+const LOSS: f64 = GRADIENTS;
+
+fn swin() -> AnyBackbone<Plain> {
+    let config = SwinConfig::new(4, vec![2, 2, 1, 1], vec![1, 2, 2, 4])
+        .with_window(4)
+        .with_pad_first(true);
+    let weights = Checkpoint::open(&golden_path("swin_window4.weights.safetensors")).unwrap();
+    let swin = AnyBackbone::Swin(config.init(&Default::default()));
+    import(swin, &weights).unwrap().0
+}
+
+/// The path of a parameter without the name of the method.
+fn own(path: &str) -> &str {
+    let (_method, path) = path.split_once('.').unwrap();
+    path
+}
+
+fn frozen_part(path: &str) -> bool {
+    own(path).starts_with("backbone.")
+}
+
+fn assert_method(name: &str, fields: &[&str]) {
+    let golden = Golden::open(&format!("method.{name}"));
+    let overrides: Vec<String> = fields
+        .iter()
+        .map(|field| format!("method.{field}"))
+        .collect();
+    let method = config::method(name, &overrides).unwrap();
+    let device = Default::default();
+    let (encoder, tuned) = Encoder::<Tracked>::new(&method, swin(), &device).unwrap();
+    let frozen = parameters::<Tracked, _>(&tuned);
+    let tuned: Tuned<Tracked> = fill(tuned, |path, _| match frozen_part(path) {
+        true => frozen[path].clone(),
+        false => golden.data(&format!("param.{}", own(path))),
+    });
+    let images = Golden::open("swin_window4.io").tensor("input");
+    let features = encoder.features(&tuned, images, Phase::Inference);
+    assert_eq!(features.len(), 4);
+    let weights = Golden::open("e3va.loss");
+    let mut loss = Tensor::<Tracked, 1>::zeros([1], &device);
+    for (stage, feature) in features.into_iter().enumerate() {
+        let key = format!("stage{stage}");
+        assert_close(&key, &feature.to_data(), &golden.data(&key), STAGES);
+        loss = loss + (feature * weights.tensor(&format!("weight{stage}"))).sum();
+    }
+    assert_close("the loss", &loss.to_data(), &golden.data("loss"), LOSS);
+    let gradients = gradients::<Tracked, _>(&tuned, &loss.backward()).into_iter();
+    let gradients: Tensors = gradients
+        .map(|(path, data)| (own(&path).to_string(), data))
+        .collect();
+    assert_gradients(&gradients, &golden.below("grad."), GRADIENTS);
+}
+
+#[test]
+fn adapter() {
+    assert_method("adapter", &["width=3"]);
+}
+
+#[test]
+fn adaptformer() {
+    assert_method("adaptformer", &["width=3"]);
+}
+
+#[test]
+fn lora_of_every_projection() {
+    let targets = r#"targets=["q", "k", "v", "proj", "fc1", "fc2"]"#;
+    assert_method("lora", &["rank=2", "alpha=3.0", targets]);
+}
