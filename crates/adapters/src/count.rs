@@ -17,6 +17,17 @@ pub enum Group {
     Other,
 }
 
+impl Group {
+    /// As listings name it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Adapter => "adapter",
+            Self::Norm => "norm",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// Trainable parameters by [`Group`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupCount {

@@ -73,6 +73,15 @@ impl Params {
             100.0 * report.share,
             thousands(report.backbone_parameters),
             report.backbone
+        ))?;
+        if report.published_groups.is_empty() {
+            return Ok(());
+        }
+        let groups: Vec<&str> = report.published_groups.iter().map(Group::name).collect();
+        print_line(format_args!(
+            "publications count {}: {}",
+            groups.join(" + "),
+            thousands(report.published)
         ))
     }
 }
