@@ -2,7 +2,7 @@
 //!
 //! `golden/README.md` says what the files hold and how close one has to come.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use burn::backend::{Autodiff, Flex};
@@ -193,39 +193,6 @@ pub fn parameters<B: Backend, M: Module<B>>(module: &M) -> Tensors {
     };
     module.visit(&mut read);
     read.tensors
-}
-
-/// The paths of the parameters that are trained.
-pub fn trained<B: AutodiffBackend, M: Module<B>>(module: &M) -> BTreeSet<String> {
-    struct Read {
-        path: Vec<String>,
-        trained: BTreeSet<String>,
-    }
-
-    impl<B: AutodiffBackend> ModuleVisitor<B> for Read {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.to_string());
-        }
-
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
-        }
-
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-            let path = self.path.join(".");
-            let is_statistic = path.ends_with(".running_mean") || path.ends_with(".running_var");
-            if param.is_require_grad() && !is_statistic {
-                self.trained.insert(path);
-            }
-        }
-    }
-
-    let mut read = Read {
-        path: Vec::new(),
-        trained: BTreeSet::new(),
-    };
-    module.visit(&mut read);
-    read.trained
 }
 
 /// The gradients that parameters of a module have, by path.

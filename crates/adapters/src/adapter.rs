@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bottleneck::Bottleneck;
 use crate::count::Group;
-use crate::method::{Method, MethodDescriptor, Placement, Settings};
+use crate::method::{Method, MethodDescriptor, Placement, Settings, features_around};
 use crate::track::track;
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
@@ -89,8 +89,7 @@ impl<B: KernelBackend> Method<B> for Adapter<B> {
             module: self,
             description: &description,
         };
-        let outputs = self.backbone.forward(L::lift(images), phase, &mut inside);
-        self.norms.forward_all(outputs, description.axis)
+        features_around::<B, F, L>(&self.backbone, &self.norms, images, phase, &mut inside)
     }
 }
 

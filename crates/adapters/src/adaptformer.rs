@@ -9,15 +9,13 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{
-    Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Point, Site,
-};
+use gradway_backbone::{Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Site};
 use gradway_kernels::{Activation, KernelBackend, Lift, add};
 use serde::{Deserialize, Serialize};
 
 use crate::bottleneck::Bottleneck;
 use crate::count::Group;
-use crate::method::{Method, MethodDescriptor, Placement, Settings};
+use crate::method::{Method, MethodDescriptor, Placement, Settings, features_around};
 use crate::track::track;
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
@@ -95,10 +93,9 @@ impl Settings for AdaptformerConfig {
     }
 
     fn misfit(&self, backbone: &Description) -> Option<&'static str> {
-        let is_transformer = backbone.branch(Point::Attention).is_some();
         let reason =
             "what runs beside a branch must have its shape, and a convolutional block changes it";
-        (!is_transformer).then_some(reason)
+        (!backbone.is_transformer()).then_some(reason)
     }
 }
 
@@ -114,8 +111,7 @@ impl<B: KernelBackend> Method<B> for Adaptformer<B> {
             module: self,
             description: &description,
         };
-        let outputs = self.backbone.forward(L::lift(images), phase, &mut inside);
-        self.norms.forward_all(outputs, description.axis)
+        features_around::<B, F, L>(&self.backbone, &self.norms, images, phase, &mut inside)
     }
 }
 

@@ -58,11 +58,8 @@ impl<B: KernelBackend> Method<B> for Fixed<B> {
             return Vec::new();
         };
         let axis = backbone.description().axis;
-        backbone
-            .forward(images, Phase::Inference, &mut Untouched)
-            .into_iter()
-            .enumerate()
-            .map(|(stage, output)| self.norms.forward(stage, L::lift(output), axis))
-            .collect()
+        let outputs = backbone.forward(images, Phase::Inference, &mut Untouched);
+        let outputs = outputs.into_iter().map(L::lift).collect();
+        self.norms.forward_all(outputs, axis)
     }
 }

@@ -23,7 +23,7 @@ use gradway_kernels::{KernelBackend, Lift, add, linear};
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{Method, MethodDescriptor, Placement, Settings};
+use crate::method::{Method, MethodDescriptor, Placement, Settings, features_around};
 use crate::track::track;
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
@@ -234,8 +234,7 @@ impl Settings for LoraConfig {
     }
 
     fn misfit(&self, backbone: &Description) -> Option<&'static str> {
-        let is_transformer = backbone.branch(Point::Attention).is_some();
-        (!is_transformer).then_some("it updates the projections of a transformer")
+        (!backbone.is_transformer()).then_some("it updates the projections of a transformer")
     }
 }
 
@@ -246,10 +245,8 @@ impl<B: KernelBackend> Method<B> for Lora<B> {
         images: Tensor<F, 4>,
         phase: Phase,
     ) -> Vec<Tensor<B, 4>> {
-        let axis = self.backbone.description().axis;
         let mut inside = Inside { module: self };
-        let outputs = self.backbone.forward(L::lift(images), phase, &mut inside);
-        self.norms.forward_all(outputs, axis)
+        features_around::<B, F, L>(&self.backbone, &self.norms, images, phase, &mut inside)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use gradway_backbone::{AnyBackbone, Description, Phase};
+use gradway_backbone::{Access, AnyBackbone, Backbone, Description, OutputNorms, Phase};
 use gradway_kernels::{KernelBackend, Lift};
 
 use crate::count::Group;
@@ -73,4 +73,16 @@ pub trait Method<B: KernelBackend>: Module<B> {
         images: Tensor<F, 4>,
         phase: Phase,
     ) -> Vec<Tensor<B, 4>>;
+}
+
+/// The features of a method that holds its backbone, with what it changes at the access points.
+pub(crate) fn features_around<B: KernelBackend, F: KernelBackend, L: Lift<F, B>>(
+    backbone: &AnyBackbone<B>,
+    norms: &OutputNorms<B>,
+    images: Tensor<F, 4>,
+    phase: Phase,
+    access: &mut impl Access<B>,
+) -> Vec<Tensor<B, 4>> {
+    let outputs = backbone.forward(L::lift(images), phase, access);
+    norms.forward_all(outputs, backbone.description().axis)
 }

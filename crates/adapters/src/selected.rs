@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use gradway_backbone::{AnyBackbone, Backbone, OutputNorms, Phase, Untouched};
 use gradway_kernels::{KernelBackend, Lift};
 
-use crate::method::Method;
+use crate::method::{Method, features_around};
 use crate::track::track;
 
 /// The module of a method that trains a part of what there is.
@@ -42,10 +42,7 @@ impl<B: KernelBackend> Method<B> for Selected<B> {
         images: Tensor<F, 4>,
         phase: Phase,
     ) -> Vec<Tensor<B, 4>> {
-        let axis = self.backbone.description().axis;
-        let outputs = self
-            .backbone
-            .forward(L::lift(images), phase, &mut Untouched);
-        self.norms.forward_all(outputs, axis)
+        let (backbone, norms) = (&self.backbone, &self.norms);
+        features_around::<B, F, L>(backbone, norms, images, phase, &mut Untouched)
     }
 }

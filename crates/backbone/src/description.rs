@@ -41,6 +41,11 @@ impl Description {
             .filter(|section| section.stage.is_some())
     }
 
+    /// Whether blocks have attention.
+    pub fn is_transformer(&self) -> bool {
+        self.branch(Point::Attention).is_some()
+    }
+
     /// Which of a block's branches ends at a point.
     pub fn branch(&self, point: Point) -> Option<usize> {
         self.branches.iter().position(|&branch| branch == point)

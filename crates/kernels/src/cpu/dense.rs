@@ -20,8 +20,8 @@ use crate::activation::Activation;
 
 /// Elements of a task's output, about: half a usual second-level cache of 256 KiB.
 const BLOCK: usize = 1 << 15;
-/// Elements that are packed before they are multiplied, about: a line of a map at a time, in the second-
-/// level cache.
+/// Elements that are packed before they are multiplied, about: a line of a map in the second-level
+/// cache.
 const PACKED: usize = 1 << 15;
 /// Positions that a weight's gradient takes at once.
 const POSITIONS: usize = 256;
