@@ -4,6 +4,7 @@
 use burn::tensor::TensorMetadata;
 use burn_flex::{Flex, FlexTensor};
 
+use super::correlation;
 use super::dense::{self, Dense};
 use super::depthwise::{self, Geometry};
 use super::storage::tensor;
@@ -134,7 +135,7 @@ pub(super) fn backward_weight(
     }
     let (x, grad) = (x.to_contiguous(), grad.to_contiguous());
     if let Some(dense) = dense {
-        let values = dense::backward_weight(x.storage(), grad.storage(), dense);
+        let values = correlation::backward_weight(x.storage(), grad.storage(), dense);
         return tensor(values, kernel);
     }
     let geometry = geometry(input, [height, width], options);

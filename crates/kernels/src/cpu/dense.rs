@@ -1,4 +1,4 @@
-//! Convolution of one group, forward and backward, as matrix products that never hold the columns of
+//! Convolution of one group, and the gradient of its input, as matrix products that never hold the columns of
 //! a whole map (Dukhan 2019, arXiv 1907.02129, has the idea and its history).
 //!
 //! A panel is what the kernel sees at as many positions as two vectors have lanes: small enough for
@@ -11,7 +11,6 @@ use rayon::prelude::*;
 
 use super::activation::{Finish, SumBias};
 use super::depthwise::Geometry;
-use super::gemm::Scratch;
 use super::matrix::Matrix;
 use super::packed::{Left, product_panel, width};
 use super::storage::{split_columns, written};
@@ -23,12 +22,6 @@ const BLOCK: usize = 1 << 15;
 /// Elements that are packed before they are multiplied, about: a line of a map in the second-level
 /// cache.
 const PACKED: usize = 1 << 15;
-/// Positions that a weight's gradient takes at once.
-const POSITIONS: usize = 256;
-/// Rows of a weight's gradient that a task computes, about.
-const ROWS: usize = 96;
-/// Tasks of a weight's gradient that are enough for many threads.
-const TASKS: usize = 16;
 
 /// Sizes of a convolution of one group.
 #[derive(Debug, Clone, Copy)]
@@ -42,20 +35,20 @@ pub(super) struct Dense {
 
 impl Dense {
     /// Rows of a panel for each input channel.
-    fn taps(&self) -> usize {
+    pub(super) fn taps(&self) -> usize {
         self.kernel * self.kernel
     }
 
-    fn positions(&self) -> usize {
+    pub(super) fn positions(&self) -> usize {
         self.geometry.output.iter().product()
     }
 
     /// Whether an output sees the input at its own position alone.
-    fn is_pointwise(&self) -> bool {
+    pub(super) fn is_pointwise(&self) -> bool {
         self.kernel == 1 && self.stride == 1 && self.geometry.input == self.geometry.output
     }
 
-    fn plane(&self) -> usize {
+    pub(super) fn plane(&self) -> usize {
         self.geometry.input.iter().product()
     }
 
@@ -296,62 +289,4 @@ pub(super) fn backward_input(grad: &[f32], weight: &[f32], dense: Dense) -> Vec<
         ..dense
     };
     forward(grad, &turned, None, turned_dense, Activation::Identity)
-}
-
-/// The gradient of the weight, `[outputs, inputs * taps]`.
-pub(super) fn backward_weight(x: &[f32], grad: &[f32], dense: Dense) -> Vec<f32> {
-    let (positions, taps) = (dense.positions(), dense.taps());
-    let image = dense.inputs * dense.plane();
-    let batch = x.len() / image;
-    // Tasks are channels of the input by shares of the positions: a fixed division, so that sums do
-    // not depend on threads.
-    let channels = (ROWS / taps).clamp(1, dense.inputs);
-    let blocks = dense.inputs.div_ceil(channels);
-    let chunks = batch * positions.div_ceil(POSITIONS);
-    let shares = TASKS.div_ceil(blocks).min(chunks);
-    let share = chunks.div_ceil(shares);
-    let parts: Vec<Vec<f32>> = (0..blocks * shares)
-        .into_par_iter()
-        .map(|task| {
-            let first = task / shares * channels;
-            let count = channels.min(dense.inputs - first);
-            let mut sums = vec![0.0; dense.outputs * count * taps];
-            let mut panel = Panels::new(1, count * taps, POSITIONS);
-            let mut scratch = Scratch::default();
-            let begin = task % shares * share;
-            for chunk in begin..(begin + share).min(chunks) {
-                let per_image = positions.div_ceil(POSITIONS);
-                let (index, start) = (chunk / per_image, chunk % per_image * POSITIONS);
-                let length = POSITIONS.min(positions - start);
-                let planes = &x[index * image + first * dense.plane()..][..count * dense.plane()];
-                let columns = if dense.is_pointwise() {
-                    Matrix::rows(&planes[start..], positions)
-                } else {
-                    vectorised(
-                        #[inline(always)]
-                        || dense.pack(planes, start, length, &mut panel),
-                    );
-                    Matrix::rows(&panel.values, POSITIONS)
-                };
-                let grad = &grad[index * dense.outputs * positions + start..];
-                let grad = Matrix::rows(grad, positions);
-                let sizes = [dense.outputs, length, count * taps];
-                scratch.multiply_add(grad, columns.transposed(), &mut sums, sizes);
-            }
-            sums
-        })
-        .collect();
-
-    let mut gradient = vec![0.0; dense.outputs * dense.inputs * taps];
-    for (task, sums) in parts.iter().enumerate() {
-        let first = task / shares * channels * taps;
-        let width = sums.len() / dense.outputs;
-        let rows = gradient.chunks_exact_mut(dense.inputs * taps);
-        for (row, sums) in rows.zip(sums.chunks_exact(width)) {
-            for (value, sum) in row[first..first + width].iter_mut().zip(sums) {
-                *value += sum;
-            }
-        }
-    }
-    gradient
 }

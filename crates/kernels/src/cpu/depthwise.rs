@@ -2,18 +2,21 @@
 //!
 //! A band of the padded plane is copied into a buffer that fits the first-level cache; at stride 2
 //! its even and odd columns are kept apart, so that every tap of the kernel reads consecutive
-//! values. Tiles of 4 rows by 16 columns then stay in registers over all taps.
+//! values. Tiles of 4 rows by two vectors then stay in registers over all taps, and what a tap reads
+//! from one of the band's lines serves every row of the tile that sees the line.
 
 use std::mem::MaybeUninit;
 
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::activation::apply;
-use super::storage::written;
+use super::packed::width;
+use super::storage::{write_copy, written};
 use super::vector::{every_second, vectorised};
 use crate::activation::Activation;
 
-/// Columns of a tile.
+/// Columns that a weight's gradient takes at once.
 const LANES: usize = 16;
 /// Rows of a tile.
 const ROWS: usize = 4;
@@ -43,7 +46,8 @@ struct Band<const KERNEL: usize, const STRIDE: usize> {
 
 impl<const KERNEL: usize, const STRIDE: usize> Band<KERNEL, STRIDE> {
     fn new(geometry: Geometry) -> Self {
-        let columns = geometry.output[1].next_multiple_of(LANES) + KERNEL.div_ceil(STRIDE);
+        let tile = width().max(LANES);
+        let columns = geometry.output[1].next_multiple_of(tile) + KERNEL.div_ceil(STRIDE);
         let width = columns * STRIDE;
         let fitting = (BAND / width).saturating_sub(KERNEL) / STRIDE;
         let rows = fitting.clamp(ROWS, geometry.output[0].next_multiple_of(ROWS));
@@ -98,59 +102,6 @@ impl<const KERNEL: usize, const STRIDE: usize> Band<KERNEL, STRIDE> {
         kernel % STRIDE * self.columns + kernel / STRIDE
     }
 
-    /// Convolves a plane, with bias and activation.
-    #[inline(always)]
-    fn convolve(
-        &mut self,
-        plane: &[f32],
-        weight: &[f32],
-        bias: f32,
-        output: &mut [f32],
-        activation: Activation,
-    ) {
-        let [height, width] = self.geometry.output;
-        let weight = &weight[..KERNEL * KERNEL];
-        let mut first = 0;
-        while first < height {
-            self.fill(plane, first);
-            let last = (first + self.rows).min(height);
-            for row in (first..last).step_by(ROWS) {
-                for column in (0..width).step_by(LANES) {
-                    let tile = self.tile(weight, bias, row - first, column);
-                    let lanes = LANES.min(width - column);
-                    for (index, values) in tile.iter().enumerate().take(last - row) {
-                        let start = (row + index) * width + column;
-                        output[start..start + lanes].copy_from_slice(&values[..lanes]);
-                    }
-                }
-                apply(
-                    activation,
-                    &mut output[row * width..(row + ROWS).min(last) * width],
-                );
-            }
-            first = last;
-        }
-    }
-
-    #[inline(always)]
-    fn tile(&self, weight: &[f32], bias: f32, row: usize, column: usize) -> [[f32; LANES]; ROWS] {
-        let mut tile = [[bias; LANES]; ROWS];
-        for y in 0..KERNEL {
-            for x in 0..KERNEL {
-                let weight = weight[y * KERNEL + x];
-                let offset = self.tap(x) + column;
-                for (index, sums) in tile.iter_mut().enumerate() {
-                    let start = ((row + index) * STRIDE + y) * self.width() + offset;
-                    let values = &self.values[start..start + LANES];
-                    for (sum, &value) in sums.iter_mut().zip(values) {
-                        *sum = value.mul_add(weight, *sum);
-                    }
-                }
-            }
-        }
-        tile
-    }
-
     /// Adds to `sums` the products of a plane and its output's gradient, tap by tap and lane by
     /// lane; `line` is scratch.
     #[inline(always)]
@@ -191,6 +142,93 @@ impl<const KERNEL: usize, const STRIDE: usize> Band<KERNEL, STRIDE> {
     }
 }
 
+/// A plane's convolution, with bias and activation.
+struct Convolve<'a, const KERNEL: usize, const STRIDE: usize> {
+    band: &'a mut Band<KERNEL, STRIDE>,
+    plane: &'a [f32],
+    /// The kernel's columns: a slice, since the compiler would unroll an array and run out of registers.
+    taps: &'a [Tap<KERNEL>],
+    bias: f32,
+    activation: Activation,
+    /// Rows of a tile over the whole width.
+    lines: &'a mut [f32],
+    places: &'a mut [MaybeUninit<f32>],
+}
+
+impl<const KERNEL: usize, const STRIDE: usize> WithSimd for Convolve<'_, KERNEL, STRIDE> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let band = self.band;
+        let [height, width] = band.geometry.output;
+        let padded = self.lines.len() / ROWS;
+        for first in (0..height).step_by(band.rows) {
+            band.fill(self.plane, first);
+            let last = (first + band.rows).min(height);
+            for row in (first..last).step_by(ROWS) {
+                let (lines, _) = S::as_mut_simd_f32s(self.lines);
+                let vectors = lines.len() / ROWS;
+                for column in (0..vectors).step_by(2) {
+                    let mut tile = Tile([[simd.splat_f32s(self.bias); 2]; ROWS]);
+                    let first = [row - first, column * S::F32_LANES];
+                    for tap in self.taps {
+                        tile.add(simd, band, tap, first);
+                    }
+                    for (line, sums) in lines.chunks_exact_mut(vectors).zip(&tile.0) {
+                        line[column..column + 2].copy_from_slice(sums);
+                    }
+                }
+                apply(self.activation, self.lines);
+                let places = self.places[row * width..(row + ROWS).min(last) * width]
+                    .chunks_exact_mut(width);
+                for (places, line) in places.zip(self.lines.chunks_exact(padded)) {
+                    write_copy(places, &line[..width]);
+                }
+            }
+        }
+    }
+}
+
+/// A column of a kernel.
+struct Tap<const KERNEL: usize> {
+    /// Where in a line of the band output column 0 sees.
+    offset: usize,
+    weights: [f32; KERNEL],
+}
+
+/// Some rows and two vectors of columns of an output.
+struct Tile<S: Simd>([[S::f32s; 2]; ROWS]);
+
+impl<S: Simd> Tile<S> {
+    /// Adds what one column of the kernel sees.
+    #[inline(always)]
+    fn add<const KERNEL: usize, const STRIDE: usize>(
+        &mut self,
+        simd: S,
+        band: &Band<KERNEL, STRIDE>,
+        tap: &Tap<KERNEL>,
+        [row, column]: [usize; 2],
+    ) {
+        let lines = (ROWS - 1) * STRIDE + KERNEL;
+        let width = band.width();
+        let start = row * STRIDE * width + tap.offset + column;
+        let values = &band.values[start..][..(lines - 1) * width + 2 * S::F32_LANES];
+        for line in 0..lines {
+            let (seen, _) = S::as_simd_f32s(&values[line * width..][..2 * S::F32_LANES]);
+            for (index, sums) in self.0.iter_mut().enumerate() {
+                let Some(y) = line.checked_sub(index * STRIDE).filter(|y| *y < KERNEL) else {
+                    continue;
+                };
+                let weight = simd.splat_f32s(tap.weights[y]);
+                for (sum, seen) in sums.iter_mut().zip(seen) {
+                    *sum = simd.mul_add_e_f32s(*seen, weight, *sum);
+                }
+            }
+        }
+    }
+}
+
 /// `activation(weight * x + bias)` of planes `[batch * channels, height, width]`.
 pub(super) fn forward<const KERNEL: usize, const STRIDE: usize>(
     x: &[f32],
@@ -204,16 +242,29 @@ pub(super) fn forward<const KERNEL: usize, const STRIDE: usize>(
     let write = |places: &mut [MaybeUninit<f32>]| {
         let planes = places.par_chunks_mut(output).zip(x.par_chunks(input));
         planes.enumerate().for_each_init(
-            || (Band::<KERNEL, STRIDE>::new(geometry), vec![0.0; output]),
-            |(band, result), (index, (output, plane))| {
+            || {
+                let columns = geometry.output[1].next_multiple_of(width());
+                let lines = vec![0.0; ROWS * columns];
+                (Band::<KERNEL, STRIDE>::new(geometry), Vec::new(), lines)
+            },
+            |(band, taps, lines), (index, (places, plane))| {
                 let channel = index % channels;
                 let weight = &weight[channel * KERNEL * KERNEL..][..KERNEL * KERNEL];
+                taps.clear();
+                taps.extend((0..KERNEL).map(|x| Tap {
+                    offset: band.tap(x),
+                    weights: std::array::from_fn(|y| weight[y * KERNEL + x]),
+                }));
                 let bias = bias.map_or(0.0, |bias| bias[channel]);
-                vectorised(
-                    #[inline(always)]
-                    || band.convolve(plane, weight, bias, result, activation),
-                );
-                output.write_copy_of_slice(result);
+                Arch::new().dispatch(Convolve {
+                    band,
+                    plane,
+                    taps,
+                    bias,
+                    activation,
+                    lines,
+                    places,
+                });
             },
         );
     };

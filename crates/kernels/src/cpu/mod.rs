@@ -6,6 +6,7 @@
 mod activation;
 mod attention;
 mod convolution;
+mod correlation;
 mod cross_entropy;
 mod dense;
 mod depthwise;

@@ -62,6 +62,16 @@ fn full() {
 }
 
 #[test]
+fn full_of_every_stride_and_more_than_one_block() {
+    // Patches without overlap, kernels smaller than the stride, and lines wider than a block.
+    equals_its_reference([3, 9, 1], [21, 30], [4, 4], Activation::Identity);
+    equals_its_reference([12, 7, 1], [13, 18], [1, 2], Activation::Identity);
+    equals_its_reference([5, 6, 1], [14, 17], [5, 3], Activation::Relu);
+    equals_its_reference([13, 6, 1], [41, 67], [3, 1], Activation::Identity);
+    equals_its_reference([2, 3, 1], [3, 1500], [3, 2], Activation::Identity);
+}
+
+#[test]
 fn without_a_bias_and_with_padding_of_its_own() {
     let options = ConvolutionOptions {
         stride: 2,
