@@ -282,7 +282,7 @@ def check_published_counts() -> None:
 
 # Methods inside the backbone
 
-WIDTH, RANK, LORA_SCALE = 3, 2, 1.5
+WIDTH, RANK, LORA_SCALE, TOKENS = 3, 2, 1.5, 3
 
 
 def methods() -> None:
@@ -292,34 +292,65 @@ def methods() -> None:
     images = WINDOW_4.images(SIZE_4).double()
     generator = seeded(31)
     weights = [torch.randn(output.shape, generator=generator) for output in stage_outputs(frozen, images)]
-    for name, shapes, forward in (
-        ("adapter", bottleneck_shapes, adapter_block),
-        ("adaptformer", bottleneck_shapes, adaptformer_block),
-        ("lora", lora_shapes, lora_block),
+    for name, shapes, shared, forward in (
+        ("adapter", bottleneck_shapes, {}, adapter_block),
+        ("adaptformer", bottleneck_shapes, {}, adaptformer_block),
+        ("lora", lora_shapes, {}, lora_block),
+        ("lorand", lorand_shapes, {}, lorand_block),
+        ("low_rank_adapter", low_rank_shapes, {}, low_rank_block),
+        ("phm_adapter", phm_shapes, {}, phm_block),
+        ("compacter", compacter_shapes, {"rules": (2, 2, 2)}, compacter_block),
+        ("compacter_plus_plus", compacter_plus_plus_shapes, {"rules": (2, 2, 2)}, compacter_plus_plus_block),
+        ("mona", mona_shapes, {}, mona_block),
+        ("ssf", ssf_shapes, ssf_shared(), ssf_block),
+        ("vpt_deep", lambda channels: {"": (TOKENS, channels)}, {}, vpt_deep_block),
+        ("vpt_shallow", lambda channels: {}, {"prompts": (TOKENS, WINDOW_4.embed_dim)}, VptShallow),
     ):
-        parameters = random_parameters(shapes)
+        parameters = random_parameters(shapes, shared)
+        if isinstance(forward, type):
+            forward = forward()
         outputs = forward_blocks(frozen, parameters, forward, images)
         loss = sum((output * weight.double()).sum() for output, weight in zip(outputs, weights))
         loss.backward()
-        write(
-            f"method.{name}",
-            {
-                "loss": loss.reshape(1),
-                **{f"stage{i}": output for i, output in enumerate(outputs)},
-                **{f"param.{key}": value for key, value in parameters.items()},
-                **{f"grad.{key}": value.grad for key, value in parameters.items()},
-            },
-        )
+        write_method(name, loss, outputs, parameters)
+    # Of methods that train parts of the backbone: all its gradients, under timm's names.
+    full = WINDOW_4.build()
+    with torch.no_grad():
+        block, x = full.layers[0].blocks[1], torch.randn(2, 7, 10, WINDOW_4.embed_dim, dtype=torch.float64)
+        torch.testing.assert_close(window_attention(block, None, x)[0], block._attn(x))
+    parameters = random_parameters(lambda channels: {}, {})
+    outputs = forward_blocks(full, parameters, lambda block, own, parameters, x: block(x), images)
+    loss = sum((output * weight.double()).sum() for output, weight in zip(outputs, weights))
+    loss.backward()
+    write_method("full", loss, outputs, parameters)
+    write("method.full.gradients", {name: value.grad for name, value in full.named_parameters() if value.grad is not None})
+
+
+def write_method(name: str, loss: torch.Tensor, outputs, parameters) -> None:
+    write(
+        f"method.{name}",
+        {
+            "loss": loss.reshape(1),
+            **{f"stage{i}": output for i, output in enumerate(outputs)},
+            **{f"param.{key}": value for key, value in parameters.items()},
+            **{f"grad.{key}": value.grad for key, value in parameters.items()},
+        },
+    )
+
+
+def twice(one: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    return {f"{branch}.{name}": shape for branch in (0, 1) for name, shape in one.items()}
 
 
 def bottleneck_shapes(channels: int) -> dict[str, tuple[int, ...]]:
-    one = {
-        "down.weight": (channels, WIDTH),
-        "down.bias": (WIDTH,),
-        "up.weight": (WIDTH, channels),
-        "up.bias": (channels,),
-    }
-    return {f"{branch}.{name}": shape for branch in (0, 1) for name, shape in one.items()}
+    return twice(
+        {
+            "bottleneck.down.weight": (channels, WIDTH),
+            "bottleneck.down.bias": (WIDTH,),
+            "bottleneck.up.weight": (WIDTH, channels),
+            "bottleneck.up.bias": (channels,),
+        }
+    )
 
 
 def lora_shapes(channels: int) -> dict[str, tuple[int, ...]]:
@@ -329,52 +360,191 @@ def lora_shapes(channels: int) -> dict[str, tuple[int, ...]]:
     return downs | {f"{key}.up": (RANK, outputs) for key, (_, outputs) in sizes.items()}
 
 
-def random_parameters(shapes) -> dict[str, torch.Tensor]:
+def lorand_shapes(channels: int) -> dict[str, tuple[int, ...]]:
+    """Two terms of side 3; the terms lie side by side in P and one below the other in Q."""
+    middle = channels // 2
+    return twice(
+        {
+            "adapter.down_in": (channels, 6),
+            "adapter.down_out": (6, middle),
+            "adapter.down_bias": (middle,),
+            "adapter.up_in": (middle, 6),
+            "adapter.up_out": (6, channels),
+            "adapter.up_bias": (channels,),
+            "adapter.kernel": (2, 3, 3),
+        }
+    )
+
+
+def low_rank_shapes(channels: int) -> dict[str, tuple[int, ...]]:
+    return twice(
+        {
+            "down_in": (channels, RANK),
+            "down_out": (RANK, WIDTH),
+            "down_bias": (WIDTH,),
+            "up_in": (WIDTH, RANK),
+            "up_out": (RANK, channels),
+            "up_bias": (channels,),
+        }
+    )
+
+
+def phm_shapes(channels: int) -> dict[str, tuple[int, ...]]:
+    return twice(
+        {
+            "down_rules": (2, 2, 2),
+            "down.weight": (2, channels // 2, 3),
+            "down_bias": (6,),
+            "up_rules": (2, 2, 2),
+            "up.weight": (2, 3, channels // 2),
+            "up_bias": (channels,),
+        }
+    )
+
+
+def thin_shapes(channels: int) -> dict[str, tuple[int, ...]]:
+    return {
+        "down.left": (2, channels // 2, 1),
+        "down.right": (2, 1, 3),
+        "down_bias": (6,),
+        "up.left": (2, 3, 1),
+        "up.right": (2, 1, channels // 2),
+        "up_bias": (channels,),
+    }
+
+
+def compacter_shapes(channels: int) -> dict[str, tuple[int, ...]]:
+    return twice(thin_shapes(channels))
+
+
+def compacter_plus_plus_shapes(channels: int) -> dict[str, tuple[int, ...]]:
+    return {f"0.{name}": shape for name, shape in thin_shapes(channels).items()}
+
+
+def mona_shapes(channels: int) -> dict[str, tuple[int, ...]]:
+    filters = {f"filters.{index}.weight": (WIDTH, 1, side, side) for index, side in enumerate((3, 5, 7))}
+    biases = {f"filters.{index}.bias": (WIDTH,) for index in range(3)}
+    return twice(
+        {
+            "norm.gamma": (channels,),
+            "norm.beta": (channels,),
+            "gamma": (channels,),
+            "gamma_x": (channels,),
+            "down.weight": (channels, WIDTH),
+            "down.bias": (WIDTH,),
+            **filters,
+            **biases,
+            "pointwise.weight": (WIDTH, WIDTH, 1, 1),
+            "pointwise.bias": (WIDTH,),
+            "up.weight": (WIDTH, channels),
+            "up.bias": (channels,),
+        }
+    )
+
+
+def scales(prefix: str, widths) -> dict[str, tuple[int, ...]]:
+    return {f"{prefix}{index}.{name}": (width,) for index, width in enumerate(widths) for name in ("scale", "shift")}
+
+
+def ssf_shapes(channels: int) -> dict[str, tuple[int, ...]]:
+    return scales("", (channels, 3 * channels, channels, channels, 4 * channels, channels))
+
+
+def ssf_shared() -> dict[str, tuple[int, ...]]:
+    channels = WINDOW_4.embed_dim
+    shared = scales("embedding.", (channels, channels))
+    for index in range(len(WINDOW_4.depths) - 1):
+        shared |= scales(f"transitions.{index}.", (4 * channels << index, 2 * channels << index))
+    return shared
+
+
+def random_parameters(shapes, shared) -> dict[str, torch.Tensor]:
     generator = seeded(33)
     parameters = {}
+
+    def add(name: str, shape: tuple[int, ...]) -> None:
+        # Of a product's factors by their inputs.
+        scale = shape[-2] ** -0.5 if len(shape) in (2, 3) else 0.2
+        offset = 1.0 if name.endswith(("scale", "norm.gamma", "gamma_x")) else 0.0
+        parameters[name] = offset + scale * torch.randn(shape, generator=generator)
+
+    for name, shape in shared.items():
+        add(name, shape)
     for stage, depth in enumerate(WINDOW_4.depths):
         channels = WINDOW_4.embed_dim * 2**stage
         for block in range(depth):
             for name, shape in shapes(channels).items():
-                scale = shape[0] ** -0.5 if len(shape) == 2 else 0.2
-                parameters[f"sections.{stage}.{block}.{name}"] = scale * torch.randn(shape, generator=generator)
+                add(f"sections.{stage}.{block}.{name}".removesuffix("."), shape)
         for name, offset in (("gamma", 1.0), ("beta", 0.0)):
             parameters[f"norms.norms.{stage}.{name}"] = offset + 0.2 * torch.randn(channels, generator=generator)
     return {name: value.double().requires_grad_() for name, value in parameters.items()}
 
 
-def forward_blocks(frozen: SwinTransformer, parameters, forward, images: torch.Tensor) -> list[torch.Tensor]:
-    x = frozen.patch_embed(pad_to_patches(images))
+def below(parameters, prefix: str) -> dict[str, torch.Tensor]:
+    return {key.removeprefix(prefix): value for key, value in parameters.items() if key.startswith(prefix)}
+
+
+def forward_blocks(model: SwinTransformer, parameters, forward, images: torch.Tensor) -> list[torch.Tensor]:
+    x = embed(model.patch_embed, parameters, pad_to_patches(images))
     outputs = []
-    for index, stage in enumerate(frozen.layers):
-        x = stage.downsample(x)
+    for index, stage in enumerate(model.layers):
+        x = merge(stage.downsample, index, parameters, x)
+        if isinstance(forward, VptShallow) and index > 0:
+            forward.merge(stage.downsample)
         for position, block in enumerate(stage.blocks):
-            prefix = f"sections.{index}.{position}."
-            own = {key.removeprefix(prefix): value for key, value in parameters.items() if key.startswith(prefix)}
-            x = forward(block, own, x)
+            own = below(parameters, f"sections.{index}.{position}")
+            own = {key.removeprefix("."): value for key, value in own.items()}
+            x = forward(block, own, parameters, x)
         gamma, beta = (parameters[f"norms.norms.{index}.{name}"] for name in ("gamma", "beta"))
         outputs.append(F.layer_norm(x, x.shape[-1:], gamma, beta).permute(0, 3, 1, 2))
     return outputs
 
 
+def scaled(parameters, name: str, x: torch.Tensor) -> torch.Tensor:
+    """SSF's scale and shift where it has one."""
+    if f"{name}.scale" not in parameters:
+        return x
+    return x * parameters[f"{name}.scale"] + parameters[f"{name}.shift"]
+
+
+def embed(patches, parameters, images: torch.Tensor) -> torch.Tensor:
+    x = scaled(parameters, "embedding.0", patches.proj(images).permute(0, 2, 3, 1))
+    return scaled(parameters, "embedding.1", patches.norm(x))
+
+
+def merge(merging, index: int, parameters, x: torch.Tensor) -> torch.Tensor:
+    if index == 0:
+        return x
+    height, width = x.shape[1:3]
+    x = F.pad(x, (0, 0, 0, width % 2, 0, height % 2))
+    # Top left, bottom left, top right, bottom right.
+    x = torch.cat([x[:, row::2, column::2] for column in (0, 1) for row in (0, 1)], -1)
+    x = scaled(parameters, f"transitions.{index - 1}.0", merging.norm(x))
+    return scaled(parameters, f"transitions.{index - 1}.1", merging.reduction(x))
+
+
 def bottleneck(own, branch: int, activation, x: torch.Tensor) -> torch.Tensor:
-    down = activation(x @ own[f"{branch}.down.weight"] + own[f"{branch}.down.bias"])
-    return down @ own[f"{branch}.up.weight"] + own[f"{branch}.up.bias"]
+    own = below(own, f"{branch}.bottleneck.")
+    down = activation(x @ own["down.weight"] + own["down.bias"])
+    return down @ own["up.weight"] + own["up.bias"]
 
 
-def adapter_block(block, own, x: torch.Tensor) -> torch.Tensor:
-    attention = block._attn(block.norm1(x))
-    x = x + attention + bottleneck(own, 0, F.gelu, attention)
-    mlp = block.mlp(block.norm2(x))
-    return x + mlp + bottleneck(own, 1, F.gelu, mlp)
+def in_branches(block, x: torch.Tensor, adapt) -> torch.Tensor:
+    """A block whose branches pass `adapt(branch, output)`."""
+    x = x + adapt(0, block._attn(block.norm1(x)))
+    return x + adapt(1, block.mlp(block.norm2(x)))
 
 
-def adaptformer_block(block, own, x: torch.Tensor) -> torch.Tensor:
+def adapter_block(block, own, _, x: torch.Tensor) -> torch.Tensor:
+    return in_branches(block, x, lambda branch, y: y + bottleneck(own, branch, F.gelu, y))
+
+
+def adaptformer_block(block, own, _, x: torch.Tensor) -> torch.Tensor:
     x = x + block._attn(block.norm1(x)) + 0.1 * bottleneck(own, 0, F.relu, x)
     return x + block.mlp(block.norm2(x)) + 0.1 * bottleneck(own, 1, F.relu, x)
 
 
-def lora_block(block, own, x: torch.Tensor) -> torch.Tensor:
+def lora_block(block, own, _, x: torch.Tensor) -> torch.Tensor:
     layers = (
         (block.attn.qkv, ("q", "k", "v")),
         (block.attn.proj, ("proj",)),
@@ -392,6 +562,151 @@ def lora_block(block, own, x: torch.Tensor) -> torch.Tensor:
         del layer.weight
         layer.weight = weight
     return x
+
+
+def narrowed(x: torch.Tensor, down: torch.Tensor, up: torch.Tensor, own) -> torch.Tensor:
+    """A residual bottleneck of these projections."""
+    return x + F.gelu(x @ down + own["down_bias"]) @ up + own["up_bias"]
+
+
+def lorand_block(block, own, _, x: torch.Tensor) -> torch.Tensor:
+    def adapt(branch: int, y: torch.Tensor) -> torch.Tensor:
+        factors = below(own, f"{branch}.adapter.")
+        down, up = (
+            sum(
+                factors[f"{name}_in"][:, 3 * term : 3 * term + 3]
+                @ factors["kernel"][term]
+                @ factors[f"{name}_out"][3 * term : 3 * term + 3]
+                for term in (0, 1)
+            )
+            for name in ("down", "up")
+        )
+        return narrowed(y, down, up, factors)
+
+    return in_branches(block, x, adapt)
+
+
+def low_rank_block(block, own, _, x: torch.Tensor) -> torch.Tensor:
+    def adapt(branch: int, y: torch.Tensor) -> torch.Tensor:
+        factors = below(own, f"{branch}.")
+        return narrowed(y, factors["down_in"] @ factors["down_out"], factors["up_in"] @ factors["up_out"], factors)
+
+    return in_branches(block, x, adapt)
+
+
+def kronecker(rules: torch.Tensor, blocks: torch.Tensor) -> torch.Tensor:
+    return sum(torch.kron(rule, block) for rule, block in zip(rules, blocks))
+
+
+def phm_block(block, own, _, x: torch.Tensor) -> torch.Tensor:
+    def adapt(branch: int, y: torch.Tensor) -> torch.Tensor:
+        factors = below(own, f"{branch}.")
+        down, up = (kronecker(factors[f"{name}_rules"], factors[f"{name}.weight"]) for name in ("down", "up"))
+        return narrowed(y, down, up, factors)
+
+    return in_branches(block, x, adapt)
+
+
+def thin(factors, parameters, y: torch.Tensor) -> torch.Tensor:
+    down, up = (kronecker(parameters["rules"], factors[f"{name}.left"] @ factors[f"{name}.right"]) for name in ("down", "up"))
+    return narrowed(y, down, up, factors)
+
+
+def compacter_block(block, own, parameters, x: torch.Tensor) -> torch.Tensor:
+    return in_branches(block, x, lambda branch, y: thin(below(own, f"{branch}."), parameters, y))
+
+
+def compacter_plus_plus_block(block, own, parameters, x: torch.Tensor) -> torch.Tensor:
+    return in_branches(block, x, lambda branch, y: y if branch == 0 else thin(below(own, "0."), parameters, y))
+
+
+def mona_block(block, own, _, x: torch.Tensor) -> torch.Tensor:
+    def adapt(branch: int, y: torch.Tensor) -> torch.Tensor:
+        part = below(own, f"{branch}.")
+        norm = F.layer_norm(y, y.shape[-1:], part["norm.gamma"], part["norm.beta"])
+        narrow = (part["gamma"] * norm + part["gamma_x"] * y) @ part["down.weight"] + part["down.bias"]
+        narrow = narrow.permute(0, 3, 1, 2)
+        filtered = [
+            F.conv2d(narrow, part[f"filters.{index}.weight"], part[f"filters.{index}.bias"], padding=side // 2, groups=WIDTH)
+            for index, side in enumerate((3, 5, 7))
+        ]
+        narrow = narrow + sum(filtered) / 3
+        narrow = narrow + F.conv2d(narrow, part["pointwise.weight"], part["pointwise.bias"])
+        return y + F.gelu(narrow.permute(0, 2, 3, 1)) @ part["up.weight"] + part["up.bias"]
+
+    x = adapt(0, x + block._attn(block.norm1(x)))
+    return adapt(1, x + block.mlp(block.norm2(x)))
+
+
+def ssf_block(block, own, _, x: torch.Tensor) -> torch.Tensor:
+    normed = scaled(own, "0", block.norm1(x))
+    mixed, _ = window_attention(block, None, normed, lambda qkv: scaled(own, "1", qkv), lambda mixed: scaled(own, "2", mixed))
+    x = x + mixed
+    wide = F.gelu(scaled(own, "4", block.mlp.fc1(scaled(own, "3", block.norm2(x)))))
+    return x + scaled(own, "5", block.mlp.fc2(wide))
+
+
+def window_attention(block, prompts, x: torch.Tensor, after_qkv=lambda qkv: qkv, after_proj=lambda mixed: mixed):
+    """Attention of a padded, then shifted map, with prompts [batch, tokens, channels] in every window; what comes of both."""
+    attention = block.attn
+    window = attention.window_size[0]
+    batch, height, width, channels = x.shape
+    tokens = 0 if prompts is None else prompts.shape[1]
+    shift = 0 if min(height, width) <= window else block.target_shift_size[0]
+    x = F.pad(x, (0, 0, 0, -width % window, 0, -height % window))
+    rows, columns = x.shape[1] // window, x.shape[2] // window
+
+    def cut(x: torch.Tensor) -> torch.Tensor:
+        x = torch.roll(x, (-shift, -shift), (1, 2))
+        x = x.reshape(x.shape[0], rows, window, columns, window, -1).transpose(2, 3)
+        return x.reshape(x.shape[0], rows * columns, window * window, -1)
+
+    regions = torch.zeros(1, rows * window, columns * window, 1)
+    for row, lines in enumerate((slice(0, -window), slice(-window, -shift), slice(-shift, None))):
+        for column, places in enumerate((slice(0, -window), slice(-window, -shift), slice(-shift, None))):
+            regions[:, lines, places] = 3 * row + column
+    regions = cut(torch.roll(regions, (shift, shift), (1, 2)))[..., 0] if shift else cut(0 * regions)[..., 0]
+    mask = -100.0 * (regions.unsqueeze(-1) != regions.unsqueeze(-2))[:, :, None].double()
+    bias = attention._get_rel_pos_bias() + mask
+    windows = cut(x)
+    if tokens:
+        windows = torch.cat([prompts.unsqueeze(1).expand(-1, windows.shape[1], -1, -1), windows], 2)
+    qkv = after_qkv(attention.qkv(windows))
+    qkv = qkv.reshape(batch, rows * columns, -1, 3, attention.num_heads, channels // attention.num_heads)
+    query, key, value = qkv.permute(3, 0, 1, 4, 2, 5)
+    scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5 + F.pad(bias, (tokens, 0, tokens, 0))
+    mixed = (scores.softmax(-1) @ value).transpose(2, 3).flatten(3)
+    mixed = after_proj(attention.proj(mixed))
+    prompts, windows = mixed[:, :, :tokens].mean(1), mixed[:, :, tokens:]
+    x = windows.reshape(batch, rows, columns, window, window, channels).transpose(2, 3)
+    x = torch.roll(x.reshape(batch, rows * window, columns * window, channels), (shift, shift), (1, 2))
+    x = x[:, :height, :width]
+    return x, prompts
+
+
+def prompted_block(block, prompts: torch.Tensor, x: torch.Tensor):
+    mixed, of_prompts = window_attention(block, block.norm1(prompts), block.norm1(x))
+    x, prompts = x + mixed, prompts + of_prompts
+    return x + block.mlp(block.norm2(x)), prompts + block.mlp(block.norm2(prompts))
+
+
+def vpt_deep_block(block, own, _, x: torch.Tensor) -> torch.Tensor:
+    return prompted_block(block, own[""].expand(x.shape[0], -1, -1), x)[0]
+
+
+class VptShallow:
+    """Prompts that pass on from block to block."""
+
+    prompts = None
+
+    def __call__(self, block, own, parameters, x: torch.Tensor) -> torch.Tensor:
+        if self.prompts is None:
+            self.prompts = parameters["prompts"].expand(x.shape[0], -1, -1)
+        x, self.prompts = prompted_block(block, self.prompts, x)
+        return x
+
+    def merge(self, merging) -> None:
+        self.prompts = merging.reduction(merging.norm(torch.cat([self.prompts] * 4, -1)))
 
 
 # EfficientNet-Lite

@@ -37,6 +37,12 @@ fn frozen_part(path: &str) -> bool {
 
 fn assert_method(name: &str, fields: &[&str]) {
     let golden = Golden::open(&format!("method.{name}"));
+    let gradients = run(name, fields, &golden);
+    assert_gradients(&gradients, &golden.below("grad."), GRADIENTS);
+}
+
+/// Compares features and loss, and returns the gradients.
+fn run(name: &str, fields: &[&str], golden: &Golden) -> Tensors {
     let overrides: Vec<String> = fields
         .iter()
         .map(|field| format!("method.{field}"))
@@ -61,10 +67,9 @@ fn assert_method(name: &str, fields: &[&str]) {
     }
     assert_close("the loss", &loss.to_data(), &golden.data("loss"), LOSS);
     let gradients = gradients::<Tracked, _>(&tuned, &loss.backward()).into_iter();
-    let gradients: Tensors = gradients
+    gradients
         .map(|(path, data)| (own(&path).to_string(), data))
-        .collect();
-    assert_gradients(&gradients, &golden.below("grad."), GRADIENTS);
+        .collect()
 }
 
 #[test]
@@ -81,4 +86,79 @@ fn adaptformer() {
 fn lora_of_every_projection() {
     let targets = r#"targets=["q", "k", "v", "proj", "fc1", "fc2"]"#;
     assert_method("lora", &["rank=2", "alpha=3.0", targets]);
+}
+
+#[test]
+fn lorand() {
+    assert_method("lorand", &["side=3"]);
+}
+
+#[test]
+fn low_rank_adapter() {
+    assert_method("low_rank_adapter", &["width=3", "rank=2"]);
+}
+
+#[test]
+fn phm_adapter() {
+    assert_method("phm_adapter", &["width=6", "n=2"]);
+}
+
+#[test]
+fn compacter() {
+    assert_method("compacter", &["width=6", "n=2"]);
+}
+
+#[test]
+fn compacter_plus_plus() {
+    assert_method("compacter_plus_plus", &["width=6", "n=2"]);
+}
+
+#[test]
+fn mona() {
+    assert_method("mona", &["width=3"]);
+}
+
+#[test]
+fn ssf() {
+    assert_method("ssf", &[]);
+}
+
+#[test]
+fn vpt_deep() {
+    assert_method("vpt_deep", &["tokens=3"]);
+}
+
+#[test]
+fn vpt_shallow() {
+    assert_method("vpt_shallow", &["tokens=3"]);
+}
+
+/// Methods that train parts of the backbone: their gradients are those of full fine-tuning.
+#[test]
+fn parts_of_the_backbone() {
+    let golden = Golden::open("method.full");
+    let gradients = Checkpoint::open(&golden_path("method.full.gradients.safetensors")).unwrap();
+    let config = SwinConfig::new(4, vec![2, 2, 1, 1], vec![1, 2, 2, 4]).with_window(4);
+    let swin: AnyBackbone<Plain> = AnyBackbone::Swin(config.init(&Default::default()));
+    let expected = parameters::<Plain, _>(&import(swin, &gradients).unwrap().0);
+    for (name, fields) in [
+        ("full", vec![]),
+        ("partial", vec!["blocks=3"]),
+        ("bitfit", vec![]),
+        ("norm_tuning", vec![]),
+    ] {
+        let gradients = run(name, &fields, &golden);
+        let own: Tensors = gradients
+            .keys()
+            .map(|path| {
+                let data = match path.strip_prefix("backbone.") {
+                    Some(path) => expected[path].clone(),
+                    None => golden.data(&format!("grad.{path}")),
+                };
+                (path.clone(), data)
+            })
+            .collect();
+        assert!(own.len() > 8, "{name}: {:?}", own.keys());
+        assert_gradients(&gradients, &own, GRADIENTS);
+    }
 }

@@ -7,20 +7,21 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Site};
-use gradway_kernels::{Activation, KernelBackend, Lift, add};
+use gradway_backbone::AnyBackbone;
+use gradway_kernels::{Activation, ChannelAxis, KernelBackend, add};
 use serde::{Deserialize, Serialize};
 
 use crate::bottleneck::Bottleneck;
 use crate::count::Group;
-use crate::method::{Method, MethodDescriptor, Placement, Settings, features_around};
-use crate::track::track;
+use crate::inserted::{Insert, Inserted};
+use crate::method::{MethodDescriptor, Placement, Settings, at_least_one};
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     name: "adapter",
     summary: "a bottleneck after attention and after the MLP, and the output norms",
     source: "Adapter, arXiv 1902.00751",
     placement: Placement::Tracked,
+    starts_frozen: true,
 };
 
 /// Configuration of [`Adapter`].
@@ -38,14 +39,13 @@ impl Default for AdapterConfig {
 }
 
 /// The module of adapters.
+pub type Adapter<B> = Inserted<B, Residual<B>>;
+
+/// A bottleneck that is added to what it reads.
 #[derive(Module, Debug)]
-pub struct Adapter<B: Backend> {
-    /// Frozen.
-    pub backbone: AnyBackbone<B>,
-    /// Bottlenecks by section, block and branch.
-    pub sections: Vec<Vec<Vec<Bottleneck<B>>>>,
-    /// Trained.
-    pub norms: OutputNorms<B>,
+pub struct Residual<B: Backend> {
+    /// Starts at zero.
+    pub bottleneck: Bottleneck<B>,
 }
 
 impl AdapterConfig {
@@ -55,21 +55,15 @@ impl AdapterConfig {
         backbone: AnyBackbone<B>,
         device: &B::Device,
     ) -> Adapter<B> {
-        let description = backbone.description();
-        Adapter {
-            backbone: track(backbone, |_| false),
-            sections: Bottleneck::for_branches(&description, self.width, device),
-            norms: OutputNorms::new(&description, device),
-        }
+        Inserted::new(backbone, device, |section| Residual {
+            bottleneck: Bottleneck::new(section.channels, self.width, device),
+        })
     }
 }
 
 impl Settings for AdapterConfig {
     fn validate(&self) -> Result<(), String> {
-        match self.width {
-            0 => Err("method.width = 0; it must be at least 1".to_string()),
-            _ => Ok(()),
-        }
+        at_least_one("width", self.width)
     }
 
     fn published_groups(&self) -> &'static [Group] {
@@ -77,34 +71,11 @@ impl Settings for AdapterConfig {
     }
 }
 
-impl<B: KernelBackend> Method<B> for Adapter<B> {
-    fn features<F: KernelBackend, L: Lift<F, B>>(
-        &self,
-        _frozen: Option<&AnyBackbone<F>>,
-        images: Tensor<F, 4>,
-        phase: Phase,
-    ) -> Vec<Tensor<B, 4>> {
-        let description = self.backbone.description();
-        let mut inside = Inside {
-            module: self,
-            description: &description,
-        };
-        features_around::<B, F, L>(&self.backbone, &self.norms, images, phase, &mut inside)
-    }
-}
-
-struct Inside<'a, B: Backend> {
-    module: &'a Adapter<B>,
-    description: &'a Description,
-}
-
-impl<B: KernelBackend> Access<B> for Inside<'_, B> {
-    fn at(&mut self, site: Site, _input: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4> {
-        let Some(branch) = self.description.branch(site.point) else {
-            return output;
-        };
-        let bottleneck = &self.module.sections[site.section][site.block][branch];
-        let adapted = bottleneck.forward(output.clone(), self.description.axis, Activation::Gelu);
+impl<B: KernelBackend> Insert<B> for Residual<B> {
+    fn insert(&self, _: &Tensor<B, 4>, output: Tensor<B, 4>, axis: ChannelAxis) -> Tensor<B, 4> {
+        let adapted = self
+            .bottleneck
+            .forward(output.clone(), axis, Activation::Gelu);
         add(adapted, output)
     }
 }

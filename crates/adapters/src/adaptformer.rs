@@ -9,20 +9,21 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Site};
-use gradway_kernels::{Activation, KernelBackend, Lift, add};
+use gradway_backbone::{AnyBackbone, Description};
+use gradway_kernels::{Activation, ChannelAxis, KernelBackend, add};
 use serde::{Deserialize, Serialize};
 
 use crate::bottleneck::Bottleneck;
 use crate::count::Group;
-use crate::method::{Method, MethodDescriptor, Placement, Settings, features_around};
-use crate::track::track;
+use crate::inserted::{Insert, Inserted};
+use crate::method::{MethodDescriptor, Placement, Settings, at_least_one, finite};
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     name: "adaptformer",
     summary: "a scaled bottleneck beside attention and beside the MLP, and the output norms",
     source: "AdaptFormer, arXiv 2205.13535",
     placement: Placement::Tracked,
+    starts_frozen: true,
 };
 
 /// Configuration of [`Adaptformer`].
@@ -45,16 +46,15 @@ impl Default for AdaptformerConfig {
 }
 
 /// The module of AdaptFormer.
+pub type Adaptformer<B> = Inserted<B, Beside<B>>;
+
+/// A bottleneck beside a branch.
 #[derive(Module, Debug)]
-pub struct Adaptformer<B: Backend> {
-    /// Frozen.
-    pub backbone: AnyBackbone<B>,
-    /// Bottlenecks by section, block and branch.
-    pub sections: Vec<Vec<Vec<Bottleneck<B>>>>,
-    /// Trained.
-    pub norms: OutputNorms<B>,
-    #[module(skip)]
-    config: AdaptformerConfig,
+pub struct Beside<B: Backend> {
+    /// Starts at zero.
+    pub bottleneck: Bottleneck<B>,
+    /// Factor of what it adds.
+    pub scale: f64,
 }
 
 impl AdaptformerConfig {
@@ -64,28 +64,17 @@ impl AdaptformerConfig {
         backbone: AnyBackbone<B>,
         device: &B::Device,
     ) -> Adaptformer<B> {
-        let description = backbone.description();
-        Adaptformer {
-            backbone: track(backbone, |_| false),
-            sections: Bottleneck::for_branches(&description, self.width, device),
-            norms: OutputNorms::new(&description, device),
-            config: self.clone(),
-        }
+        Inserted::new(backbone, device, |section| Beside {
+            bottleneck: Bottleneck::new(section.channels, self.width, device),
+            scale: self.scale,
+        })
     }
 }
 
 impl Settings for AdaptformerConfig {
     fn validate(&self) -> Result<(), String> {
-        if self.width == 0 {
-            return Err("method.width = 0; it must be at least 1".to_string());
-        }
-        if !self.scale.is_finite() {
-            return Err(format!(
-                "method.scale = {}; it must be a number",
-                self.scale
-            ));
-        }
-        Ok(())
+        at_least_one("width", self.width)?;
+        finite("scale", self.scale)
     }
 
     fn published_groups(&self) -> &'static [Group] {
@@ -99,34 +88,16 @@ impl Settings for AdaptformerConfig {
     }
 }
 
-impl<B: KernelBackend> Method<B> for Adaptformer<B> {
-    fn features<F: KernelBackend, L: Lift<F, B>>(
+impl<B: KernelBackend> Insert<B> for Beside<B> {
+    fn insert(
         &self,
-        _frozen: Option<&AnyBackbone<F>>,
-        images: Tensor<F, 4>,
-        phase: Phase,
-    ) -> Vec<Tensor<B, 4>> {
-        let description = self.backbone.description();
-        let mut inside = Inside {
-            module: self,
-            description: &description,
-        };
-        features_around::<B, F, L>(&self.backbone, &self.norms, images, phase, &mut inside)
-    }
-}
-
-struct Inside<'a, B: Backend> {
-    module: &'a Adaptformer<B>,
-    description: &'a Description,
-}
-
-impl<B: KernelBackend> Access<B> for Inside<'_, B> {
-    fn at(&mut self, site: Site, input: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4> {
-        let Some(branch) = self.description.branch(site.point) else {
-            return output;
-        };
-        let bottleneck = &self.module.sections[site.section][site.block][branch];
-        let adapted = bottleneck.forward(input.clone(), self.description.axis, Activation::Relu);
-        add(adapted.mul_scalar(self.module.config.scale), output)
+        input: &Tensor<B, 4>,
+        output: Tensor<B, 4>,
+        axis: ChannelAxis,
+    ) -> Tensor<B, 4> {
+        let adapted = self
+            .bottleneck
+            .forward(input.clone(), axis, Activation::Relu);
+        add(adapted.mul_scalar(self.scale), output)
     }
 }

@@ -20,6 +20,7 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     summary: "every bias, norm shifts and position biases included",
     source: "BitFit, arXiv 2106.10199",
     placement: Placement::Tracked,
+    starts_frozen: true,
 };
 
 /// Configuration of BitFit; it has no choices.

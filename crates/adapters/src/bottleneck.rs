@@ -4,7 +4,6 @@ use burn::module::Module;
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::Description;
 use gradway_kernels::{Activation, ChannelAxis, KernelBackend};
 use gradway_kernels::{bias_activation, linear, linear_activation, project_channels};
 
@@ -25,24 +24,6 @@ impl<B: Backend> Bottleneck<B> {
             up: up.init(device),
         }
     }
-
-    /// One for every branch, by section, block and branch.
-    pub(crate) fn for_branches(
-        description: &Description,
-        width: usize,
-        device: &B::Device,
-    ) -> Vec<Vec<Vec<Self>>> {
-        let sections = description.sections.iter().map(|section| {
-            let branches = || {
-                let branches = description.branches.iter();
-                branches
-                    .map(|_| Self::new(section.channels, width, device))
-                    .collect()
-            };
-            (0..section.blocks).map(|_| branches()).collect()
-        });
-        sections.collect()
-    }
 }
 
 impl<B: KernelBackend> Bottleneck<B> {
@@ -56,21 +37,33 @@ impl<B: KernelBackend> Bottleneck<B> {
         axis: ChannelAxis,
         activation: Activation,
     ) -> Tensor<B, 4> {
-        let parts = |layer: &Linear<B>| {
+        let projections = [&self.down, &self.up].map(|layer| {
             let bias = layer.bias.as_ref().map(|bias| bias.val());
             (layer.weight.val(), bias)
-        };
-        let ((down, down_bias), (up, up_bias)) = (parts(&self.down), parts(&self.up));
-        match axis {
-            ChannelAxis::Last => {
-                let narrow = linear_activation(x, down, down_bias, activation);
-                linear(narrow, up, up_bias)
-            }
-            ChannelAxis::First => {
-                let narrow = project_channels(x, down, None);
-                let narrow = bias_activation(narrow, down_bias, 1, activation);
-                project_channels(narrow, up, up_bias)
-            }
+        });
+        bottleneck(x, projections, axis, activation)
+    }
+}
+
+/// A projection of channels: `[inputs, outputs]` and `[outputs]`.
+pub(crate) type Projection<B> = (Tensor<B, 2>, Option<Tensor<B, 1>>);
+
+/// `W_U activation(W_D x + b_D) + b_U` of weights that may be made of others.
+pub(crate) fn bottleneck<B: KernelBackend>(
+    x: Tensor<B, 4>,
+    [(down, down_bias), (up, up_bias)]: [Projection<B>; 2],
+    axis: ChannelAxis,
+    activation: Activation,
+) -> Tensor<B, 4> {
+    match axis {
+        ChannelAxis::Last => {
+            let narrow = linear_activation(x, down, down_bias, activation);
+            linear(narrow, up, up_bias)
+        }
+        ChannelAxis::First => {
+            let narrow = project_channels(x, down, None);
+            let narrow = bias_activation(narrow, down_bias, 1, activation);
+            project_channels(narrow, up, up_bias)
         }
     }
 }

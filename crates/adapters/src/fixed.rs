@@ -18,6 +18,7 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     summary: "nothing of the backbone",
     source: "the usual baseline",
     placement: Placement::Frozen,
+    starts_frozen: true,
 };
 
 /// Configuration of [`Fixed`]; it has no choices.

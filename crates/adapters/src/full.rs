@@ -17,6 +17,7 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     summary: "every parameter of the backbone and its output norms",
     source: "the usual baseline",
     placement: Placement::Tracked,
+    starts_frozen: true,
 };
 
 /// Configuration of full fine-tuning; it has no choices.

@@ -23,7 +23,9 @@ use gradway_kernels::{KernelBackend, Lift, add, linear};
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{Method, MethodDescriptor, Placement, Settings, features_around};
+use crate::method::{
+    Method, MethodDescriptor, Placement, Settings, at_least_one, features_around, finite, kaiming,
+};
 use crate::track::track;
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
@@ -31,6 +33,7 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     summary: "low-rank updates of a transformer's projections, and the output norms",
     source: "LoRA, arXiv 2106.09685",
     placement: Placement::Tracked,
+    starts_frozen: true,
 };
 
 /// A projection that is updated.
@@ -96,12 +99,8 @@ pub struct Factors<B: Backend> {
 
 impl<B: Backend> Factors<B> {
     fn new([inputs, outputs]: [usize; 2], rank: usize, device: &B::Device) -> Self {
-        let kaiming = Initializer::KaimingUniform {
-            gain: 1.0 / 3f64.sqrt(),
-            fan_out_only: false,
-        };
         Self {
-            down: kaiming.init_with([inputs, rank], Some(inputs), Some(rank), device),
+            down: kaiming([inputs, rank], inputs, device),
             up: Initializer::Zeros.init([rank, outputs], device),
         }
     }
@@ -214,15 +213,8 @@ impl LoraConfig {
 
 impl Settings for LoraConfig {
     fn validate(&self) -> Result<(), String> {
-        if self.rank == 0 {
-            return Err("method.rank = 0; it must be at least 1".to_string());
-        }
-        if !self.alpha.is_finite() {
-            return Err(format!(
-                "method.alpha = {}; it must be a number",
-                self.alpha
-            ));
-        }
+        at_least_one("rank", self.rank)?;
+        finite("alpha", self.alpha)?;
         if self.targets.is_empty() {
             return Err("method.targets = []; it must name a projection".to_string());
         }

@@ -1,8 +1,10 @@
 //! The contract of a tuning method.
 
-use burn::module::Module;
+use burn::module::{Module, Param};
+use burn::nn::Initializer;
 use burn::tensor::Tensor;
-use gradway_backbone::{Access, AnyBackbone, Backbone, Description, OutputNorms, Phase};
+use burn::tensor::backend::Backend;
+use gradway_backbone::{Access, AnyBackbone, Backbone as _, Description, OutputNorms, Phase};
 use gradway_kernels::{KernelBackend, Lift};
 
 use crate::count::Group;
@@ -27,6 +29,8 @@ pub struct MethodDescriptor {
     pub source: &'static str,
     /// Where it keeps the backbone.
     pub placement: Placement,
+    /// Whether the features are at first exactly those of the frozen backbone.
+    pub starts_frozen: bool,
 }
 
 /// What the configuration of a method says beside its fields.
@@ -85,4 +89,33 @@ pub(crate) fn features_around<B: KernelBackend, F: KernelBackend, L: Lift<F, B>>
 ) -> Vec<Tensor<B, 4>> {
     let outputs = backbone.forward(L::lift(images), phase, access);
     norms.forward_all(outputs, backbone.description().axis)
+}
+
+/// Refuses a field that is zero.
+pub(crate) fn at_least_one(field: &str, value: usize) -> Result<(), String> {
+    match value {
+        0 => Err(format!("method.{field} = 0; it must be at least 1")),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a field that is no number.
+pub(crate) fn finite(field: &str, value: f64) -> Result<(), String> {
+    match value.is_finite() {
+        true => Ok(()),
+        false => Err(format!("method.{field} = {value}; it must be a number")),
+    }
+}
+
+/// A factor of a projection as PyTorch draws linear weights: Kaiming uniform of the square root of 5.
+pub(crate) fn kaiming<B: Backend, const D: usize>(
+    shape: [usize; D],
+    inputs: usize,
+    device: &B::Device,
+) -> Param<Tensor<B, D>> {
+    let initializer = Initializer::KaimingUniform {
+        gain: 1.0 / 3f64.sqrt(),
+        fan_out_only: false,
+    };
+    initializer.init_with(shape, Some(inputs), None, device)
 }

@@ -19,6 +19,7 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     summary: "scale and shift of every norm",
     source: "NormTuning, arXiv 2302.07937",
     placement: Placement::Tracked,
+    starts_frozen: true,
 };
 
 /// Configuration of norm tuning; it has no choices.

@@ -11,7 +11,7 @@ use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{MethodDescriptor, Placement, Settings};
+use crate::method::{MethodDescriptor, Placement, Settings, at_least_one};
 use crate::selected::Selected;
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
@@ -19,6 +19,7 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     summary: "the last blocks and the output norms",
     source: "Partial-k, arXiv 1411.1792",
     placement: Placement::Tracked,
+    starts_frozen: true,
 };
 
 /// Configuration of partial fine-tuning.
@@ -62,10 +63,7 @@ impl PartialConfig {
 
 impl Settings for PartialConfig {
     fn validate(&self) -> Result<(), String> {
-        match self.blocks {
-            0 => Err("method.blocks = 0; it must be at least 1".to_string()),
-            _ => Ok(()),
-        }
+        at_least_one("blocks", self.blocks)
     }
 
     fn published_groups(&self) -> &'static [Group] {

@@ -10,15 +10,24 @@ use serde::{Deserialize, Serialize};
 use crate::adapter::{self, Adapter, AdapterConfig};
 use crate::adaptformer::{self, Adaptformer, AdaptformerConfig};
 use crate::bitfit::{self, BitfitConfig};
+use crate::compacter::{self, Compacter, CompacterConfig};
+use crate::compacter_plus_plus::{self, CompacterPlusPlusConfig};
 use crate::count::Group;
 use crate::e3va::{self, E3va, E3vaConfig};
 use crate::fixed::{self, Fixed, FixedConfig};
 use crate::full::{self, FullConfig};
 use crate::lora::{self, Lora, LoraConfig};
+use crate::lorand::{self, Lorand, LorandConfig};
+use crate::low_rank_adapter::{self, LowRankAdapter, LowRankAdapterConfig};
 use crate::method::{Method, MethodDescriptor, Misfit, Settings};
+use crate::mona::{self, Mona, MonaConfig};
 use crate::norm_tuning::{self, NormTuningConfig};
 use crate::partial::{self, PartialConfig};
+use crate::phm_adapter::{self, PhmAdapter, PhmAdapterConfig};
 use crate::selected::Selected;
+use crate::ssf::{self, Ssf, SsfConfig};
+use crate::vpt_deep::{self, VptDeep, VptDeepConfig};
+use crate::vpt_shallow::{self, VptShallow, VptShallowConfig};
 
 /// Declares everything that follows from the table: the configuration, the module, the list.
 ///
@@ -121,6 +130,15 @@ methods! {
         Adapter(AdapterConfig, Adapter, adapter),
         Adaptformer(AdaptformerConfig, Adaptformer, adaptformer),
         Lora(LoraConfig, Lora, lora),
+        Lorand(LorandConfig, Lorand, lorand),
+        LowRankAdapter(LowRankAdapterConfig, LowRankAdapter, low_rank_adapter),
+        PhmAdapter(PhmAdapterConfig, PhmAdapter, phm_adapter),
+        Compacter(CompacterConfig, Compacter, compacter),
+        CompacterPlusPlus(CompacterPlusPlusConfig, Compacter, compacter_plus_plus),
+        Mona(MonaConfig, Mona, mona),
+        VptShallow(VptShallowConfig, VptShallow, vpt_shallow),
+        VptDeep(VptDeepConfig, VptDeep, vpt_deep),
+        Ssf(SsfConfig, Ssf, ssf),
         Bitfit(BitfitConfig, Selected, bitfit),
         NormTuning(NormTuningConfig, Selected, norm_tuning),
     }

@@ -5,12 +5,17 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use gradway_kernels::{KernelBackend, Windows, window_attention};
 
 /// What kind of tensor is handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Point {
+    /// Output of the patch embedding's convolution, before its norm.
+    Patches,
     /// Output of the patch embedding or stem, before the first block.
     Embedding,
+    /// The norm before attention.
+    AttentionNorm,
     /// The fused projection to queries, keys and values of a map padded to whole windows:
     /// `[batch, height, width, 3 * channels]`.
     QueryKeyValue,
@@ -20,6 +25,8 @@ pub enum Point {
     Attention,
     /// Stream after the attention branch's residual add.
     AttentionResidual,
+    /// The norm before an MLP.
+    MlpNorm,
     /// The first layer of an MLP, before its activation; only for who [reads](Access::reads_mlp) it.
     MlpIn,
     /// The second layer of an MLP; its input is the activation's output. As [`Point::MlpIn`].
@@ -32,6 +39,10 @@ pub enum Point {
     Block,
     /// Output of a section, before the transition to the next one.
     Section,
+    /// The norm of the transition to a section, over the channels of four neighbours.
+    MergingNorm,
+    /// Output of the transition to a section, before its first block.
+    Merging,
 }
 
 impl Point {
@@ -66,16 +77,44 @@ pub trait Access<B: Backend> {
     fn reads_mlp(&self) -> bool {
         false
     }
+
+    /// What comes of [`Point::QueryKeyValue`] by attention inside windows, for who lets more take part
+    /// in it than the positions of a window.
+    ///
+    /// # Shapes
+    ///
+    /// As [`window_attention`].
+    fn attend(
+        &mut self,
+        _section: usize,
+        _block: usize,
+        qkv: Tensor<B, 4>,
+        table: Tensor<B, 2>,
+        windows: Windows,
+    ) -> Tensor<B, 4>
+    where
+        B: KernelBackend,
+    {
+        window_attention(qkv, table, windows)
+    }
 }
 
-/// The access to the points of one block.
+/// The access to the points of one block, or outside of blocks.
 pub(crate) struct BlockAccess<'a, A> {
     pub(crate) access: &'a mut A,
     pub(crate) section: usize,
     pub(crate) block: usize,
 }
 
-impl<A> BlockAccess<'_, A> {
+impl<'a, A> BlockAccess<'a, A> {
+    pub(crate) fn new(access: &'a mut A, section: usize, block: usize) -> Self {
+        Self {
+            access,
+            section,
+            block,
+        }
+    }
+
     pub(crate) fn at<B: Backend>(
         &mut self,
         point: Point,
@@ -91,6 +130,19 @@ impl<A> BlockAccess<'_, A> {
             block: self.block,
         };
         self.access.at(site, input, output)
+    }
+
+    pub(crate) fn attend<B: KernelBackend>(
+        &mut self,
+        qkv: Tensor<B, 4>,
+        table: Tensor<B, 2>,
+        windows: Windows,
+    ) -> Tensor<B, 4>
+    where
+        A: Access<B>,
+    {
+        let (section, block) = (self.section, self.block);
+        self.access.attend(section, block, qkv, table, windows)
     }
 
     pub(crate) fn reads_mlp<B: Backend>(&self) -> bool

@@ -51,6 +51,16 @@ impl Description {
         self.branches.iter().position(|&branch| branch == point)
     }
 
+    /// Which of a block's branches has just been added to the stream at a point; the last one ends in
+    /// the block's output.
+    pub fn residual(&self, point: Point) -> Option<usize> {
+        match point {
+            Point::AttentionResidual => Some(0),
+            Point::Block => Some(self.branches.len() - 1),
+            _ => None,
+        }
+    }
+
     /// Channels of the stage outputs.
     pub fn stage_channels(&self) -> Vec<usize> {
         self.stages().map(|section| section.channels).collect()

@@ -107,22 +107,22 @@ pub(crate) fn backward<B: KernelBackend>(
 
 /// Queries, keys and values by window and head, `[batch * windows, heads, area, head]`, and what
 /// puts them back.
-struct Parts<B: Backend> {
-    query: Tensor<B, 4>,
-    key: Tensor<B, 4>,
-    value: Tensor<B, 4>,
+pub(crate) struct Parts<B: Backend> {
+    pub(crate) query: Tensor<B, 4>,
+    pub(crate) key: Tensor<B, 4>,
+    pub(crate) value: Tensor<B, 4>,
     /// `[heads, area, area]`
     bias: Tensor<B, 3>,
-    scale: f64,
+    pub(crate) scale: f64,
     batch: usize,
     channels: usize,
-    heads: usize,
+    pub(crate) heads: usize,
     windows: Windows,
     sources: Vec<usize>,
 }
 
 impl<B: Backend> Parts<B> {
-    fn new(qkv: Tensor<B, 4>, table: Tensor<B, 2>, windows: Windows) -> Self {
+    pub(crate) fn new(qkv: Tensor<B, 4>, table: Tensor<B, 2>, windows: Windows) -> Self {
         let [batch, height, width, triple] = qkv.dims();
         let heads = table.dims()[1];
         let channels = triple / 3;
@@ -160,6 +160,11 @@ impl<B: Backend> Parts<B> {
 
     /// `[batch * windows, heads, area, area]`
     fn probabilities(&self) -> Tensor<B, 4> {
+        softmax(self.scores(), 3)
+    }
+
+    /// With bias and mask, `[batch * windows, heads, area, area]`.
+    pub(crate) fn scores(&self) -> Tensor<B, 4> {
         let query = self.query.clone() * self.scale;
         let scores = query.matmul(self.key.clone().swap_dims(2, 3));
         let shape = scores.shape();
@@ -175,8 +180,7 @@ impl<B: Backend> Parts<B> {
         };
         let period = addend.shape().num_elements();
         let rows = scores.reshape([shape.num_elements() / period, period]);
-        let scores = (rows + addend.reshape([1, period])).reshape(shape);
-        softmax(scores, 3)
+        (rows + addend.reshape([1, period])).reshape(shape)
     }
 
     /// `[windows, area, area]`
@@ -195,7 +199,7 @@ impl<B: Backend> Parts<B> {
     }
 
     /// `[batch * windows, heads, area, head]` to a map without padding.
-    fn join(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+    pub(crate) fn join(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
         let positions = self.windows.count() * self.windows.area();
         let rows = x
             .swap_dims(1, 2)

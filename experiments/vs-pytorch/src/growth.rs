@@ -39,15 +39,20 @@ pub fn measure(mut compare: impl FnMut(&Case) -> Result<Row>) -> Result<Vec<Curv
     ])
 }
 
+/// The slope of a line through the points, by least squares.
+fn slope(points: &[(f64, f64)]) -> f64 {
+    let count = points.len() as f64;
+    let mean_x = points.iter().map(|point| point.0).sum::<f64>() / count;
+    let mean_y = points.iter().map(|point| point.1).sum::<f64>() / count;
+    let along = points.iter().map(|(x, y)| (x - mean_x) * (y - mean_y));
+    let spread = points.iter().map(|(x, _)| (x - mean_x).powi(2));
+    along.sum::<f64>() / spread.sum::<f64>()
+}
+
 /// The exponent of a power law through the points, by least squares in logarithms.
 fn exponent(points: &[(f64, f64)]) -> f64 {
-    let logarithms: Vec<(f64, f64)> = points.iter().map(|(x, y)| (x.ln(), y.ln())).collect();
-    let count = logarithms.len() as f64;
-    let mean_x = logarithms.iter().map(|point| point.0).sum::<f64>() / count;
-    let mean_y = logarithms.iter().map(|point| point.1).sum::<f64>() / count;
-    let along = logarithms.iter().map(|(x, y)| (x - mean_x) * (y - mean_y));
-    let spread = logarithms.iter().map(|(x, _)| (x - mean_x).powi(2));
-    along.sum::<f64>() / spread.sum::<f64>()
+    let logarithms: Vec<_> = points.iter().map(|(x, y)| (x.ln(), y.ln())).collect();
+    slope(&logarithms)
 }
 
 type Side = (&'static str, RGBColor, fn(&Row) -> f64);
@@ -71,8 +76,13 @@ pub fn table(curve: &Curve) -> String {
         text += &format!("{}\n", report::line(row));
     }
     for (name, _, seconds) in SIDES_OF_A_ROW {
-        let exponent = exponent(&curve.points(seconds));
-        text += &format!("  {name} grows with the power {exponent:.2}\n");
+        let points = curve.points(seconds);
+        let most = curve.rows.iter().map(|(work, _)| *work).fold(0.0, f64::max);
+        text += &format!(
+            "  {name}: {:.0} ms more from nothing to the most, by a line; the power {:.2}\n",
+            slope(&points) * most * 1e3,
+            exponent(&points),
+        );
     }
     text
 }
@@ -137,5 +147,11 @@ mod tests {
     fn the_exponent_of_a_power_law() {
         let points = [1.0, 2.0, 5.0].map(|x: f64| (x, 3.0 * x.powf(1.5)));
         assert!((exponent(&points) - 1.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_slope_of_a_line() {
+        let points = [1.0, 2.0, 5.0].map(|x: f64| (x, 7.0 - 3.0 * x));
+        assert!((slope(&points) + 3.0).abs() < 1e-12);
     }
 }

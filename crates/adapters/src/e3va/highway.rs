@@ -6,6 +6,8 @@ use burn::tensor::Tensor;
 use gradway_backbone::{Access, AnyBackbone, Backbone, Description, Point, Site};
 use gradway_kernels::{KernelBackend, Lift, add};
 
+use crate::inserted::Places;
+
 use super::{E3va, Fusion, Skip, Start, Tap};
 
 /// Rides along the frozen backbone's forward pass and keeps the highway's own stream.
@@ -39,16 +41,11 @@ impl<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> Highway<'a, B, F, L>
 
     /// The branch whose adapter reads this point, if one does.
     fn branch_read_at(&self, point: Point) -> Option<usize> {
-        let branches = &self.description.branches;
-        match self.module.config.tap {
-            Tap::ResidualBranch => self.description.branch(point),
-            // The last branch of a block ends in the block's output.
-            Tap::PostResidual => match point {
-                Point::AttentionResidual => Some(0),
-                Point::Block => Some(branches.len() - 1),
-                _ => None,
-            },
-        }
+        let places = match self.module.config.tap {
+            Tap::ResidualBranch => Places::Branches,
+            Tap::PostResidual => Places::Residuals,
+        };
+        places.index(&self.description, point)
     }
 
     fn add(&mut self, x: Tensor<B, 4>) {

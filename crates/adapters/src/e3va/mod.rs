@@ -17,7 +17,6 @@
 //! [transition](gradway_backbone::Backbone::transition): an extension of ours, since the paper
 //! defines E3VA on a Swin.
 
-mod adapter;
 mod highway;
 
 use burn::module::Module;
@@ -28,8 +27,10 @@ use gradway_kernels::{KernelBackend, Lift};
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{Method, MethodDescriptor, Placement, Settings};
-pub use adapter::DualLowRankAdapter;
+use crate::dual_low_rank::DualLowRank;
+pub use crate::dual_low_rank::{DualLowRankAdapter, UpInit};
+use crate::inserted::{Places, sections};
+use crate::method::{Method, MethodDescriptor, Placement, Settings, at_least_one};
 use highway::Highway;
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
@@ -37,6 +38,7 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     summary: "dual low-rank adapters on a highway beside the backbone, and the output norms",
     source: "E3VA, arXiv 2306.09729",
     placement: Placement::Frozen,
+    starts_frozen: false,
 };
 
 /// How a projection is factorised.
@@ -94,18 +96,6 @@ pub enum Fusion {
     HighwayOnly,
 }
 
-/// How the last factor of the up projection starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum UpInit {
-    /// Zero: the highway starts at zero. The first stage's output is then that of the frozen model; past
-    /// it, a Swin's merging makes the shift of its norm of a highway that is zero.
-    #[default]
-    Zero,
-    /// Kaiming uniform, as the other factors.
-    Kaiming,
-}
-
 /// Whether the output norms are trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -137,7 +127,8 @@ pub struct E3vaConfig {
     pub start: Start,
     /// How a stage's output is made.
     pub fusion: Fusion,
-    /// How the up projection starts.
+    /// How the last factor of the up projection starts. From zero, the first stage's output is that of
+    /// the frozen model; past it, a Swin's merging makes the shift of its norm of a highway that is zero.
     pub up_init: UpInit,
     /// Whether the output norms are trained.
     pub output_norm: OutputNorm,
@@ -174,15 +165,15 @@ pub struct E3va<B: Backend> {
 impl E3vaConfig {
     /// The module beside a backbone of this description.
     pub fn init<B: Backend>(&self, description: &Description, device: &B::Device) -> E3va<B> {
-        let sections = description
-            .sections
-            .iter()
-            .map(|section| {
-                let adapter = || DualLowRankAdapter::new(self, section.channels, device);
-                let block = || description.branches.iter().map(|_| adapter()).collect();
-                (0..section.blocks).map(|_| block()).collect()
-            })
-            .collect();
+        let shape = DualLowRank {
+            rank: self.rank,
+            terms: (self.form == Form::Kernel).then_some(self.terms),
+            reduction: self.reduction,
+            up_init: self.up_init,
+        };
+        let sections = sections(description, Places::Branches, |section| {
+            DualLowRankAdapter::new(shape, section.channels, device)
+        });
         let norms = OutputNorms::new(description, device);
         E3va {
             sections,
@@ -197,16 +188,9 @@ impl E3vaConfig {
 
 impl Settings for E3vaConfig {
     fn validate(&self) -> Result<(), String> {
-        let positive = [
-            ("rank", self.rank),
-            ("terms", self.terms),
-            ("reduction", self.reduction),
-        ];
-        for (field, value) in positive {
-            if value == 0 {
-                return Err(format!("method.{field} = 0; it must be at least 1"));
-            }
-        }
+        at_least_one("rank", self.rank)?;
+        at_least_one("terms", self.terms)?;
+        at_least_one("reduction", self.reduction)?;
         if self.form == Form::Kernel && !self.rank.is_multiple_of(self.terms) {
             return Err(format!(
                 "method.rank = {} is no multiple of method.terms = {}",

@@ -17,7 +17,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::module::avg_pool2d;
 use gradway_kernels::{Activation, ChannelAxis, KernelBackend, Lift};
 
-use crate::access::{Access, BlockAccess, Point, Site};
+use crate::access::{Access, BlockAccess, Point};
 use crate::backbone::Backbone;
 use crate::description::{Description, Section};
 use crate::drop_path::Phase;
@@ -182,25 +182,17 @@ impl<B: KernelBackend> Backbone<B> for EfficientNetLite<B> {
         _phase: Phase,
         access: &mut impl Access<B>,
     ) -> Vec<Tensor<B, 4>> {
-        let site = |point, section, block| Site {
-            point,
-            section,
-            block,
-        };
         let stem = self.stem.forward(images.clone(), Activation::Relu6);
-        let mut x = access.at(site(Point::Embedding, 0, 0), &images, stem);
+        let mut x = BlockAccess::new(access, 0, 0).at(Point::Embedding, &images, stem);
         drop(images);
         let mut outputs = Vec::new();
         for (section, (row, blocks)) in ROWS.iter().zip(&self.rows).enumerate() {
             for (block, module) in blocks.iter().enumerate() {
-                let mut inside = BlockAccess {
-                    access: &mut *access,
-                    section,
-                    block,
-                };
+                let mut inside = BlockAccess::new(access, section, block);
                 x = module.forward(x, &mut inside);
             }
-            x = access.at(site(Point::Section, section, 0), &x.clone(), x);
+            let mut outside = BlockAccess::new(access, section, 0);
+            x = outside.at(Point::Section, &x.clone(), x);
             if row.stage.is_some() {
                 outputs.push(x.clone());
             }

@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_kernels::{KernelBackend, Windows, linear, window_attention};
+use gradway_kernels::{KernelBackend, Windows, linear};
 
 use super::pad_bottom_right;
 use crate::access::{Access, BlockAccess, Point};
@@ -69,7 +69,8 @@ impl<B: KernelBackend> WindowAttention<B> {
         let qkv = linear(x.clone(), self.qkv.weight.val(), bias(&self.qkv));
         let qkv = access.at(Point::QueryKeyValue, &x, qkv);
         drop(x);
-        let mixed = window_attention(qkv, self.relative_position_bias_table.val(), windows);
+        let table = self.relative_position_bias_table.val();
+        let mixed = access.attend(qkv, table, windows);
         let output = linear(mixed.clone(), self.proj.weight.val(), bias(&self.proj));
         access.at(Point::Projection, &mixed, output)
     }

@@ -81,27 +81,67 @@ impl<B: KernelBackend> SwinBlock<B> {
         access: &mut BlockAccess<'_, impl Access<B>>,
     ) -> Tensor<B, 4> {
         let input = x.clone();
-        let normed = normalise(&self.norm1, x.clone());
+        let normed = access.at(Point::AttentionNorm, &x, normalise(&self.norm1, x.clone()));
         let branch = self.attn.forward(normed, self.shifted, pad_first, access);
         let branch = access.at(Point::Attention, &x, branch);
         let x = add(drop_path.apply(branch, self.drop_path), x);
         let x = access.at(Point::AttentionResidual, &input, x);
 
-        let branch = self.mlp.forward(normalise(&self.norm2, x.clone()), access);
+        let normed = access.at(Point::MlpNorm, &x, normalise(&self.norm2, x.clone()));
+        let branch = self.mlp.forward(normed, access);
         let branch = access.at(Point::Mlp, &x, branch);
         let x = add(drop_path.apply(branch, self.drop_path), x);
         access.at(Point::Block, &input, x)
     }
 }
 
+/// Tokens beside the map, in no window of their own.
+impl<B: KernelBackend> SwinBlock<B> {
+    /// Queries, keys and values of tokens.
+    ///
+    /// # Shapes
+    ///
+    /// - `tokens`: `[batch, tokens, channels]`
+    /// - output: `[batch, tokens, 3 * channels]`
+    pub fn tokens_query_key_value(&self, tokens: Tensor<B, 3>) -> Tensor<B, 3> {
+        apply(&self.attn.qkv, normalise(&self.norm1, tokens))
+    }
+
+    /// The block's output of tokens that attention has made `mixed` of, without stochastic depth.
+    ///
+    /// # Shapes
+    ///
+    /// - `tokens`, `mixed`, output: `[batch, tokens, channels]`
+    pub fn tokens_after_attention(
+        &self,
+        tokens: Tensor<B, 3>,
+        mixed: Tensor<B, 3>,
+    ) -> Tensor<B, 3> {
+        let tokens = add(apply(&self.attn.proj, mixed), tokens);
+        let normed = normalise(&self.norm2, tokens.clone());
+        add(feed_forward(normed, self.mlp.layers()), tokens)
+    }
+}
+
+fn apply<B: KernelBackend>(layer: &Linear<B>, x: Tensor<B, 3>) -> Tensor<B, 3> {
+    linear(x, layer.weight.val(), layer.bias.as_ref().map(Param::val))
+}
+
 impl<B: KernelBackend> Mlp<B> {
+    /// Weights and biases.
+    fn layers(&self) -> [(Tensor<B, 2>, Option<Tensor<B, 1>>); 2] {
+        [&self.fc1, &self.fc2].map(|layer| {
+            let bias = layer.bias.as_ref().map(Param::val);
+            (layer.weight.val(), bias)
+        })
+    }
+
     fn forward(
         &self,
         x: Tensor<B, 4>,
         access: &mut BlockAccess<'_, impl Access<B>>,
     ) -> Tensor<B, 4> {
-        let bias = |layer: &Linear<B>| layer.bias.as_ref().map(Param::val);
-        let layers = [&self.fc1, &self.fc2].map(|layer| (layer.weight.val(), bias(layer)));
+        let layers = self.layers();
         if !access.reads_mlp() {
             return feed_forward(x, layers);
         }

@@ -4,10 +4,11 @@ use burn::module::Module;
 use burn::nn::{LayerNorm, Linear, LinearConfig};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_kernels::{KernelBackend, Lift, Same, layer_norm, linear};
+use gradway_kernels::{KernelBackend, Lift, layer_norm, linear};
 
 use super::attention::truncated_normal;
-use super::{EPSILON, norm, pad_bottom_right};
+use super::{EPSILON, norm, normalise, pad_bottom_right};
+use crate::access::{Access, BlockAccess, Point};
 
 /// Concatenates 2x2 neighbours, normalises, and halves the channels with a linear without bias.
 #[derive(Module, Debug)]
@@ -35,11 +36,20 @@ impl<B: KernelBackend> PatchMerging<B> {
     ///
     /// - `x`: `[batch, height, width, channels]`
     /// - output: `[batch, ceil(height / 2), ceil(width / 2), 2 * channels]`
-    pub fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
-        self.forward_lifted::<B, Same>(x)
+    pub(super) fn forward(
+        &self,
+        x: Tensor<B, 4>,
+        access: &mut BlockAccess<'_, impl Access<B>>,
+    ) -> Tensor<B, 4> {
+        let gathered = gather_neighbours(x);
+        let normed = normalise(&self.norm, gathered.clone());
+        let normed = access.at(Point::MergingNorm, &gathered, normed);
+        drop(gathered);
+        let output = linear(normed.clone(), self.reduction.weight.val(), None);
+        access.at(Point::Merging, &normed, output)
     }
 
-    /// The same with these weights as constants of another backend: a gradient passes through to
+    /// The same without access, with these weights as constants of another backend: a gradient passes through to
     /// `x`, none reaches the weights.
     pub fn forward_lifted<T: KernelBackend, L: Lift<B, T>>(&self, x: Tensor<T, 4>) -> Tensor<T, 4> {
         let gamma = L::lift(self.norm.gamma.val());

@@ -22,7 +22,7 @@ use gradway_kernels::{
     Activation, ChannelAxis, ConvolutionOptions, KernelBackend, Lift, convolution, layer_norm,
 };
 
-use crate::access::{Access, BlockAccess, Point, Site};
+use crate::access::{Access, BlockAccess, Point};
 use crate::backbone::Backbone;
 use crate::description::{Description, Section};
 use crate::drop_path::Phase;
@@ -145,7 +145,11 @@ impl<B: KernelBackend> Swin<B> {
     ///
     /// - `images`: `[batch, 3, height, width]`
     /// - output: `[batch, ceil(height / 4), ceil(width / 4), channels]`
-    fn embed(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
+    fn embed(
+        &self,
+        images: Tensor<B, 4>,
+        access: &mut BlockAccess<'_, impl Access<B>>,
+    ) -> Tensor<B, 4> {
         let [_, _, height, width] = images.dims();
         let images = pad_bottom_right(
             images,
@@ -163,8 +167,11 @@ impl<B: KernelBackend> Swin<B> {
         };
         let layer = &self.patch_embed.proj;
         let bias = layer.bias.as_ref().map(Param::val);
-        let patches = convolution(images, layer.weight.val(), bias, options);
-        normalise(&self.patch_embed.norm, patches.permute([0, 2, 3, 1]))
+        let patches = convolution(images.clone(), layer.weight.val(), bias, options);
+        let patches = patches.permute([0, 2, 3, 1]);
+        let patches = access.at(Point::Patches, &images, patches);
+        let normed = normalise(&self.patch_embed.norm, patches);
+        access.at(Point::Embedding, &images, normed)
     }
 }
 
@@ -198,29 +205,20 @@ impl<B: KernelBackend> Backbone<B> for Swin<B> {
         phase: Phase,
         access: &mut impl Access<B>,
     ) -> Vec<Tensor<B, 4>> {
-        let site = |point, section, block| Site {
-            point,
-            section,
-            block,
-        };
-        let patches = self.embed(images.clone());
-        let mut x = access.at(site(Point::Embedding, 0, 0), &images, patches);
-        drop(images);
+        let mut outside = BlockAccess::new(access, 0, 0);
+        let mut x = self.embed(images, &mut outside);
         let mut drop_path = phase.drop_path();
         let mut outputs = Vec::with_capacity(self.layers.len());
         for (section, layer) in self.layers.iter().enumerate() {
             if let Some(downsample) = &layer.downsample {
-                x = downsample.forward(x);
+                x = downsample.forward(x, &mut BlockAccess::new(access, section, 0));
             }
             for (block, module) in layer.blocks.iter().enumerate() {
-                let mut inside = BlockAccess {
-                    access: &mut *access,
-                    section,
-                    block,
-                };
+                let mut inside = BlockAccess::new(access, section, block);
                 x = module.forward(x, self.pad_first, &mut drop_path, &mut inside);
             }
-            x = access.at(site(Point::Section, section, 0), &x.clone(), x);
+            let mut outside = BlockAccess::new(access, section, 0);
+            x = outside.at(Point::Section, &x.clone(), x);
             outputs.push(x.clone());
         }
         outputs

@@ -1,12 +1,37 @@
-//! The dual low-rank adapter.
+//! The dual low-rank adapter of E3VA and LoRand: a bottleneck whose projections are both factorised.
 
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_kernels::{ChannelAxis, KernelBackend, LowRankWeights, low_rank_adapter};
+use serde::{Deserialize, Serialize};
 
-use super::{E3vaConfig, Form, UpInit};
+use crate::method::kaiming;
+
+/// How the last factor of the up projection starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpInit {
+    /// Zero: what the adapter makes starts at zero.
+    #[default]
+    Zero,
+    /// Kaiming uniform, as the other factors.
+    Kaiming,
+}
+
+/// The shape of a [`DualLowRankAdapter`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DualLowRank {
+    /// Columns of a projection's first factor, over all terms.
+    pub rank: usize,
+    /// Terms of the kernel form; none in the plain form.
+    pub terms: Option<usize>,
+    /// The bottleneck is the channels divided by this.
+    pub reduction: usize,
+    /// How the up projection starts.
+    pub up_init: UpInit,
+}
 
 /// `E(z) = W_U gelu(W_D z + b_D) + b_U` with both projections factorised.
 #[derive(Module, Debug)]
@@ -28,38 +53,22 @@ pub struct DualLowRankAdapter<B: Backend> {
 }
 
 impl<B: Backend> DualLowRankAdapter<B> {
-    pub(super) fn new(config: &E3vaConfig, channels: usize, device: &B::Device) -> Self {
-        let rank = config.rank;
-        let middle = (channels / config.reduction).max(1);
-        let kaiming = |fan_in: usize, fan_out: usize| -> Param<Tensor<B, 2>> {
-            Initializer::KaimingUniform {
-                gain: 1.0 / 3f64.sqrt(),
-                fan_out_only: false,
-            }
-            .init_with([fan_in, fan_out], Some(fan_in), Some(fan_out), device)
-        };
-        let side = rank / config.terms;
+    pub(crate) fn new(shape: DualLowRank, channels: usize, device: &B::Device) -> Self {
+        let rank = shape.rank;
+        let middle = (channels / shape.reduction).max(1);
         Self {
-            down_in: kaiming(channels, rank),
-            down_out: kaiming(rank, middle),
+            down_in: kaiming([channels, rank], channels, device),
+            down_out: kaiming([rank, middle], rank, device),
             down_bias: Initializer::Zeros.init([middle], device),
-            up_in: kaiming(middle, rank),
-            up_out: match config.up_init {
+            up_in: kaiming([middle, rank], middle, device),
+            up_out: match shape.up_init {
                 UpInit::Zero => Initializer::Zeros.init([rank, channels], device),
-                UpInit::Kaiming => kaiming(rank, channels),
+                UpInit::Kaiming => kaiming([rank, channels], rank, device),
             },
             up_bias: Initializer::Zeros.init([channels], device),
-            kernel: (config.form == Form::Kernel).then(|| {
-                Initializer::KaimingUniform {
-                    gain: 1.0 / 3f64.sqrt(),
-                    fan_out_only: false,
-                }
-                .init_with(
-                    [config.terms, side, side],
-                    Some(side),
-                    Some(side),
-                    device,
-                )
+            kernel: shape.terms.map(|terms| {
+                let side = rank / terms;
+                kaiming([terms, side, side], side, device)
             }),
         }
     }

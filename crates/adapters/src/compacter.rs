@@ -1,0 +1,165 @@
+//! Compacter: as [`phm_adapter`](crate::phm_adapter), with one set of rules `A_i` for all projections
+//! of the network and `B_i = s_i t_i` of rank 1 (Mahabadi et al. 2021, arXiv 2106.04647).
+//!
+//! Memory: a gradient passes through the whole backbone; each adapter keeps its narrow map and its
+//! weights besides.
+
+use burn::module::{Module, Param};
+use burn::nn::Initializer;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use gradway_backbone::{AnyBackbone, Backbone, Description, OutputNorms, Phase};
+use gradway_kernels::{Activation, ChannelAxis, KernelBackend, Lift, add};
+use serde::{Deserialize, Serialize};
+
+use crate::bottleneck::bottleneck;
+use crate::count::Group;
+use crate::hypercomplex::{self, Thin};
+use crate::inserted::{Inside, Places, sections};
+use crate::method::{Method, MethodDescriptor, Placement, Settings, at_least_one, features_around};
+use crate::track::track;
+
+pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+    name: "compacter",
+    summary: "a bottleneck of thin hypercomplex projections in every branch, and the output norms",
+    source: "Compacter, arXiv 2106.04647",
+    placement: Placement::Tracked,
+    starts_frozen: true,
+};
+
+/// Configuration of [`Compacter`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CompacterConfig {
+    /// Width of the bottleneck.
+    pub width: usize,
+    /// Terms of a projection, and the side of the rules.
+    pub n: usize,
+    /// Rank of a term.
+    pub rank: usize,
+}
+
+impl Default for CompacterConfig {
+    fn default() -> Self {
+        Self {
+            width: 64,
+            n: 4,
+            rank: 1,
+        }
+    }
+}
+
+/// A bottleneck of thin hypercomplex projections that is added to what it reads.
+#[derive(Module, Debug)]
+pub struct ThinBottleneck<B: Backend> {
+    /// Channels to the bottleneck.
+    pub down: Thin<B>,
+    /// `[width]`
+    pub down_bias: Param<Tensor<B, 1>>,
+    /// The bottleneck to channels, zero at first.
+    pub up: Thin<B>,
+    /// `[channels]`
+    pub up_bias: Param<Tensor<B, 1>>,
+}
+
+/// The module of Compacter and Compacter++.
+#[derive(Module, Debug)]
+pub struct Compacter<B: Backend> {
+    /// Frozen.
+    pub backbone: AnyBackbone<B>,
+    /// `A_i` of every projection, `[n, n, n]`.
+    pub rules: Param<Tensor<B, 3>>,
+    /// Adapters by section, block and place.
+    pub sections: Vec<Vec<Vec<ThinBottleneck<B>>>>,
+    /// Trained.
+    pub norms: OutputNorms<B>,
+    #[module(skip)]
+    places: Places,
+}
+
+impl CompacterConfig {
+    /// The module around a backbone.
+    pub fn init<B: KernelBackend>(
+        &self,
+        backbone: AnyBackbone<B>,
+        device: &B::Device,
+    ) -> Compacter<B> {
+        self.init_at(Places::Branches, backbone, device)
+    }
+
+    pub(crate) fn init_at<B: KernelBackend>(
+        &self,
+        places: Places,
+        backbone: AnyBackbone<B>,
+        device: &B::Device,
+    ) -> Compacter<B> {
+        let Self { width, n, rank } = *self;
+        let description = backbone.description();
+        let sections = sections(&description, places, |section| {
+            let channels = section.channels;
+            ThinBottleneck {
+                down: Thin::new(n, [channels, width], rank, false, device),
+                down_bias: Initializer::Zeros.init([width], device),
+                up: Thin::new(n, [width, channels], rank, true, device),
+                up_bias: Initializer::Zeros.init([channels], device),
+            }
+        });
+        Compacter {
+            backbone: track(backbone, |_| false),
+            rules: hypercomplex::rules(n, device),
+            sections,
+            norms: OutputNorms::new(&description, device),
+            places,
+        }
+    }
+}
+
+impl Settings for CompacterConfig {
+    fn validate(&self) -> Result<(), String> {
+        at_least_one("rank", self.rank)?;
+        hypercomplex::divides(self.n, self.width)
+    }
+
+    fn published_groups(&self) -> &'static [Group] {
+        &[Group::Adapter]
+    }
+
+    fn misfit(&self, backbone: &Description) -> Option<&'static str> {
+        hypercomplex::misfit(self.n, backbone)
+    }
+}
+
+impl<B: KernelBackend> ThinBottleneck<B> {
+    /// `x + W_U gelu(W_D x + b_D) + b_U`
+    fn forward(&self, rules: &Tensor<B, 3>, x: Tensor<B, 4>, axis: ChannelAxis) -> Tensor<B, 4> {
+        let weight = |thin: &Thin<B>| hypercomplex::weight(rules.clone(), thin.product());
+        let projections = [
+            (weight(&self.down), Some(self.down_bias.val())),
+            (weight(&self.up), Some(self.up_bias.val())),
+        ];
+        add(
+            bottleneck(x.clone(), projections, axis, Activation::Gelu),
+            x,
+        )
+    }
+}
+
+impl<B: KernelBackend> Method<B> for Compacter<B> {
+    fn features<F: KernelBackend, L: Lift<F, B>>(
+        &self,
+        _frozen: Option<&AnyBackbone<F>>,
+        images: Tensor<F, 4>,
+        phase: Phase,
+    ) -> Vec<Tensor<B, 4>> {
+        let rules = self.rules.val();
+        let mut inside = Inside {
+            sections: &self.sections,
+            places: self.places,
+            description: &self.backbone.description(),
+            insert: |module: &ThinBottleneck<B>, _: &Tensor<B, 4>, output, axis| {
+                module.forward(&rules, output, axis)
+            },
+        };
+        features_around::<B, F, L>(&self.backbone, &self.norms, images, phase, &mut inside)
+    }
+}

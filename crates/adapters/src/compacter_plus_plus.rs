@@ -1,0 +1,49 @@
+//! Compacter++: [`compacter`](crate::compacter) without the adapters after attention (Mahabadi et al.
+//! 2021, arXiv 2106.04647). In a convolutional block, which has one branch, the two are the same.
+
+use gradway_backbone::{AnyBackbone, Description};
+use gradway_kernels::KernelBackend;
+use serde::{Deserialize, Serialize};
+
+use crate::compacter::{Compacter, CompacterConfig};
+use crate::count::Group;
+use crate::inserted::Places;
+use crate::method::{MethodDescriptor, Placement, Settings};
+
+pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+    name: "compacter_plus_plus",
+    summary: "as compacter, after the MLP alone",
+    source: "Compacter++, arXiv 2106.04647",
+    placement: Placement::Tracked,
+    starts_frozen: true,
+};
+
+/// Configuration of Compacter++: the fields of [`CompacterConfig`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CompacterPlusPlusConfig(pub CompacterConfig);
+
+impl CompacterPlusPlusConfig {
+    /// The module around a backbone.
+    pub fn init<B: KernelBackend>(
+        &self,
+        backbone: AnyBackbone<B>,
+        device: &B::Device,
+    ) -> Compacter<B> {
+        self.0.init_at(Places::LastBranch, backbone, device)
+    }
+}
+
+impl Settings for CompacterPlusPlusConfig {
+    fn validate(&self) -> Result<(), String> {
+        self.0.validate()
+    }
+
+    fn published_groups(&self) -> &'static [Group] {
+        self.0.published_groups()
+    }
+
+    fn misfit(&self, backbone: &Description) -> Option<&'static str> {
+        self.0.misfit(backbone)
+    }
+}

@@ -1,0 +1,136 @@
+//! Projections by parameterised hypercomplex multiplication, `W = sum_i A_i (x) B_i` with Kronecker
+//! products (Zhang et al. 2021, arXiv 2102.08597): `n` times fewer parameters than `W` has.
+
+use burn::module::{Module, Param};
+use burn::nn::Initializer;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use gradway_backbone::Description;
+use gradway_kernels::KernelBackend;
+
+use crate::method::kaiming;
+
+/// `A_i`, `[n, n, n]`, normal of 0.01 as the public code of Compacter has them.
+pub(crate) fn rules<B: Backend>(n: usize, device: &B::Device) -> Param<Tensor<B, 3>> {
+    let normal = Initializer::Normal {
+        mean: 0.0,
+        std: 0.01,
+    };
+    normal.init([n, n, n], device)
+}
+
+/// `B_i` in full, `[n, inputs / n, outputs / n]`.
+#[derive(Module, Debug)]
+pub struct Dense<B: Backend> {
+    /// `[n, inputs / n, outputs / n]`
+    pub weight: Param<Tensor<B, 3>>,
+}
+
+/// `B_i = s_i t_i`, of rank 1 by default.
+#[derive(Module, Debug)]
+pub struct Thin<B: Backend> {
+    /// `[n, inputs / n, rank]`
+    pub left: Param<Tensor<B, 3>>,
+    /// `[n, rank, outputs / n]`
+    pub right: Param<Tensor<B, 3>>,
+}
+
+impl<B: Backend> Dense<B> {
+    pub(crate) fn new(
+        n: usize,
+        [inputs, outputs]: [usize; 2],
+        zero: bool,
+        device: &B::Device,
+    ) -> Self {
+        let shape = [n, inputs / n, outputs / n];
+        Self {
+            weight: match zero {
+                true => Initializer::Zeros.init(shape, device),
+                false => kaiming(shape, inputs, device),
+            },
+        }
+    }
+}
+
+impl<B: Backend> Thin<B> {
+    pub(crate) fn new(
+        n: usize,
+        [inputs, outputs]: [usize; 2],
+        rank: usize,
+        zero: bool,
+        device: &B::Device,
+    ) -> Self {
+        let right = [n, rank, outputs / n];
+        Self {
+            left: kaiming([n, inputs / n, rank], inputs / n, device),
+            right: match zero {
+                true => Initializer::Zeros.init(right, device),
+                false => kaiming(right, rank, device),
+            },
+        }
+    }
+
+    /// `B_i`, `[n, inputs / n, outputs / n]`.
+    pub fn product(&self) -> Tensor<B, 3> {
+        self.left.val().matmul(self.right.val())
+    }
+}
+
+/// `sum_i A_i (x) B_i`, `[inputs, outputs]`.
+///
+/// # Shapes
+///
+/// - `rules`: `[n, n, n]`, `A_i` by rows and columns
+/// - `blocks`: `[n, inputs / n, outputs / n]`
+pub(crate) fn weight<B: KernelBackend>(rules: Tensor<B, 3>, blocks: Tensor<B, 3>) -> Tensor<B, 2> {
+    let [n, rows, columns] = blocks.dims();
+    // Places of the rules by terms, times terms by places of the blocks.
+    let rules = rules.reshape([n, n * n]).transpose();
+    let sum = rules.matmul(blocks.reshape([n, rows * columns]));
+    sum.reshape([n, n, rows, columns])
+        .permute([0, 2, 1, 3])
+        .reshape([n * rows, n * columns])
+}
+
+/// Why projections between these widths are not sums of `n` products, if they are not.
+pub(crate) fn misfit(n: usize, backbone: &Description) -> Option<&'static str> {
+    let mut widths = backbone.sections.iter().map(|section| section.channels);
+    let reason = "method.n must divide the channels of every section";
+    (!widths.all(|channels| channels.is_multiple_of(n))).then_some(reason)
+}
+
+/// Refuses a bottleneck that `n` does not divide.
+pub(crate) fn divides(n: usize, width: usize) -> Result<(), String> {
+    crate::method::at_least_one("n", n)?;
+    crate::method::at_least_one("width", width)?;
+    match width.is_multiple_of(n) {
+        true => Ok(()),
+        false => Err(format!(
+            "method.width = {width} is no multiple of method.n = {n}"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::Flex;
+    use burn::tensor::TensorData;
+
+    use super::*;
+
+    #[test]
+    fn a_kronecker_product_by_hand() {
+        let device = Default::default();
+        let rules = TensorData::from([[[1.0f32, 2.0], [0.0, -1.0]], [[0.0, 0.0], [1.0, 0.0]]]);
+        let blocks = TensorData::from([[[1.0f32, 10.0, 100.0]], [[5.0, 6.0, 7.0]]]);
+        let weight = weight::<Flex>(
+            Tensor::from_data(rules, &device),
+            Tensor::from_data(blocks, &device),
+        );
+        let expected = TensorData::from([
+            [1.0f32, 10.0, 100.0, 2.0, 20.0, 200.0],
+            [5.0, 6.0, 7.0, -1.0, -10.0, -100.0],
+        ]);
+        assert_eq!(weight.into_data(), expected);
+    }
+}

@@ -1,0 +1,145 @@
+//! The frame of methods that put one module at each of some places of every block: the module of a
+//! method is then what it does there.
+
+use burn::module::{Module, ModuleDisplay};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use gradway_backbone::{
+    Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Point, Section, Site,
+};
+use gradway_kernels::{ChannelAxis, KernelBackend, Lift};
+
+use crate::method::{Method, features_around};
+use crate::track::track;
+
+/// Where in a block the modules are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Places {
+    /// At the end of every branch, before its residual add.
+    Branches,
+    /// At the end of the last branch.
+    LastBranch,
+    /// After the residual add of every branch.
+    Residuals,
+}
+
+impl Places {
+    /// Which of a block's modules is at a point, if one is.
+    pub fn index(self, description: &Description, point: Point) -> Option<usize> {
+        match self {
+            Self::Branches => description.branch(point),
+            Self::LastBranch => (description.branches.last() == Some(&point)).then_some(0),
+            Self::Residuals => description.residual(point),
+        }
+    }
+
+    /// Modules of a block.
+    pub fn count(self, description: &Description) -> usize {
+        match self {
+            Self::Branches | Self::Residuals => description.branches.len(),
+            Self::LastBranch => 1,
+        }
+    }
+}
+
+/// Modules by section, block and place.
+pub(crate) type Sections<M> = Vec<Vec<Vec<M>>>;
+
+/// A module for every place of a backbone.
+pub(crate) fn sections<M>(
+    description: &Description,
+    places: Places,
+    new: impl Fn(&Section) -> M,
+) -> Sections<M> {
+    let sections = description.sections.iter().map(|section| {
+        let block = || {
+            (0..places.count(description))
+                .map(|_| new(section))
+                .collect()
+        };
+        (0..section.blocks).map(|_| block()).collect()
+    });
+    sections.collect()
+}
+
+/// What a method does at a place.
+pub trait Insert<B: KernelBackend>: Module<B> + ModuleDisplay {
+    /// The places.
+    const PLACES: Places = Places::Branches;
+
+    /// What goes on in place of `output`, which what is before made of `input`.
+    ///
+    /// # Shapes
+    ///
+    /// - `output` and the answer: `[batch, height, width, channels]` or `[batch, channels, height,
+    ///   width]`, as `axis` says
+    /// - `input`: the block's stream; of another shape in a convolutional block
+    fn insert(&self, input: &Tensor<B, 4>, output: Tensor<B, 4>, axis: ChannelAxis)
+    -> Tensor<B, 4>;
+}
+
+/// A frozen backbone with a module at every place, and its output norms.
+#[derive(Module, Debug)]
+pub struct Inserted<B: Backend, M: Module<B>> {
+    /// Frozen.
+    pub backbone: AnyBackbone<B>,
+    /// Modules by section, block and place.
+    pub sections: Vec<Vec<Vec<M>>>,
+    /// Trained.
+    pub norms: OutputNorms<B>,
+}
+
+impl<B: KernelBackend, M: Insert<B>> Inserted<B, M> {
+    pub(crate) fn new(
+        backbone: AnyBackbone<B>,
+        device: &B::Device,
+        new: impl Fn(&Section) -> M,
+    ) -> Self {
+        let description = backbone.description();
+        Self {
+            backbone: track(backbone, |_| false),
+            sections: sections(&description, M::PLACES, new),
+            norms: OutputNorms::new(&description, device),
+        }
+    }
+}
+
+impl<B: KernelBackend, M: Insert<B>> Method<B> for Inserted<B, M> {
+    fn features<F: KernelBackend, L: Lift<F, B>>(
+        &self,
+        _frozen: Option<&AnyBackbone<F>>,
+        images: Tensor<F, 4>,
+        phase: Phase,
+    ) -> Vec<Tensor<B, 4>> {
+        let mut inside = Inside {
+            sections: &self.sections,
+            places: M::PLACES,
+            description: &self.backbone.description(),
+            insert: M::insert,
+        };
+        features_around::<B, F, L>(&self.backbone, &self.norms, images, phase, &mut inside)
+    }
+}
+
+/// The access of modules at their places.
+pub(crate) struct Inside<'a, M, I> {
+    pub(crate) sections: &'a Sections<M>,
+    pub(crate) places: Places,
+    pub(crate) description: &'a Description,
+    /// [`Insert::insert`], or the same with what all modules share.
+    pub(crate) insert: I,
+}
+
+impl<B, M, I> Access<B> for Inside<'_, M, I>
+where
+    B: KernelBackend,
+    I: Fn(&M, &Tensor<B, 4>, Tensor<B, 4>, ChannelAxis) -> Tensor<B, 4>,
+{
+    fn at(&mut self, site: Site, input: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4> {
+        let Some(place) = self.places.index(self.description, site.point) else {
+            return output;
+        };
+        let module = &self.sections[site.section][site.block][place];
+        (self.insert)(module, input, output, self.description.axis)
+    }
+}

@@ -1,0 +1,57 @@
+//! Prompts in the windows of a Swin: what shallow and deep prompt tuning share.
+
+use burn::module::Param;
+use burn::nn::Initializer;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use gradway_backbone::swin::SwinBlock;
+use gradway_backbone::{AnyBackbone, Description};
+use gradway_kernels::{KernelBackend, PromptedAttention, Windows};
+
+/// Prompts, `[tokens, channels]`, uniform as the publication draws them for patches of 4 x 4 pixels.
+pub(crate) fn prompts<B: Backend>(
+    tokens: usize,
+    channels: usize,
+    device: &B::Device,
+) -> Param<Tensor<B, 2>> {
+    let bound = (6.0 / (3 * 4 * 4 + channels) as f64).sqrt();
+    let uniform = Initializer::Uniform {
+        min: -bound,
+        max: bound,
+    };
+    uniform.init([tokens, channels], device)
+}
+
+/// Why prompts do not fit a backbone, if they do not.
+pub(crate) fn misfit(backbone: &Description) -> Option<&'static str> {
+    (!backbone.is_transformer()).then_some("its prompts take part in attention")
+}
+
+/// A block of a Swin.
+pub(crate) fn block<B: Backend>(
+    backbone: &AnyBackbone<B>,
+    section: usize,
+    block: usize,
+) -> Option<&SwinBlock<B>> {
+    match backbone {
+        AnyBackbone::Swin(swin) => swin.layers.get(section)?.blocks.get(block),
+        AnyBackbone::EfficientNetLite(_) => None,
+    }
+}
+
+/// Attention of a block with prompts, `[batch, tokens, channels]`, in its windows.
+pub(crate) fn attend<B: KernelBackend>(
+    block: &SwinBlock<B>,
+    prompts: Tensor<B, 3>,
+    qkv: Tensor<B, 4>,
+    table: Tensor<B, 2>,
+    windows: Windows,
+) -> PromptedAttention<B> {
+    let prompts = block.tokens_query_key_value(prompts);
+    PromptedAttention::new(qkv, prompts, table, windows)
+}
+
+/// The same prompts for every image.
+pub(crate) fn for_batch<B: Backend>(prompts: Tensor<B, 2>, batch: usize) -> Tensor<B, 3> {
+    prompts.unsqueeze::<3>().repeat_dim(0, batch)
+}

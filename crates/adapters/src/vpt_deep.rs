@@ -1,0 +1,124 @@
+//! Deep visual prompt tuning: every block has prompts of its own, which stand in every window beside its
+//! positions and are dropped after it (Jia et al. 2022, arXiv 2203.12119, as its code has it on a Swin).
+//!
+//! Since nothing of a block's prompts goes on, they are keys and values alone; no query is computed of
+//! them.
+//!
+//! Memory: a gradient passes through the whole backbone, and attention with prompts keeps its scores.
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use gradway_backbone::{Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Site};
+use gradway_kernels::{KernelBackend, Lift, Windows, window_attention};
+use serde::{Deserialize, Serialize};
+
+use crate::count::Group;
+use crate::method::{Method, MethodDescriptor, Placement, Settings, at_least_one, features_around};
+use crate::track::track;
+use crate::vpt;
+
+pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+    name: "vpt_deep",
+    summary: "prompts in every block's windows, and the output norms",
+    source: "VPT, arXiv 2203.12119",
+    placement: Placement::Tracked,
+    starts_frozen: false,
+};
+
+/// Configuration of [`VptDeep`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VptDeepConfig {
+    /// Prompts of a block.
+    pub tokens: usize,
+}
+
+impl Default for VptDeepConfig {
+    fn default() -> Self {
+        Self { tokens: 50 }
+    }
+}
+
+/// The module of deep prompt tuning.
+#[derive(Module, Debug)]
+pub struct VptDeep<B: Backend> {
+    /// Frozen.
+    pub backbone: AnyBackbone<B>,
+    /// Prompts by section and block, `[tokens, channels]`.
+    pub sections: Vec<Vec<Param<Tensor<B, 2>>>>,
+    /// Trained.
+    pub norms: OutputNorms<B>,
+}
+
+impl VptDeepConfig {
+    /// The module around a backbone.
+    pub fn init<B: KernelBackend>(
+        &self,
+        backbone: AnyBackbone<B>,
+        device: &B::Device,
+    ) -> VptDeep<B> {
+        let description = backbone.description();
+        let sections = description.sections.iter().map(|section| {
+            let block = || vpt::prompts(self.tokens, section.channels, device);
+            (0..section.blocks).map(|_| block()).collect()
+        });
+        VptDeep {
+            backbone: track(backbone, |_| false),
+            sections: sections.collect(),
+            norms: OutputNorms::new(&description, device),
+        }
+    }
+}
+
+impl Settings for VptDeepConfig {
+    fn validate(&self) -> Result<(), String> {
+        at_least_one("tokens", self.tokens)
+    }
+
+    fn published_groups(&self) -> &'static [Group] {
+        &[Group::Adapter]
+    }
+
+    fn misfit(&self, backbone: &Description) -> Option<&'static str> {
+        vpt::misfit(backbone)
+    }
+}
+
+impl<B: KernelBackend> Method<B> for VptDeep<B> {
+    fn features<F: KernelBackend, L: Lift<F, B>>(
+        &self,
+        _frozen: Option<&AnyBackbone<F>>,
+        images: Tensor<F, 4>,
+        phase: Phase,
+    ) -> Vec<Tensor<B, 4>> {
+        let mut inside = Inside { module: self };
+        features_around::<B, F, L>(&self.backbone, &self.norms, images, phase, &mut inside)
+    }
+}
+
+struct Inside<'a, B: Backend> {
+    module: &'a VptDeep<B>,
+}
+
+impl<B: KernelBackend> Access<B> for Inside<'_, B> {
+    fn at(&mut self, _: Site, _: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4> {
+        output
+    }
+
+    fn attend(
+        &mut self,
+        section: usize,
+        block: usize,
+        qkv: Tensor<B, 4>,
+        table: Tensor<B, 2>,
+        windows: Windows,
+    ) -> Tensor<B, 4> {
+        let Some(inside) = vpt::block(&self.module.backbone, section, block) else {
+            return window_attention(qkv, table, windows);
+        };
+        let prompts = self.module.sections[section][block].val();
+        let prompts = vpt::for_batch(prompts, qkv.dims()[0]);
+        vpt::attend(inside, prompts, qkv, table, windows).positions()
+    }
+}

@@ -1,0 +1,143 @@
+//! Shallow visual prompt tuning: prompts stand in every window of the first block beside its positions
+//! and pass on through the network with them (Jia et al. 2022, arXiv 2203.12119, as its code has it on a
+//! Swin).
+//!
+//! A window's attention changes the prompts in it; the mean over the windows of an image goes on. A
+//! merging is given each prompt four times. (The public code takes that mean over windows of different
+//! images where a batch has more than one, which is left out here.) Stochastic depth passes them by.
+//!
+//! Memory: a gradient passes through the whole backbone, and attention with prompts keeps its scores.
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use gradway_backbone::{
+    Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Point, Site,
+};
+use gradway_kernels::{KernelBackend, Lift, Same, Windows, window_attention};
+use serde::{Deserialize, Serialize};
+
+use crate::count::Group;
+use crate::method::{Method, MethodDescriptor, Placement, Settings, at_least_one, features_around};
+use crate::track::track;
+use crate::vpt;
+
+pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+    name: "vpt_shallow",
+    summary: "prompts in the first block's windows, and the output norms",
+    source: "VPT, arXiv 2203.12119",
+    placement: Placement::Tracked,
+    starts_frozen: false,
+};
+
+/// Configuration of [`VptShallow`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VptShallowConfig {
+    /// Prompts.
+    pub tokens: usize,
+}
+
+impl Default for VptShallowConfig {
+    fn default() -> Self {
+        Self { tokens: 50 }
+    }
+}
+
+/// The module of shallow prompt tuning.
+#[derive(Module, Debug)]
+pub struct VptShallow<B: Backend> {
+    /// Frozen.
+    pub backbone: AnyBackbone<B>,
+    /// `[tokens, channels]` of the first section.
+    pub prompts: Param<Tensor<B, 2>>,
+    /// Trained.
+    pub norms: OutputNorms<B>,
+}
+
+impl VptShallowConfig {
+    /// The module around a backbone.
+    pub fn init<B: KernelBackend>(
+        &self,
+        backbone: AnyBackbone<B>,
+        device: &B::Device,
+    ) -> VptShallow<B> {
+        let description = backbone.description();
+        VptShallow {
+            backbone: track(backbone, |_| false),
+            prompts: vpt::prompts(self.tokens, description.sections[0].channels, device),
+            norms: OutputNorms::new(&description, device),
+        }
+    }
+}
+
+impl Settings for VptShallowConfig {
+    fn validate(&self) -> Result<(), String> {
+        at_least_one("tokens", self.tokens)
+    }
+
+    fn published_groups(&self) -> &'static [Group] {
+        &[Group::Adapter]
+    }
+
+    fn misfit(&self, backbone: &Description) -> Option<&'static str> {
+        vpt::misfit(backbone)
+    }
+}
+
+impl<B: KernelBackend> Method<B> for VptShallow<B> {
+    fn features<F: KernelBackend, L: Lift<F, B>>(
+        &self,
+        _frozen: Option<&AnyBackbone<F>>,
+        images: Tensor<F, 4>,
+        phase: Phase,
+    ) -> Vec<Tensor<B, 4>> {
+        let batch = images.dims()[0];
+        let mut inside = Inside {
+            module: self,
+            prompts: vpt::for_batch(self.prompts.val(), batch),
+        };
+        features_around::<B, F, L>(&self.backbone, &self.norms, images, phase, &mut inside)
+    }
+}
+
+struct Inside<'a, B: Backend> {
+    module: &'a VptShallow<B>,
+    /// As they are by now: `[batch, tokens, channels]`.
+    prompts: Tensor<B, 3>,
+}
+
+impl<B: KernelBackend> Access<B> for Inside<'_, B> {
+    fn at(&mut self, site: Site, _: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4> {
+        if site.point == Point::Merging {
+            let [batch, tokens, channels] = self.prompts.dims();
+            let prompts = self.prompts.clone().reshape([batch, 1, tokens, channels]);
+            // Two lines of pairs: four of each.
+            let pairs = Tensor::cat(vec![prompts.clone(), prompts], 3);
+            let pairs = pairs
+                .reshape([batch, 1, 2 * tokens, channels])
+                .repeat_dim(1, 2);
+            let backbone = &self.module.backbone;
+            let merged = backbone.transition::<B, Same>(site.section - 1, pairs);
+            self.prompts = merged.squeeze_dim(1);
+        }
+        output
+    }
+
+    fn attend(
+        &mut self,
+        section: usize,
+        block: usize,
+        qkv: Tensor<B, 4>,
+        table: Tensor<B, 2>,
+        windows: Windows,
+    ) -> Tensor<B, 4> {
+        let Some(inside) = vpt::block(&self.module.backbone, section, block) else {
+            return window_attention(qkv, table, windows);
+        };
+        let prompts = self.prompts.clone();
+        let attention = vpt::attend(inside, prompts.clone(), qkv, table, windows);
+        self.prompts = inside.tokens_after_attention(prompts, attention.prompts());
+        attention.positions()
+    }
+}
