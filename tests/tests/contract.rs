@@ -1,13 +1,17 @@
 //! The contract of a method, for every method of the table.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use burn::module::AutodiffModule;
 use burn::nn::LayerNormConfig;
-use burn::tensor::{Distribution, Tensor, TensorData};
-use gradway::trainer::{Segmentation, TrainError, Trainer, collect, config, is_statistic};
-use gradway_adapters::{Encoder, Tuned, table};
+use burn::tensor::{Tensor, TensorData};
+use gradway::trainer::{Segmentation, TrainError, Trainer, config};
+use gradway_adapters::{
+    Base, Encoder, Method, MethodConfig, SavedAdapter, Tuned, collect, is_statistic, table,
+};
 use gradway_backbone::{AnyBackbone, Backbone, BackboneConfig, Phase};
+use gradway_kernels::Same;
 use gradway_tests::{Plain, Tracked, fill, gradients, largest_difference, parameters, scenes};
 
 const BACKBONES: [&str; 2] = ["swin_mini", "efficientnet_lite0"];
@@ -46,6 +50,46 @@ fn every(test: impl Fn(&str, &str)) {
             }
         }
     }
+}
+
+/// A method with all of its parts.
+fn configured(method: &str) -> MethodConfig {
+    let targets = r#"method.targets=["q", "k", "v", "proj", "fc1", "fc2"]"#.to_string();
+    let fields = match method {
+        "lora" => vec![targets],
+        _ => Vec::new(),
+    };
+    config::method(method, &fields).unwrap()
+}
+
+/// Images of an odd size.
+fn images() -> Tensor<Plain, 4> {
+    let shape = [2, 3, 60, 53];
+    let values = (0..shape.iter().product()).map(|index| 10.0 * small(3, index));
+    Tensor::from_data(
+        TensorData::new(values.collect(), shape),
+        &Default::default(),
+    )
+}
+
+fn small(seed: usize, index: usize) -> f32 {
+    (seed.wrapping_add(index.wrapping_mul(7919)) % 1009) as f32 / 5045.0 - 0.1
+}
+
+fn seed_of(path: &str) -> usize {
+    path.bytes().fold(7, |seed: usize, byte| {
+        seed.wrapping_mul(31).wrapping_add(byte as usize)
+    })
+}
+
+/// A backbone of the same weights for every method: a random weight is drawn when it is first read,
+/// whose order is the method's.
+fn filled(backbone: &str, seed: usize) -> AnyBackbone<Plain> {
+    fill(described(backbone), |path, shape| {
+        let seed = seed_of(path).wrapping_add(seed);
+        let values = (0..shape.iter().product()).map(|index| small(seed, index));
+        TensorData::new(values.collect(), shape.to_vec())
+    })
 }
 
 /// A backbone whose weights are not drawn yet.
@@ -89,27 +133,12 @@ fn what_is_trained_has_a_gradient_and_moves_and_nothing_else_does() {
 
 #[test]
 fn methods_that_promise_it_start_from_the_frozen_backbone() {
-    let images = Tensor::<Plain, 4>::random(
-        [2, 3, 64, 64],
-        Distribution::Normal(0.0, 1.0),
-        &Default::default(),
-    );
     let features = |backbone: &str, method: &str| -> Vec<TensorData> {
-        let device = Default::default();
-        // A random weight is drawn when it is first read, whose order is the method's.
-        let backbone = fill(described(backbone), |path, shape| {
-            let seed = path.bytes().fold(7, |seed: usize, byte| {
-                seed.wrapping_mul(31).wrapping_add(byte as usize)
-            });
-            let value = |index: usize| ((seed + index * 7919) % 1009) as f32 / 5045.0 - 0.1;
-            TensorData::new(
-                (0..shape.iter().product()).map(value).collect(),
-                shape.to_vec(),
-            )
-        });
+        let backbone = filled(backbone, 7);
         let method = config::method(method, &[]).unwrap();
-        let (encoder, tuned) = Encoder::<Tracked>::new(&method, backbone, &device).unwrap();
-        let features = encoder.features_inference(&tuned.valid(), images.clone());
+        let (encoder, tuned) =
+            Encoder::<Tracked>::new(&method, backbone, &Default::default()).unwrap();
+        let features = encoder.features_inference(&tuned.valid(), images());
         features.into_iter().map(Tensor::into_data).collect()
     };
     every(|backbone, method| {
@@ -125,6 +154,88 @@ fn methods_that_promise_it_start_from_the_frozen_backbone() {
         for (stage, (tuned, fixed)) in pairs.enumerate() {
             let difference = largest_difference(tuned, &fixed);
             assert_eq!(difference, 0.0, "{method} on {backbone}, stage {stage}");
+        }
+    });
+}
+
+/// A base whose weights differ between seeds, and a method on it after some steps' worth of change.
+fn changed(backbone: &str, method: &str, seed: usize) -> (Base<Tracked>, SavedAdapter) {
+    let device = Default::default();
+    let base = Base::<Tracked>::new(backbone, filled(backbone, seed), &device);
+    let (_, tuned) = on(&base, method);
+    let fresh = SavedAdapter::new(&base, configured(method), &tuned);
+    let weights = fresh.weights.into_iter().map(|(path, data)| {
+        let seed = seed_of(&path);
+        let values = data.iter::<f32>().enumerate();
+        let values = values.map(|(index, value)| value + 0.3 * small(seed + 1, index));
+        let shape = data.shape.clone();
+        (path, TensorData::new(values.collect(), shape))
+    });
+    let weights = weights.collect();
+    (base, SavedAdapter { weights, ..fresh })
+}
+
+fn on(base: &Base<Tracked>, method: &str) -> (Encoder<Tracked>, Tuned<Tracked>) {
+    base.bare(&configured(method)).unwrap()
+}
+
+#[test]
+fn a_saved_adapter_gives_the_same_features_on_its_base_and_is_refused_by_another() {
+    every(|backbone, method| {
+        let folder = tempfile::tempdir().unwrap();
+        let (base, adapter) = changed(backbone, method, 7);
+        adapter.save(folder.path()).unwrap();
+        let loaded = SavedAdapter::load(folder.path()).unwrap();
+        assert_eq!(loaded, adapter, "{method} on {backbone}");
+        let (encoder, tuned) = base.with(loaded, folder.path()).unwrap();
+        let (_, original) = base.with(adapter.clone(), folder.path()).unwrap();
+        let features = [tuned, original].map(|tuned| {
+            let features = encoder.features_inference(&tuned.valid(), images());
+            features
+                .into_iter()
+                .map(Tensor::into_data)
+                .collect::<Vec<_>>()
+        });
+        assert_eq!(features[0], features[1], "{method} on {backbone}");
+
+        let other = Base::<Tracked>::new(backbone, filled(backbone, 8), &Default::default());
+        let error = other.with(adapter, folder.path()).unwrap_err().to_string();
+        for hash in [base.hash(), other.hash()] {
+            assert!(error.contains(hash), "{error}");
+        }
+    });
+}
+
+#[test]
+fn merged_or_refused() {
+    every(|backbone, method| {
+        let name = format!("{method} on {backbone}");
+        let (base, adapter) = changed(backbone, method, 7);
+        let config = adapter.info.method.clone();
+        let (encoder, tuned) = base.with(adapter, Path::new("")).unwrap();
+        let merged = match (config.merge(&tuned), config.descriptor().merges) {
+            (Ok(merged), Ok(())) => merged,
+            (Err(error), Err(reason)) => {
+                assert!(error.to_string().contains(reason), "{error}");
+                return;
+            }
+            (merged, expected) => panic!("{name}: {expected:?}, but {}", merged.is_ok()),
+        };
+        let apart = encoder.features_inference(&tuned.valid(), images());
+        let together = merged
+            .valid()
+            .features::<Plain, Same>(None, images(), Phase::Inference);
+        for (stage, (apart, together)) in apart.into_iter().zip(together).enumerate() {
+            let (apart, together) = (apart.into_data(), together.into_data());
+            let scale = apart
+                .iter::<f32>()
+                .fold(0.0, |most: f32, value| most.max(value.abs()));
+            let difference = largest_difference(&apart, &together);
+            // Rounding, as of one more product in single precision per layer.
+            assert!(
+                difference < 1e-4 * f64::from(scale),
+                "{name}, stage {stage}: {difference}"
+            );
         }
     });
 }

@@ -102,7 +102,8 @@ fn branches(description: &Description, of: impl Fn(usize) -> usize) -> usize {
 
 #[test]
 fn methods_add_what_their_closed_formulas_say() {
-    let formulas: [(&str, fn(&Description) -> usize); 11] = [
+    type Formula = fn(&Description) -> usize;
+    let formulas: [(&str, Formula); 11] = [
         ("adapter", |all| branches(all, |d| 2 * 64 * d + 64 + d)),
         ("adaptformer", |all| branches(all, |d| 2 * 64 * d + 64 + d)),
         ("lora", |all| {

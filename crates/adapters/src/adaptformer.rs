@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::bottleneck::Bottleneck;
 use crate::count::Group;
 use crate::inserted::{Insert, Inserted};
-use crate::method::{MethodDescriptor, Placement, Settings, at_least_one, finite};
+use crate::method::{MethodDescriptor, Placement, Settings, at_least_one, finite, unmergeable};
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     name: "adaptformer",
@@ -24,6 +24,7 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     source: "AdaptFormer, arXiv 2205.13535",
     placement: Placement::Tracked,
     starts_frozen: true,
+    merges: Err(unmergeable::ACTIVATION),
 };
 
 /// Configuration of [`Adaptformer`].

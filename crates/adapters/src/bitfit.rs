@@ -21,6 +21,7 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     source: "BitFit, arXiv 2106.10199",
     placement: Placement::Tracked,
     starts_frozen: true,
+    merges: Ok(()),
 };
 
 /// Configuration of BitFit; it has no choices.

@@ -16,7 +16,9 @@ use crate::bottleneck::bottleneck;
 use crate::count::Group;
 use crate::hypercomplex::{self, Thin};
 use crate::inserted::{Inside, Places, sections};
-use crate::method::{Method, MethodDescriptor, Placement, Settings, at_least_one, features_around};
+use crate::method::{
+    Method, MethodDescriptor, Placement, Settings, at_least_one, features_around, unmergeable,
+};
 use crate::track::track;
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
@@ -25,6 +27,7 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     source: "Compacter, arXiv 2106.04647",
     placement: Placement::Tracked,
     starts_frozen: true,
+    merges: Err(unmergeable::ACTIVATION),
 };
 
 /// Configuration of [`Compacter`].

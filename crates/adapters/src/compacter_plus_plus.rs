@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::compacter::{Compacter, CompacterConfig};
 use crate::count::Group;
 use crate::inserted::Places;
-use crate::method::{MethodDescriptor, Placement, Settings};
+use crate::method::{MethodDescriptor, Placement, Settings, unmergeable};
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     name: "compacter_plus_plus",
@@ -16,6 +16,7 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     source: "Compacter++, arXiv 2106.04647",
     placement: Placement::Tracked,
     starts_frozen: true,
+    merges: Err(unmergeable::ACTIVATION),
 };
 
 /// Configuration of Compacter++: the fields of [`CompacterConfig`].

@@ -11,7 +11,7 @@ use gradway_kernels::{KernelBackend, Lift};
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{Method, MethodDescriptor, Placement, Settings};
+use crate::method::{Method, MethodDescriptor, Placement, Settings, unmergeable};
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     name: "fixed",
@@ -19,6 +19,7 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     source: "the usual baseline",
     placement: Placement::Frozen,
     starts_frozen: true,
+    merges: Err(unmergeable::NOTHING),
 };
 
 /// Configuration of [`Fixed`]; it has no choices.

@@ -18,6 +18,7 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     source: "the usual baseline",
     placement: Placement::Tracked,
     starts_frozen: true,
+    merges: Ok(()),
 };
 
 /// Configuration of full fine-tuning; it has no choices.

@@ -10,6 +10,7 @@
 //! | [`MethodConfig`] | whichever method a configuration names, with its fields |
 //! | [`Tuned`] | whichever module that makes |
 //! | [`Encoder`] | a frozen backbone, where the method has one, and the module beside it |
+//! | [`SavedAdapter`], [`Base`] | an adapter on disk, and the backbone it is put on |
 //! | [`count`] | trainable parameters by group |
 
 pub mod adapter;
@@ -34,8 +35,10 @@ pub mod mona;
 pub mod norm_tuning;
 pub mod partial;
 pub mod phm_adapter;
+mod saved;
 mod selected;
 pub mod ssf;
+mod state_dict;
 mod table;
 mod track;
 mod vpt;
@@ -48,6 +51,8 @@ pub use dual_low_rank::{DualLowRankAdapter, UpInit};
 pub use encoder::Encoder;
 pub use hypercomplex::{Dense, Thin};
 pub use inserted::{Insert, Inserted, Places};
-pub use method::{Method, MethodDescriptor, Misfit, Placement, Settings};
+pub use method::{Method, MethodDescriptor, Misfit, Placement, Settings, Unmergeable};
+pub use saved::{AdapterError, AdapterInfo, Base, SavedAdapter};
 pub use selected::Selected;
+pub use state_dict::{StateDict, StateDictError, collect, is_statistic, restore};
 pub use table::{MethodConfig, Tuned, table};

@@ -25,7 +25,9 @@ use serde::{Deserialize, Serialize};
 use crate::count::Group;
 use crate::method::{
     Method, MethodDescriptor, Placement, Settings, at_least_one, features_around, finite, kaiming,
+    parameter,
 };
+use crate::selected::Selected;
 use crate::track::track;
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
@@ -34,6 +36,7 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     source: "LoRA, arXiv 2106.09685",
     placement: Placement::Tracked,
     starts_frozen: true,
+    merges: Ok(()),
 };
 
 /// A projection that is updated.
@@ -194,6 +197,13 @@ pub struct Lora<B: Backend> {
     config: LoraConfig,
 }
 
+impl<B: Backend> Lora<B> {
+    /// Factor of an update.
+    fn scale(&self) -> f64 {
+        self.config.alpha / self.config.rank as f64
+    }
+}
+
 impl LoraConfig {
     /// The module around a backbone.
     pub fn init<B: KernelBackend>(&self, backbone: AnyBackbone<B>, device: &B::Device) -> Lora<B> {
@@ -231,6 +241,34 @@ impl Settings for LoraConfig {
 }
 
 impl<B: KernelBackend> Method<B> for Lora<B> {
+    fn merged(&self) -> Option<Selected<B>> {
+        let mut backbone = self.backbone.clone();
+        let AnyBackbone::Swin(swin) = &mut backbone else {
+            return None;
+        };
+        let stages = swin.layers.iter_mut().zip(&self.sections);
+        for (stage, updates) in stages {
+            for (block, updates) in stage.blocks.iter_mut().zip(updates) {
+                let layers = [
+                    (Point::QueryKeyValue, &mut block.attn.qkv),
+                    (Point::Projection, &mut block.attn.proj),
+                    (Point::MlpIn, &mut block.mlp.fc1),
+                    (Point::MlpOut, &mut block.mlp.fc2),
+                ];
+                for (point, layer) in layers {
+                    if let Some([down, up]) = updates.at(point) {
+                        let update = down.matmul(up.mul_scalar(self.scale()));
+                        layer.weight = parameter(layer.weight.val() + update);
+                    }
+                }
+            }
+        }
+        Some(Selected {
+            backbone,
+            norms: self.norms.clone(),
+        })
+    }
+
     fn features<F: KernelBackend, L: Lift<F, B>>(
         &self,
         _frozen: Option<&AnyBackbone<F>>,
@@ -248,7 +286,6 @@ struct Inside<'a, B: Backend> {
 
 impl<B: KernelBackend> Access<B> for Inside<'_, B> {
     fn at(&mut self, site: Site, input: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4> {
-        let config = &self.module.config;
         let blocks = &self.module.sections[site.section];
         let updates = blocks
             .get(site.block)
@@ -257,8 +294,10 @@ impl<B: KernelBackend> Access<B> for Inside<'_, B> {
             return output;
         };
         let narrow = linear(input.clone(), down, None);
-        let scale = config.alpha / config.rank as f64;
-        add(linear(narrow, up.mul_scalar(scale), None), output)
+        add(
+            linear(narrow, up.mul_scalar(self.module.scale()), None),
+            output,
+        )
     }
 
     fn reads_mlp(&self) -> bool {

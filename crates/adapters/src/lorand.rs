@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::count::Group;
 use crate::dual_low_rank::{DualLowRank, DualLowRankAdapter, UpInit};
 use crate::inserted::{Insert, Inserted};
-use crate::method::{MethodDescriptor, Placement, Settings, at_least_one};
+use crate::method::{MethodDescriptor, Placement, Settings, at_least_one, unmergeable};
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     name: "lorand",
@@ -29,6 +29,7 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     source: "LoRand, CVPR 2023",
     placement: Placement::Tracked,
     starts_frozen: false,
+    merges: Err(unmergeable::ACTIVATION),
 };
 
 /// Configuration of [`Lorand`].

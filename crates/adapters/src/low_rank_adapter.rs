@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::bottleneck::bottleneck;
 use crate::count::Group;
 use crate::inserted::{Insert, Inserted};
-use crate::method::{MethodDescriptor, Placement, Settings, at_least_one, kaiming};
+use crate::method::{MethodDescriptor, Placement, Settings, at_least_one, kaiming, unmergeable};
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     name: "low_rank_adapter",
@@ -23,6 +23,7 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     source: "Low-Rank Adapter, arXiv 2106.04647",
     placement: Placement::Tracked,
     starts_frozen: true,
+    merges: Err(unmergeable::ACTIVATION),
 };
 
 /// Configuration of [`LowRankAdapter`].

@@ -8,6 +8,7 @@ use gradway_backbone::{Access, AnyBackbone, Backbone as _, Description, OutputNo
 use gradway_kernels::{KernelBackend, Lift};
 
 use crate::count::Group;
+use crate::selected::Selected;
 
 /// Where a method keeps the backbone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct MethodDescriptor {
     pub placement: Placement,
     /// Whether the features are at first exactly those of the frozen backbone.
     pub starts_frozen: bool,
+    /// Whether what is trained can become part of the backbone's own parameters, or why not.
+    pub merges: Result<(), &'static str>,
 }
 
 /// What the configuration of a method says beside its fields.
@@ -63,8 +66,32 @@ pub struct Misfit {
     pub reason: &'static str,
 }
 
+/// A method whose work cannot become part of the backbone.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("method `{method}` cannot be merged into its backbone: {reason}")]
+pub struct Unmergeable {
+    /// Name of the method.
+    pub method: &'static str,
+    /// Why.
+    pub reason: &'static str,
+}
+
+/// Reasons that several methods share.
+pub(crate) mod unmergeable {
+    pub(crate) const ACTIVATION: &str = "an activation lies between its projections";
+    pub(crate) const HIGHWAY: &str = "what it adds comes from beside the backbone";
+    pub(crate) const PROMPTS: &str = "its prompts take part in attention";
+    pub(crate) const NOTHING: &str = "it changes nothing";
+}
+
 /// The module of a method: everything it trains, and how features come of it.
 pub trait Method<B: KernelBackend>: Module<B> {
+    /// The backbone with what was trained in its own parameters, and the output norms; none where the
+    /// [descriptor](MethodDescriptor::merges) says why not.
+    fn merged(&self) -> Option<Selected<B>> {
+        None
+    }
+
     /// The features that a neck receives: every stage, normalised, in
     /// `[batch, channels, height, width]`.
     ///
@@ -105,6 +132,11 @@ pub(crate) fn finite(field: &str, value: f64) -> Result<(), String> {
         true => Ok(()),
         false => Err(format!("method.{field} = {value}; it must be a number")),
     }
+}
+
+/// A parameter of a merged backbone, without the graph of what it was made of.
+pub(crate) fn parameter<B: Backend, const D: usize>(value: Tensor<B, D>) -> Param<Tensor<B, D>> {
+    Param::from_tensor(value.detach())
 }
 
 /// A factor of a projection as PyTorch draws linear weights: Kaiming uniform of the square root of 5.

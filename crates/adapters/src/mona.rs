@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
 use crate::inserted::{Insert, Inserted, Places};
-use crate::method::{MethodDescriptor, Placement, Settings, at_least_one};
+use crate::method::{MethodDescriptor, Placement, Settings, at_least_one, unmergeable};
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     name: "mona",
@@ -39,6 +39,7 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     source: "Mona, arXiv 2408.08345",
     placement: Placement::Tracked,
     starts_frozen: false,
+    merges: Err(unmergeable::ACTIVATION),
 };
 
 /// Sides of the depthwise kernels.

@@ -20,6 +20,7 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     source: "NormTuning, arXiv 2302.07937",
     placement: Placement::Tracked,
     starts_frozen: true,
+    merges: Ok(()),
 };
 
 /// Configuration of norm tuning; it has no choices.

@@ -20,6 +20,7 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     source: "Partial-k, arXiv 1411.1792",
     placement: Placement::Tracked,
     starts_frozen: true,
+    merges: Ok(()),
 };
 
 /// Configuration of partial fine-tuning.

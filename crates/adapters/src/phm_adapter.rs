@@ -17,7 +17,7 @@ use crate::bottleneck::bottleneck;
 use crate::count::Group;
 use crate::hypercomplex::{self, Dense};
 use crate::inserted::{Insert, Inserted};
-use crate::method::{MethodDescriptor, Placement, Settings};
+use crate::method::{MethodDescriptor, Placement, Settings, unmergeable};
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     name: "phm_adapter",
@@ -25,6 +25,7 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     source: "PHM-Adapter, arXiv 2106.04647",
     placement: Placement::Tracked,
     starts_frozen: true,
+    merges: Err(unmergeable::ACTIVATION),
 };
 
 /// Configuration of [`PhmAdapter`].

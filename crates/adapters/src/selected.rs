@@ -36,6 +36,10 @@ impl<B: KernelBackend> Selected<B> {
 }
 
 impl<B: KernelBackend> Method<B> for Selected<B> {
+    fn merged(&self) -> Option<Selected<B>> {
+        Some(self.clone())
+    }
+
     fn features<F: KernelBackend, L: Lift<F, B>>(
         &self,
         _frozen: Option<&AnyBackbone<F>>,

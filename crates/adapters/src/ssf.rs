@@ -11,9 +11,11 @@
 //! scale, the MLP's wide map among them.
 
 use burn::module::{Module, Param};
-use burn::nn::Initializer;
+use burn::nn::{Initializer, LayerNorm, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use gradway_backbone::efficientnet::Convolution;
+use gradway_backbone::swin::Swin;
 use gradway_backbone::{
     Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Point, Section, Site,
 };
@@ -21,7 +23,8 @@ use gradway_kernels::{KernelBackend, Lift, scale_and_shift};
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{Method, MethodDescriptor, Placement, Settings, features_around};
+use crate::method::{Method, MethodDescriptor, Placement, Settings, features_around, parameter};
+use crate::selected::Selected;
 use crate::track::track;
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
@@ -30,6 +33,7 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     source: "SSF, arXiv 2210.08823",
     placement: Placement::Tracked,
     starts_frozen: true,
+    merges: Ok(()),
 };
 
 /// Configuration of [`Ssf`]; it has no choices.
@@ -81,6 +85,67 @@ impl<B: Backend> ScaleAndShift<B> {
             shift: Initializer::Zeros.init([channels], device),
         };
         widths.map(new).collect()
+    }
+}
+
+/// Each takes the change into a parameter of the operation before it.
+impl<B: Backend> ScaleAndShift<B> {
+    /// `gamma * b + beta`
+    fn of_bias(&self, bias: Tensor<B, 1>) -> Param<Tensor<B, 1>> {
+        parameter(bias * self.scale.val() + self.shift.val())
+    }
+
+    fn of_norm(&self, norm: &mut LayerNorm<B>) {
+        let beta = norm.beta.as_ref().map(Param::val);
+        let beta = beta.unwrap_or_else(|| self.shift.val().zeros_like());
+        norm.beta = Some(self.of_bias(beta));
+        norm.gamma = parameter(norm.gamma.val() * self.scale.val());
+    }
+
+    fn of_linear(&self, layer: &mut Linear<B>) {
+        let bias = layer.bias.as_ref().map(Param::val);
+        layer.bias = Some(self.of_bias(bias.unwrap_or_else(|| self.shift.val().zeros_like())));
+        let scale = self.scale.val().unsqueeze();
+        layer.weight = parameter(layer.weight.val() * scale);
+    }
+
+    fn of_filters(&self, weight: &mut Param<Tensor<B, 4>>, bias: Option<&mut Param<Tensor<B, 1>>>) {
+        let scale = self.scale.val().reshape([-1, 1, 1, 1]);
+        *weight = parameter(weight.val() * scale);
+        if let Some(bias) = bias {
+            *bias = self.of_bias(bias.val());
+        }
+    }
+}
+
+impl<B: Backend> Ssf<B> {
+    fn merge_into_swin(&self, swin: &mut Swin<B>) {
+        if let [patches, embedding] = self.embedding.as_slice() {
+            let layer = &mut swin.patch_embed.proj;
+            patches.of_filters(&mut layer.weight, layer.bias.as_mut());
+            embedding.of_norm(&mut swin.patch_embed.norm);
+        }
+        let mergings = swin
+            .layers
+            .iter_mut()
+            .filter_map(|stage| stage.downsample.as_mut());
+        for (merging, change) in mergings.zip(&self.transitions) {
+            if let [norm, reduction] = change.as_slice() {
+                norm.of_norm(&mut merging.norm);
+                reduction.of_linear(&mut merging.reduction);
+            }
+        }
+        let blocks = swin.layers.iter_mut().flat_map(|stage| &mut stage.blocks);
+        for (block, change) in blocks.zip(self.sections.iter().flatten()) {
+            if let [norm1, qkv, proj, norm2, fc1, fc2] = change.as_slice() {
+                norm1.of_norm(&mut block.norm1);
+                qkv.of_linear(&mut block.attn.qkv);
+                proj.of_linear(&mut block.attn.proj);
+                norm2.of_norm(&mut block.norm2);
+                fc1.of_linear(&mut block.mlp.fc1);
+                fc2.of_linear(&mut block.mlp.fc2);
+            }
+        }
     }
 }
 
@@ -138,6 +203,27 @@ impl Settings for SsfConfig {
 }
 
 impl<B: KernelBackend> Method<B> for Ssf<B> {
+    fn merged(&self) -> Option<Selected<B>> {
+        let mut backbone = self.backbone.clone();
+        match &mut backbone {
+            AnyBackbone::Swin(swin) => self.merge_into_swin(swin),
+            AnyBackbone::EfficientNetLite(network) => {
+                let blocks = network.rows.iter_mut().flatten();
+                for (block, change) in blocks.zip(self.sections.iter().flatten()) {
+                    let [change] = change.as_slice() else {
+                        return None;
+                    };
+                    let Convolution { weight, bias, .. } = &mut block.project;
+                    change.of_filters(weight, Some(bias));
+                }
+            }
+        }
+        Some(Selected {
+            backbone,
+            norms: self.norms.clone(),
+        })
+    }
+
     fn features<F: KernelBackend, L: Lift<F, B>>(
         &self,
         _frozen: Option<&AnyBackbone<F>>,

@@ -19,7 +19,7 @@ use crate::full::{self, FullConfig};
 use crate::lora::{self, Lora, LoraConfig};
 use crate::lorand::{self, Lorand, LorandConfig};
 use crate::low_rank_adapter::{self, LowRankAdapter, LowRankAdapterConfig};
-use crate::method::{Method, MethodDescriptor, Misfit, Settings};
+use crate::method::{Method, MethodDescriptor, Misfit, Settings, Unmergeable};
 use crate::mona::{self, Mona, MonaConfig};
 use crate::norm_tuning::{self, NormTuningConfig};
 use crate::partial::{self, PartialConfig};
@@ -104,6 +104,13 @@ macro_rules! methods {
         }
 
         impl<B: KernelBackend> Method<B> for Tuned<B> {
+            fn merged(&self) -> Option<Selected<B>> {
+                match self {
+                    $(Self::$beside(module) => module.merged(),)*
+                    $(Self::$around(module) => module.merged(),)*
+                }
+            }
+
             fn features<F: KernelBackend, L: Lift<F, B>>(
                 &self,
                 frozen: Option<&AnyBackbone<F>>,
@@ -172,6 +179,19 @@ impl MethodConfig {
                 reason,
             }),
         }
+    }
+
+    /// The backbone with what was trained in its own parameters, and the output norms.
+    ///
+    /// # Errors
+    ///
+    /// [`Unmergeable`] with the reason where the method does not allow it.
+    pub fn merge<B: KernelBackend>(&self, tuned: &Tuned<B>) -> Result<Selected<B>, Unmergeable> {
+        let descriptor = self.descriptor();
+        tuned.merged().ok_or(Unmergeable {
+            method: descriptor.name,
+            reason: descriptor.merges.err().unwrap_or_default(),
+        })
     }
 
     /// The groups whose sum the method's publication prints.

@@ -18,7 +18,9 @@ use gradway_kernels::{KernelBackend, Lift, Same, Windows, window_attention};
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{Method, MethodDescriptor, Placement, Settings, at_least_one, features_around};
+use crate::method::{
+    Method, MethodDescriptor, Placement, Settings, at_least_one, features_around, unmergeable,
+};
 use crate::track::track;
 use crate::vpt;
 
@@ -28,6 +30,7 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     source: "VPT, arXiv 2203.12119",
     placement: Placement::Tracked,
     starts_frozen: false,
+    merges: Err(unmergeable::PROMPTS),
 };
 
 /// Configuration of [`VptShallow`].

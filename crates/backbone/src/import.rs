@@ -93,6 +93,9 @@ pub struct ImportReport {
 
 /// A module that knows the names of its parameters in public checkpoints.
 pub trait Import {
+    /// Makes room for parameters that only some files hold.
+    fn prepare(&mut self, _file: &Checkpoint) {}
+
     /// What to do with a key of a checkpoint; `file` tells which layout it has.
     fn rename(&self, key: &str, file: &Checkpoint) -> Renamed;
 
@@ -119,9 +122,10 @@ pub struct Imported {
 /// [`ImportError`]: the file cannot be read, a parameter or a key has no counterpart, or a shape is
 /// wrong.
 pub fn import<B: Backend, M: Module<B> + Import>(
-    module: M,
+    mut module: M,
     checkpoint: &Checkpoint,
 ) -> Result<(M, ImportReport), ImportError> {
+    module.prepare(checkpoint);
     let mut report = ImportReport::default();
     let mut tensors = BTreeMap::new();
     let mut unused = Vec::new();

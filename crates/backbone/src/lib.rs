@@ -42,6 +42,7 @@ mod import;
 mod output_norms;
 pub mod swin;
 mod table;
+mod write;
 
 pub use access::{Access, Point, Site, Untouched};
 pub use backbone::Backbone;
@@ -53,3 +54,4 @@ pub use export::export;
 pub use import::{Import, ImportError, ImportReport, Imported, Renamed, import};
 pub use output_norms::{OutputNorms, to_channels_first};
 pub use table::{AnyBackbone, BackboneConfig, BackboneDescriptor, UnknownBackbone, table};
+pub use write::{write_tensors, write_whole};

@@ -245,6 +245,10 @@ impl<B: KernelBackend> Backbone<B> for AnyBackbone<B> {
 }
 
 impl<B: Backend> Import for AnyBackbone<B> {
+    fn prepare(&mut self, file: &Checkpoint) {
+        each!(self, backbone => backbone.prepare(file));
+    }
+
     fn rename(&self, key: &str, file: &Checkpoint) -> Renamed {
         let renamed = each!(self, backbone => backbone.rename(key, file));
         match renamed {

@@ -1,12 +1,11 @@
 //! Writing data to standard output.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
-use burn::tensor::{DType, TensorData};
-use safetensors::Dtype;
-use safetensors::tensor::TensorView;
+use anyhow::{Context, Result};
+use burn::tensor::TensorData;
 use serde::Serialize;
 
 /// Writes a line.
@@ -21,20 +20,7 @@ pub fn print_json(value: &impl Serialize) -> Result<()> {
 }
 
 /// Writes named tensors as a `.safetensors` file.
-pub fn write_tensors<'a>(
-    path: &Path,
-    tensors: impl IntoIterator<Item = (&'a String, &'a TensorData)>,
-) -> Result<()> {
-    let mut views = Vec::new();
-    for (name, data) in tensors {
-        let kind = match data.dtype {
-            DType::F32 => Dtype::F32,
-            DType::F16 => Dtype::F16,
-            other => bail!("tensor `{name}` is {other:?}; only f32 and f16 are written"),
-        };
-        let view = TensorView::new(kind, data.shape.to_vec(), data.as_bytes())?;
-        views.push((name.as_str(), view));
-    }
-    safetensors::serialize_to_file(views, None, path)
+pub fn write_tensors(path: &Path, tensors: &BTreeMap<String, TensorData>) -> Result<()> {
+    gradway::backbone::write_tensors(path, tensors, None)
         .with_context(|| format!("cannot write {}", path.display()))
 }

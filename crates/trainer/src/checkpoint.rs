@@ -2,17 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, TensorData};
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
+use gradway_backbone::write_tensors;
+use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{self, RunConfig};
 use crate::error::TrainError;
-use crate::state_dict::StateDict;
+use gradway_adapters::StateDict;
 
 /// Where a run stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,21 +61,17 @@ impl Checkpoint {
     /// [`TrainError::File`].
     pub fn save(&self, path: &Path) -> Result<(), TrainError> {
         let wrong = |error: &dyn ToString| TrainError::file(path, error.to_string());
-        let mut views = BTreeMap::new();
-        for (name, data) in &self.weights {
-            let view = TensorView::new(Dtype::F32, data.shape.to_vec(), data.as_bytes())
-                .map_err(|error| wrong(&error))?;
-            views.insert(format!("{WEIGHTS}{name}"), view);
-        }
+        let weights = self.weights.iter();
+        let mut tensors: BTreeMap<_, _> = weights
+            .map(|(name, data)| (format!("{WEIGHTS}{name}"), data.clone()))
+            .collect();
         for (name, bytes) in MOMENTS.iter().zip(self.optimizer.iter().flatten()) {
-            let view = TensorView::new(Dtype::U8, vec![bytes.len()], bytes)
-                .map_err(|error| wrong(&error))?;
-            views.insert((*name).to_string(), view);
+            let data = TensorData::new(bytes.clone(), [bytes.len()]);
+            tensors.insert((*name).to_string(), data);
         }
         let state = serde_json::to_string(&self.state).map_err(|error| wrong(&error))?;
-        let metadata = HashMap::from([(STATE.to_string(), state)]);
-        let bytes = safetensors::serialize(views, Some(metadata)).map_err(|error| wrong(&error))?;
-        write_whole(path, &bytes)
+        let header = HashMap::from([(STATE.to_string(), state)]);
+        write_tensors(path, &tensors, Some(header)).map_err(|error| wrong(&error))
     }
 
     /// Reads a checkpoint.
@@ -117,16 +112,8 @@ impl Checkpoint {
     }
 }
 
-/// Writes beside the file and renames, so that a kill leaves the old file or the new one.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    let beside = path.with_extension("partial");
-    let write = || {
-        let mut file = fs::File::create(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    };
-    write().map_err(|error| TrainError::file(path, error))
+    gradway_backbone::write_whole(path, bytes).map_err(|error| TrainError::file(path, error))
 }
 
 /// The folder of a run.

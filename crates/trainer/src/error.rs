@@ -7,7 +7,7 @@ use gradway_backbone::{CheckpointError, ImportError, UnknownBackbone};
 use gradway_data::DataError;
 use gradway_metrics::SegmentationError;
 
-use crate::state_dict::StateDictError;
+use gradway_adapters::StateDictError;
 
 /// Why a run could not start or go on.
 #[derive(Debug, thiserror::Error)]

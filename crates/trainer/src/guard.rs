@@ -5,7 +5,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 
-use crate::state_dict::is_statistic;
+use gradway_adapters::is_statistic;
 
 /// The trained parameters of a module that have no gradient, by path.
 ///

@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Int, Tensor, TensorData};
-use gradway_adapters::{Encoder, Tuned};
+use gradway_adapters::{Encoder, Tuned, restore};
 use gradway_backbone::{AnyBackbone, EMBEDDED, Phase, hash_module, import};
 use gradway_data::{IGNORE, SegmentationBatch};
 use gradway_heads::SegmentationHead;
@@ -15,7 +15,7 @@ use crate::checkpoint::{Checkpoint, TrainingState};
 use crate::config::RunConfig;
 use crate::error::TrainError;
 use crate::evaluate::Prediction;
-use crate::state_dict::{name_parameters, restore};
+use crate::identity::name_parameters;
 
 /// Everything that training changes: the method's module and the head, as one module for one
 /// optimiser and one checkpoint.

@@ -18,8 +18,8 @@ use crate::log::MetricsLog;
 use crate::model::Segmentation;
 use crate::observer::{Event, Observer};
 use crate::provenance::Provenance;
-use crate::state_dict::collect;
 use crate::step::Trainer;
+use gradway_adapters::collect;
 
 /// What came of a run: the content of `result.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

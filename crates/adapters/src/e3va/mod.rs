@@ -30,7 +30,7 @@ use crate::count::Group;
 use crate::dual_low_rank::DualLowRank;
 pub use crate::dual_low_rank::{DualLowRankAdapter, UpInit};
 use crate::inserted::{Places, sections};
-use crate::method::{Method, MethodDescriptor, Placement, Settings, at_least_one};
+use crate::method::{Method, MethodDescriptor, Placement, Settings, at_least_one, unmergeable};
 use highway::Highway;
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
@@ -39,6 +39,7 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     source: "E3VA, arXiv 2306.09729",
     placement: Placement::Frozen,
     starts_frozen: false,
+    merges: Err(unmergeable::HIGHWAY),
 };
 
 /// How a projection is factorised.

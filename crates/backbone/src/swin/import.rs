@@ -12,6 +12,16 @@ const CLASSIFIER: &str = "belongs to the classifier";
 const OUTPUT_NORM: &str = "output norms belong to the method, not to the backbone";
 
 impl<B: Backend> Import for Swin<B> {
+    /// A reduction has a bias where a method was merged into it.
+    fn prepare(&mut self, file: &Checkpoint) {
+        for (stage, layer) in self.layers.iter_mut().enumerate() {
+            let key = format!("layers.{stage}.downsample.reduction.bias");
+            if let Some(merging) = layer.downsample.as_mut().filter(|_| file.contains(&key)) {
+                merging.make_bias();
+            }
+        }
+    }
+
     /// Our paths are timm's. Microsoft's checkpoints (and timm's before 0.9) hold a down-sampling
     /// at the end of the stage before, so only theirs have one in `layers.0`.
     fn rename(&self, key: &str, file: &Checkpoint) -> Renamed {

@@ -1,7 +1,7 @@
 //! Patch merging: the transition between stages.
 
-use burn::module::Module;
-use burn::nn::{LayerNorm, Linear, LinearConfig};
+use burn::module::{Module, Param};
+use burn::nn::{Initializer, LayerNorm, Linear, LinearConfig};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_kernels::{KernelBackend, Lift, layer_norm, linear};
@@ -10,7 +10,8 @@ use super::attention::truncated_normal;
 use super::{EPSILON, norm, normalise, pad_bottom_right};
 use crate::access::{Access, BlockAccess, Point};
 
-/// Concatenates 2x2 neighbours, normalises, and halves the channels with a linear without bias.
+/// Concatenates 2x2 neighbours, normalises, and halves the channels with a linear; it has a bias only
+/// where one was merged into it.
 #[derive(Module, Debug)]
 pub struct PatchMerging<B: Backend> {
     /// `[4 * channels]`
@@ -31,6 +32,15 @@ impl<B: Backend> PatchMerging<B> {
     }
 }
 
+impl<B: Backend> PatchMerging<B> {
+    /// A bias of zeros in the reduction.
+    pub(super) fn make_bias(&mut self) {
+        let outputs = self.reduction.weight.lazy_shape()[1];
+        let device = self.reduction.weight.lazy_device();
+        self.reduction.bias = Some(Initializer::Zeros.init([outputs], &device));
+    }
+}
+
 impl<B: KernelBackend> PatchMerging<B> {
     /// # Shapes
     ///
@@ -45,7 +55,8 @@ impl<B: KernelBackend> PatchMerging<B> {
         let normed = normalise(&self.norm, gathered.clone());
         let normed = access.at(Point::MergingNorm, &gathered, normed);
         drop(gathered);
-        let output = linear(normed.clone(), self.reduction.weight.val(), None);
+        let bias = self.reduction.bias.as_ref().map(Param::val);
+        let output = linear(normed.clone(), self.reduction.weight.val(), bias);
         access.at(Point::Merging, &normed, output)
     }
 
@@ -58,8 +69,9 @@ impl<B: KernelBackend> PatchMerging<B> {
             None => gamma.zeros_like(),
         };
         let weight = L::lift(self.reduction.weight.val());
+        let bias = self.reduction.bias.as_ref().map(|bias| L::lift(bias.val()));
         let merged = layer_norm(gather_neighbours(x), gamma, beta, EPSILON);
-        linear(merged, weight, None)
+        linear(merged, weight, bias)
     }
 }
 

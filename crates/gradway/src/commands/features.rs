@@ -5,10 +5,13 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use burn::module::AutodiffModule;
 use burn::tensor::{Tensor, TensorData};
 use clap::Args;
+use gradway::adapters::{Base, SavedAdapter};
 use gradway::backbone::{
-    Backbone, BackboneConfig, Checkpoint, OutputNorms, Phase, Untouched, import, to_channels_first,
+    Backbone, BackboneConfig, Checkpoint, Description, OutputNorms, Phase, Untouched, import,
+    to_channels_first,
 };
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
@@ -36,6 +39,10 @@ pub struct Features {
     /// Pass the outputs through output norms of scale 1 and shift 0.
     #[arg(long)]
     norm: bool,
+    /// Put an adapter (a folder of `gradway export`) on the backbone; the features are then what a neck
+    /// receives, behind the adapter's output norms.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "norm")]
+    adapter: Option<PathBuf>,
     /// Of a Swin: pad a map before it is shifted, as mmdetection does; otherwise after, as timm does.
     #[arg(long)]
     pad_first: bool,
@@ -77,22 +84,30 @@ impl Job for Features {
             None => backbone,
         };
         let images = Tensor::<B::InnerBackend, 4>::from_data(images, &device);
-        let description = backbone.description();
-        let norms = OutputNorms::new(&description, &device);
-        let outputs = backbone.forward(images, Phase::Inference, &mut Untouched);
-        let mut features = Vec::new();
-        for (stage, output) in outputs.into_iter().enumerate() {
-            let output = if self.norm {
-                norms.forward(stage, output, description.axis)
-            } else {
-                to_channels_first(output, description.axis)
-            };
-            features.push((format!("stage{stage}"), output.into_data()));
-        }
-        write_tensors(
-            &self.output,
-            features.iter().map(|(name, data)| (name, data)),
-        )
+        let outputs = match &self.adapter {
+            Some(folder) => {
+                let base = Base::<B>::new(&self.backbone, backbone, &device);
+                let (encoder, tuned) = base.with(SavedAdapter::load(folder)?, folder)?;
+                encoder.features_inference(&tuned.valid(), images)
+            }
+            None => {
+                let Description { axis, .. } = backbone.description();
+                let norms = OutputNorms::new(&backbone.description(), &device);
+                let outputs = backbone.forward(images, Phase::Inference, &mut Untouched);
+                if self.norm {
+                    norms.forward_all(outputs, axis)
+                } else {
+                    let outputs = outputs.into_iter();
+                    outputs
+                        .map(|output| to_channels_first(output, axis))
+                        .collect()
+                }
+            }
+        };
+        let features = outputs.into_iter().enumerate();
+        let features =
+            features.map(|(stage, output)| (format!("stage{stage}"), output.into_data()));
+        write_tensors(&self.output, &features.collect())
     }
 }
 

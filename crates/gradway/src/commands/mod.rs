@@ -3,6 +3,7 @@
 mod data;
 mod demo;
 mod eval;
+mod export;
 mod features;
 mod list;
 mod params;
@@ -39,6 +40,7 @@ commands! {
     Train(train::Train),
     Eval(eval::Eval),
     Predict(predict::Predict),
+    Export(export::Export),
     Features(features::Features),
     List(list::List),
     Params(params::Params),
