@@ -52,7 +52,7 @@ pub enum AdapterError {
     #[error(transparent)]
     Misfit(#[from] Misfit),
     /// Saved parameters do not fit the method.
-    #[error("{path}: {source}")]
+    #[error("{path} does not fit this model")]
     StateDict {
         /// The adapter's folder.
         path: PathBuf,

@@ -250,6 +250,13 @@ impl<B: Backend> Import for AnyBackbone<B> {
     }
 
     fn rename(&self, key: &str, file: &Checkpoint) -> Renamed {
+        // As mmdetection names them: `norm0.weight`.
+        let stage = key
+            .strip_prefix("norm")
+            .and_then(|rest| rest.split_once('.'));
+        if stage.is_some_and(|(stage, _)| stage.parse::<usize>().is_ok()) {
+            return Renamed::Skip("output norms belong to the method, not to the backbone");
+        }
         let renamed = each!(self, backbone => backbone.rename(key, file));
         match renamed {
             Renamed::To(path) => Renamed::To(self.path(&path)),

@@ -47,7 +47,7 @@ pub enum TrainError {
         reason: String,
     },
     /// Saved parameters do not fit the model.
-    #[error("{path}: {source}")]
+    #[error("{path} does not fit this model")]
     StateDict {
         /// The file.
         path: PathBuf,

@@ -9,8 +9,6 @@ use crate::import::{Import, Renamed};
 const BUFFER: &str = "a buffer that is computed from the configuration";
 const CLASSIFIER: &str = "belongs to the classifier";
 
-const OUTPUT_NORM: &str = "output norms belong to the method, not to the backbone";
-
 impl<B: Backend> Import for Swin<B> {
     /// A reduction has a bias where a method was merged into it.
     fn prepare(&mut self, file: &Checkpoint) {
@@ -30,9 +28,6 @@ impl<B: Backend> Import for Swin<B> {
         }
         if key.starts_with("head.") || key == "norm.weight" || key == "norm.bias" {
             return Renamed::Skip(CLASSIFIER);
-        }
-        if (0..self.layers.len()).any(|stage| key.starts_with(&format!("norm{stage}."))) {
-            return Renamed::Skip(OUTPUT_NORM);
         }
         let path = match downsample(key) {
             Some((stage, rest)) if file.contains("layers.0.downsample.norm.weight") => {

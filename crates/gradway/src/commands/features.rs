@@ -10,8 +10,8 @@ use burn::tensor::{Tensor, TensorData};
 use clap::Args;
 use gradway::adapters::{Base, SavedAdapter};
 use gradway::backbone::{
-    Backbone, BackboneConfig, Checkpoint, Description, OutputNorms, Phase, Untouched, import,
-    to_channels_first,
+    Backbone, BackboneConfig, Checkpoint, Description, EMBEDDED, OutputNorms, Phase, Untouched,
+    import, to_channels_first,
 };
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
@@ -27,7 +27,7 @@ pub struct Features {
     /// Backbone; see `gradway list backbones`.
     #[arg(long)]
     backbone: String,
-    /// Weights: .safetensors, .pth, .pt or .bin. Random ones without it.
+    /// Weights: .safetensors, .pth, .pt or .bin, or `embedded`. Random ones without it.
     #[arg(long)]
     weights: Option<PathBuf>,
     /// Images: a .npy file of float32 [batch, 3, height, width].
@@ -71,7 +71,12 @@ impl Job for Features {
         let backbone = config.init::<B::InnerBackend>(&device)?;
         let backbone = match &self.weights {
             Some(path) => {
-                let (backbone, report) = import(backbone, &Checkpoint::open(path)?)?;
+                let checkpoint = if path.as_os_str() == EMBEDDED {
+                    Checkpoint::embedded(&self.backbone)?
+                } else {
+                    Checkpoint::open(path)?
+                };
+                let (backbone, report) = import(backbone, &checkpoint)?;
                 eprintln!(
                     "{}: {} tensors applied, {} skipped, {} resized",
                     path.display(),

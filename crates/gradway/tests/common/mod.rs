@@ -31,12 +31,13 @@ pub fn fail(arguments: &[&str]) -> String {
     let output = run(arguments);
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{arguments:?}: {errors}");
-    assert_eq!(
-        errors.matches("error: ").count(),
-        1,
-        "{arguments:?}: {errors}"
-    );
-    errors[errors.find("error: ").expect("counted above")..].to_string()
+    let starts: Vec<usize> = errors
+        .match_indices("error: ")
+        .map(|(at, _)| at)
+        .filter(|&at| at == 0 || errors.as_bytes()[at - 1] == b'\n')
+        .collect();
+    assert_eq!(starts.len(), 1, "{arguments:?}: {errors}");
+    errors[starts[0]..].to_string()
 }
 
 /// A path as an argument.
