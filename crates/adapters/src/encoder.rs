@@ -1,6 +1,6 @@
 //! A backbone and the module that tunes it.
 
-use burn::module::AutodiffModule;
+use burn::module::{AutodiffModule, Module};
 use burn::tensor::Tensor;
 use gradway_backbone::{AnyBackbone, Backbone, Description, Phase};
 use gradway_kernels::{Constant, Same, TrainBackend};
@@ -47,6 +47,11 @@ impl<B: TrainBackend> Encoder<B> {
             description,
         };
         Ok((encoder, tuned))
+    }
+
+    /// Parameters of the frozen side; those of a backbone inside the method's module are not among them.
+    pub fn frozen_parameters(&self) -> usize {
+        self.frozen.as_ref().map_or(0, Module::num_params)
     }
 
     /// Sections, widths and layout of the backbone.

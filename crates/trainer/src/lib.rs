@@ -6,6 +6,7 @@
 
 mod checkpoint;
 pub mod config;
+mod cost;
 mod error;
 mod evaluate;
 mod guard;
@@ -22,6 +23,7 @@ mod step;
 
 pub use checkpoint::{Checkpoint, RunDirectory, TrainingState};
 pub use config::RunConfig;
+pub use cost::{StepBytes, StepCost, step_cost};
 pub use error::TrainError;
 pub use evaluate::{Evaluation, Prediction, evaluate};
 pub use model::{Inference, Segmentation, Trainable};

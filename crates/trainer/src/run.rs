@@ -115,6 +115,22 @@ pub fn validation_loader(config: &RunConfig) -> Result<SegmentationLoader, Train
     )?)
 }
 
+/// The loader of a configuration's training split.
+pub(crate) fn training_loader(
+    config: &RunConfig,
+    dataset: Arc<dyn SegmentationDataset>,
+) -> Result<SegmentationLoader, TrainError> {
+    let augment = config.augment.clone();
+    let normalization = config.normalization()?;
+    let loader = loader_config(config);
+    Ok(SegmentationLoader::training(
+        dataset,
+        augment,
+        normalization,
+        loader,
+    )?)
+}
+
 fn loader_config(config: &RunConfig) -> LoaderConfig {
     LoaderConfig {
         batch_size: config.loader.batch_size,
@@ -147,12 +163,7 @@ impl<'a, B: TrainBackend> Run<'a, B> {
     ) -> Result<Self, TrainError> {
         config.validate()?;
         let dataset: Arc<dyn SegmentationDataset> = config.data.open(Split::Train)?;
-        let training = SegmentationLoader::training(
-            dataset,
-            config.augment.clone(),
-            config.normalization()?,
-            loader_config(config),
-        )?;
+        let training = training_loader(config, dataset)?;
         let validation = validation_loader(config)?;
         let steps_per_epoch = training.batches_per_epoch() / config.optimizer.accumulation;
         if steps_per_epoch == 0 {

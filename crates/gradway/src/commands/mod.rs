@@ -1,5 +1,6 @@
 //! The commands of the binary: one file and one line each.
 
+mod bench;
 mod data;
 mod demo;
 mod eval;
@@ -41,6 +42,7 @@ commands! {
     Eval(eval::Eval),
     Predict(predict::Predict),
     Export(export::Export),
+    Bench(bench::Bench),
     Features(features::Features),
     List(list::List),
     Params(params::Params),

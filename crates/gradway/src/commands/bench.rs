@@ -1,0 +1,244 @@
+//! `gradway bench`: what a training step of each method costs.
+
+use std::path::PathBuf;
+use std::process::{Command as Process, Stdio};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use gradway::adapters::{self, Misfit};
+use gradway::backbone::Backbone;
+use gradway::device::{DeviceName, Job, run_on};
+use gradway::kernels::TrainBackend;
+use gradway::report::{Align, mebibytes, table, thousands};
+use gradway::trainer::{Provenance, RunConfig, StepCost, config, step_cost};
+use serde::{Deserialize, Serialize};
+
+use crate::output::{print_json, print_line};
+
+const CONFIG: &str = include_str!("bench.toml");
+
+/// Measure a training step of each method, each in a process of its own.
+#[derive(Debug, Args)]
+pub struct Bench {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Most live bytes of a step, by what they hold.
+    Memory(Measure),
+    /// Seconds of a step.
+    Speed(Measure),
+    /// One method, in this process, as JSON.
+    #[command(hide = true)]
+    Row(Row),
+}
+
+#[derive(Debug, Args)]
+struct Measure {
+    /// Configuration (TOML); Swin-T, 224 x 224, batch 4 if not given. Its method gives way to each in turn.
+    config: Option<PathBuf>,
+    /// Methods, separated by commas; all of `gradway list methods` that fit the backbone if not given.
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    methods: Vec<String>,
+    /// Timed steps of each, after one that is not.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    steps: u32,
+    /// Overrides a key of the configuration, such as `loader.batch_size=2`.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.
+    #[arg(long, default_value_t)]
+    device: DeviceName,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Row {
+    #[arg(long)]
+    config: Option<PathBuf>,
+    #[arg(long)]
+    set: Vec<String>,
+    #[arg(long)]
+    steps: usize,
+    #[arg(long)]
+    device: DeviceName,
+}
+
+/// What was measured of a method.
+#[derive(Debug, Serialize, Deserialize)]
+struct Measured {
+    #[serde(flatten)]
+    cost: StepCost,
+    provenance: Provenance,
+}
+
+impl Bench {
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        match self.command {
+            Command::Memory(measure) => measure.run(memory_table),
+            Command::Speed(measure) => measure.run(speed_table),
+            Command::Row(row) => row.run(),
+        }
+    }
+}
+
+impl Measure {
+    fn run(self, text: fn(&[Measured]) -> String) -> Result<()> {
+        let mut rows = Vec::new();
+        for method in self.methods()? {
+            eprintln!("{method} ...");
+            rows.push(self.measure(method)?);
+        }
+        if self.json {
+            return print_json(&rows);
+        }
+        print_line(text(&rows))
+    }
+
+    /// Names of the methods, each of which fits the backbone.
+    fn methods(&self) -> Result<Vec<&'static str>> {
+        let all = || adapters::table().iter().map(|line| line.name);
+        if !self.methods.is_empty() {
+            let known = |name: &String| {
+                let found = all().find(|known| known == name);
+                found.with_context(|| {
+                    format!("--methods: there is no method `{name}`; see `gradway list methods`")
+                })
+            };
+            return self.methods.iter().map(known).collect();
+        }
+        let mut fitting = Vec::new();
+        for method in all() {
+            let config = load(self.config.as_ref(), &self.overrides(method))?;
+            match run_on(DeviceName::default(), Fit(config))?? {
+                Ok(()) => fitting.push(method),
+                Err(misfit) => eprintln!("left out: {misfit}"),
+            }
+        }
+        Ok(fitting)
+    }
+
+    fn overrides(&self, method: &str) -> Vec<String> {
+        let method = format!("method.name={method}");
+        self.set.iter().cloned().chain([method]).collect()
+    }
+
+    /// A method in a process of its own.
+    fn measure(&self, method: &str) -> Result<Measured> {
+        let mut process = Process::new(std::env::current_exe()?);
+        process.args(["bench", "row", "--steps", &self.steps.to_string()]);
+        process.args(["--device", &self.device.to_string()]);
+        if let Some(config) = &self.config {
+            process.arg("--config").arg(config);
+        }
+        for entry in self.overrides(method) {
+            process.args(["--set", &entry]);
+        }
+        let output = process.stderr(Stdio::inherit()).output()?;
+        if !output.status.success() {
+            bail!("the process of {method} ended with {}", output.status);
+        }
+        serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("the process of {method} wrote something else than a result"))
+    }
+}
+
+/// Whether a configuration's method fits its backbone, whose weights are not drawn for that.
+struct Fit(RunConfig);
+
+impl Job for Fit {
+    type Output = Result<Result<(), Misfit>>;
+
+    fn run<B: TrainBackend>(self, device: B::Device) -> Self::Output {
+        let backbone = self.0.backbone.init::<B::InnerBackend>(&device)?;
+        Ok(self.0.method.check(&backbone.description()))
+    }
+}
+
+fn load(path: Option<&PathBuf>, overrides: &[String]) -> Result<RunConfig> {
+    Ok(match path {
+        Some(path) => config::load(path, overrides)?,
+        None => config::parse(CONFIG, "the embedded configuration", overrides)?,
+    })
+}
+
+impl Row {
+    fn run(self) -> Result<()> {
+        let device = self.device;
+        print_json(&run_on(device, self)??)
+    }
+}
+
+impl Job for Row {
+    type Output = Result<Measured>;
+
+    fn run<B: TrainBackend>(self, device: B::Device) -> Result<Measured> {
+        let config = load(self.config.as_ref(), &self.set)?;
+        let cost = step_cost::<B>(&config, self.steps, &device)?;
+        let provenance = Provenance::new(&config, B::name(&device), self.device);
+        Ok(Measured { cost, provenance })
+    }
+}
+
+fn memory_table(rows: &[Measured]) -> String {
+    let heading = [
+        ("method", Align::Left),
+        ("trainable", Align::Right),
+        ("peak MiB", Align::Right),
+        ("weights", Align::Right),
+        ("gradients", Align::Right),
+        ("optimiser", Align::Right),
+        ("activations", Align::Right),
+    ];
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|Measured { cost, .. }| {
+            let mut row = vec![cost.method.clone(), thousands(cost.parameters)];
+            match cost.bytes {
+                None => row.push("not counted on this device".to_string()),
+                Some(bytes) => row.extend(
+                    [
+                        bytes.peak,
+                        bytes.weights,
+                        bytes.gradients,
+                        bytes.optimizer,
+                        bytes.activations,
+                    ]
+                    .map(|bytes| mebibytes(Some(bytes))),
+                ),
+            }
+            row
+        })
+        .collect();
+    table(&heading, &rows)
+}
+
+fn speed_table(rows: &[Measured]) -> String {
+    let heading = [
+        ("method", Align::Left),
+        ("trainable", Align::Right),
+        ("seconds per step", Align::Right),
+        ("fastest", Align::Right),
+        ("slowest", Align::Right),
+    ];
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|Measured { cost, .. }| {
+            let all = || cost.all_seconds.iter().copied();
+            let seconds = [
+                cost.seconds,
+                all().fold(f64::INFINITY, f64::min),
+                all().fold(0.0, f64::max),
+            ];
+            let mut row = vec![cost.method.clone(), thousands(cost.parameters)];
+            row.extend(seconds.map(|seconds| format!("{seconds:.3}")));
+            row
+        })
+        .collect();
+    table(&heading, &rows)
+}

@@ -1,0 +1,122 @@
+//! What a training step costs: bytes by what they hold, and time.
+
+use burn::module::Module;
+use gradway_adapters::count;
+use gradway_data::Split;
+use gradway_kernels::TrainBackend;
+use serde::{Deserialize, Serialize};
+
+use crate::config::RunConfig;
+use crate::error::TrainError;
+use crate::memory;
+use crate::model::Segmentation;
+use crate::run::training_loader;
+use crate::step::Trainer;
+
+/// Bytes of a single-precision number.
+const BYTES: usize = 4;
+
+/// The most live bytes of a step, by what they hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepBytes {
+    /// Backbone, method and head, trained or not.
+    pub weights: usize,
+    /// Gradients of what is trained.
+    pub gradients: usize,
+    /// The optimiser's state.
+    pub optimizer: usize,
+    /// The rest: what the forward pass keeps for the backward pass, and what both work with.
+    pub activations: usize,
+    /// All of it.
+    pub peak: usize,
+}
+
+/// What a training step costs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepCost {
+    /// Name of the method.
+    pub method: String,
+    /// Trainable parameters of the method.
+    pub parameters: usize,
+    /// Median wall time of a step.
+    pub seconds: f64,
+    /// Of all steps that were timed.
+    pub all_seconds: Vec<f64>,
+    /// None where nobody counts.
+    pub bytes: Option<StepBytes>,
+}
+
+/// Takes some steps on the first batch of a configuration's data.
+///
+/// A first step is not timed: it makes the optimiser's state. The batch itself is not counted. What a
+/// process has done before changes what its allocator and thread pools hold, so that a comparison takes
+/// a new process for each.
+///
+/// # Errors
+///
+/// [`TrainError`], as of a run.
+pub fn step_cost<B: TrainBackend>(
+    config: &RunConfig,
+    steps: usize,
+    device: &B::Device,
+) -> Result<StepCost, TrainError> {
+    config.validate()?;
+    let dataset = config.data.open(Split::Train)?;
+    let classes = dataset.classes().len();
+    let loader = training_loader(config, dataset)?;
+    let batch = match loader.iter(0).next() {
+        Some(batch) => vec![batch?],
+        None => Vec::new(),
+    };
+    drop(loader);
+    let before = memory::live();
+    let mut model = Segmentation::<B>::new(config, classes, device)?;
+    let mut trainer = Trainer::new(config, &model, steps + 1, device);
+    let mut seconds = Vec::with_capacity(steps);
+    let (mut peak, mut after) = (None, None);
+    for index in 0..=steps {
+        let (next, report) = trainer.step(model, &batch)?;
+        model = next;
+        if index > 0 {
+            seconds.push(report.seconds);
+            peak = peak.max(report.peak_bytes);
+        }
+        after = memory::live();
+    }
+    let method = count::<B, _>(&model.trainable.method).total;
+    let trained = method + count::<B, _>(&model.trainable.head).total;
+    let all = model.encoder.frozen_parameters() + model.trainable.num_params();
+    let bytes = match (before, after, peak) {
+        (Some(before), Some(after), Some(peak)) => {
+            let (weights, gradients) = (BYTES * all, BYTES * trained);
+            let peak = peak.saturating_sub(before);
+            let optimizer = after.saturating_sub(before).saturating_sub(weights);
+            Some(StepBytes {
+                weights,
+                gradients,
+                optimizer,
+                activations: peak.saturating_sub(weights + gradients + optimizer),
+                peak,
+            })
+        }
+        _ => None,
+    };
+    Ok(StepCost {
+        method: config.method.descriptor().name.to_string(),
+        parameters: method,
+        seconds: median(&seconds),
+        all_seconds: seconds,
+        bytes,
+    })
+}
+
+fn median(seconds: &[f64]) -> f64 {
+    let mut sorted = seconds.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => 0.0,
+        even if even.is_multiple_of(2) => (sorted[middle - 1] + sorted[middle]) / 2.0,
+        _ => sorted[middle],
+    }
+}
