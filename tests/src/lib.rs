@@ -9,7 +9,7 @@ use burn::backend::{Autodiff, Flex};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
-use gradway_backbone::Checkpoint;
+use gradway_backbone::{AnyBackbone, BackboneConfig, Checkpoint};
 use gradway_data::synthetic::SyntheticConfig;
 use gradway_data::{DatasetConfig, Normalization, SegmentationBatch, Split};
 use safetensors::tensor::{Dtype, TensorView};
@@ -230,6 +230,23 @@ pub fn gradients<B: AutodiffBackend, M: Module<B>>(
     };
     module.visit(&mut read);
     read.tensors
+}
+
+/// A backbone of zeros, by its name: of the largest, drawing takes seconds.
+pub fn blank(name: &str) -> AnyBackbone<Plain> {
+    struct Zeros;
+
+    impl ModuleMapper<Plain> for Zeros {
+        fn map_float<const D: usize>(
+            &mut self,
+            param: Param<Tensor<Plain, D>>,
+        ) -> Param<Tensor<Plain, D>> {
+            Param::from_tensor(Tensor::zeros(param.lazy_shape(), &param.lazy_device()))
+        }
+    }
+
+    let backbone = BackboneConfig::named(name).init(&Default::default());
+    backbone.unwrap().map(&mut Zeros)
 }
 
 /// The first `count` synthetic scenes, `side` pixels wide and high, with their classes.

@@ -1,37 +1,19 @@
 //! Trainable parameters, against published counts and closed formulas.
 
-use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::Tensor;
+use burn::module::Module;
 use gradway::trainer::config;
 use gradway_adapters::e3va::{E3vaConfig, Form};
 use gradway_adapters::fixed::FixedConfig;
 use gradway_adapters::full::FullConfig;
 use gradway_adapters::{Encoder, GroupCount, MethodConfig, Tuned, count};
-use gradway_backbone::{AnyBackbone, Backbone, BackboneConfig, Description, Section, table};
-use gradway_tests::{Plain, Tracked};
+use gradway_backbone::{Backbone, Description, Section, table};
+use gradway_tests::{Tracked, blank};
 
 const PLAIN: Form = Form::Plain;
 const KERNEL: Form = Form::Kernel;
 
-/// A backbone of zeros, for nothing is drawn then.
-fn backbone(name: &str) -> AnyBackbone<Plain> {
-    struct Zeros;
-
-    impl ModuleMapper<Plain> for Zeros {
-        fn map_float<const D: usize>(
-            &mut self,
-            param: Param<Tensor<Plain, D>>,
-        ) -> Param<Tensor<Plain, D>> {
-            Param::from_tensor(Tensor::zeros(param.lazy_shape(), &param.lazy_device()))
-        }
-    }
-
-    let backbone = BackboneConfig::named(name).init(&Default::default());
-    backbone.unwrap().map(&mut Zeros)
-}
-
 fn tuned(name: &str, method: &MethodConfig) -> (Encoder<Tracked>, Tuned<Tracked>) {
-    Encoder::new(method, backbone(name), &Default::default()).unwrap()
+    Encoder::new(method, blank(name), &Default::default()).unwrap()
 }
 
 fn trained(name: &str, method: &MethodConfig) -> GroupCount {
@@ -134,7 +116,7 @@ fn methods_add_what_their_closed_formulas_say() {
         }),
     ];
     for line in table() {
-        let description = backbone(line.name).description();
+        let description = blank(line.name).description();
         for (name, formula) in formulas {
             let method = named(name);
             if method.check(&description).is_err() {
@@ -229,7 +211,7 @@ fn full_fine_tuning_trains_the_published_swin_and_the_output_norms() {
 #[test]
 fn full_fine_tuning_trains_every_parameter() {
     for name in ["swin_mini", "efficientnet_lite0"] {
-        let expected = backbone(name).num_params();
+        let expected = blank(name).num_params();
         let count = trained(name, &MethodConfig::Full(FullConfig::default()));
         assert_eq!(count.other, expected, "{name}");
     }

@@ -29,13 +29,16 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
 #[serde(deny_unknown_fields)]
 pub struct BitfitConfig {}
 
+/// The module of the method.
+pub type Bitfit<B> = Selected<B>;
+
 impl BitfitConfig {
     /// The module around a backbone.
     pub fn init<B: KernelBackend>(
         &self,
         backbone: AnyBackbone<B>,
         device: &B::Device,
-    ) -> Selected<B> {
+    ) -> Bitfit<B> {
         Selected::new(backbone, device, is_bias, is_bias)
     }
 }

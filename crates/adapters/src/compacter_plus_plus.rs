@@ -24,13 +24,16 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
 #[serde(transparent)]
 pub struct CompacterPlusPlusConfig(pub CompacterConfig);
 
+/// The module of Compacter++.
+pub type CompacterPlusPlus<B> = Compacter<B>;
+
 impl CompacterPlusPlusConfig {
     /// The module around a backbone.
     pub fn init<B: KernelBackend>(
         &self,
         backbone: AnyBackbone<B>,
         device: &B::Device,
-    ) -> Compacter<B> {
+    ) -> CompacterPlusPlus<B> {
         self.0.init_at(Places::LastBranch, backbone, device)
     }
 }

@@ -26,13 +26,12 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
 #[serde(deny_unknown_fields)]
 pub struct FullConfig {}
 
+/// The module of the method.
+pub type Full<B> = Selected<B>;
+
 impl FullConfig {
     /// The module around a backbone.
-    pub fn init<B: KernelBackend>(
-        &self,
-        backbone: AnyBackbone<B>,
-        device: &B::Device,
-    ) -> Selected<B> {
+    pub fn init<B: KernelBackend>(&self, backbone: AnyBackbone<B>, device: &B::Device) -> Full<B> {
         Selected::new(backbone, device, |_| true, |_| true)
     }
 }

@@ -28,13 +28,16 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
 #[serde(deny_unknown_fields)]
 pub struct NormTuningConfig {}
 
+/// The module of the method.
+pub type NormTuning<B> = Selected<B>;
+
 impl NormTuningConfig {
     /// The module around a backbone.
     pub fn init<B: KernelBackend>(
         &self,
         backbone: AnyBackbone<B>,
         device: &B::Device,
-    ) -> Selected<B> {
+    ) -> NormTuning<B> {
         Selected::new(backbone, device, is_norm, |_| true)
     }
 }

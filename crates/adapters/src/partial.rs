@@ -37,13 +37,16 @@ impl Default for PartialConfig {
     }
 }
 
+/// The module of the method.
+pub type Partial<B> = Selected<B>;
+
 impl PartialConfig {
     /// The module around a backbone.
     pub fn init<B: KernelBackend>(
         &self,
         backbone: AnyBackbone<B>,
         device: &B::Device,
-    ) -> Selected<B> {
+    ) -> Partial<B> {
         let sections = backbone.description().sections;
         let blocks = sections
             .iter()

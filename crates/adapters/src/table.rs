@@ -7,27 +7,9 @@ use gradway_backbone::{AnyBackbone, Description, Phase};
 use gradway_kernels::{KernelBackend, Lift};
 use serde::{Deserialize, Serialize};
 
-use crate::adapter::{self, Adapter, AdapterConfig};
-use crate::adaptformer::{self, Adaptformer, AdaptformerConfig};
-use crate::bitfit::{self, BitfitConfig};
-use crate::compacter::{self, Compacter, CompacterConfig};
-use crate::compacter_plus_plus::{self, CompacterPlusPlusConfig};
 use crate::count::Group;
-use crate::e3va::{self, E3va, E3vaConfig};
-use crate::fixed::{self, Fixed, FixedConfig};
-use crate::full::{self, FullConfig};
-use crate::lora::{self, Lora, LoraConfig};
-use crate::lorand::{self, Lorand, LorandConfig};
-use crate::low_rank_adapter::{self, LowRankAdapter, LowRankAdapterConfig};
 use crate::method::{Method, MethodDescriptor, Misfit, Settings, Unmergeable};
-use crate::mona::{self, Mona, MonaConfig};
-use crate::norm_tuning::{self, NormTuningConfig};
-use crate::partial::{self, PartialConfig};
-use crate::phm_adapter::{self, PhmAdapter, PhmAdapterConfig};
 use crate::selected::Selected;
-use crate::ssf::{self, Ssf, SsfConfig};
-use crate::vpt_deep::{self, VptDeep, VptDeepConfig};
-use crate::vpt_shallow::{self, VptShallow, VptShallowConfig};
 
 /// Declares everything that follows from the table: the configuration, the module, the list.
 ///
@@ -42,31 +24,31 @@ macro_rules! methods {
         #[serde(tag = "name", rename_all = "snake_case")]
         pub enum MethodConfig {
             $(#[doc = concat!("See [`", stringify!($beside_file), "`](crate::", stringify!($beside_file), ").")]
-            $beside($beside_config),)*
+            $beside(crate::$beside_file::$beside_config),)*
             $(#[doc = concat!("See [`", stringify!($around_file), "`](crate::", stringify!($around_file), ").")]
-            $around($around_config),)*
+            $around(crate::$around_file::$around_config),)*
         }
 
         /// Whichever module a [`MethodConfig`] makes.
         #[derive(Module, Debug)]
         pub enum Tuned<B: Backend> {
             $(#[doc = concat!("See [`", stringify!($beside_file), "`](crate::", stringify!($beside_file), ").")]
-            $beside($beside_module<B>),)*
+            $beside(crate::$beside_file::$beside_module<B>),)*
             $(#[doc = concat!("See [`", stringify!($around_file), "`](crate::", stringify!($around_file), ").")]
-            $around($around_module<B>),)*
+            $around(crate::$around_file::$around_module<B>),)*
         }
 
         static TABLE: &[MethodDescriptor] = &[
-            $($beside_file::DESCRIPTOR,)*
-            $($around_file::DESCRIPTOR,)*
+            $(crate::$beside_file::DESCRIPTOR,)*
+            $(crate::$around_file::DESCRIPTOR,)*
         ];
 
         impl MethodConfig {
             /// What the table says of the method.
             pub fn descriptor(&self) -> &'static MethodDescriptor {
                 match self {
-                    $(Self::$beside(_) => &$beside_file::DESCRIPTOR,)*
-                    $(Self::$around(_) => &$around_file::DESCRIPTOR,)*
+                    $(Self::$beside(_) => &crate::$beside_file::DESCRIPTOR,)*
+                    $(Self::$around(_) => &crate::$around_file::DESCRIPTOR,)*
                 }
             }
 
@@ -132,8 +114,8 @@ methods! {
         Fixed(FixedConfig, Fixed, fixed),
     }
     around {
-        Full(FullConfig, Selected, full),
-        Partial(PartialConfig, Selected, partial),
+        Full(FullConfig, Full, full),
+        Partial(PartialConfig, Partial, partial),
         Adapter(AdapterConfig, Adapter, adapter),
         Adaptformer(AdaptformerConfig, Adaptformer, adaptformer),
         Lora(LoraConfig, Lora, lora),
@@ -141,13 +123,13 @@ methods! {
         LowRankAdapter(LowRankAdapterConfig, LowRankAdapter, low_rank_adapter),
         PhmAdapter(PhmAdapterConfig, PhmAdapter, phm_adapter),
         Compacter(CompacterConfig, Compacter, compacter),
-        CompacterPlusPlus(CompacterPlusPlusConfig, Compacter, compacter_plus_plus),
+        CompacterPlusPlus(CompacterPlusPlusConfig, CompacterPlusPlus, compacter_plus_plus),
         Mona(MonaConfig, Mona, mona),
         VptShallow(VptShallowConfig, VptShallow, vpt_shallow),
         VptDeep(VptDeepConfig, VptDeep, vpt_deep),
         Ssf(SsfConfig, Ssf, ssf),
-        Bitfit(BitfitConfig, Selected, bitfit),
-        NormTuning(NormTuningConfig, Selected, norm_tuning),
+        Bitfit(BitfitConfig, Bitfit, bitfit),
+        NormTuning(NormTuningConfig, NormTuning, norm_tuning),
     }
 }
 

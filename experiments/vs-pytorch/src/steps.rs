@@ -32,6 +32,9 @@ const TRAINING: [Shape; 3] = [
 
 const METHODS: [&str; 3] = ["fixed", "e3va", "full"];
 
+/// Methods that are compared on the first of [`TRAINING`] alone.
+const OTHERS: [&str; 3] = ["bitfit", "adapter", "lora"];
+
 fn name((backbone, batch, [height, width]): Shape) -> String {
     format!("{backbone} {height}x{width} batch {batch}")
 }
@@ -75,7 +78,8 @@ pub fn training() -> Vec<Case> {
     let cases = TRAINING
         .into_iter()
         .flat_map(|shape| METHODS.map(|method| step(method, shape)));
-    cases.collect()
+    let others = OTHERS.map(|method| step(method, TRAINING[0]));
+    cases.chain(others).collect()
 }
 
 /// A step of e3va on images of this side.

@@ -1,4 +1,4 @@
-"""Whole networks and training steps: timm's backbones, the gradient highway and the light decoder, by the names of src/steps.rs."""
+"""Whole networks and training steps: timm's backbones, tuning methods and the light decoder, by the names of src/steps.rs."""
 
 import re
 
@@ -23,7 +23,7 @@ def lite(name):
 
 
 class SwinEncoder(nn.Module):
-    """Stage outputs, [batch, height, width, channels], and on request the taps of every block."""
+    """Stage outputs, [batch, height, width, channels]; what `tap` makes of a branch goes on in its place."""
 
     widths_of = staticmethod(lambda model: [model.embed_dim << stage for stage in range(4)])
 
@@ -38,12 +38,8 @@ class SwinEncoder(nn.Module):
         for section, layer in enumerate(self.model.layers):
             x = layer.downsample(x)
             for block in layer.blocks:
-                attention = block._attn(block.norm1(x))
-                tap(section, attention)
-                x = x + attention
-                mlp = block.mlp(block.norm2(x))
-                tap(section, mlp)
-                x = x + mlp
+                x = x + tap(section, block._attn(block.norm1(x)))
+                x = x + tap(section, block.mlp(block.norm2(x)))
             yield section, x, section
 
     def transition(self, section, h):
@@ -72,7 +68,7 @@ class LiteEncoder(nn.Module):
                 skip, block.has_skip = block.has_skip, False
                 branch = block(x)
                 block.has_skip = skip
-                tap(section, branch)
+                branch = tap(section, branch)
                 x = x + branch if skip else branch
             yield section, x, self.stages.get(section)
 
@@ -88,7 +84,7 @@ class LiteEncoder(nn.Module):
         return x.permute(0, 2, 3, 1)
 
 
-class Adapter(nn.Module):
+class Highway(nn.Module):
     """E(z) = W_U gelu(W_D z + b_D) + b_U, both projections of rank 16; as channels last rows."""
 
     def __init__(self, channels):
@@ -106,6 +102,36 @@ class Adapter(nn.Module):
         return hidden @ self.up_in @ self.up_out + self.up_bias
 
 
+class Adapter(nn.Module):
+    """z + W_U gelu(W_D z + b_D) + b_U, 64 wide."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.down, self.up = nn.Linear(channels, 64), nn.Linear(64, channels)
+
+    def forward(self, z):
+        return z + self.up(F.gelu(self.down(z)))
+
+
+class Lora(nn.Module):
+    """A frozen projection to queries, keys and values with updates of rank 64 of the first and the last."""
+
+    def __init__(self, projection):
+        super().__init__()
+        self.projection = projection
+        channels = projection.in_features
+        self.downs = nn.ParameterList(torch.randn(64, channels) / channels**0.5 for _ in range(2))
+        self.ups = nn.ParameterList(torch.zeros(channels, 64) for _ in range(2))
+
+    def forward(self, x):
+        query, value = (F.linear(F.linear(x, down), up) for down, up in zip(self.downs, self.ups))
+        return self.projection(x) + torch.cat([query, torch.zeros_like(query), value], -1)
+
+
+def as_it_is(_, z):
+    return z
+
+
 class Segmentation(nn.Module):
     """A backbone under a method, output norms and SegFormer's decoder as published."""
 
@@ -117,8 +143,17 @@ class Segmentation(nn.Module):
             encoder.requires_grad_(False)
         if method == "fixed":
             self.norms.requires_grad_(False)
-        if method == "e3va":
+        if method == "bitfit":
+            for name, parameter in [*encoder.named_parameters(), *self.norms.named_parameters()]:
+                parameter.requires_grad_(name.endswith(("bias", "bias_table")))
+        if method == "lora":
+            for layer in encoder.model.layers:
+                for block in layer.blocks:
+                    block.attn.qkv = Lora(block.attn.qkv)
+        if method == "adapter":
             self.adapters = nn.ModuleList(nn.ModuleList(map(Adapter, widths)) for widths in encoder.tap_channels)
+        if method == "e3va":
+            self.adapters = nn.ModuleList(nn.ModuleList(map(Highway, widths)) for widths in encoder.tap_channels)
         self.projections = nn.ModuleList(nn.Conv2d(width, CHANNELS, 1) for width in encoder.stage_channels)
         self.fuse = nn.Sequential(nn.Conv2d(4 * CHANNELS, CHANNELS, 1, bias=False), nn.BatchNorm2d(CHANNELS), nn.ReLU())
         self.classifier = nn.Sequential(nn.Dropout2d(0.1), nn.Conv2d(CHANNELS, CLASSES, 1))
@@ -133,12 +168,15 @@ class Segmentation(nn.Module):
         return self.norms[stage](self.encoder.to_rows(x)).permute(0, 3, 1, 2)
 
     def features(self, images):
-        if self.method == "full":
-            return [self.normalised(stage, x) for _, x, stage in self.encoder.run(images, lambda *_: None) if stage is not None]
-        with torch.no_grad():
-            if self.method == "fixed":
-                return [self.normalised(stage, x) for _, x, stage in self.encoder.run(images, lambda *_: None) if stage is not None]
-        return list(self.highway(images))
+        if self.method == "e3va":
+            return list(self.highway(images))
+        tap = self.adapted() if self.method == "adapter" else as_it_is
+        with torch.set_grad_enabled(self.method != "fixed"):
+            return [self.normalised(stage, x) for _, x, stage in self.encoder.run(images, tap) if stage is not None]
+
+    def adapted(self):
+        adapters = [iter(section) for section in self.adapters]
+        return lambda section, z: next(adapters[section])(z)
 
     def highway(self, images):
         h, count = None, 0
@@ -153,6 +191,7 @@ class Segmentation(nn.Module):
                     adapted = adapted.permute(0, 3, 1, 2)
                 h = adapted if h is None else h + adapted
             count += 1
+            return z
 
         walk = self.encoder.run(images, tap)
         for _ in range(last + 1):
@@ -181,7 +220,7 @@ def frozen_forward(encoder, batch, height, width):
 
         def run():
             with torch.inference_mode():
-                return [x for _, x, stage in model.run(images, lambda *_: None) if stage is not None]
+                return [x for _, x, stage in model.run(images, as_it_is) if stage is not None]
 
         return run
 
