@@ -17,7 +17,7 @@ fn is_depthwise(input: [usize; 4], weight: [usize; 4], options: ConvolutionOptio
     depthwise
         && height == width
         && is_short(height, options)
-        && matches!(height, 3 | 5)
+        && matches!(height, 3 | 5 | 7)
         && options.stride <= 2
 }
 
@@ -81,8 +81,10 @@ pub(super) fn forward(
     let run = match (kernel[2], options.stride) {
         (3, 1) => depthwise::forward::<3, 1>,
         (3, _) => depthwise::forward::<3, 2>,
-        (_, 1) => depthwise::forward::<5, 1>,
-        (_, _) => depthwise::forward::<5, 2>,
+        (5, 1) => depthwise::forward::<5, 1>,
+        (5, _) => depthwise::forward::<5, 2>,
+        (_, 1) => depthwise::forward::<7, 1>,
+        (_, _) => depthwise::forward::<7, 2>,
     };
     let values = run(
         x.storage(),
@@ -115,7 +117,8 @@ pub(super) fn backward_input(
     let geometry = geometry(size, [height, width], options);
     let run = match kernel[2] {
         3 => depthwise::backward_input::<3>,
-        _ => depthwise::backward_input::<5>,
+        5 => depthwise::backward_input::<5>,
+        _ => depthwise::backward_input::<7>,
     };
     let values = run(grad.storage(), weight.storage(), geometry, options.stride);
     tensor(values, size)
@@ -142,8 +145,10 @@ pub(super) fn backward_weight(
     let run = match (kernel[2], options.stride) {
         (3, 1) => depthwise::backward_weight::<3, 1>,
         (3, _) => depthwise::backward_weight::<3, 2>,
-        (_, 1) => depthwise::backward_weight::<5, 1>,
-        (_, _) => depthwise::backward_weight::<5, 2>,
+        (5, 1) => depthwise::backward_weight::<5, 1>,
+        (5, _) => depthwise::backward_weight::<5, 2>,
+        (_, 1) => depthwise::backward_weight::<7, 1>,
+        (_, _) => depthwise::backward_weight::<7, 2>,
     };
     tensor(run(x.storage(), grad.storage(), input[1], geometry), kernel)
 }
