@@ -2,7 +2,8 @@
 //!
 //! This crate re-exports the others under short names and adds what a binary needs: the choice of
 //! a [device] at run time among the backends compiled in, [pictures](picture) of predictions, a
-//! [progress] bar, and runs side by side ([compare]). Everything else is generic over Burn's backends.
+//! [progress] bar, runs side by side ([compare]), and what
+//! came of them ([report], [summary]). Everything else is generic over Burn's backends.
 
 pub use gradway_adapters as adapters;
 pub use gradway_backbone as backbone;
@@ -17,3 +18,4 @@ pub mod device;
 pub mod picture;
 pub mod progress;
 pub mod report;
+pub mod summary;

@@ -1,0 +1,240 @@
+//! Methods over several seeds: a table in Markdown, and accuracy against memory as a picture.
+
+use std::path::{Path, PathBuf};
+
+use gradway_trainer::RunOutcome;
+use plotters::prelude::*;
+
+use crate::report::{mebibytes, thousands};
+
+/// What the runs of a method have in common.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MethodSummary {
+    /// Name of the method.
+    pub method: String,
+    /// Best mean IoU by seed.
+    pub scores: Vec<(u64, f64)>,
+    /// Trainable parameters of the method.
+    pub parameters: usize,
+    /// Most live bytes of a step in any run, where somebody counts.
+    pub peak_bytes: Option<usize>,
+    /// Mean wall time of a step, the mean over the runs.
+    pub seconds_per_step: f64,
+    /// Steps of a run.
+    pub steps: usize,
+}
+
+impl MethodSummary {
+    /// The mean of the scores.
+    pub fn mean(&self) -> f64 {
+        let sum: f64 = self.scores.iter().map(|(_, score)| score).sum();
+        sum / self.scores.len().max(1) as f64
+    }
+}
+
+/// A picture that could not be drawn.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {path}: {reason}")]
+pub struct PlotError {
+    /// The file.
+    pub path: PathBuf,
+    /// What the drawing library said.
+    pub reason: String,
+}
+
+/// The runs by method, the best first.
+pub fn by_method(runs: &[(String, RunOutcome)]) -> Vec<MethodSummary> {
+    let mut methods: Vec<MethodSummary> = Vec::new();
+    for (_, run) in runs {
+        let score = (run.provenance.seed, run.best_mean_iou);
+        match methods.iter_mut().find(|known| known.method == run.method) {
+            Some(known) => {
+                let count = known.scores.len() as f64;
+                known.seconds_per_step =
+                    (known.seconds_per_step * count + run.seconds_per_step) / (count + 1.0);
+                known.peak_bytes = known.peak_bytes.max(run.peak_bytes);
+                known.scores.push(score);
+            }
+            None => methods.push(MethodSummary {
+                method: run.method.clone(),
+                scores: vec![score],
+                parameters: run.parameters.total,
+                peak_bytes: run.peak_bytes,
+                seconds_per_step: run.seconds_per_step,
+                steps: run.steps,
+            }),
+        }
+    }
+    methods.sort_by(|a, b| b.mean().total_cmp(&a.mean()));
+    methods
+}
+
+/// A row for each method.
+pub fn markdown(methods: &[MethodSummary]) -> String {
+    let seeds: Vec<u64> = methods
+        .first()
+        .map(|method| method.scores.iter().map(|(seed, _)| *seed).collect())
+        .unwrap_or_default();
+    let columns: String = seeds.iter().map(|seed| format!(" seed {seed} |")).collect();
+    let rules = "---|".repeat(seeds.len());
+    let mut text = format!(
+        "| method | mean IoU % |{columns} trainable | peak MiB | seconds per step | minutes of steps |\n\
+         |---|---|{rules}---|---|---|---|\n"
+    );
+    for method in methods {
+        let scores: String = seeds
+            .iter()
+            .map(|seed| {
+                let found = method.scores.iter().find(|(known, _)| known == seed);
+                found.map_or(" - |".to_string(), |(_, score)| {
+                    format!(" {:.2} |", 100.0 * score)
+                })
+            })
+            .collect();
+        text += &format!(
+            "| `{}` | {:.2} |{scores} {} | {} | {:.2} | {:.1} |\n",
+            method.method,
+            100.0 * method.mean(),
+            thousands(method.parameters),
+            mebibytes(method.peak_bytes),
+            method.seconds_per_step,
+            method.seconds_per_step * method.steps as f64 / 60.0,
+        );
+    }
+    text
+}
+
+/// Mean IoU against peak memory, a disc for each method whose area grows with its parameters, as an
+/// SVG file.
+///
+/// # Errors
+///
+/// [`PlotError`] where the file cannot be written.
+pub fn plot(methods: &[MethodSummary], path: &Path) -> Result<(), PlotError> {
+    draw(methods, path).map_err(|error| PlotError {
+        path: path.to_path_buf(),
+        reason: error.to_string(),
+    })
+}
+
+/// Radius of a disc without parameters, and of the one with the most, in pixels.
+const RADII: [f64; 2] = [3.0, 24.0];
+/// Height of a line of labels as a share of the picture's.
+const LINE: f64 = 0.045;
+
+fn draw(methods: &[MethodSummary], path: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let points: Vec<(f64, f64, &MethodSummary)> = methods
+        .iter()
+        .filter_map(|method| {
+            let bytes = method.peak_bytes? as f64 / f64::from(1 << 20);
+            Some((bytes, 100.0 * method.mean(), method))
+        })
+        .collect();
+    let range = |values: &dyn Fn(&(f64, f64, &MethodSummary)) -> f64| {
+        let low = points.iter().map(values).fold(f64::INFINITY, f64::min);
+        let high = points.iter().map(values).fold(f64::NEG_INFINITY, f64::max);
+        let margin = 0.1 * (high - low).max(1.0);
+        (low - margin, high + margin)
+    };
+    let (left, right) = range(&|point| point.0);
+    let (bottom, top) = range(&|point| point.1);
+    // Room for the labels of what is at the right.
+    let right = right + 0.15 * (right - left);
+    let most = points.iter().map(|point| point.2.parameters).max();
+    let most = most.unwrap_or_default().max(1) as f64;
+
+    let root = SVGBackend::new(path, (720, 480)).into_drawing_area();
+    root.fill(&WHITE)?;
+    let mut chart = ChartBuilder::on(&root)
+        .margin(16)
+        .x_label_area_size(40)
+        .y_label_area_size(48)
+        .build_cartesian_2d(left..right, bottom..top)?;
+    chart
+        .configure_mesh()
+        .x_desc("peak MiB of a step")
+        .y_desc("mean IoU %")
+        .max_light_lines(1)
+        .x_label_formatter(&|x| format!("{x:.0}"))
+        .y_label_formatter(&|y| format!("{y:.0}"))
+        .draw()?;
+    for (x, y, method) in &points {
+        let share = (method.parameters as f64 / most).sqrt();
+        let radius = RADII[0] + share * (RADII[1] - RADII[0]);
+        chart.draw_series([Circle::new(
+            (*x, *y),
+            radius as i32,
+            BLUE.mix(0.35).filled(),
+        )])?;
+        chart.draw_series([Circle::new((*x, *y), 2, BLUE.filled())])?;
+    }
+    // Labels from the top down, each below the one before where the two would meet.
+    let mut labels = points.clone();
+    labels.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let (line, width) = (LINE * (top - bottom), 0.22 * (right - left));
+    let mut placed: Vec<(f64, f64)> = Vec::new();
+    for (x, y, method) in labels {
+        let mut at = y;
+        for (other_x, other_y) in &placed {
+            if (other_x - x).abs() < width && (other_y - at).abs() < line {
+                at = other_y - line;
+            }
+        }
+        placed.push((x, at));
+        let text = method.method.clone();
+        let style = ("sans-serif", 13).into_font();
+        let offset = (x + 0.012 * (right - left), at + 0.3 * line);
+        chart.draw_series([Text::new(text, offset, style)])?;
+    }
+    root.present()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn method(method: &str, scores: &[f64], parameters: usize, mebibytes: usize) -> MethodSummary {
+        MethodSummary {
+            method: method.to_string(),
+            scores: (0..).zip(scores.iter().copied()).collect(),
+            parameters,
+            peak_bytes: Some(mebibytes << 20),
+            seconds_per_step: 0.5,
+            steps: 120,
+        }
+    }
+
+    #[test]
+    fn a_table_has_a_row_for_each_method() {
+        let table = markdown(&[
+            method("wide", &[0.5, 0.7], 1200, 80),
+            method("narrow", &[0.4], 0, 40),
+        ]);
+        let expected = "\
+| method | mean IoU % | seed 0 | seed 1 | trainable | peak MiB | seconds per step | minutes of steps |
+|---|---|---|---|---|---|---|---|
+| `wide` | 60.00 | 50.00 | 70.00 | 1,200 | 80.0 | 0.50 | 1.0 |
+| `narrow` | 40.00 | 40.00 | - | 0 | 40.0 | 0.50 | 1.0 |
+";
+        assert_eq!(table, expected);
+    }
+
+    #[test]
+    fn a_picture_names_every_method() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plot.svg");
+        let methods = [
+            method("wide", &[0.5, 0.7], 1_200_000, 80),
+            method("beside", &[0.601], 900_000, 79),
+            method("narrow", &[0.4], 0, 40),
+        ];
+        plot(&methods, &path).unwrap();
+        let picture = std::fs::read_to_string(&path).unwrap();
+        for method in &methods {
+            assert!(picture.contains(&method.method), "{}", method.method);
+        }
+        let error = plot(&methods, &folder.path().join("nowhere/plot.svg"));
+        assert!(error.unwrap_err().to_string().contains("nowhere"));
+    }
+}
