@@ -84,9 +84,11 @@ fn keys(table: &Table, found: &mut Vec<String>) {
 fn the_reference_names_every_key() {
     let reference =
         fs::read_to_string(root().join("docs/reference/configuration.md")).expect("a page");
-    for head in ["segformer", "upernet", "fcn"] {
+    let methods = gradway_adapters::table().iter().map(|line| line.name);
+    let heads = ["segformer", "upernet", "fcn"].into_iter().cycle();
+    for (method, head) in methods.zip(heads) {
         let overrides = [
-            "method.name=e3va".to_string(),
+            format!("method.name={method}"),
             format!("head.name={head}"),
             "optimizer.clip_norm=1.0".to_string(),
             "augment.base_size=[2048, 512]".to_string(),

@@ -71,6 +71,13 @@ impl FromStr for DeviceName {
     }
 }
 
+impl DeviceName {
+    /// Whether it is the processor, whose memory is counted.
+    pub fn is_cpu(self) -> bool {
+        self.kind == Kind::Cpu
+    }
+}
+
 impl fmt::Display for DeviceName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {

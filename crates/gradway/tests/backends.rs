@@ -15,11 +15,12 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::TensorData;
-use gradway::backbone::export;
+use gradway::adapters::{StateDict, collect, restore};
+use gradway::backbone::{export, write_tensors};
 use gradway::data::SegmentationBatch;
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
-use gradway::trainer::{RunConfig, Segmentation, StateDict, Trainer, collect, config, restore};
+use gradway::trainer::{RunConfig, Segmentation, Trainer, config};
 
 /// Relative error of a value. Software and graphics drivers fuse and reorder; 1e-3 is what the
 /// project promises.
@@ -158,21 +159,17 @@ fn agree(device: &str) {
         ("swin_mini", "e3va", "upernet"),
         ("efficientnet_lite0", "e3va", "segformer"),
         ("swin_mini", "fixed", "fcn"),
+        ("swin_mini", "lora", "segformer"),
+        ("swin_mini", "compacter", "segformer"),
+        ("swin_mini", "mona", "segformer"),
+        ("swin_mini", "vpt_shallow", "segformer"),
+        ("efficientnet_lite0", "ssf", "segformer"),
     ] {
         let name = format!("{backbone} {method} {head} on {device}");
         let mut config = configuration(backbone, method, head);
         let weights = run_on(processor, Draw(&config)).expect("compiled in");
         let file = folder.path().join("backbone.safetensors");
-        let views = weights.backbone.iter().map(|(name, data)| {
-            let shape = data.shape.to_vec();
-            let view = safetensors::tensor::TensorView::new(
-                safetensors::Dtype::F32,
-                shape,
-                data.as_bytes(),
-            );
-            (name.as_str(), view.expect("a view"))
-        });
-        safetensors::serialize_to_file(views, None, &file).expect("written");
+        write_tensors(&file, &weights.backbone, None).expect("written");
         config.backbone.weights = Some(file.display().to_string());
 
         let expected = run_on(processor, Take(&config, weights.clone())).expect("compiled in");

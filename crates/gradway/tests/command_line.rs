@@ -247,3 +247,52 @@ fn wrong_usage_has_status_2() {
         assert_eq!(run(arguments).status.code(), Some(2), "{arguments:?}");
     }
 }
+
+#[test]
+fn a_step_is_measured_method_by_method() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = tiny_config(folder.path(), SCENES);
+    let measure = |what: &str| {
+        let arguments = [
+            "bench",
+            what,
+            text(&config),
+            "--methods",
+            "e3va,full",
+            "--steps",
+            "1",
+            "--json",
+        ];
+        json(&succeed(&arguments))
+    };
+    let rows = measure("memory");
+    let names = ["e3va", "full"];
+    for (name, row) in names.iter().zip(rows.as_array().expect("rows")) {
+        assert_eq!(row["method"], *name);
+        let bytes = |key: &str| row["bytes"][key].as_u64().expect("bytes");
+        let parts = ["weights", "gradients", "optimizer", "activations"].map(bytes);
+        assert!(parts.iter().all(|&part| part > 0), "{row}");
+        assert_eq!(parts.iter().sum::<u64>(), bytes("peak"), "{row}");
+        assert_eq!(row["provenance"]["total_batch"], 2);
+        assert!(row["seconds"].as_f64().expect("seconds") > 0.0);
+    }
+    // One backbone, so that weights differ by the highway and gradients by the backbone.
+    let bytes = |row: usize, key: &str| rows[row]["bytes"][key].as_u64().expect("bytes");
+    assert!(bytes(0, "weights") > bytes(1, "weights"));
+    assert!(bytes(1, "gradients") > 2 * bytes(0, "gradients"));
+
+    let lines = succeed(&[
+        "bench",
+        "speed",
+        text(&config),
+        "--methods",
+        "fixed",
+        "--steps",
+        "1",
+    ]);
+    assert!(lines.contains("\nfixed "), "{lines}");
+    let error = fail(&["bench", "speed", text(&config), "--methods", "fixt"]);
+    assert!(error.contains("no method `fixt`"), "{error}");
+    let error = fail(&["bench", "memory", "--device", "vulkan:0"]);
+    assert!(error.contains("counted on the processor only"), "{error}");
+}

@@ -80,6 +80,10 @@ impl Bench {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
         match self.command {
+            Command::Memory(measure) if !measure.device.is_cpu() => bail!(
+                "--device {}: live bytes are counted on the processor only",
+                measure.device
+            ),
             Command::Memory(measure) => measure.run(memory_table),
             Command::Speed(measure) => measure.run(speed_table),
             Command::Row(row) => row.run(),
@@ -179,7 +183,11 @@ impl Job for Row {
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Result<Measured> {
         let config = load(self.config.as_ref(), &self.set)?;
-        let cost = step_cost::<B>(&config, self.steps, &device)?;
+        let mut cost = step_cost::<B>(&config, self.steps, &device)?;
+        if !self.device.is_cpu() {
+            // The allocator sees the host's memory.
+            cost.bytes = None;
+        }
         let provenance = Provenance::new(&config, B::name(&device), self.device);
         Ok(Measured { cost, provenance })
     }
@@ -200,7 +208,7 @@ fn memory_table(rows: &[Measured]) -> String {
         .map(|Measured { cost, .. }| {
             let mut row = vec![cost.method.clone(), thousands(cost.parameters)];
             match cost.bytes {
-                None => row.push("not counted on this device".to_string()),
+                None => row.push(mebibytes(None)),
                 Some(bytes) => row.extend(
                     [
                         bytes.peak,
