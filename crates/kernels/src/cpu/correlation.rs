@@ -10,7 +10,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::dense::Dense;
-use super::vector::{every_second, vectorised};
+use super::vector::{copy_strided, vectorised};
 
 /// Positions that a task takes at once, about: their gradient for a tile's outputs is half of a usual
 /// first-level cache of 32 KiB.
@@ -184,15 +184,7 @@ impl Padded {
                     .get(skip..)
                     .unwrap_or_default();
                 let count = places.len().min(values.len().div_ceil(stride));
-                match stride {
-                    1 => places[..count].copy_from_slice(&values[..count]),
-                    2 => every_second(&mut places[..count], values),
-                    _ => {
-                        for (place, value) in places.iter_mut().zip(values.iter().step_by(stride)) {
-                            *place = *value;
-                        }
-                    }
-                }
+                copy_strided(&mut places[..count], values, stride);
             }
         }
     }

@@ -14,7 +14,7 @@ use super::depthwise::Geometry;
 use super::matrix::Matrix;
 use super::packed::{Left, product_panel, width};
 use super::storage::{split_columns, written};
-use super::vector::{every_second, vectorised};
+use super::vector::{copy_strided, vectorised};
 use crate::activation::Activation;
 
 /// Elements of a task's output, about: half a usual second-level cache of 256 KiB.
@@ -168,38 +168,11 @@ impl Piece {
                 return;
             }
         }
-        let target = &mut values[self.begin..self.end];
-        let source = &plane[self.from..];
-        match stride {
-            1 => copy(target, source),
-            2 => every_second(target, source),
-            _ => {
-                for (target, source) in target.iter_mut().zip(source.iter().step_by(stride)) {
-                    *target = *source;
-                }
-            }
-        }
-    }
-}
-
-/// A copy of a few values without the call that `copy_from_slice` of an unknown length would be.
-#[inline(always)]
-fn copy(to: &mut [f32], from: &[f32]) {
-    let from = &from[..to.len()];
-    let (to_blocks, to) = to.as_chunks_mut::<16>();
-    let (from_blocks, from) = from.as_chunks::<16>();
-    for (to, from) in to_blocks.iter_mut().zip(from_blocks) {
-        *to = *from;
-    }
-    if to.len() < 8 {
-        for (to, from) in to.iter_mut().zip(from) {
-            *to = *from;
-        }
-        return;
-    }
-    // Two vectors that overlap.
-    for start in [0, to.len() - 8] {
-        to[start..start + 8].copy_from_slice(&from[start..start + 8]);
+        copy_strided(
+            &mut values[self.begin..self.end],
+            &plane[self.from..],
+            stride,
+        );
     }
 }
 

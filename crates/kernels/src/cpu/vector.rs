@@ -23,6 +23,41 @@ pub(super) fn vectorised<R>(f: impl FnMut() -> R) -> R {
     Arch::new().dispatch(Call(f))
 }
 
+/// A copy of every value that is `stride` from the one before; `from` reaches to the last.
+#[inline(always)]
+pub(super) fn copy_strided(to: &mut [f32], from: &[f32], stride: usize) {
+    match stride {
+        1 => copy(to, from),
+        2 => every_second(to, from),
+        _ => {
+            for (to, from) in to.iter_mut().zip(from.iter().step_by(stride)) {
+                *to = *from;
+            }
+        }
+    }
+}
+
+/// A copy of a few values without the call that `copy_from_slice` of an unknown length would be.
+#[inline(always)]
+fn copy(to: &mut [f32], from: &[f32]) {
+    let from = &from[..to.len()];
+    let (to_blocks, to) = to.as_chunks_mut::<16>();
+    let (from_blocks, from) = from.as_chunks::<16>();
+    for (to, from) in to_blocks.iter_mut().zip(from_blocks) {
+        *to = *from;
+    }
+    if to.len() < 8 {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = *from;
+        }
+        return;
+    }
+    // Two vectors that overlap.
+    for start in [0, to.len() - 8] {
+        to[start..start + 8].copy_from_slice(&from[start..start + 8]);
+    }
+}
+
 /// A copy of every second value, as many as both have.
 #[inline(always)]
 pub(super) fn every_second(to: &mut [f32], from: &[f32]) {
