@@ -18,7 +18,7 @@ pub struct MethodSummary {
     pub parameters: usize,
     /// Most live bytes of a step in any run, where somebody counts.
     pub peak_bytes: Option<usize>,
-    /// Mean wall time of a step, the mean over the runs.
+    /// Median wall time of a step, the mean over the runs.
     pub seconds_per_step: f64,
     /// Steps of a run.
     pub steps: usize,

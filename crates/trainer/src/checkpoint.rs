@@ -32,8 +32,6 @@ pub struct TrainingState {
     pub batch: usize,
     /// The best mean IoU so far.
     pub best: Option<f64>,
-    /// Wall time of the steps so far, in seconds.
-    pub step_seconds: f64,
     /// Most live bytes of a step so far, where somebody counts them.
     pub peak_bytes: Option<usize>,
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::RunConfig;
 use crate::error::TrainError;
+use crate::log::median;
 use crate::memory;
 use crate::model::Segmentation;
 use crate::run::training_loader;
@@ -108,15 +109,4 @@ pub fn step_cost<B: TrainBackend>(
         all_seconds: seconds,
         bytes,
     })
-}
-
-fn median(seconds: &[f64]) -> f64 {
-    let mut sorted = seconds.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => 0.0,
-        even if even.is_multiple_of(2) => (sorted[middle - 1] + sorted[middle]) / 2.0,
-        _ => sorted[middle],
-    }
 }

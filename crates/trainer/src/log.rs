@@ -61,6 +61,31 @@ impl MetricsLog {
     }
 }
 
+/// The median wall time of the steps that a log has, in seconds; 0 where it has none.
+///
+/// Of the log and not of the process: a run that was interrupted has several.
+pub(crate) fn median_step_seconds(path: &Path) -> Result<f64, TrainError> {
+    let text = fs::read_to_string(path).map_err(|error| TrainError::file(path, error))?;
+    let seconds = |line: &str| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        (line.get("event")? == "step").then(|| line.get("seconds")?.as_f64())?
+    };
+    let seconds: Vec<f64> = text.lines().filter_map(seconds).collect();
+    Ok(median(&seconds))
+}
+
+/// The middle value, or the mean of the middle two; 0 of none.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => 0.0,
+        even if even.is_multiple_of(2) => (sorted[middle - 1] + sorted[middle]) / 2.0,
+        _ => sorted[middle],
+    }
+}
+
 /// The step of a line; none for a line that was cut off.
 fn step_of(line: &str) -> Option<u64> {
     let line: Value = serde_json::from_str(line).ok()?;

@@ -14,7 +14,7 @@ use crate::checkpoint::{Checkpoint, RunDirectory, TrainingState};
 use crate::config::RunConfig;
 use crate::error::TrainError;
 use crate::evaluate::{Evaluation, evaluate};
-use crate::log::MetricsLog;
+use crate::log::{MetricsLog, median_step_seconds};
 use crate::model::Segmentation;
 use crate::observer::{Event, Observer};
 use crate::provenance::Provenance;
@@ -32,7 +32,7 @@ pub struct RunOutcome {
     pub head_parameters: usize,
     /// Optimiser steps.
     pub steps: usize,
-    /// Mean wall time of a step in seconds, without reading of batches.
+    /// Median wall time of a step in seconds, without reading of batches.
     pub seconds_per_step: f64,
     /// Most live bytes of a step, where somebody counts them.
     pub peak_bytes: Option<usize>,
@@ -87,7 +87,7 @@ pub fn train<B: TrainBackend>(
         parameters: count(&run.model.trainable.method),
         head_parameters: count(&run.model.trainable.head).total,
         steps: run.state.step,
-        seconds_per_step: run.state.step_seconds / run.state.step.max(1) as f64,
+        seconds_per_step: median_step_seconds(&directory.metrics_file())?,
         peak_bytes: run.state.peak_bytes,
         best_mean_iou: run.state.best.unwrap_or(last.scores.mean_iou),
         last,
@@ -190,7 +190,6 @@ impl<'a, B: TrainBackend> Run<'a, B> {
                 epoch: 0,
                 batch: 0,
                 best: None,
-                step_seconds: 0.0,
                 peak_bytes: None,
             },
             Some(checkpoint) => {
@@ -241,7 +240,6 @@ impl<'a, B: TrainBackend> Run<'a, B> {
             self.model = model;
             self.state.step = report.step;
             self.state.batch += passes;
-            self.state.step_seconds += report.seconds;
             self.state.peak_bytes = self.state.peak_bytes.max(report.peak_bytes);
             self.log.write("step", &report)?;
             observer.event(Event::Step(&report));

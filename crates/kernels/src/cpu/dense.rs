@@ -15,6 +15,7 @@ use super::matrix::Matrix;
 use super::packed::{Left, product_panel, width};
 use super::storage::{split_columns, written};
 use super::vector::{copy_strided, vectorised};
+use super::winograd;
 use crate::activation::Activation;
 
 /// Elements of a task's output, about: half a usual second-level cache of 256 KiB.
@@ -188,6 +189,9 @@ pub(super) fn forward(
     let depth = dense.inputs * dense.taps();
     let image = dense.inputs * dense.plane();
     let batch = x.len() / image;
+    if winograd::is_faster(batch, dense) {
+        return winograd::forward(x, weight, bias, dense, activation);
+    }
     let finish = Finish::new(bias.map_or(SumBias::None, SumBias::Rows), activation);
     let weights = Left::new(Matrix::rows(weight, depth), [dense.outputs, depth]);
     let panels = (BLOCK / dense.outputs / width).clamp(1, positions.div_ceil(width));

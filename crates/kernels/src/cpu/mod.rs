@@ -22,6 +22,7 @@ mod resize;
 mod softmax;
 mod storage;
 mod vector;
+mod winograd;
 
 use burn::tensor::ops::{FloatTensor, FloatTensorOps, IntTensor, ModuleOps};
 use burn_flex::Flex;

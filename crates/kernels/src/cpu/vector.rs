@@ -61,19 +61,38 @@ fn copy(to: &mut [f32], from: &[f32]) {
 /// A copy of every second value, as many as both have.
 #[inline(always)]
 pub(super) fn every_second(to: &mut [f32], from: &[f32]) {
-    let (blocks, rest) = to.as_chunks_mut::<8>();
-    let (sources, _) = from.as_chunks::<16>();
-    let count = blocks.len().min(sources.len());
-    for (to, from) in blocks.iter_mut().zip(sources) {
-        for lane in 0..8 {
-            to[lane] = from[2 * lane];
+    let count = to.len().min(from.len().div_ceil(2));
+    let to = &mut to[..count];
+    let whole = from.len() / 16;
+    if count < 8 || from.len() < 2 * count {
+        let (blocks, rest) = to.as_chunks_mut::<8>();
+        let blocks = blocks.split_at_mut(whole.min(blocks.len()));
+        for (to, from) in blocks.0.iter_mut().zip(from.as_chunks::<16>().0) {
+            *to = second(from);
         }
+        let from = from[16 * blocks.0.len()..].iter().step_by(2);
+        for (to, from) in blocks.1.as_flattened_mut().iter_mut().chain(rest).zip(from) {
+            *to = *from;
+        }
+        return;
     }
-    let blocks = blocks[count..].as_flattened_mut().iter_mut();
-    let from = from[16 * count..].iter().step_by(2);
-    for (to, from) in blocks.chain(rest).zip(from) {
-        *to = *from;
+    let (blocks, _) = to.as_chunks_mut::<8>();
+    for (to, from) in blocks.iter_mut().zip(from.as_chunks::<16>().0) {
+        *to = second(from);
     }
+    // The last few once more, with some before them.
+    let last = count - 8;
+    if let Some(from) = from[2 * last..].first_chunk::<16>() {
+        to[last..].copy_from_slice(&second(from));
+    }
+}
+
+#[inline(always)]
+fn second(from: &[f32; 16]) -> [f32; 8] {
+    std::array::from_fn(
+        #[inline(always)]
+        |lane| from[2 * lane],
+    )
 }
 
 /// Accumulators of a sum, so that it vectorises and its error grows slowly.

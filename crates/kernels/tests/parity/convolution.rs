@@ -72,6 +72,39 @@ fn full_of_every_stride_and_more_than_one_block() {
 }
 
 #[test]
+fn of_three_by_minimal_filtering() {
+    // Tiles that reach over both edges, several groups of panels, tasks of several small images.
+    for (size, channels) in [
+        ([23, 31], [17, 16, 1]),
+        ([40, 64], [64, 48, 1]),
+        ([130, 9], [16, 20, 1]),
+        ([16, 16], [200, 130, 1]),
+    ] {
+        equals_its_reference(channels, size, [3, 1], Activation::Relu);
+    }
+    let padded = |padding| ConvolutionOptions {
+        stride: 1,
+        padding,
+        groups: 1,
+        activation: Activation::Gelu,
+    };
+    // None, more than half the kernel, and not the same on both sides; many small images.
+    let cases = [
+        (3, [21, 30], [[0, 0], [0, 0]]),
+        (2, [19, 27], [[2, 0], [1, 2]]),
+        (13, [7, 7], [[1, 1], [1, 1]]),
+    ];
+    for (batch, [height, width], padding) in cases {
+        let options = padded(padding);
+        assert_parity(
+            &Inputs::random(11, &[&[batch, 18, height, width], &[33, 18, 3, 3]]),
+            |leaves| convolution(leaves.get(0), leaves.get(1), None, options),
+            |leaves| convolution_reference(leaves.get(0), leaves.get(1), None, options),
+        );
+    }
+}
+
+#[test]
 fn without_a_bias_and_with_padding_of_its_own() {
     let options = ConvolutionOptions {
         stride: 2,
