@@ -1,5 +1,7 @@
 //! The bounds: which backends have the operators of this crate.
 
+use std::sync::Arc;
+
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::ops::{FloatTensor, IntTensor};
@@ -7,9 +9,11 @@ use burn::tensor::ops::{FloatTensor, IntTensor};
 use crate::activation::{self, Activation};
 use crate::convolution::{self, ConvolutionOptions};
 use crate::low_rank::{ChannelAxis, LowRankPrimitives};
+use crate::roi_align::{Roi, RoiAlign};
 use crate::window::Windows;
 use crate::{
-    batch_norm, cross_entropy, layer_norm, linear, low_rank, resize, softmax, window_attention,
+    batch_norm, cross_entropy, layer_norm, linear, low_rank, resize, roi_align, softmax,
+    window_attention,
 };
 
 /// A Burn backend with the operators of this crate.
@@ -204,6 +208,21 @@ pub trait KernelBackend: Backend {
     /// The gradient of an input of `[height, width]`.
     fn resize_bilinear_backward(grad: FloatTensor<Self>, size: [usize; 2]) -> FloatTensor<Self> {
         resize::backward::<Self>(grad, size)
+    }
+
+    /// The bins of regions of a map. See [`crate::roi_align`].
+    fn roi_align(x: FloatTensor<Self>, rois: Arc<[Roi]>, options: RoiAlign) -> FloatTensor<Self> {
+        roi_align::forward::<Self>(x, &rois, options)
+    }
+
+    /// The gradient of a map of `shape` for that of [`roi_align`](Self::roi_align).
+    fn roi_align_backward(
+        grad: FloatTensor<Self>,
+        rois: Arc<[Roi]>,
+        options: RoiAlign,
+        shape: [usize; 4],
+    ) -> FloatTensor<Self> {
+        roi_align::backward::<Self>(grad, &rois, options, shape)
     }
 
     /// Softmax over the last axis of `[rows, columns]`. See [`crate::softmax`].

@@ -17,6 +17,7 @@
 //! | [`softmax`] | by all threads; keeps its output alone |
 //! | [`window_attention`] | from map to map, neither windows nor scores are held; keeps queries, keys and values |
 //! | [`resize_bilinear`] | `align_corners = false`, the convention of every dense-prediction code base |
+//! | [`roi_align`] | pools regions without holding their samples; deterministic gradients |
 //!
 //! # The backend bound
 //!
@@ -39,6 +40,7 @@ mod linear;
 mod low_rank;
 mod prompted_attention;
 mod resize;
+mod roi_align;
 mod scale_and_shift;
 mod softmax;
 mod window;
@@ -55,6 +57,7 @@ pub use linear::{feed_forward, linear, linear_activation, project_channels};
 pub use low_rank::{ChannelAxis, LowRankWeights, low_rank_adapter, low_rank_adapter_reference};
 pub use prompted_attention::PromptedAttention;
 pub use resize::resize_bilinear;
+pub use roi_align::{Roi, RoiAlign, roi_align, roi_align_reference};
 pub use scale_and_shift::scale_and_shift;
 pub use softmax::softmax;
 pub use window::Windows;

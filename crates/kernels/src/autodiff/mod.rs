@@ -2,6 +2,8 @@
 
 mod nodes;
 
+use std::sync::Arc;
+
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::ops::{Backward, OpsKind};
@@ -13,10 +15,11 @@ use crate::KernelBackend;
 use crate::activation::Activation;
 use crate::convolution::ConvolutionOptions;
 use crate::low_rank::{ChannelAxis, LowRankPrimitives};
+use crate::roi_align::{Roi, RoiAlign};
 use crate::window::Windows;
 use nodes::{
     Add, BatchNorm, BiasActivation, BiasActivationState, Convolution, ConvolutionState,
-    CrossEntropy, LayerNorm, Linear, LinearState, LowRank, ResizeBilinear, Softmax,
+    CrossEntropy, LayerNorm, Linear, LinearState, LowRank, ResizeBilinear, RoiAlignment, Softmax,
     WindowAttention,
 };
 
@@ -221,6 +224,13 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
             .compute_bound();
         let output = B::resize_bilinear(x.primitive, size);
         finish(prep.stateful(), [shape[2], shape[3]], output)
+    }
+
+    fn roi_align(x: FloatTensor<Self>, rois: Arc<[Roi]>, options: RoiAlign) -> FloatTensor<Self> {
+        let shape = x.shape().dims();
+        let prep = RoiAlignment.prepare::<C>([x.node.clone()]).compute_bound();
+        let output = B::roi_align(x.primitive, rois.clone(), options);
+        finish(prep.stateful(), (rois, options, shape), output)
     }
 
     fn softmax_rows(x: FloatTensor<Self>) -> FloatTensor<Self> {

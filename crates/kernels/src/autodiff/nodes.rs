@@ -1,6 +1,8 @@
 //! The backward pass of each operator: a node of the graph whose state is what that pass needs and
 //! nothing more.
 
+use std::sync::Arc;
+
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops};
@@ -11,6 +13,7 @@ use crate::KernelBackend;
 use crate::activation::Activation;
 use crate::convolution::ConvolutionOptions;
 use crate::low_rank::{ChannelAxis, LowRankPrimitives};
+use crate::roi_align::{Roi, RoiAlign};
 use crate::window::Windows;
 
 #[derive(Debug)]
@@ -77,6 +80,23 @@ impl<B: KernelBackend> Backward<B, 1> for ResizeBilinear {
         let grad = grads.consume::<B>(&ops.node);
         if let [Some(parent)] = ops.parents {
             let gradient = B::resize_bilinear_backward(grad, ops.state);
+            grads.register::<B>(parent.id, gradient);
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct RoiAlignment;
+
+impl<B: KernelBackend> Backward<B, 1> for RoiAlignment {
+    /// Regions, and the shape of the input.
+    type State = (Arc<[Roi]>, RoiAlign, [usize; 4]);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (rois, options, shape) = ops.state;
+        if let [Some(parent)] = ops.parents {
+            let gradient = B::roi_align_backward(grad, rois, options, shape);
             grads.register::<B>(parent.id, gradient);
         }
     }

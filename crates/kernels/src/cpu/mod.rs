@@ -19,10 +19,13 @@ mod norm;
 mod packed;
 mod product;
 mod resize;
+mod roi_align;
 mod softmax;
 mod storage;
 mod vector;
 mod winograd;
+
+use std::sync::Arc;
 
 use burn::tensor::ops::{FloatTensor, FloatTensorOps, IntTensor, ModuleOps};
 use burn_flex::Flex;
@@ -30,6 +33,7 @@ use burn_flex::Flex;
 use crate::activation::Activation;
 use crate::convolution::ConvolutionOptions;
 use crate::low_rank::{self as plain_low_rank, ChannelAxis, LowRankPrimitives};
+use crate::roi_align::{self as plain_roi_align, Roi, RoiAlign};
 use crate::window::Windows;
 use crate::{KernelBackend, activation as plain_activation, batch_norm as plain_batch_norm};
 use crate::{convolution as plain_convolution, cross_entropy as plain_cross_entropy};
@@ -312,6 +316,29 @@ impl KernelBackend for Flex {
             [grad],
             resize::backward(grad, size),
             plain_resize::backward::<Self>(grad, size)
+        )
+    }
+
+    fn roi_align(x: FloatTensor<Self>, rois: Arc<[Roi]>, options: RoiAlign) -> FloatTensor<Self> {
+        operator!(
+            "RoIAlign",
+            [x],
+            roi_align::forward(x, &rois, options),
+            plain_roi_align::forward::<Self>(x, &rois, options)
+        )
+    }
+
+    fn roi_align_backward(
+        grad: FloatTensor<Self>,
+        rois: Arc<[Roi]>,
+        options: RoiAlign,
+        shape: [usize; 4],
+    ) -> FloatTensor<Self> {
+        operator!(
+            "RoIAlign backward",
+            [grad],
+            roi_align::backward(grad, &rois, options, shape),
+            plain_roi_align::backward::<Self>(grad, &rois, options, shape)
         )
     }
 

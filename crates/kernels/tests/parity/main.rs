@@ -18,4 +18,5 @@ mod low_rank;
 mod norms;
 mod products;
 mod resize;
+mod roi_align;
 mod threads;
