@@ -11,6 +11,7 @@
 
 mod convolution;
 mod decoder;
+pub mod detection;
 mod dropout;
 pub mod fcn;
 mod normalization;

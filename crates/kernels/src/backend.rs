@@ -8,12 +8,13 @@ use burn::tensor::ops::{FloatTensor, IntTensor};
 
 use crate::activation::{self, Activation};
 use crate::convolution::{self, ConvolutionOptions};
+use crate::focal_loss::FocalLoss;
 use crate::low_rank::{ChannelAxis, LowRankPrimitives};
 use crate::roi_align::{Roi, RoiAlign};
 use crate::window::Windows;
 use crate::{
-    batch_norm, cross_entropy, layer_norm, linear, low_rank, resize, roi_align, softmax,
-    window_attention,
+    batch_norm, cross_entropy, focal_loss, layer_norm, linear, low_rank, resize, roi_align,
+    softmax, window_attention,
 };
 
 /// A Burn backend with the operators of this crate.
@@ -208,6 +209,25 @@ pub trait KernelBackend: Backend {
     /// The gradient of an input of `[height, width]`.
     fn resize_bilinear_backward(grad: FloatTensor<Self>, size: [usize; 2]) -> FloatTensor<Self> {
         resize::backward::<Self>(grad, size)
+    }
+
+    /// Focal loss of `[outer, classes, positions]`, a scalar `[1]`. See [`crate::focal_loss`].
+    fn focal_loss(
+        logits: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        options: FocalLoss,
+    ) -> FloatTensor<Self> {
+        focal_loss::forward::<Self>(logits, labels, options)
+    }
+
+    /// The gradient of the logits of [`focal_loss`](Self::focal_loss).
+    fn focal_loss_backward(
+        logits: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        grad: FloatTensor<Self>,
+        options: FocalLoss,
+    ) -> FloatTensor<Self> {
+        focal_loss::backward::<Self>(logits, labels, grad, options)
     }
 
     /// The bins of regions of a map. See [`crate::roi_align`].

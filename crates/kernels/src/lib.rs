@@ -17,6 +17,7 @@
 //! | [`softmax`] | by all threads; keeps its output alone |
 //! | [`window_attention`] | from map to map, neither windows nor scores are held; keeps queries, keys and values |
 //! | [`resize_bilinear`] | `align_corners = false`, the convention of every dense-prediction code base |
+//! | [`focal_loss`] | of independent classes; keeps the logits alone |
 //! | [`roi_align`] | pools regions without holding their samples; deterministic gradients |
 //!
 //! # The backend bound
@@ -35,6 +36,7 @@ mod convolution;
 #[cfg(feature = "cpu")]
 mod cpu;
 mod cross_entropy;
+mod focal_loss;
 mod layer_norm;
 mod linear;
 mod low_rank;
@@ -52,6 +54,7 @@ pub use backend::{Constant, KernelBackend, Lift, Same, TrainBackend};
 pub use batch_norm::{BatchStatistics, batch_norm, batch_norm_reference};
 pub use convolution::{ConvolutionOptions, convolution, convolution_reference};
 pub use cross_entropy::{cross_entropy, cross_entropy_reference};
+pub use focal_loss::{BACKGROUND, FocalLoss, NOT_COUNTED, focal_loss, focal_loss_reference};
 pub use layer_norm::{layer_norm, layer_norm_reference};
 pub use linear::{feed_forward, linear, linear_activation, project_channels};
 pub use low_rank::{ChannelAxis, LowRankWeights, low_rank_adapter, low_rank_adapter_reference};

@@ -14,13 +14,14 @@ use burn::tensor::ops::{FloatTensor, FloatTensorOps, IntTensor};
 use crate::KernelBackend;
 use crate::activation::Activation;
 use crate::convolution::ConvolutionOptions;
+use crate::focal_loss::FocalLoss;
 use crate::low_rank::{ChannelAxis, LowRankPrimitives};
 use crate::roi_align::{Roi, RoiAlign};
 use crate::window::Windows;
 use nodes::{
     Add, BatchNorm, BiasActivation, BiasActivationState, Convolution, ConvolutionState,
-    CrossEntropy, LayerNorm, Linear, LinearState, LowRank, ResizeBilinear, RoiAlignment, Softmax,
-    WindowAttention,
+    CrossEntropy, Focal, LayerNorm, Linear, LinearState, LowRank, ResizeBilinear, RoiAlignment,
+    Softmax, WindowAttention,
 };
 
 impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
@@ -224,6 +225,16 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
             .compute_bound();
         let output = B::resize_bilinear(x.primitive, size);
         finish(prep.stateful(), [shape[2], shape[3]], output)
+    }
+
+    fn focal_loss(
+        logits: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        options: FocalLoss,
+    ) -> FloatTensor<Self> {
+        let prep = Focal.prepare::<C>([logits.node.clone()]).compute_bound();
+        let loss = B::focal_loss(logits.primitive.clone(), labels.clone(), options);
+        finish(prep.stateful(), (logits.primitive, labels, options), loss)
     }
 
     fn roi_align(x: FloatTensor<Self>, rois: Arc<[Roi]>, options: RoiAlign) -> FloatTensor<Self> {

@@ -12,6 +12,7 @@ use burn::tensor::ops::{FloatTensor, IntTensor};
 use crate::KernelBackend;
 use crate::activation::Activation;
 use crate::convolution::ConvolutionOptions;
+use crate::focal_loss::FocalLoss;
 use crate::low_rank::{ChannelAxis, LowRankPrimitives};
 use crate::roi_align::{Roi, RoiAlign};
 use crate::window::Windows;
@@ -64,6 +65,23 @@ impl<B: KernelBackend> Backward<B, 1> for CrossEntropy {
         let (logits, normalisers, labels, weights) = ops.state;
         if let [Some(parent)] = ops.parents {
             let gradient = B::cross_entropy_backward(logits, normalisers, labels, weights, grad);
+            grads.register::<B>(parent.id, gradient);
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Focal;
+
+impl<B: KernelBackend> Backward<B, 1> for Focal {
+    /// Logits, labels.
+    type State = (FloatTensor<B>, IntTensor<B>, FocalLoss);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (logits, labels, options) = ops.state;
+        if let [Some(parent)] = ops.parents {
+            let gradient = B::focal_loss_backward(logits, labels, grad, options);
             grads.register::<B>(parent.id, gradient);
         }
     }

@@ -12,7 +12,7 @@ use super::vector::vectorised;
 const POSITIONS: usize = 1024;
 
 /// Labels whatever their integer type.
-fn labels(tensor: &FlexTensor) -> Vec<i32> {
+pub(super) fn labels(tensor: &FlexTensor) -> Vec<i32> {
     let tensor = tensor.to_contiguous();
     match tensor.dtype() {
         DType::I64 => tensor

@@ -24,6 +24,26 @@ pub(super) fn exp(x: f32) -> f32 {
     fraction * f32::from_bits(exponent.wrapping_add(1.0_f32.to_bits()))
 }
 
+/// `ln(1 + e^x)`, relative error below 5e-7.
+///
+/// The logarithm of `1 + y`, `y = e^-|x|`, is `2 artanh(y / (2 + y))`, whose series needs eight terms up to
+/// `y = 1`.
+#[inline(always)]
+pub(super) fn softplus(x: f32) -> f32 {
+    let y = exp(-x.abs());
+    let z = y / (2.0 + y);
+    let square = z * z;
+    let series = (1.0_f32 / 15.0)
+        .mul_add(square, 1.0 / 13.0)
+        .mul_add(square, 1.0 / 11.0)
+        .mul_add(square, 1.0 / 9.0)
+        .mul_add(square, 1.0 / 7.0)
+        .mul_add(square, 1.0 / 5.0)
+        .mul_add(square, 1.0 / 3.0)
+        .mul_add(square, 1.0);
+    x.max(0.0) + 2.0 * z * series
+}
+
 /// The standard normal distribution at `x`, and `e^(-x^2 / 2)`, which is its density but for
 /// `1 / sqrt(2 pi)`.
 ///
@@ -64,6 +84,15 @@ mod tests {
             assert!(error < 2e-7, "exp({x}) is off by {error:.1e}");
         }
         assert!(exp(f32::NEG_INFINITY) < 1e-37);
+    }
+
+    #[test]
+    fn softplus_is_exact_to_single_precision() {
+        for x in grid(-80.0, 80.0).chain(grid(-1.0, 1.0)) {
+            let exact = f64::from(x).exp().ln_1p();
+            let error = (f64::from(softplus(x)) - exact).abs() / exact;
+            assert!(error < 5e-7, "softplus({x}) is off by {error:.1e}");
+        }
     }
 
     #[test]

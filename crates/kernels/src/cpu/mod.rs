@@ -10,6 +10,7 @@ mod correlation;
 mod cross_entropy;
 mod dense;
 mod depthwise;
+mod focal_loss;
 mod gemm;
 mod linear;
 mod low_rank;
@@ -32,6 +33,7 @@ use burn_flex::Flex;
 
 use crate::activation::Activation;
 use crate::convolution::ConvolutionOptions;
+use crate::focal_loss::{self as plain_focal_loss, FocalLoss};
 use crate::low_rank::{self as plain_low_rank, ChannelAxis, LowRankPrimitives};
 use crate::roi_align::{self as plain_roi_align, Roi, RoiAlign};
 use crate::window::Windows;
@@ -316,6 +318,33 @@ impl KernelBackend for Flex {
             [grad],
             resize::backward(grad, size),
             plain_resize::backward::<Self>(grad, size)
+        )
+    }
+
+    fn focal_loss(
+        logits: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        options: FocalLoss,
+    ) -> FloatTensor<Self> {
+        operator!(
+            "focal loss",
+            [logits],
+            focal_loss::forward(&logits, &labels, options),
+            plain_focal_loss::forward::<Self>(logits, labels, options)
+        )
+    }
+
+    fn focal_loss_backward(
+        logits: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        grad: FloatTensor<Self>,
+        options: FocalLoss,
+    ) -> FloatTensor<Self> {
+        operator!(
+            "focal loss backward",
+            [logits, grad],
+            focal_loss::backward(logits, &labels, &grad, options),
+            plain_focal_loss::backward::<Self>(logits, labels, grad, options)
         )
     }
 

@@ -1,7 +1,9 @@
 //! Cross entropy.
 
 use burn::tensor::{Int, Tensor, TensorData};
-use gradway_kernels::{cross_entropy, cross_entropy_reference};
+use gradway_kernels::{
+    FocalLoss, cross_entropy, cross_entropy_reference, focal_loss, focal_loss_reference,
+};
 
 use crate::harness::{Inputs, Tracked, assert_parity, evaluate};
 
@@ -119,4 +121,20 @@ fn cross_entropy_of_untracked_logits_records_no_graph() {
     let gradients = loss.backward();
     assert!(tracked.grad(&gradients).is_some());
     assert!(logits.grad(&gradients).is_none());
+}
+
+#[test]
+fn focal_loss_equals_its_reference() {
+    // Every class, background and what does not count in turn; lines shorter and longer than a block.
+    for (positions, gamma) in [(5, 2.0), (600, 2.0), (63, 1.5)] {
+        let values: Vec<i32> = (0..3 * positions).map(|index| index % 7 - 2).collect();
+        let labels = TensorData::new(values, [3, positions as usize]);
+        let labels: Tensor<Tracked, 2, Int> = Tensor::from_data(labels, &Default::default());
+        let options = FocalLoss { alpha: 0.25, gamma };
+        assert_parity(
+            &Inputs::random(21, &[&[3, 5, positions as usize]]),
+            |leaves| focal_loss(leaves.get::<3>(0) * 5.0, labels.clone(), options),
+            |leaves| focal_loss_reference(leaves.get::<3>(0) * 5.0, labels.clone(), options),
+        );
+    }
 }

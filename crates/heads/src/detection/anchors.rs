@@ -1,0 +1,123 @@
+//! Anchors: rectangles of several sizes and shapes at every position of a pyramid of maps.
+
+use super::bounds::Bounds;
+
+/// Anchors of every level of a pyramid.
+///
+/// A level's anchors have the areas `(size scale)^2` and the ratios of height to width; ratios vary
+/// slower than scales. They lie about the upper left corner of every cell, as in mmdetection, which
+/// neither rounds them nor moves them by half a cell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnchorGenerator {
+    /// Pixels from position to position, by level.
+    pub strides: Vec<usize>,
+    /// Side of a square anchor of scale 1 in pixels, by level.
+    pub sizes: Vec<f32>,
+    /// Factors of the side.
+    pub scales: Vec<f32>,
+    /// Heights over widths.
+    pub ratios: Vec<f32>,
+}
+
+impl AnchorGenerator {
+    /// Of RetinaNet (Lin et al. 2017, arXiv 1708.02002): three scales in an octave from four strides
+    /// on, three ratios.
+    pub fn retinanet(strides: &[usize]) -> Self {
+        let scales = (0..3).map(|step| 4.0 * 2f32.powf(step as f32 / 3.0));
+        Self {
+            strides: strides.to_vec(),
+            sizes: strides.iter().map(|stride| *stride as f32).collect(),
+            scales: scales.collect(),
+            ratios: vec![0.5, 1.0, 2.0],
+        }
+    }
+
+    /// Of a region proposal network on a pyramid (Lin et al. 2017, arXiv 1612.03144): one scale of
+    /// eight strides, three ratios.
+    pub fn proposals(strides: &[usize]) -> Self {
+        Self {
+            scales: vec![8.0],
+            ..Self::retinanet(strides)
+        }
+    }
+
+    /// Anchors of a position.
+    pub fn per_position(&self) -> usize {
+        self.scales.len() * self.ratios.len()
+    }
+
+    /// The anchors about the origin.
+    fn base(&self, level: usize) -> Vec<Bounds> {
+        let size = self.sizes[level];
+        let shapes = self.ratios.iter().flat_map(|ratio| {
+            let height = ratio.sqrt();
+            let scales = self.scales.iter();
+            scales.map(move |scale| [size * scale * height, size * scale / height])
+        });
+        let centred =
+            |[height, width]: [f32; 2]| [-width / 2.0, -height / 2.0, width / 2.0, height / 2.0];
+        shapes.map(centred).collect()
+    }
+
+    /// The anchors of a level of `[height, width]` cells, line by line, all of a cell together.
+    pub fn level(&self, level: usize, [height, width]: [usize; 2]) -> Vec<Bounds> {
+        let base = self.base(level);
+        let stride = self.strides[level];
+        let mut anchors = Vec::with_capacity(height * width * base.len());
+        for cell in 0..height * width {
+            let (x, y) = (cell % width * stride, cell / width * stride);
+            let (x, y) = (x as f32, y as f32);
+            let moved =
+                |[left, top, right, bottom]: &Bounds| [left + x, top + y, right + x, bottom + y];
+            anchors.extend(base.iter().map(moved));
+        }
+        anchors
+    }
+
+    /// Whether the cell of an anchor is inside an image of `size` in a batch of larger ones: where an
+    /// image ends, there are no anchors any more.
+    pub fn is_inside(
+        &self,
+        level: usize,
+        [_, width]: [usize; 2],
+        index: usize,
+        size: [usize; 2],
+    ) -> bool {
+        let cell = index / self.per_position();
+        let stride = self.strides[level];
+        cell / width < size[0].div_ceil(stride) && cell % width < size[1].div_ceil(stride)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn anchors_counted_by_hand() {
+        let generator = AnchorGenerator {
+            strides: vec![8, 16],
+            sizes: vec![8.0, 16.0],
+            scales: vec![1.0, 2.0],
+            ratios: vec![4.0, 1.0],
+        };
+        assert_eq!(generator.per_position(), 4);
+        let anchors = generator.level(1, [2, 3]);
+        assert_eq!(anchors.len(), 24);
+        // Four times as high as wide, 16^2 large; then 32^2; then squares.
+        assert_eq!(anchors[0], [-4.0, -16.0, 4.0, 16.0]);
+        assert_eq!(anchors[1], [-8.0, -32.0, 8.0, 32.0]);
+        assert_eq!(anchors[2], [-8.0, -8.0, 8.0, 8.0]);
+        // The second line's last cell.
+        assert_eq!(anchors[22], [24.0, 8.0, 40.0, 24.0]);
+    }
+
+    #[test]
+    fn an_image_ends_inside_its_batch() {
+        let generator = AnchorGenerator::proposals(&[4]);
+        let inside = |index: usize| generator.is_inside(0, [8, 8], 3 * index, [17, 32]);
+        assert!(inside(0));
+        assert!(inside(4 * 8 + 7), "17 pixels reach into a fifth line");
+        assert!(!inside(5 * 8));
+    }
+}

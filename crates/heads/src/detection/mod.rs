@@ -1,0 +1,18 @@
+//! Object detection and instance segmentation.
+//!
+//! What needs no gradient (anchors, matching, sampling, suppression) works on plain slices, on the host
+//! whatever the device; networks and losses work on tensors.
+
+pub mod anchors;
+pub mod bounds;
+pub mod coder;
+pub mod matcher;
+pub mod nms;
+pub mod sampler;
+
+pub use anchors::AnchorGenerator;
+pub use bounds::Bounds;
+pub use coder::BoxCoder;
+pub use matcher::{Match, Matcher};
+pub use nms::{nms, nms_by_class};
+pub use sampler::{Sample, Sampler};

@@ -1,0 +1,107 @@
+//! Non-maximum suppression.
+
+use super::bounds::{Bounds, area};
+
+/// The rectangles that no better one overlaps by more than `threshold` in IoU: their indices, the best
+/// first, equals in their order.
+///
+/// # Panics
+///
+/// If there are not as many scores as rectangles.
+pub fn nms(bounds: &[Bounds], scores: &[f32], threshold: f32) -> Vec<usize> {
+    assert_eq!(bounds.len(), scores.len());
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+    suppress(&order, bounds, threshold)
+}
+
+/// As [`nms`] of every class for itself: indices of all classes, the best first.
+pub fn nms_by_class(
+    bounds: &[Bounds],
+    scores: &[f32],
+    classes: &[usize],
+    threshold: f32,
+) -> Vec<usize> {
+    assert_eq!(bounds.len(), scores.len());
+    assert_eq!(bounds.len(), classes.len());
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    // Class by class, the best first.
+    order.sort_by(|a, b| {
+        let by_class = classes[*a].cmp(&classes[*b]);
+        by_class.then(scores[*b].total_cmp(&scores[*a]))
+    });
+    let groups = order.chunk_by(|a, b| classes[*a] == classes[*b]);
+    let mut kept: Vec<usize> = groups
+        .flat_map(|group| suppress(group, bounds, threshold))
+        .collect();
+    kept.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]).then(a.cmp(b)));
+    kept
+}
+
+/// Those of some rectangles in descending order that none before overlaps.
+fn suppress(order: &[usize], bounds: &[Bounds], threshold: f32) -> Vec<usize> {
+    // A list for each side, so that the loop below is one of vectors.
+    let side =
+        |side: usize| -> Vec<f32> { order.iter().map(|index| bounds[*index][side]).collect() };
+    let [left, top, right, bottom] = [0, 1, 2, 3].map(side);
+    let areas: Vec<f32> = order.iter().map(|index| area(bounds[*index])).collect();
+    let mut is_suppressed = vec![false; order.len()];
+    let mut kept = Vec::new();
+    for (place, index) in order.iter().enumerate() {
+        if is_suppressed[place] {
+            continue;
+        }
+        kept.push(*index);
+        let [own_left, own_top, own_right, own_bottom] = bounds[*index];
+        let own_area = areas[place];
+        let rest = place + 1..order.len();
+        let sides = [&left, &top, &right, &bottom, &areas].map(|side| &side[rest.clone()]);
+        let [left, top, right, bottom, areas] = sides;
+        for (other, is_suppressed) in is_suppressed[rest].iter_mut().enumerate() {
+            let width = (own_right.min(right[other]) - own_left.max(left[other])).max(0.0);
+            let height = (own_bottom.min(bottom[other]) - own_top.max(top[other])).max(0.0);
+            let shared = width * height;
+            // Of no area: not a number, which is not more.
+            *is_suppressed |= shared / (own_area + areas[other] - shared) > threshold;
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: [Bounds; 4] = [
+        [0.0, 0.0, 10.0, 10.0],
+        [0.0, 0.0, 10.0, 8.0],
+        [0.0, 0.0, 10.0, 5.0],
+        [20.0, 20.0, 20.0, 20.0],
+    ];
+
+    #[test]
+    fn the_better_one_stays() {
+        let scores = [0.5, 0.9, 0.8, 0.1];
+        // 0.8 with the first, 0.625 with the third; a point overlaps nothing.
+        assert_eq!(nms(&BOUNDS, &scores, 0.6), [1, 3]);
+        assert_eq!(nms(&BOUNDS, &scores, 0.7), [1, 2, 3]);
+        assert_eq!(nms(&BOUNDS, &scores, 0.9), [1, 2, 0, 3]);
+        assert!(nms(&[], &[], 0.5).is_empty());
+    }
+
+    #[test]
+    fn exactly_the_threshold_stays_and_equals_keep_their_order() {
+        assert_eq!(nms(&BOUNDS[..2], &[0.5, 0.5], 0.8), [0, 1]);
+        assert_eq!(nms(&BOUNDS[..2], &[0.5, 0.5], 0.7), [0]);
+    }
+
+    #[test]
+    fn classes_do_not_suppress_each_other() {
+        let scores = [0.5, 0.9, 0.8, 0.95];
+        assert_eq!(
+            nms_by_class(&BOUNDS, &scores, &[1, 0, 1, 0], 0.4),
+            [3, 1, 2]
+        );
+        assert_eq!(nms_by_class(&BOUNDS, &scores, &[0, 0, 0, 0], 0.4), [3, 1]);
+    }
+}
