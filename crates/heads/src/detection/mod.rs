@@ -6,6 +6,7 @@
 pub mod anchors;
 pub mod bounds;
 pub mod coder;
+pub mod losses;
 pub mod matcher;
 pub mod nms;
 pub mod sampler;

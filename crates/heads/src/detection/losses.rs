@@ -1,0 +1,70 @@
+//! Losses of rectangles and of independent classes. All are sums: what they are divided by is the
+//! network's affair.
+
+use burn::tensor::{Int, Tensor};
+use gradway_kernels::{FocalLoss, KernelBackend, focal_loss};
+
+/// Smooth L1 (Girshick 2015, arXiv 1504.08083): quadratic up to `beta`, linear beyond; with a `beta` of 0
+/// the absolute difference.
+///
+/// # Shapes
+///
+/// - `predicted`, `wanted`: `[rows, columns]`
+/// - output: `[1]`
+pub fn smooth_l1<B: KernelBackend>(
+    predicted: Tensor<B, 2>,
+    wanted: Tensor<B, 2>,
+    beta: f32,
+) -> Tensor<B, 1> {
+    let difference = (predicted - wanted).abs();
+    if beta == 0.0 {
+        return difference.sum();
+    }
+    // The quadratic part reaches to beta; what is beyond is linear with the slope it ends with.
+    let near = difference.clone().clamp_max(beta);
+    let far = difference - near.clone();
+    (near.powi_scalar(2) * (0.5 / beta) + far).sum()
+}
+
+/// One less the generalised IoU (Rezatofighi et al. 2019, arXiv 1902.09630) of rectangles in pairs.
+///
+/// # Shapes
+///
+/// - `predicted`, `wanted`: `[rows, 4]`: left, top, right, bottom
+/// - output: `[1]`
+pub fn giou_loss<B: KernelBackend>(predicted: Tensor<B, 2>, wanted: Tensor<B, 2>) -> Tensor<B, 1> {
+    // So that rectangles of no area divide by something.
+    const LEAST: f32 = 1e-7;
+
+    let rows = predicted.dims()[0];
+    let corner = |bounds: &Tensor<B, 2>, first: usize| bounds.clone().narrow(1, first, 2);
+    let area = |sides: Tensor<B, 2>| sides.clone().narrow(1, 0, 1) * sides.narrow(1, 1, 1);
+    let own_area = |bounds: &Tensor<B, 2>| area(corner(bounds, 2) - corner(bounds, 0));
+    let highest = |first| corner(&predicted, first).max_pair(corner(&wanted, first));
+    let lowest = |first| corner(&predicted, first).min_pair(corner(&wanted, first));
+    let shared = area((lowest(2) - highest(0)).clamp_min(0.0));
+    let union = own_area(&predicted) + own_area(&wanted) - shared.clone();
+    let around = area(highest(2) - lowest(0));
+    let outside = (around.clone() - union.clone()) / (around + LEAST);
+    let giou = shared / (union + LEAST) - outside;
+    giou.sum().neg() + rows as f32
+}
+
+/// Binary cross entropy of independent classes; see [`focal_loss`], of which it is twice the case without
+/// focus.
+///
+/// # Shapes
+///
+/// - `logits`: `[outer, classes, positions]`
+/// - `labels`: `[outer, positions]`
+/// - output: `[1]`
+pub fn binary_cross_entropy<B: KernelBackend>(
+    logits: Tensor<B, 3>,
+    labels: Tensor<B, 2, Int>,
+) -> Tensor<B, 1> {
+    let options = FocalLoss {
+        alpha: 0.5,
+        gamma: 0.0,
+    };
+    focal_loss(logits, labels, options) * 2.0
+}

@@ -1,0 +1,265 @@
+//! Parts of detectors against torchvision, on rectangles of every kind: empty, outside, equal.
+
+use std::sync::Arc;
+
+use burn::tensor::{Int, Tensor, TensorData};
+use gradway_heads::detection::losses::{giou_loss, smooth_l1};
+use gradway_heads::detection::{
+    AnchorGenerator, Bounds, BoxCoder, Match, Matcher, bounds, nms, nms_by_class,
+};
+use gradway_kernels::{FocalLoss, Roi, RoiAlign, focal_loss, roi_align};
+use gradway_tests::{Golden, Tracked, assert_close};
+
+/// Single precision against double: some operations of some hundred pixels, sums of some hundred terms.
+const TOLERANCE: f64 = 1e-5;
+
+fn rectangles(golden: &Golden, key: &str) -> Vec<Bounds> {
+    let values: Vec<f32> = golden.values(key).iter().map(|v| *v as f32).collect();
+    values.as_chunks::<4>().0.to_vec()
+}
+
+fn indices(golden: &Golden, key: &str) -> Vec<usize> {
+    golden.values(key).iter().map(|v| *v as usize).collect()
+}
+
+fn data(rows: &[[f32; 4]]) -> TensorData {
+    TensorData::new(rows.as_flattened().to_vec(), [rows.len(), 4])
+}
+
+fn gradient<const D: usize>(leaf: &Tensor<Tracked, D>, loss: Tensor<Tracked, 1>) -> TensorData {
+    leaf.grad(&loss.backward()).expect("a gradient").into_data()
+}
+
+#[test]
+fn overlaps() {
+    let golden = Golden::open("detection");
+    let (a, b) = (
+        rectangles(&golden, "overlap.a"),
+        rectangles(&golden, "overlap.b"),
+    );
+    let all = |overlap: fn(Bounds, Bounds) -> f32| {
+        let pairs = a
+            .iter()
+            .flat_map(|a| b.iter().map(move |b| overlap(*a, *b)));
+        TensorData::new(pairs.collect::<Vec<f32>>(), [a.len(), b.len()])
+    };
+    assert_close(
+        "IoU",
+        &all(bounds::iou),
+        &golden.data("overlap.iou"),
+        TOLERANCE,
+    );
+    assert_close(
+        "GIoU",
+        &all(bounds::giou),
+        &golden.data("overlap.giou"),
+        TOLERANCE,
+    );
+}
+
+#[test]
+fn suppression_of_thousands_with_ties() {
+    let golden = Golden::open("detection");
+    let bounds = rectangles(&golden, "nms.bounds");
+    let scores: Vec<f32> = golden
+        .values("nms.scores")
+        .iter()
+        .map(|v| *v as f32)
+        .collect();
+    let classes = indices(&golden, "nms.classes");
+    assert_eq!(nms(&bounds, &scores, 0.3), indices(&golden, "nms.kept_30"));
+    assert_eq!(nms(&bounds, &scores, 0.7), indices(&golden, "nms.kept_70"));
+    let kept = nms_by_class(&bounds, &scores, &classes, 0.5);
+    assert_eq!(kept, indices(&golden, "nms.kept_by_class"));
+}
+
+#[test]
+fn coding_and_its_gradient() {
+    let golden = Golden::open("detection");
+    let coder = BoxCoder {
+        deviations: [0.1, 0.1, 0.2, 0.2],
+    };
+    let references = rectangles(&golden, "coder.references");
+    let pairs = rectangles(&golden, "coder.bounds")
+        .into_iter()
+        .zip(&references);
+    let encoded: Vec<[f32; 4]> = pairs
+        .map(|(bounds, of)| coder.encode(bounds, *of))
+        .collect();
+    assert_close(
+        "encoded",
+        &data(&encoded),
+        &golden.data("coder.encoded"),
+        TOLERANCE,
+    );
+
+    let offsets = rectangles(&golden, "coder.offsets")
+        .into_iter()
+        .zip(&references);
+    let decoded: Vec<Bounds> = offsets
+        .map(|(offsets, of)| coder.decode(offsets, *of))
+        .collect();
+    assert_close(
+        "decoded",
+        &data(&decoded),
+        &golden.data("coder.decoded"),
+        TOLERANCE,
+    );
+
+    let offsets = golden.tensor::<Tracked, 2>("coder.offsets").require_grad();
+    let decoded = coder.decode_each(offsets.clone(), &references);
+    let expected = golden.data("coder.decoded");
+    assert_close(
+        "decoded with gradients",
+        &decoded.to_data(),
+        &expected,
+        TOLERANCE,
+    );
+    let loss = (decoded * golden.tensor("coder.weights")).sum();
+    let expected = golden.data("coder.gradient");
+    assert_close("gradient", &gradient(&offsets, loss), &expected, TOLERANCE);
+}
+
+#[test]
+fn matching() {
+    let golden = Golden::open("detection");
+    let candidates = rectangles(&golden, "matcher.candidates");
+    let objects = rectangles(&golden, "matcher.objects");
+    let cases = [
+        ("second", 0.5, 0.5, None),
+        ("anchors", 0.5, 0.4, Some(0.0)),
+        ("proposals", 0.7, 0.3, Some(0.0)),
+    ];
+    for (name, object, background, best_from) in cases {
+        let matcher = Matcher {
+            object,
+            background,
+            best_from,
+        };
+        let found = matcher.matches(&candidates, &objects);
+        let found: Vec<f64> = found
+            .iter()
+            .map(|found| match found {
+                Match::Object(index) => *index as f64,
+                Match::Background => -1.0,
+                Match::Between => -2.0,
+            })
+            .collect();
+        assert_eq!(found, golden.values(&format!("matcher.{name}")), "{name}");
+    }
+}
+
+#[test]
+fn anchors() {
+    let golden = Golden::open("detection");
+    // Strides that differ between the axes are none of ours: the second level's lines are 13 pixels apart,
+    // its columns 14.
+    let generator = |sizes: [f32; 2], stride| AnchorGenerator {
+        strides: vec![stride],
+        sizes: vec![1.0],
+        scales: sizes.to_vec(),
+        ratios: vec![0.25, 1.0, 4.0],
+    };
+    let expected = rectangles(&golden, "anchors.all");
+    let (first, second) = expected.split_at(5 * 7 * 6);
+    assert_eq!(generator([16.0, 32.0], 8).level(0, [5, 7]), first);
+    assert_eq!(generator([64.0, 96.0], 14).level(0, [1, 4]), second[..24]);
+}
+
+#[test]
+fn losses_and_their_gradients() {
+    let golden = Golden::open("detection");
+    let leaf = |key: &str| golden.tensor::<Tracked, 2>(key).require_grad();
+
+    let logits = golden.tensor::<Tracked, 3>("focal.logits").require_grad();
+    let labels = golden.tensor::<Tracked, 2>("focal.labels").int();
+    let labels: Tensor<Tracked, 2, Int> = labels;
+    let options = FocalLoss {
+        alpha: 0.25,
+        gamma: 2.0,
+    };
+    let loss = focal_loss(logits.clone(), labels, options);
+    assert_close(
+        "focal",
+        &loss.to_data(),
+        &golden.data("focal.loss").reshaped(),
+        TOLERANCE,
+    );
+    let expected = golden.data("focal.gradient");
+    assert_close("focal", &gradient(&logits, loss), &expected, TOLERANCE);
+
+    let predicted = leaf("giou.predicted");
+    let loss = giou_loss(predicted.clone(), golden.tensor("giou.wanted"));
+    assert_close(
+        "GIoU",
+        &loss.to_data(),
+        &golden.data("giou.loss").reshaped(),
+        TOLERANCE,
+    );
+    let expected = golden.data("giou.gradient");
+    assert_close("GIoU", &gradient(&predicted, loss), &expected, TOLERANCE);
+
+    let x = leaf("smooth.x");
+    let loss = smooth_l1(x.clone(), x.zeros_like(), 1.0 / 9.0);
+    assert_close(
+        "smooth",
+        &loss.to_data(),
+        &golden.data("smooth.loss").reshaped(),
+        TOLERANCE,
+    );
+    let expected = golden.data("smooth.gradient");
+    assert_close("smooth", &gradient(&x, loss), &expected, TOLERANCE);
+}
+
+#[test]
+fn pooling_and_its_gradient() {
+    let golden = Golden::open("detection");
+    let images = indices(&golden, "roi.images");
+    let bounds = rectangles(&golden, "roi.bounds").into_iter().zip(images);
+    let rois: Arc<[Roi]> = bounds
+        .map(|(bounds, image)| Roi { image, bounds })
+        .collect();
+    let cases = [
+        ("box", "roi.weights", 7, 0, true),
+        ("mask", "roi.mask.weights", 14, 2, true),
+        ("published", "roi.weights", 7, 0, false),
+    ];
+    for (name, weights, size, sampling, aligned) in cases {
+        let options = RoiAlign {
+            size,
+            scale: 0.25,
+            sampling,
+            aligned,
+        };
+        let x = golden.tensor::<Tracked, 4>("roi.x").require_grad();
+        let pooled = roi_align(x.clone(), rois.clone(), options);
+        let values = pooled.clone().into_data();
+        let region = 3 * size * size;
+        let every_third: Vec<f32> = values
+            .as_slice::<f32>()
+            .expect("single precision")
+            .chunks_exact(region)
+            .step_by(3)
+            .flatten()
+            .copied()
+            .collect();
+        let expected = golden.data(&format!("roi.{name}"));
+        let every_third = TensorData::new(every_third, expected.shape.clone());
+        assert_close(name, &every_third, &expected, TOLERANCE);
+        let loss = (pooled * golden.tensor(weights)).sum();
+        let expected = golden.data(&format!("roi.{name}.gradient"));
+        assert_close(name, &gradient(&x, loss), &expected, TOLERANCE);
+    }
+}
+
+/// A scalar of PyTorch's as the one element that ours is.
+trait Reshaped {
+    fn reshaped(self) -> Self;
+}
+
+impl Reshaped for TensorData {
+    fn reshaped(mut self) -> Self {
+        self.shape = [1].into();
+        self
+    }
+}
