@@ -1,4 +1,5 @@
-"""Writes `detection.safetensors`, the reference values of the parts of detectors, from torchvision.
+"""Writes `detection.safetensors` and `retinanet.safetensors`: parts of detectors from torchvision, and a small RetinaNet made of
+them.
 
     python -m pip install torch==2.15.0 torchvision==0.29.2 safetensors numpy
     python tests/golden/detection_parts.py
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from torch import nn
+from torch.nn import functional as F
 from torchvision.models.detection._utils import BoxCoder, Matcher
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
@@ -47,17 +50,29 @@ def rectangles(count: int, seed: int, side: float = 200.0) -> torch.Tensor:
 
 def overlaps() -> dict[str, torch.Tensor]:
     a, b = rectangles(40, 1), rectangles(30, 2)
-    # torchvision divides 0 by 0 for two rectangles of no area; here that overlap is 0.
+    # torchvision divides 0 by 0 for two rectangles of no area, whose overlap is 0 here.
     iou = box_iou(a.double(), b.double()).nan_to_num(0.0)
-    giou = generalized_box_iou(a.double(), b.double()).nan_to_num(0.0)
+    giou = generalized_box_iou(a.double(), b.double())
+    apart = giou.isnan() & (a[:, None] != b[None]).any(2)
+    giou = torch.where(apart, -1.0, giou).nan_to_num(0.0)
     return {"overlap.a": a, "overlap.b": b, "overlap.iou": iou, "overlap.giou": giou}
+
+
+def greedy(bounds: torch.Tensor, scores: torch.Tensor, threshold: float) -> torch.Tensor:
+    """Suppression with equal scores in their order, of which torchvision's kernel makes no promise."""
+    overlap = box_iou(bounds.double(), bounds.double()).nan_to_num(0.0)
+    kept = []
+    for index in scores.argsort(descending=True, stable=True).tolist():
+        if not kept or (overlap[index, kept] <= threshold).all():
+            kept.append(index)
+    return torch.tensor(kept)
 
 
 def suppression() -> dict[str, torch.Tensor]:
     bounds = rectangles(2000, 3)
-    # Ties: 200 different scores.
-    scores = torch.randint(0, 200, (2000,), generator=seeded(4)) / 200.0
+    scores = torch.randperm(2000, generator=seeded(4)) / 2000.0
     classes = torch.randint(0, 5, (2000,), generator=seeded(5))
+    ties = torch.randint(0, 200, (2000,), generator=seeded(22)) / 200.0
     return {
         "nms.bounds": bounds,
         "nms.scores": scores,
@@ -65,6 +80,8 @@ def suppression() -> dict[str, torch.Tensor]:
         "nms.kept_30": nms(bounds, scores, 0.3),
         "nms.kept_70": nms(bounds, scores, 0.7),
         "nms.kept_by_class": batched_nms(bounds.double(), scores.double(), classes, 0.5),
+        "nms.ties": ties,
+        "nms.kept_of_ties": greedy(bounds, ties, 0.5),
     }
 
 
@@ -109,7 +126,8 @@ def losses() -> dict[str, torch.Tensor]:
     leaf = logits.double().requires_grad_()
     focal = sigmoid_focal_loss(leaf, targets.double(), alpha=0.25, gamma=2.0, reduction="sum")
     focal.backward()
-    predicted, wanted = rectangles(25, 14), rectangles(25, 15)
+    # Objects have an area.
+    predicted, wanted = rectangles(25, 14), rectangles(20, 15).repeat(2, 1)[:25]
     # Some overlap much.
     predicted[:10] = wanted[:10] + torch.randn(10, 4, generator=seeded(16))
     boxes = predicted.double().requires_grad_()
@@ -154,15 +172,171 @@ def pooling() -> dict[str, torch.Tensor]:
     return tensors
 
 
-def main() -> None:
-    parts = [overlaps, suppression, coding, matching, anchors, losses, pooling]
-    tensors = {key: value for part in parts for key, value in part().items()}
+# RetinaNet, with mmdetection's conventions and our names
+
+
+def square(inputs: int, outputs: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, padding=1)
+
+
+class Pyramid(nn.Module):
+    """Stages 1 to 3, and two more by convolutions of stride 2 from the coarsest stage on."""
+
+    def __init__(self, inputs: list[int], channels: int) -> None:
+        super().__init__()
+        self.laterals = nn.ModuleList(nn.Conv2d(width, channels, 1) for width in inputs[1:])
+        self.outputs = nn.ModuleList(square(channels, channels) for _ in inputs[1:])
+        self.extra = nn.ModuleList(nn.Conv2d(width, channels, 3, 2, 1) for width in (inputs[-1], channels))
+
+    def forward(self, features: list[torch.Tensor]) -> list[torch.Tensor]:
+        sums = [lateral(feature) for lateral, feature in zip(self.laterals, features[1:])]
+        for level in (1, 0):
+            sums[level] = sums[level] + F.interpolate(sums[level + 1], size=sums[level].shape[2:], mode="nearest")
+        maps = [output(x) for output, x in zip(self.outputs, sums)]
+        x = features[-1]
+        for convolution in self.extra:
+            x = convolution(x)
+            maps.append(x)
+        return maps
+
+
+class RetinaNet(nn.Module):
+    def __init__(self, inputs: list[int], channels: int, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.pyramid = Pyramid(inputs, channels)
+        self.class_tower = nn.ModuleList(square(channels, channels) for _ in range(2))
+        self.box_tower = nn.ModuleList(square(channels, channels) for _ in range(2))
+        self.class_output = square(channels, 9 * classes)
+        self.box_output = square(channels, 36)
+
+    def forward(self, features: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, list]:
+        """Logits [batch, anchors of all levels, classes], offsets [..., 4], sizes of the maps."""
+        logits, offsets, sizes = [], [], []
+        for x in self.pyramid(features):
+            sizes.append(tuple(x.shape[2:]))
+            for tower, output, width, all in (
+                (self.class_tower, self.class_output, self.classes, logits),
+                (self.box_tower, self.box_output, 4, offsets),
+            ):
+                y = x
+                for convolution in tower:
+                    y = convolution(y).relu()
+                y = output(y)
+                y = y.view(y.shape[0], 9, width, *y.shape[2:]).permute(0, 3, 4, 1, 2)
+                all.append(y.reshape(y.shape[0], -1, width))
+        return torch.cat(logits, 1), torch.cat(offsets, 1), sizes
+
+
+def retinanet_anchors(sizes: list, image: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
+    """The anchors of all levels, whether they are inside the image, and how many a level has."""
+    anchors, inside = [], []
+    for level, (height, width) in enumerate(sizes):
+        stride = 8 * 2**level
+        ratios = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64).sqrt()
+        scales = 4 * 2 ** (torch.arange(3, dtype=torch.float64) / 3)
+        high = (stride * ratios[:, None] * scales).flatten()
+        wide = (stride / ratios[:, None] * scales).flatten()
+        base = torch.stack([-wide, -high, wide, high], 1) / 2
+        y, x = torch.meshgrid(torch.arange(height) * stride, torch.arange(width) * stride, indexing="ij")
+        corner = torch.stack([x, y, x, y], -1).view(-1, 1, 4)
+        anchors.append((corner + base).view(-1, 4))
+        valid = (y // stride < -(-image[0] // stride)) & (x // stride < -(-image[1] // stride))
+        inside.append(valid.view(-1, 1).expand(-1, 9).reshape(-1))
+    return torch.cat(anchors), torch.cat(inside), [len(level) for level in anchors]
+
+
+def retinanet() -> None:
+    torch.manual_seed(30)
+    inputs, channels, classes, images = [4, 5, 6, 7], 6, 3, [(96, 128), (80, 70)]
+    model = RetinaNet(inputs, channels, classes).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(parameter.float())
+        model.class_output.bias.fill_(-2.0)
+    # Of images of 96 by 128 pixels and of odd sizes in between.
+    shapes = [(24, 32), (12, 16), (6, 8), (3, 4)]
+    features = [torch.randn(2, width, *shape, generator=seeded(31 + i)) for i, (width, shape) in enumerate(zip(inputs, shapes))]
+    # Large ones: a small object fits whole into several anchors, which then differ by rounding alone.
+    objects = [
+        torch.tensor([[10.3, 12.1, 58.7, 50.2], [60.2, 20.7, 120.9, 88.4], [5.5, 60.3, 44.1, 93.8], [70.1, 2.2, 110.7, 40.9]]),
+        torch.tensor([[3.3, 4.4, 40.1, 61.2], [20.2, 30.3, 66.6, 77.7], [31.0, 5.5, 68.1, 30.1]]),
+    ]
+    labels = [torch.tensor([0, 2, 1, 1]), torch.tensor([2, 0, 0])]
+    leaves = [feature.double().requires_grad_() for feature in features]
+    logits, offsets, sizes = model(leaves)
+    coder, found = BoxCoder((1.0, 1.0, 1.0, 1.0)), []
+    class_loss, box_loss, giou_loss, count = 0.0, 0.0, 0.0, 0
+    tensors = {}
+    for index, image in enumerate(images):
+        anchors, inside, per_level = retinanet_anchors(sizes, image)
+        overlap = box_iou(objects[index].double(), anchors)
+        overlap[:, ~inside] = 0.0
+        # An object whose best overlap is 0 has no anchor.
+        match = Matcher(0.5, 0.4, allow_low_quality_matches=True)(overlap)
+        targets = torch.zeros(len(anchors), classes, dtype=torch.float64)
+        positive = match >= 0
+        targets[positive, labels[index][match[positive]]] = 1.0
+        counted = inside & (match != -2)
+        class_loss = class_loss + sigmoid_focal_loss(logits[index][counted], targets[counted], 0.25, 2.0, "sum")
+        wanted = objects[index].double()[match[positive]]
+        encoded = coder.encode_single(wanted, anchors[positive])
+        box_loss = box_loss + (offsets[index][positive] - encoded).abs().sum()
+        decoded = coder.decode_single(offsets[index][positive], anchors[positive])
+        giou_loss = giou_loss + generalized_box_iou_loss(decoded, wanted, reduction="sum")
+        count += int(positive.sum())
+
+        scores = logits[index].detach().sigmoid()
+        boxes, values, kinds = [], [], []
+        for level, (score, offset, anchor, valid) in enumerate(
+            zip(*(x.split(per_level) for x in (scores, offsets[index].detach(), anchors, inside)))
+        ):
+            score = score.masked_fill(~valid[:, None], -1.0)
+            places = (score.flatten() > 0.05).nonzero()[:, 0]
+            best = score.flatten()[places].sort(descending=True, stable=True)[1][:20]
+            places = places[best]
+            decoded = coder.decode_single(offset[places // classes], anchor[places // classes])
+            decoded[:, 0::2] = decoded[:, 0::2].clamp(0, image[1])
+            decoded[:, 1::2] = decoded[:, 1::2].clamp(0, image[0])
+            boxes.append(decoded)
+            values.append(score.flatten()[places])
+            kinds.append(places % classes)
+        boxes, values, kinds = torch.cat(boxes), torch.cat(values), torch.cat(kinds)
+        kept = batched_nms(boxes, values, kinds, 0.5)[:10]
+        tensors |= {
+            f"objects.{index}": objects[index],
+            f"labels.{index}": labels[index],
+            f"detected.{index}.bounds": boxes[kept],
+            f"detected.{index}.scores": values[kept],
+            f"detected.{index}.classes": kinds[kept],
+        }
+    assert count > 10
+    class_loss, box_loss, giou_loss = class_loss / count, box_loss / count, giou_loss / count
+    (class_loss + box_loss).backward()
+    tensors |= {"loss.classes": class_loss, "loss.boxes": box_loss, "loss.giou": giou_loss}
+    for index, (feature, leaf) in enumerate(zip(features, leaves)):
+        tensors[f"feature.{index}"] = feature
+        if leaf.grad is not None:
+            tensors[f"gradient.feature.{index}"] = leaf.grad
+    for name, parameter in model.named_parameters():
+        tensors[f"parameter.{name}"] = parameter
+        tensors[f"gradient.{name}"] = parameter.grad
+    write("retinanet", tensors)
+
+
+def write(name: str, tensors: dict[str, torch.Tensor]) -> None:
     rounded = {key: value.detach().to(torch.float32).contiguous() for key, value in tensors.items()}
     for key, value in rounded.items():
         assert value.isfinite().all(), key
-    path = FOLDER / "detection.safetensors"
+    path = FOLDER / f"{name}.safetensors"
     save_file(rounded, path)
     path.chmod(0o644)
+
+
+def main() -> None:
+    parts = [overlaps, suppression, coding, matching, anchors, losses, pooling]
+    write("detection", {key: value for part in parts for key, value in part().items()})
+    retinanet()
 
 
 if __name__ == "__main__":

@@ -43,6 +43,13 @@ impl Golden {
         data.unwrap_or_else(|| panic!("no golden `{key}`")).clone()
     }
 
+    /// A number of PyTorch's, whose shape is empty, as the one element that a loss of ours is.
+    pub fn scalar(&self, key: &str) -> TensorData {
+        let mut data = self.data(key);
+        data.shape = [1].into();
+        data
+    }
+
     /// A tensor's values as numbers.
     pub fn values(&self, key: &str) -> Vec<f64> {
         self.data(key).iter::<f64>().collect()

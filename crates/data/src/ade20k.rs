@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::classes::{ClassSource, resolve_or_default};
 use crate::dataset::{FileDataset, FilePair, Split};
-use crate::datasets::{DatasetDescriptor, DatasetFormat, Opened};
+use crate::datasets::{DatasetDescriptor, DatasetFormat, Opened, Task};
 use crate::error::DataError;
 use crate::label::LabelPolicy;
 use crate::paths;
@@ -34,6 +34,7 @@ fn reduce_zero() -> LabelPolicy {
 impl DatasetFormat for Ade20kConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "ade20k",
+        task: Task::Segmentation,
         summary: "ADE20K SceneParsing: images and annotations in training and validation folders",
         layout: "\
   images/training/*.jpg          images/validation/*.jpg

@@ -1,30 +1,41 @@
 //! A report on every sample of a dataset.
 
+mod detection;
+
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::dataset::SegmentationDataset;
+use crate::datasets::Task;
+use crate::error::DataError;
 use crate::label::IGNORE;
+
+pub use detection::{InstanceCount, InstanceReport, check_detection};
 
 /// What a dataset holds and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
     /// Name of the dataset.
     pub dataset: String,
+    /// What its samples hold.
+    pub task: Task,
     /// Number of samples.
     pub samples: usize,
     /// Number of samples without a problem.
     pub readable: usize,
     /// How often every image size occurs, the most frequent first.
     pub sizes: Vec<SizeCount>,
-    /// How many pixels every class has, in label order.
+    /// How many pixels every class has, in label order; empty for detection.
     pub labels: Vec<LabelCount>,
     /// Number of pixels without a class.
     pub ignored_pixels: u64,
     /// Share of the pixels without a class.
     pub ignored_share: f64,
+    /// The objects; none for segmentation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instances: Option<InstanceReport>,
     /// What is wrong, in sample order.
     pub problems: Vec<Problem>,
 }
@@ -69,6 +80,17 @@ pub struct Problem {
     pub hint: Option<String>,
 }
 
+impl Problem {
+    fn new(index: usize, id: String, error: &DataError) -> Self {
+        Self {
+            index,
+            id,
+            message: error.to_string(),
+            hint: error.hint(),
+        }
+    }
+}
+
 #[derive(Default)]
 struct Tally {
     sizes: BTreeMap<(u32, u32), usize>,
@@ -82,12 +104,8 @@ impl Tally {
         let sample = match dataset.get(index) {
             Ok(sample) => sample,
             Err(error) => {
-                self.problems.push(Problem {
-                    index,
-                    id: dataset.id(index),
-                    message: error.to_string(),
-                    hint: error.hint(),
-                });
+                let problem = Problem::new(index, dataset.id(index), &error);
+                self.problems.push(problem);
                 return self;
             }
         };
@@ -129,18 +147,7 @@ pub fn check(dataset: &dyn SegmentationDataset) -> Report {
         .fold(Tally::default, |tally, index| tally.add(dataset, index))
         .reduce(Tally::default, Tally::merge);
     tally.problems.sort_by_key(|problem| problem.index);
-    let mut sizes: Vec<SizeCount> = tally
-        .sizes
-        .into_iter()
-        .map(|((width, height), samples)| SizeCount {
-            width,
-            height,
-            samples,
-        })
-        .collect();
-    // Stable: equal counts stay in order of size.
-    sizes.sort_by_key(|size| std::cmp::Reverse(size.samples));
-
+    let sizes = most_frequent_first(tally.sizes);
     let pixels = |class: usize| tally.pixels.get(class).copied().unwrap_or(0);
     let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
     let labelled: u64 = (0..usize::from(IGNORE)).map(pixels).sum();
@@ -148,6 +155,7 @@ pub fn check(dataset: &dyn SegmentationDataset) -> Report {
     let names = dataset.classes().iter().enumerate();
     Report {
         dataset: dataset.name().into(),
+        task: Task::Segmentation,
         samples: dataset.len(),
         readable: dataset.len() - tally.problems.len(),
         sizes,
@@ -162,6 +170,20 @@ pub fn check(dataset: &dyn SegmentationDataset) -> Report {
             .collect(),
         ignored_pixels: ignored,
         ignored_share: share(ignored, labelled + ignored),
+        instances: None,
         problems: tally.problems,
     }
+}
+
+/// Image sizes, width and height, with the most frequent one first.
+fn most_frequent_first(sizes: BTreeMap<(u32, u32), usize>) -> Vec<SizeCount> {
+    let count = |((width, height), samples)| SizeCount {
+        width,
+        height,
+        samples,
+    };
+    let mut sizes: Vec<SizeCount> = sizes.into_iter().map(count).collect();
+    // Stable: equal counts stay in order of size.
+    sizes.sort_by_key(|size| std::cmp::Reverse(size.samples));
+    sizes
 }

@@ -121,6 +121,20 @@ pub(crate) fn check(
             ),
         });
     }
+    check_unique(names)
+}
+
+/// Refuses an empty class list, and one that names a class twice.
+///
+/// # Errors
+/// [`DataError::ClassCount`] or [`DataError::DuplicateClass`].
+pub(crate) fn check_unique(names: &[String]) -> Result<(), DataError> {
+    if names.is_empty() {
+        return Err(DataError::ClassCount {
+            found: 0,
+            expected: "expected at least one".into(),
+        });
+    }
     let mut seen = HashMap::new();
     for (second, name) in names.iter().enumerate() {
         if let Some(first) = seen.insert(name, second) {

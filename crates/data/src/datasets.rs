@@ -3,19 +3,49 @@
 //! A format is one file, which implements [`DatasetFormat`] for its configuration, and one line in
 //! the invocation of `datasets!` below; the configuration enum, opening and the listing follow.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::{Report, check};
+use crate::check::{Report, check, check_detection};
 use crate::dataset::{FileDataset, SegmentationDataset, Split};
+use crate::detection::{AnnotatedDataset, DetectionDataset};
 use crate::error::DataError;
+
+/// What the samples of a dataset hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// The class of every pixel.
+    Segmentation,
+    /// Boxes of objects, and masks where they are annotated.
+    Detection,
+}
+
+impl Task {
+    /// `segmentation` or `detection`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Segmentation => "segmentation",
+            Self::Detection => "detection",
+        }
+    }
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
 
 /// What a listing says about a dataset format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct DatasetDescriptor {
     /// The value of `format` in a configuration.
     pub name: &'static str,
+    /// What its samples hold.
+    pub task: Task,
     /// One line about it.
     pub summary: &'static str,
     /// The folders and files expected below the root, a line each.
@@ -26,7 +56,9 @@ pub struct DatasetDescriptor {
 pub enum Opened {
     /// Pairs of an image and a mask on disk, whose masks are yet to be looked for.
     Files(FileDataset),
-    /// Anything else.
+    /// Images and their annotated objects on disk, the images yet to be looked for.
+    Annotated(AnnotatedDataset),
+    /// Any other dataset for segmentation.
     Other(Arc<dyn SegmentationDataset>),
 }
 
@@ -79,6 +111,10 @@ datasets! {
     Folder(crate::folder::FolderConfig),
     /// See [`crate::synthetic`].
     Synthetic(crate::synthetic::SyntheticConfig),
+    /// See [`crate::coco`].
+    Coco(crate::coco::CocoConfig),
+    /// See [`crate::voc_detection`].
+    PascalVocDetection(crate::voc_detection::PascalVocDetectionConfig),
 }
 
 /// Every dataset format, in the order of listings.
@@ -87,30 +123,73 @@ pub fn table() -> &'static [DatasetDescriptor] {
 }
 
 impl DatasetConfig {
-    /// Opens a split, and checks that every image has a mask; samples are read when asked for.
+    /// Opens a split for segmentation, and checks that every image has a mask; samples are read when
+    /// asked for.
     ///
     /// # Errors
-    /// Missing folders, files or masks, an empty split, or a class list that does not fit.
+    /// [`DataError::WrongTask`] if the format holds something else; missing folders, files or masks,
+    /// an empty split, or a class list that does not fit.
     pub fn open(&self, split: Split) -> Result<Arc<dyn SegmentationDataset>, DataError> {
+        self.require(Task::Segmentation)?;
         match self.find(split)? {
             Opened::Files(dataset) => {
                 dataset.require_masks()?;
                 Ok(Arc::new(dataset))
             }
             Opened::Other(dataset) => Ok(dataset),
+            Opened::Annotated(_) => Err(self.wrong_task(Task::Segmentation)),
+        }
+    }
+
+    /// Opens a split for detection, and checks that every image exists and every annotation can be
+    /// used; images and masks are read when asked for.
+    ///
+    /// # Errors
+    /// [`DataError::WrongTask`] if the format holds something else; missing folders or files, an
+    /// empty split, or annotations that are wrong.
+    pub fn open_detection(&self, split: Split) -> Result<Arc<dyn DetectionDataset>, DataError> {
+        self.require(Task::Detection)?;
+        match self.find(split)? {
+            Opened::Annotated(dataset) => {
+                dataset.require_files()?;
+                Ok(Arc::new(dataset))
+            }
+            Opened::Files(_) | Opened::Other(_) => Err(self.wrong_task(Task::Detection)),
         }
     }
 
     /// Reads every sample of a split and reports what it holds and what is wrong with it.
     ///
-    /// Images without a mask are problems of the report here, not an error.
+    /// Images without a mask, and missing images of annotations, are problems of the report here, not
+    /// an error.
     ///
     /// # Errors
-    /// Only what leaves nothing to report on: missing folders, an empty split, a wrong class list.
+    /// Only what leaves nothing to report on: missing folders, an empty split, a wrong class list, an
+    /// annotation file that contradicts itself.
     pub fn check(&self, split: Split) -> Result<Report, DataError> {
         Ok(match self.find(split)? {
             Opened::Files(dataset) => check(&dataset),
+            Opened::Annotated(dataset) => check_detection(&dataset),
             Opened::Other(dataset) => check(dataset.as_ref()),
         })
+    }
+
+    /// Before anything is read: an annotation file may take a while.
+    fn require(&self, task: Task) -> Result<(), DataError> {
+        match self.descriptor().task == task {
+            true => Ok(()),
+            false => Err(self.wrong_task(task)),
+        }
+    }
+
+    fn wrong_task(&self, expected: Task) -> DataError {
+        let DatasetDescriptor { name, task, .. } = self.descriptor();
+        let known = TABLE.iter().filter(|format| format.task == expected);
+        DataError::WrongTask {
+            format: name,
+            found: task,
+            expected,
+            known: known.map(|format| format.name).collect(),
+        }
     }
 }

@@ -3,9 +3,16 @@
 //! Every message names the file or key, the value found and the value that would be right;
 //! [`DataError::hint`] adds what to do about it, for the `hint:` line of the command line.
 
+mod annotation;
+mod hint;
+
 use std::path::PathBuf;
 
 use thiserror::Error;
+
+use crate::datasets::Task;
+
+pub use annotation::AnnotationFault;
 
 /// An error of the data crate.
 #[derive(Debug, Error)]
@@ -186,6 +193,46 @@ pub enum DataError {
         found: String,
     },
 
+    /// An annotation file does not hold what it should.
+    #[error("{}: {fault}", path.display())]
+    Annotations {
+        /// The annotation file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: AnnotationFault,
+    },
+
+    /// An image that an annotation file lists does not exist.
+    #[error(
+        "image {image_id} of {} does not exist: expected {} ({missing} of {total} images do not)",
+        annotations.display(), image.display()
+    )]
+    MissingListedImage {
+        /// Identifier of the image.
+        image_id: u64,
+        /// The annotation file.
+        annotations: PathBuf,
+        /// The image that was looked for.
+        image: PathBuf,
+        /// Number of images that do not exist.
+        missing: usize,
+        /// Number of images in the split.
+        total: usize,
+    },
+
+    /// A dataset was asked for what its format does not hold.
+    #[error("`format` = \"{format}\" is a {found} dataset; expected one for {expected}: {}", known.join(", "))]
+    WrongTask {
+        /// Name of the dataset format.
+        format: &'static str,
+        /// What it holds.
+        found: Task,
+        /// What was asked for.
+        expected: Task,
+        /// The formats that hold it.
+        known: Vec<&'static str>,
+    },
+
     /// An image or mask cannot be decoded.
     #[error("{} cannot be decoded: {reason}; expected a complete {expected} file", path.display())]
     Decode {
@@ -290,6 +337,28 @@ pub enum DataError {
         labels: usize,
     },
 
+    /// A dataset returned an object that does not fit its image or its classes.
+    #[error("sample `{id}`, annotation {instance}: {reason}")]
+    InconsistentInstance {
+        /// Identifier of the sample.
+        id: String,
+        /// Identifier of the annotation.
+        instance: u64,
+        /// What is wrong.
+        reason: String,
+    },
+
+    /// A bitmap does not cover its image exactly.
+    #[error("a mask of {found} values for an image of {width}x{height}; expected one a pixel")]
+    MaskLength {
+        /// Width of the image in pixels.
+        width: u32,
+        /// Height of the image in pixels.
+        height: u32,
+        /// Number of values.
+        found: usize,
+    },
+
     /// An image cannot be resized.
     #[error(
         "sample `{id}` of {width}x{height} cannot be resized to {target_width}x{target_height}: {reason}"
@@ -328,80 +397,4 @@ pub enum DataError {
         /// What is wrong with it.
         reason: String,
     },
-}
-
-impl DataError {
-    /// What to do about the error, where something general can be said.
-    pub fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::MissingFolder { nearest, .. } => format!(
-                "check `root`: it must name the folder that holds the layout above; {} exists",
-                nearest.display()
-            ),
-            Self::MissingFile { .. } => {
-                "check the key that names the file; relative paths start at the dataset's `root`"
-                    .into()
-            }
-            Self::UnsetVariable { variable, .. } => {
-                format!("export {variable}=/path/to/datasets, or write the path in full")
-            }
-            Self::MissingMask { .. } => {
-                "masks are PNG files with the stem of their image; remove images that have no label, \
-                 or list the labelled ones in a split list"
-                    .into()
-            }
-            Self::MaskWithoutImage { .. } => {
-                "the images are incomplete: fetch them again, remove such masks, or list the samples \
-                 to use in a split list"
-                    .into()
-            }
-            Self::MissingImage { .. } => {
-                "split lists hold one file stem a line; images end in .jpg, .jpeg or .png".into()
-            }
-            Self::DuplicateSample { .. } => {
-                "remove one of the two, or rename it so that the stems differ".into()
-            }
-            Self::EmptySplit { .. } => {
-                "check that the dataset is complete and that `root` names its top folder".into()
-            }
-            Self::UndefinedSplit { key, .. } => {
-                format!("`{key}` names a text file with one image stem a line")
-            }
-            Self::SizeMismatch { .. } => {
-                "masks must be resized with nearest neighbour, together with their image".into()
-            }
-            Self::LabelOutOfRange { .. } => {
-                "check the label policy `labels`: \"reduce_zero\" reads 0 as ignore and k as class k-1; \
-                 { direct = { ignore = 255 } } reads k as class k; or check the class list"
-                    .into()
-            }
-            Self::MaskFormat { .. } => {
-                "convert colours to class indices first; a coloured picture cannot be read back safely"
-                    .into()
-            }
-            Self::Decode { .. } => "fetch the file again: it is truncated or damaged".into(),
-            Self::ClassCount { .. } => {
-                "the class list holds one name per class, in label order, without the ignore label"
-                    .into()
-            }
-            Self::UnknownClassList { .. } => {
-                "give a list of names, the name of a built-in list, or a text file with one name a line"
-                    .into()
-            }
-            Self::AmbiguousClasses { path, default } => format!(
-                "set classes = {:?} to read the file, or classes = {default:?}",
-                path.file_name().unwrap_or_default().to_string_lossy()
-            ),
-            Self::Read { .. }
-            | Self::DuplicateClass { .. }
-            | Self::EmptyDataset { .. }
-            | Self::InvalidValue { .. }
-            | Self::IndexOutOfRange { .. }
-            | Self::InconsistentSample { .. }
-            | Self::Resize { .. }
-            | Self::Worker { .. }
-            | Self::Manifest { .. } => return None,
-        };
-        Some(hint)
-    }
 }

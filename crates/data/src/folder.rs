@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::classes::ClassSource;
 use crate::dataset::{FileDataset, FilePair, Split};
-use crate::datasets::{DatasetDescriptor, DatasetFormat, Opened};
+use crate::datasets::{DatasetDescriptor, DatasetFormat, Opened, Task};
 use crate::error::DataError;
 use crate::label::LabelPolicy;
 use crate::paths;
@@ -112,6 +112,7 @@ impl FolderConfig {
 impl DatasetFormat for FolderConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "folder",
+        task: Task::Segmentation,
         summary: "a folder of images and a folder of masks matched by stem, with split lists",
         layout: "\
   IMAGES/*.{jpg,jpeg,png}        `images`, below the root; may hold {split}

@@ -4,8 +4,12 @@
 //! from (seed, epoch) and the augmentation of a sample from (seed, epoch, position), never from a
 //! generator that workers share: any number of workers gives the same batches, and an epoch can be
 //! resumed at any batch without reading those before it.
+//!
+//! What a sample and a batch are is for a [`Pipeline`] to say: [`SegmentationLoader`] and
+//! [`crate::detection::DetectionLoader`] are one loader with two of them.
 
 mod batch;
+mod segmentation;
 mod workers;
 
 use std::sync::Arc;
@@ -15,12 +19,11 @@ use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::SegmentationDataset;
 use crate::error::DataError;
-use crate::normalize::Normalization;
-use crate::transform::{AugmentConfig, EvaluationSize, invalid};
+use crate::transform::invalid;
 
 pub use batch::SegmentationBatch;
+pub use segmentation::{SegmentationLoader, SegmentationPipeline};
 pub use workers::BatchIterator;
 
 /// The largest number of worker threads a configuration may ask for.
@@ -58,6 +61,15 @@ impl Default for LoaderConfig {
 }
 
 impl LoaderConfig {
+    /// The same for whole images in the order of the dataset, each exactly once.
+    pub(crate) fn for_evaluation(self) -> Self {
+        Self {
+            shuffle: false,
+            drop_last: false,
+            ..self
+        }
+    }
+
     /// Refuses values that make no sense.
     ///
     /// # Errors
@@ -79,100 +91,72 @@ impl LoaderConfig {
     }
 }
 
-/// What happens to a sample between the dataset and the batch.
-#[derive(Debug, Clone, PartialEq)]
-enum Preparation {
-    /// Augmented, and padded to the crop.
-    Training(AugmentConfig),
-    /// Resized, and padded to the largest of its batch.
-    Evaluation(EvaluationSize),
+/// What a loader reads, and what it makes of it.
+pub trait Pipeline: Send + Sync + 'static {
+    /// A sample that has been read and prepared.
+    type Sample: Send;
+    /// Samples put together.
+    type Batch: Send;
+
+    /// Name of the dataset.
+    fn name(&self) -> &str;
+
+    /// Number of samples.
+    fn len(&self) -> usize;
+
+    /// Whether there are no samples.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Reads sample `index` and prepares it; all randomness comes from `rng`.
+    ///
+    /// # Errors
+    /// What is wrong with the sample.
+    fn prepare(&self, index: usize, rng: &mut impl RngCore) -> Result<Self::Sample, DataError>;
+
+    /// Puts samples together.
+    fn assemble(&self, samples: Vec<Self::Sample>) -> Self::Batch;
 }
 
 /// Everything a worker needs.
-struct Source {
-    dataset: Arc<dyn SegmentationDataset>,
-    preparation: Preparation,
-    normalization: Normalization,
+struct Source<P> {
+    pipeline: P,
     config: LoaderConfig,
 }
 
 /// A loader of batches; cheap to clone, and free of state: every epoch is asked for by number.
-#[derive(Clone)]
-pub struct SegmentationLoader {
-    source: Arc<Source>,
+pub struct Loader<P> {
+    source: Arc<Source<P>>,
 }
 
-impl SegmentationLoader {
-    /// A loader that augments, and by default shuffles and drops an incomplete last batch.
+impl<P> Clone for Loader<P> {
+    fn clone(&self) -> Self {
+        Self {
+            source: Arc::clone(&self.source),
+        }
+    }
+}
+
+impl<P: Pipeline> Loader<P> {
+    /// A loader over a pipeline.
     ///
     /// # Errors
-    /// Values that make no sense, and a dataset that does not fill a single batch.
-    pub fn training(
-        dataset: Arc<dyn SegmentationDataset>,
-        augment: AugmentConfig,
-        normalization: Normalization,
-        config: LoaderConfig,
-    ) -> Result<Self, DataError> {
-        augment.validate()?;
-        Self::new(
-            dataset,
-            Preparation::Training(augment),
-            normalization,
-            config,
-        )
-    }
-
-    /// A loader of whole images in the order of the dataset, each exactly once.
-    ///
-    /// `shuffle` and `drop_last` of the configuration do not apply.
-    ///
-    /// # Errors
-    /// Values that make no sense, and an empty dataset.
-    pub fn evaluation(
-        dataset: Arc<dyn SegmentationDataset>,
-        size: EvaluationSize,
-        normalization: Normalization,
-        config: LoaderConfig,
-    ) -> Result<Self, DataError> {
-        size.validate()?;
-        let config = LoaderConfig {
-            shuffle: false,
-            drop_last: false,
-            ..config
-        };
-        Self::new(
-            dataset,
-            Preparation::Evaluation(size),
-            normalization,
-            config,
-        )
-    }
-
-    fn new(
-        dataset: Arc<dyn SegmentationDataset>,
-        preparation: Preparation,
-        normalization: Normalization,
-        config: LoaderConfig,
-    ) -> Result<Self, DataError> {
+    /// A configuration that makes no sense, an empty dataset, and one that does not fill a single
+    /// batch.
+    pub fn new(pipeline: P, config: LoaderConfig) -> Result<Self, DataError> {
         config.validate()?;
-        normalization.validate()?;
-        let loader = Self {
-            source: Arc::new(Source {
-                dataset,
-                preparation,
-                normalization,
-                config,
-            }),
-        };
+        let source = Arc::new(Source { pipeline, config });
+        let loader = Self { source };
         if loader.samples() == 0 {
-            let dataset = loader.source.dataset.name().into();
+            let dataset = loader.pipeline().name().into();
             return Err(DataError::EmptyDataset { dataset });
         }
         if loader.batches_per_epoch() == 0 {
             let expected = format!(
                 "at most {}, the number of samples of dataset `{}`, or `drop_last = false`",
                 loader.samples(),
-                loader.source.dataset.name()
+                loader.pipeline().name()
             );
             let batch_size = loader.config().batch_size;
             return Err(invalid("loader.batch_size", batch_size, expected));
@@ -180,9 +164,9 @@ impl SegmentationLoader {
         Ok(loader)
     }
 
-    /// The dataset the batches come from.
-    pub fn dataset(&self) -> &Arc<dyn SegmentationDataset> {
-        &self.source.dataset
+    /// What is read, and what is made of it.
+    pub fn pipeline(&self) -> &P {
+        &self.source.pipeline
     }
 
     /// The configuration in force.
@@ -190,14 +174,9 @@ impl SegmentationLoader {
         &self.source.config
     }
 
-    /// The normalisation in force.
-    pub fn normalization(&self) -> &Normalization {
-        &self.source.normalization
-    }
-
     /// Number of samples of the dataset.
     pub fn samples(&self) -> usize {
-        self.source.dataset.len()
+        self.source.pipeline.len()
     }
 
     /// Number of batches of every epoch.
@@ -206,12 +185,12 @@ impl SegmentationLoader {
     }
 
     /// The batches of an epoch.
-    pub fn iter(&self, epoch: u64) -> BatchIterator {
+    pub fn iter(&self, epoch: u64) -> BatchIterator<P> {
         self.iter_from(epoch, 0)
     }
 
     /// The batches of an epoch from `first_batch` on; those before are not read.
-    pub fn iter_from(&self, epoch: u64, first_batch: usize) -> BatchIterator {
+    pub fn iter_from(&self, epoch: u64, first_batch: usize) -> BatchIterator<P> {
         let order = Arc::new(self.source.order(epoch));
         BatchIterator::new(Arc::clone(&self.source), order, epoch, first_batch)
     }
@@ -224,9 +203,9 @@ enum Stream {
     Augmentation = 1,
 }
 
-impl Source {
+impl<P: Pipeline> Source<P> {
     fn batches(&self) -> usize {
-        let (samples, size) = (self.dataset.len(), self.config.batch_size);
+        let (samples, size) = (self.pipeline.len(), self.config.batch_size);
         if self.config.drop_last {
             samples / size
         } else {
@@ -236,7 +215,7 @@ impl Source {
 
     /// The sample at every position of an epoch.
     fn order(&self, epoch: u64) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..self.dataset.len()).collect();
+        let mut order: Vec<usize> = (0..self.pipeline.len()).collect();
         if self.config.shuffle {
             order.shuffle(&mut self.generator(Stream::Order, epoch, 0));
         }
@@ -246,12 +225,34 @@ impl Source {
     /// The generator of one purpose, epoch and position.
     ///
     /// The key of the stream cipher is the tuple itself, so no two tuples share numbers.
-    fn generator(&self, stream: Stream, epoch: u64, position: u64) -> impl RngCore + use<> {
+    fn generator(&self, stream: Stream, epoch: u64, position: u64) -> ChaCha8Rng {
         let mut key = [0; 32];
         let words = [self.config.seed, epoch, position, stream as u64];
         for (part, word) in key.chunks_exact_mut(8).zip(words) {
             part.copy_from_slice(&word.to_le_bytes());
         }
         ChaCha8Rng::from_seed(key)
+    }
+
+    /// The batch `index` of an epoch; none if `stop` says so in the meantime.
+    fn batch(
+        &self,
+        order: &[usize],
+        epoch: u64,
+        index: usize,
+        stop: impl Fn() -> bool,
+    ) -> Result<Option<P::Batch>, DataError> {
+        let first = index * self.config.batch_size;
+        let last = (first + self.config.batch_size).min(order.len());
+        let mut samples = Vec::with_capacity(last.saturating_sub(first));
+        let positions = order.iter().enumerate().take(last).skip(first);
+        for (position, &sample) in positions {
+            if stop() {
+                return Ok(None);
+            }
+            let mut rng = self.generator(Stream::Augmentation, epoch, position as u64);
+            samples.push(self.pipeline.prepare(sample, &mut rng)?);
+        }
+        Ok(Some(self.pipeline.assemble(samples)))
     }
 }

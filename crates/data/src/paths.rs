@@ -193,7 +193,7 @@ pub(crate) fn pairs_of_list(
 }
 
 /// `a` for `a.jpg`, and `a.b` for `a.b`: only endings of images are endings.
-fn without_image_extension(name: &str) -> &str {
+pub(crate) fn without_image_extension(name: &str) -> &str {
     match name.rsplit_once('.') {
         Some((stem, extension))
             if IMAGE_EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str()) =>

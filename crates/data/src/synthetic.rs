@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::{SegmentationDataset, SegmentationSample, Split};
-use crate::datasets::{DatasetDescriptor, DatasetFormat, Opened};
+use crate::datasets::{DatasetDescriptor, DatasetFormat, Opened, Task};
 use crate::error::DataError;
 use crate::label::LabelMap;
 use crate::scenes::{self, CLASSES, PALETTE, SceneConfig};
@@ -69,6 +69,7 @@ impl SyntheticConfig {
 impl DatasetFormat for SyntheticConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "synthetic",
+        task: Task::Segmentation,
         summary: "synthetic scenes, generated on the fly from a seed",
         layout: "  nothing on disk",
     };

@@ -203,7 +203,7 @@ impl EvaluationSize {
 }
 
 /// The factor that fits an image into a long and a short edge.
-fn fit(width: u32, height: u32, [first, second]: [u32; 2]) -> f64 {
+pub(crate) fn fit(width: u32, height: u32, [first, second]: [u32; 2]) -> f64 {
     let (long, short) = (first.max(second), first.min(second));
     let by_long = f64::from(long) / f64::from(width.max(height).max(1));
     let by_short = f64::from(short) / f64::from(width.min(height).max(1));
@@ -211,7 +211,7 @@ fn fit(width: u32, height: u32, [first, second]: [u32; 2]) -> f64 {
 }
 
 /// Width and height times `factor`, rounded, at least one pixel.
-fn scaled(width: u32, height: u32, factor: f64) -> (u32, u32) {
+pub(crate) fn scaled(width: u32, height: u32, factor: f64) -> (u32, u32) {
     let edge = |edge: u32| ((f64::from(edge) * factor + 0.5) as u32).max(1);
     (edge(width), edge(height))
 }
@@ -228,7 +228,7 @@ pub(crate) fn invalid(
     }
 }
 
-fn check_edges(key: &'static str, edges: [u32; 2]) -> Result<(), DataError> {
+pub(crate) fn check_edges(key: &'static str, edges: [u32; 2]) -> Result<(), DataError> {
     if edges.iter().all(|edge| (1..=MAXIMUM_EDGE).contains(edge)) {
         return Ok(());
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::classes::{ClassSource, resolve_or_default};
 use crate::dataset::{FileDataset, Split};
-use crate::datasets::{DatasetDescriptor, DatasetFormat, Opened};
+use crate::datasets::{DatasetDescriptor, DatasetFormat, Opened, Task};
 use crate::error::DataError;
 use crate::label::{IGNORE, LabelPolicy};
 use crate::paths;
@@ -56,6 +56,7 @@ fn mask_folder() -> String {
 impl DatasetFormat for PascalVocConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "pascal_voc",
+        task: Task::Segmentation,
         summary: "Pascal VOC segmentation: palette-indexed masks and split lists",
         layout: "\
   JPEGImages/*.jpg

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use gradway::data::DataError;
+use gradway::metrics::DetectionError;
 use gradway::trainer::TrainError;
 use gradway::trainer::memory::{self, CountingAllocator};
 
@@ -59,6 +60,12 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         let train = cause
             .downcast_ref::<TrainError>()
             .and_then(TrainError::hint);
-        train.or_else(|| cause.downcast_ref::<DataError>().and_then(DataError::hint))
+        let data = || cause.downcast_ref::<DataError>().and_then(DataError::hint);
+        let detection = || {
+            cause
+                .downcast_ref::<DetectionError>()
+                .and_then(DetectionError::hint)
+        };
+        train.or_else(data).or_else(detection)
     })
 }

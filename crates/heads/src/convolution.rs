@@ -1,11 +1,13 @@
-//! Convolution, batch norm, ReLU.
+//! Convolutions: with batch norm and ReLU, with bias, of a position alone.
 
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_backbone::Phase;
-use gradway_kernels::{ConvolutionOptions, KernelBackend, convolution, project_channels, relu};
+use gradway_kernels::{
+    Activation, ConvolutionOptions, KernelBackend, convolution, project_channels, relu,
+};
 
 use crate::normalization::BatchNorm;
 
@@ -84,6 +86,73 @@ impl<B: KernelBackend> Pointwise<B> {
     /// - output: `[batch, outputs, height, width]`
     pub fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
         project_channels(x, self.weight.val(), Some(self.bias.val()))
+    }
+}
+
+/// A convolution with bias.
+#[derive(Module, Debug)]
+pub struct Convolution<B: Backend> {
+    /// `[outputs, inputs, kernel, kernel]`
+    pub weight: Param<Tensor<B, 4>>,
+    /// `[outputs]`
+    pub bias: Param<Tensor<B, 1>>,
+}
+
+impl<B: Backend> Convolution<B> {
+    /// Weights of a normal distribution, zero bias.
+    pub fn normal(
+        [inputs, outputs, kernel]: [usize; 3],
+        deviation: f64,
+        device: &B::Device,
+    ) -> Self {
+        let initializer = Initializer::Normal {
+            mean: 0.0,
+            std: deviation,
+        };
+        Self {
+            weight: initializer.init([outputs, inputs, kernel, kernel], device),
+            bias: Initializer::Zeros.init([outputs], device),
+        }
+    }
+
+    /// Weights of Xavier's uniform distribution (Glorot and Bengio 2010), zero bias.
+    pub fn xavier([inputs, outputs, kernel]: [usize; 3], device: &B::Device) -> Self {
+        let area = kernel * kernel;
+        let fans = [Some(inputs * area), Some(outputs * area)];
+        let initializer = Initializer::XavierUniform { gain: 1.0 };
+        let shape = [outputs, inputs, kernel, kernel];
+        Self {
+            weight: initializer.init_with(shape, fans[0], fans[1], device),
+            bias: Initializer::Zeros.init([outputs], device),
+        }
+    }
+
+    /// The same with this bias for every output.
+    pub fn with_bias(self, value: f64) -> Self {
+        let [outputs] = self.bias.dims();
+        let device = self.bias.device();
+        let bias = Initializer::Constant { value }.init([outputs], &device);
+        Self { bias, ..self }
+    }
+}
+
+impl<B: KernelBackend> Convolution<B> {
+    /// With half the kernel as padding on every side, as PyTorch's `padding = kernel // 2`.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[batch, inputs, height, width]`
+    /// - output: `[batch, outputs, ceil(height / stride), ceil(width / stride)]`
+    pub fn forward(&self, x: Tensor<B, 4>, stride: usize, activation: Activation) -> Tensor<B, 4> {
+        let weight = self.weight.val();
+        let half = weight.dims()[2] / 2;
+        let options = ConvolutionOptions {
+            stride,
+            padding: [[half; 2]; 2],
+            groups: 1,
+            activation,
+        };
+        convolution(x, weight, Some(self.bias.val()), options)
     }
 }
 

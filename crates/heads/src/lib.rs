@@ -20,7 +20,7 @@ mod segmentation;
 mod table;
 pub mod upernet;
 
-pub use convolution::{ConvNormRelu, Pointwise};
+pub use convolution::{ConvNormRelu, Convolution, Pointwise};
 pub use decoder::Decoder;
 pub use dropout::drop_channels;
 pub use normalization::BatchNorm;

@@ -13,8 +13,8 @@ use crate::low_rank::{ChannelAxis, LowRankPrimitives};
 use crate::roi_align::{Roi, RoiAlign};
 use crate::window::Windows;
 use crate::{
-    batch_norm, cross_entropy, focal_loss, layer_norm, linear, low_rank, resize, roi_align,
-    softmax, window_attention,
+    add_nearest, batch_norm, cross_entropy, focal_loss, layer_norm, linear, low_rank, resize,
+    roi_align, softmax, window_attention,
 };
 
 /// A Burn backend with the operators of this crate.
@@ -46,6 +46,16 @@ pub trait KernelBackend: Backend {
     /// `a + b` of one shape. See [`crate::add`].
     fn add(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
         Self::float_add(a, b)
+    }
+
+    /// `fine` and the nearest values of `coarse`. See [`crate::add_nearest`].
+    fn add_nearest(fine: FloatTensor<Self>, coarse: FloatTensor<Self>) -> FloatTensor<Self> {
+        add_nearest::forward::<Self>(fine, coarse)
+    }
+
+    /// The gradient of a coarse map of `[height, width]`.
+    fn add_nearest_backward(grad: FloatTensor<Self>, size: [usize; 2]) -> FloatTensor<Self> {
+        add_nearest::backward::<Self>(grad, size)
     }
 
     /// `activation(x + bias)` of `[outer, channels, inner]`. See [`crate::bias_activation`].

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`bias_activation`], [`gelu`], [`relu`] | one pass instead of several; exact derivative of GELU |
 //! | [`add`] | of two maps, by all threads |
+//! | [`add_nearest`] | a coarse map enlarged onto a fine one, which is never held enlarged |
 //! | [`convolution`] | any padding, bias and activation in the same pass; keeps what gradients need and no more |
 //! | [`layer_norm`] | composed from primitives it keeps six tensors for the backward pass; this keeps its input |
 //! | [`low_rank_adapter`] | a dual low-rank bottleneck whose backward keeps the input alone and recomputes the rest |
@@ -29,6 +30,7 @@
 
 mod activation;
 mod add;
+mod add_nearest;
 mod autodiff;
 mod backend;
 mod batch_norm;
@@ -50,6 +52,7 @@ mod window_attention;
 
 pub use activation::{Activation, bias_activation, bias_activation_reference, gelu, relu};
 pub use add::add;
+pub use add_nearest::{add_nearest, add_nearest_reference};
 pub use backend::{Constant, KernelBackend, Lift, Same, TrainBackend};
 pub use batch_norm::{BatchStatistics, batch_norm, batch_norm_reference};
 pub use convolution::{ConvolutionOptions, convolution, convolution_reference};

@@ -3,17 +3,33 @@
 //! A metric accumulates over a dataset and is asked for its scores at the end, because most of them
 //! are not averages over images. [`table()`] lists them.
 
+pub mod detection;
 pub mod segmentation;
 
 use serde::Serialize;
 
+pub use detection::{DetectionError, DetectionScores, GroundTruth, IouType};
 pub use segmentation::{ConfusionMatrix, SegmentationError, SegmentationScores};
+
+/// The scores that a metric is a field of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MetricFamily {
+    /// [`SegmentationScores`].
+    Segmentation,
+    /// [`DetectionScores`].
+    Detection,
+    /// [`detection::voc::VocScores`].
+    VocDetection,
+}
 
 /// What a listing says about a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct MetricDescriptor {
     /// Name, as configurations and reports write it.
     pub name: &'static str,
+    /// The scores it belongs to.
+    pub family: MetricFamily,
     /// What it measures and how.
     pub summary: &'static str,
     /// Whether more is better.
@@ -27,6 +43,20 @@ const TABLE: &[MetricDescriptor] = &[
     segmentation::MEAN_IOU,
     segmentation::PIXEL_ACCURACY,
     segmentation::MEAN_ACCURACY,
+    detection::AVERAGE_PRECISION,
+    detection::AP50,
+    detection::AP75,
+    detection::AP_SMALL,
+    detection::AP_MEDIUM,
+    detection::AP_LARGE,
+    detection::AR_1,
+    detection::AR_10,
+    detection::AR_100,
+    detection::AR_SMALL,
+    detection::AR_MEDIUM,
+    detection::AR_LARGE,
+    detection::voc::MEAN_AP_11_POINTS,
+    detection::voc::MEAN_AP_AREA,
 ];
 
 /// Every metric, in the order of listings.
@@ -36,13 +66,78 @@ pub fn table() -> &'static [MetricDescriptor] {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::detection::{Category, Image, Object, voc};
     use super::*;
+
+    /// Scores of a family, of a truth that has something to enter each of them.
+    fn scores(family: MetricFamily) -> Value {
+        let scores = match family {
+            MetricFamily::Segmentation => serde_json::to_value(ConfusionMatrix::new(2).scores()),
+            MetricFamily::Detection => serde_json::to_value(detection_scores()),
+            MetricFamily::VocDetection => {
+                let object = voc::VocObject {
+                    image_id: 1,
+                    class: 0,
+                    corners: [1.0, 1.0, 5.0, 5.0],
+                    difficult: false,
+                };
+                serde_json::to_value(voc::score(1, &[object], &[], voc::Edges::Inclusive).unwrap())
+            }
+        };
+        scores.unwrap()
+    }
+
+    fn detection_scores() -> DetectionScores {
+        let image = Image {
+            id: 1,
+            width: 200,
+            height: 200,
+        };
+        let category = Category {
+            id: 1,
+            name: "thing".into(),
+        };
+        let objects = [10.0, 50.0, 150.0].map(|side| Object {
+            image_id: 1,
+            category_id: 1,
+            bbox: [0.0, 0.0, side, side],
+            area: None,
+            crowd: false,
+            segmentation: None,
+        });
+        let truth = GroundTruth::new(&[image], &[category], &objects).unwrap();
+        truth.score(&[], IouType::Bbox).unwrap()
+    }
 
     #[test]
     fn the_table_names_the_fields_of_the_scores() {
-        let scores = serde_json::to_value(ConfusionMatrix::new(2).scores()).unwrap();
-        for metric in table() {
-            assert!(scores[metric.name].is_number(), "{}", metric.name);
+        for family in [
+            MetricFamily::Segmentation,
+            MetricFamily::Detection,
+            MetricFamily::VocDetection,
+        ] {
+            let scores = scores(family);
+            let fields = scores.as_object().unwrap().iter();
+            let numbers: BTreeSet<&str> = fields
+                .filter(|(_, value)| value.is_number())
+                .map(|(name, _)| name.as_str())
+                .collect();
+            let named: BTreeSet<&str> = table()
+                .iter()
+                .filter(|metric| metric.family == family)
+                .map(|metric| metric.name)
+                .collect();
+            assert_eq!(named, numbers, "{family:?}");
         }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let names: BTreeSet<&str> = table().iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), table().len());
     }
 }

@@ -6,11 +6,12 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::MetricDescriptor;
+use crate::{MetricDescriptor, MetricFamily};
 
 /// Intersection over union of a class, averaged over the classes.
 pub const MEAN_IOU: MetricDescriptor = MetricDescriptor {
     name: "mean_iou",
+    family: MetricFamily::Segmentation,
     summary: "intersection over union, averaged over the classes in truth or prediction",
     higher_is_better: true,
     unit: "share",
@@ -19,6 +20,7 @@ pub const MEAN_IOU: MetricDescriptor = MetricDescriptor {
 /// Share of the labelled pixels that are right.
 pub const PIXEL_ACCURACY: MetricDescriptor = MetricDescriptor {
     name: "pixel_accuracy",
+    family: MetricFamily::Segmentation,
     summary: "share of the labelled pixels that are right",
     higher_is_better: true,
     unit: "share",
@@ -27,6 +29,7 @@ pub const PIXEL_ACCURACY: MetricDescriptor = MetricDescriptor {
 /// Share of a class's pixels that are right, averaged over the classes.
 pub const MEAN_ACCURACY: MetricDescriptor = MetricDescriptor {
     name: "mean_accuracy",
+    family: MetricFamily::Segmentation,
     summary: "share of a class's pixels that are right, averaged over the classes in the truth",
     higher_is_better: true,
     unit: "share",

@@ -1,8 +1,6 @@
-//! One batch: its samples read, prepared, padded and normalised.
+//! One batch for segmentation: its samples padded and normalised.
 
-use super::{Preparation, Source, Stream};
 use crate::dataset::SegmentationSample;
-use crate::error::DataError;
 use crate::label::IGNORE;
 use crate::normalize::Normalization;
 
@@ -79,62 +77,6 @@ impl SegmentationBatch {
 }
 
 /// Height and width of a sample.
-fn size(sample: &SegmentationSample) -> (usize, usize) {
+pub(super) fn size(sample: &SegmentationSample) -> (usize, usize) {
     (sample.labels.height as usize, sample.labels.width as usize)
-}
-
-impl Source {
-    /// The batch `index` of an epoch; none if `stop` says so in the meantime.
-    pub(super) fn batch(
-        &self,
-        order: &[usize],
-        epoch: u64,
-        index: usize,
-        stop: impl Fn() -> bool,
-    ) -> Result<Option<SegmentationBatch>, DataError> {
-        let first = index * self.config.batch_size;
-        let last = (first + self.config.batch_size).min(order.len());
-        let mut samples = Vec::with_capacity(last.saturating_sub(first));
-        let positions = order.iter().enumerate().take(last).skip(first);
-        for (position, &sample) in positions {
-            if stop() {
-                return Ok(None);
-            }
-            samples.push(self.prepare(sample, epoch, position)?);
-        }
-        Ok(Some(self.assemble(samples)))
-    }
-
-    fn prepare(
-        &self,
-        index: usize,
-        epoch: u64,
-        position: usize,
-    ) -> Result<SegmentationSample, DataError> {
-        let sample = self.dataset.get(index)?;
-        // What follows relies on it, and a dataset may come from outside of this crate.
-        sample.check()?;
-        match &self.preparation {
-            Preparation::Training(augment) => {
-                let mut rng = self.generator(Stream::Augmentation, epoch, position as u64);
-                augment.apply(sample, &mut rng)
-            }
-            Preparation::Evaluation(size) => size.apply(sample),
-        }
-    }
-
-    fn assemble(&self, samples: Vec<SegmentationSample>) -> SegmentationBatch {
-        let (height, width) = match &self.preparation {
-            // Always the crop, so that every training step has the same shape.
-            Preparation::Training(augment) => {
-                let [height, width] = augment.crop_size;
-                (height as usize, width as usize)
-            }
-            Preparation::Evaluation(_) => samples
-                .iter()
-                .map(size)
-                .fold((0, 0), |(h, w), size| (h.max(size.0), w.max(size.1))),
-        };
-        SegmentationBatch::new(samples, [height, width], &self.normalization)
-    }
 }

@@ -6,33 +6,32 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use super::Source;
-use super::batch::SegmentationBatch;
+use super::{Pipeline, SegmentationPipeline, Source};
 use crate::error::DataError;
 
-type Loaded = Result<SegmentationBatch, DataError>;
+type Loaded<P> = Result<<P as Pipeline>::Batch, DataError>;
 
 /// What the threads and the iterator agree on.
 ///
 /// *Invariant*: `delivered <= claimed <= delivered + window`, so at most `window` batches are ready
 /// or under way, and the batch to be delivered next is always among them: nobody can wait for a
 /// batch that no one will make.
-struct State {
+struct State<P: Pipeline> {
     /// The next batch that no worker has taken.
     claimed: usize,
     /// The next batch to hand out.
     delivered: usize,
     /// Batches that are done, by index.
-    ready: BTreeMap<usize, Loaded>,
+    ready: BTreeMap<usize, Loaded<P>>,
 }
 
-struct Shared {
-    source: Arc<Source>,
+struct Shared<P: Pipeline> {
+    source: Arc<Source<P>>,
     order: Arc<Vec<usize>>,
     epoch: u64,
     batches: usize,
     window: usize,
-    state: Mutex<State>,
+    state: Mutex<State<P>>,
     /// Workers wait here for room.
     room: Condvar,
     /// The iterator waits here for its batch.
@@ -40,9 +39,9 @@ struct Shared {
     stop: AtomicBool,
 }
 
-impl Shared {
+impl<P: Pipeline> Shared<P> {
     /// Workers do not panic while they hold the lock, so a poisoned one is as good as any.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State<P>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -77,7 +76,7 @@ impl Shared {
     }
 
     /// Loads a batch; a panic below, which would leave the iterator waiting, becomes an error.
-    fn load(&self, index: usize) -> Option<Loaded> {
+    fn load(&self, index: usize) -> Option<Loaded<P>> {
         let load = || {
             self.source
                 .batch(&self.order, self.epoch, index, || self.stopped())
@@ -109,15 +108,15 @@ impl Shared {
 /// The batches of an epoch, in order.
 ///
 /// Ends after the first error. Dropping it early stops and joins the threads.
-pub struct BatchIterator {
-    shared: Arc<Shared>,
+pub struct BatchIterator<P: Pipeline = SegmentationPipeline> {
+    shared: Arc<Shared<P>>,
     workers: Vec<JoinHandle<()>>,
     finished: bool,
 }
 
-impl BatchIterator {
+impl<P: Pipeline> BatchIterator<P> {
     pub(super) fn new(
-        source: Arc<Source>,
+        source: Arc<Source<P>>,
         order: Arc<Vec<usize>>,
         epoch: u64,
         first_batch: usize,
@@ -162,7 +161,7 @@ impl BatchIterator {
         self.shared.lock().delivered
     }
 
-    fn wait_for_next(&self) -> Option<Loaded> {
+    fn wait_for_next(&self) -> Option<Loaded<P>> {
         let mut state = self.shared.lock();
         let index = state.delivered;
         if index >= self.shared.batches {
@@ -199,10 +198,10 @@ impl BatchIterator {
     }
 }
 
-impl Iterator for BatchIterator {
-    type Item = Loaded;
+impl<P: Pipeline> Iterator for BatchIterator<P> {
+    type Item = Loaded<P>;
 
-    fn next(&mut self) -> Option<Loaded> {
+    fn next(&mut self) -> Option<Loaded<P>> {
         if self.finished {
             return None;
         }
@@ -214,7 +213,7 @@ impl Iterator for BatchIterator {
     }
 }
 
-impl Drop for BatchIterator {
+impl<P: Pipeline> Drop for BatchIterator<P> {
     fn drop(&mut self) {
         self.finish();
     }

@@ -27,28 +27,37 @@ pub fn resize(
         return Ok(sample);
     }
     let SegmentationSample { id, image, labels } = sample;
-    let image = match resize_image(&image, width, height) {
-        Ok(image) => image,
-        Err(reason) => {
-            return Err(DataError::Resize {
-                width: image.width(),
-                height: image.height(),
-                id,
-                target_width: width,
-                target_height: height,
-                reason,
-            });
-        }
-    };
     Ok(SegmentationSample {
+        image: resize_image(&id, image, width, height)?,
         labels: resize_labels(&labels, width, height),
         id,
-        image,
     })
 }
 
-/// Resizes an image bilinearly, sampling at half-pixel centres.
-fn resize_image(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage, String> {
+/// Resizes the image of sample `id` bilinearly, sampling at half-pixel centres.
+///
+/// # Errors
+/// [`DataError::Resize`] if a size is zero or too large.
+pub(crate) fn resize_image(
+    id: &str,
+    image: RgbImage,
+    width: u32,
+    height: u32,
+) -> Result<RgbImage, DataError> {
+    if image.dimensions() == (width, height) {
+        return Ok(image);
+    }
+    interpolate(&image, width, height).map_err(|reason| DataError::Resize {
+        id: id.into(),
+        width: image.width(),
+        height: image.height(),
+        target_width: width,
+        target_height: height,
+        reason,
+    })
+}
+
+fn interpolate(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage, String> {
     const LARGEST: u64 = 1 << 28;
     if image.width() == 0 || image.height() == 0 || width == 0 || height == 0 {
         return Err("an image has no pixels".into());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use gradway::data::Split;
-use gradway::data::check::Report;
+use gradway::data::check::{InstanceReport, Report};
 use gradway::trainer::config;
 
 use gradway::report::{Align, table};
@@ -103,6 +103,20 @@ fn print_report(split: &str, report: &Report) -> Result<()> {
         more => format!(" and {more} more"),
     };
     print_line(format_args!("sizes: {}{more}", sizes.join(", ")))?;
+    match &report.instances {
+        Some(found) => print_instances(found)?,
+        None => print_labels(report)?,
+    }
+    for problem in report.problems.iter().take(LISTED) {
+        print_line(format_args!("problem: {}", problem.message))?;
+    }
+    if report.problems.len() > LISTED {
+        print_line(format_args!("and {} more", report.problems.len() - LISTED))?;
+    }
+    print_line("")
+}
+
+fn print_labels(report: &Report) -> Result<()> {
     let rows: Vec<Vec<String>> = report
         .labels
         .iter()
@@ -125,12 +139,40 @@ fn print_report(split: &str, report: &Report) -> Result<()> {
     print_line(format_args!(
         "no class: {:.2} % of the pixels",
         100.0 * report.ignored_share
+    ))
+}
+
+fn print_instances(found: &InstanceReport) -> Result<()> {
+    let rows: Vec<Vec<String>> = found
+        .classes
+        .iter()
+        .map(|class| {
+            vec![
+                class.class.to_string(),
+                class.name.clone(),
+                class.samples.to_string(),
+                class.instances.to_string(),
+            ]
+        })
+        .collect();
+    let heading = [
+        ("label", Align::Right),
+        ("class", Align::Left),
+        ("samples", Align::Right),
+        ("instances", Align::Right),
+    ];
+    print_line(table(&heading, &rows))?;
+    print_line(format_args!(
+        "{} instances, {} with a mask ({} of them empty), {} crowds, {} difficult; {} images without any",
+        found.instances,
+        found.with_mask,
+        found.empty_masks,
+        found.crowds,
+        found.difficult,
+        found.empty
     ))?;
-    for problem in report.problems.iter().take(LISTED) {
-        print_line(format_args!("problem: {}", problem.message))?;
+    if !found.skipped.is_empty() {
+        print_line(format_args!("left out: {}", found.skipped))?;
     }
-    if report.problems.len() > LISTED {
-        print_line(format_args!("and {} more", report.problems.len() - LISTED))?;
-    }
-    print_line("")
+    Ok(())
 }

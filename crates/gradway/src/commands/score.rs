@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use gradway::data::{IGNORE, LabelPolicy, paths, read};
-use gradway::metrics::ConfusionMatrix;
+use gradway::metrics::{ConfusionMatrix, GroundTruth, IouType};
 
 use gradway::report::{Align, percent, table};
 
@@ -21,6 +21,7 @@ pub struct Score {
 #[derive(Debug, Subcommand)]
 enum Command {
     Segmentation(Segmentation),
+    Detection(Detection),
 }
 
 /// Mean IoU of predicted label maps: PNG files of the same names in two folders.
@@ -43,11 +44,37 @@ struct Segmentation {
     json: bool,
 }
 
+/// Average precision and recall of detections, as COCO defines them: pycocotools' numbers.
+#[derive(Debug, Args)]
+struct Detection {
+    /// File of the truth in COCO's format, such as instances_val2017.json.
+    #[arg(long, value_name = "FILE")]
+    gt: PathBuf,
+    /// File of the detections in COCO's result format.
+    #[arg(long, value_name = "FILE")]
+    dt: PathBuf,
+    /// What is compared.
+    #[arg(long, value_enum, default_value_t = Iou::Bbox)]
+    iou: Iou,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Iou {
+    /// Boxes.
+    Bbox,
+    /// Masks.
+    Segm,
+}
+
 impl Score {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
         match self.command {
             Command::Segmentation(segmentation) => segmentation.run(),
+            Command::Detection(detection) => detection.run(),
         }
     }
 }
@@ -113,5 +140,47 @@ impl Segmentation {
         }
         let policy = LabelPolicy::Direct { ignore: IGNORE };
         Ok(read::labels(path, &policy, self.classes)?)
+    }
+}
+
+impl Detection {
+    fn run(self) -> Result<()> {
+        let iou = match self.iou {
+            Iou::Bbox => IouType::Bbox,
+            Iou::Segm => IouType::Segm,
+        };
+        let truth = GroundTruth::read(&self.gt)?;
+        let scores = truth.score_file(&self.dt, iou)?;
+        if self.json {
+            return print_json(&scores);
+        }
+        let rows: Vec<Vec<String>> = scores
+            .values()
+            .iter()
+            .map(|(metric, value)| {
+                let summary = metric.summary.to_string();
+                vec![metric.name.to_string(), percent(*value), summary]
+            })
+            .collect();
+        let heading = [
+            ("score", Align::Left),
+            ("%", Align::Right),
+            ("what", Align::Left),
+        ];
+        print_line(table(&heading, &rows))?;
+        let rows: Vec<Vec<String>> = scores
+            .classes
+            .iter()
+            .map(|class| vec![class.name.clone(), percent(class.average_precision)])
+            .collect();
+        print_line(format_args!(
+            "\n{}",
+            table(&[("class", Align::Left), ("AP %", Align::Right)], &rows)
+        ))?;
+        print_line(format_args!(
+            "{} objects in {} images",
+            truth.objects(),
+            truth.images()
+        ))
     }
 }

@@ -1,6 +1,7 @@
 //! Losses of rectangles and of independent classes. All are sums: what they are divided by is the
 //! network's affair.
 
+use burn::tensor::activation::relu;
 use burn::tensor::{Int, Tensor};
 use gradway_kernels::{FocalLoss, KernelBackend, focal_loss};
 
@@ -42,7 +43,8 @@ pub fn giou_loss<B: KernelBackend>(predicted: Tensor<B, 2>, wanted: Tensor<B, 2>
     let own_area = |bounds: &Tensor<B, 2>| area(corner(bounds, 2) - corner(bounds, 0));
     let highest = |first| corner(&predicted, first).max_pair(corner(&wanted, first));
     let lowest = |first| corner(&predicted, first).min_pair(corner(&wanted, first));
-    let shared = area((lowest(2) - highest(0)).clamp_min(0.0));
+    // Without a slope where they only touch, which would be huge for rectangles of no area.
+    let shared = area(relu(lowest(2) - highest(0)));
     let union = own_area(&predicted) + own_area(&wanted) - shared.clone();
     let around = area(highest(2) - lowest(0));
     let outside = (around.clone() - union.clone()) / (around + LEAST);

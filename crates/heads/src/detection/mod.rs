@@ -9,6 +9,9 @@ pub mod coder;
 pub mod losses;
 pub mod matcher;
 pub mod nms;
+pub mod objects;
+pub mod pyramid;
+pub mod retinanet;
 pub mod sampler;
 
 pub use anchors::AnchorGenerator;
@@ -16,4 +19,6 @@ pub use bounds::Bounds;
 pub use coder::BoxCoder;
 pub use matcher::{Match, Matcher};
 pub use nms::{nms, nms_by_class};
+pub use objects::{Detected, Objects};
+pub use pyramid::{ExtraLevels, FeaturePyramid};
 pub use sampler::{Sample, Sampler};

@@ -19,7 +19,7 @@ use crate::low_rank::{ChannelAxis, LowRankPrimitives};
 use crate::roi_align::{Roi, RoiAlign};
 use crate::window::Windows;
 use nodes::{
-    Add, BatchNorm, BiasActivation, BiasActivationState, Convolution, ConvolutionState,
+    Add, AddNearest, BatchNorm, BiasActivation, BiasActivationState, Convolution, ConvolutionState,
     CrossEntropy, Focal, LayerNorm, Linear, LinearState, LowRank, ResizeBilinear, RoiAlignment,
     Softmax, WindowAttention,
 };
@@ -50,6 +50,14 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
         let nodes = [a.node.clone(), b.node.clone()];
         let prep = Add.prepare::<C>(nodes).compute_bound();
         finish(prep.stateful(), (), B::add(a.primitive, b.primitive))
+    }
+
+    fn add_nearest(fine: FloatTensor<Self>, coarse: FloatTensor<Self>) -> FloatTensor<Self> {
+        let nodes = [fine.node.clone(), coarse.node.clone()];
+        let shape = coarse.shape();
+        let prep = AddNearest.prepare::<C>(nodes).compute_bound();
+        let output = B::add_nearest(fine.primitive, coarse.primitive);
+        finish(prep.stateful(), [shape[2], shape[3]], output)
     }
 
     fn bias_activation(

@@ -88,6 +88,26 @@ impl<B: KernelBackend> Backward<B, 1> for Focal {
 }
 
 #[derive(Debug)]
+pub(super) struct AddNearest;
+
+impl<B: KernelBackend> Backward<B, 2> for AddNearest {
+    /// Height and width of the coarse map.
+    type State = [usize; 2];
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let [fine, coarse] = ops.parents;
+        if let Some(parent) = coarse {
+            let gradient = B::add_nearest_backward(grad.clone(), ops.state);
+            grads.register::<B>(parent.id, gradient);
+        }
+        if let Some(parent) = fine {
+            grads.register::<B>(parent.id, grad);
+        }
+    }
+}
+
+#[derive(Debug)]
 pub(super) struct ResizeBilinear;
 
 impl<B: KernelBackend> Backward<B, 1> for ResizeBilinear {

@@ -4,6 +4,7 @@
 //! Tensors of other types than `f32` take the plain statement.
 
 mod activation;
+mod add_nearest;
 mod attention;
 mod convolution;
 mod correlation;
@@ -32,6 +33,7 @@ use burn::tensor::ops::{FloatTensor, FloatTensorOps, IntTensor, ModuleOps};
 use burn_flex::Flex;
 
 use crate::activation::Activation;
+use crate::add_nearest as plain_add_nearest;
 use crate::convolution::ConvolutionOptions;
 use crate::focal_loss::{self as plain_focal_loss, FocalLoss};
 use crate::low_rank::{self as plain_low_rank, ChannelAxis, LowRankPrimitives};
@@ -58,6 +60,24 @@ impl KernelBackend for Flex {
             [a, b],
             storage::add(a, b),
             <Self as FloatTensorOps<Self>>::float_add(a, b)
+        )
+    }
+
+    fn add_nearest(fine: FloatTensor<Self>, coarse: FloatTensor<Self>) -> FloatTensor<Self> {
+        operator!(
+            "add nearest",
+            [fine, coarse],
+            add_nearest::forward(fine, &coarse),
+            plain_add_nearest::forward::<Self>(fine, coarse)
+        )
+    }
+
+    fn add_nearest_backward(grad: FloatTensor<Self>, size: [usize; 2]) -> FloatTensor<Self> {
+        operator!(
+            "add nearest backward",
+            [grad],
+            add_nearest::backward(&grad, size),
+            plain_add_nearest::backward::<Self>(grad, size)
         )
     }
 

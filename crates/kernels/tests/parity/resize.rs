@@ -1,7 +1,7 @@
 //! Bilinear resizing, stated as a product with one interpolation matrix per axis.
 
 use burn::tensor::{Tensor, TensorData};
-use gradway_kernels::resize_bilinear;
+use gradway_kernels::{add_nearest, add_nearest_reference, resize_bilinear};
 
 use crate::harness::{Inputs, Tracked, assert_parity};
 
@@ -55,4 +55,16 @@ fn resizing_to_the_same_size_changes_nothing() {
 #[test]
 fn a_single_position_fills_the_map() {
     equals_its_plain_statement([1, 1], [4, 3]);
+}
+
+#[test]
+fn a_coarse_map_on_a_fine_one_equals_its_reference() {
+    for (coarse, fine) in [([4, 5], [8, 10]), ([4, 5], [7, 9]), ([3, 1], [3, 6])] {
+        let shapes: [&[usize]; 2] = [&[2, 3, fine[0], fine[1]], &[2, 3, coarse[0], coarse[1]]];
+        assert_parity(
+            &Inputs::random(41, &shapes),
+            |leaves| add_nearest(leaves.get(0), leaves.get(1)),
+            |leaves| add_nearest_reference(leaves.get(0), leaves.get(1)),
+        );
+    }
 }

@@ -61,12 +61,16 @@ fn overlaps() {
 fn suppression_of_thousands_with_ties() {
     let golden = Golden::open("detection");
     let bounds = rectangles(&golden, "nms.bounds");
-    let scores: Vec<f32> = golden
-        .values("nms.scores")
-        .iter()
-        .map(|v| *v as f32)
-        .collect();
+    let numbers = |key: &str| -> Vec<f32> {
+        let values = golden.values(key).into_iter();
+        values.map(|value| value as f32).collect()
+    };
+    let (scores, ties) = (numbers("nms.scores"), numbers("nms.ties"));
     let classes = indices(&golden, "nms.classes");
+    assert_eq!(
+        nms(&bounds, &ties, 0.5),
+        indices(&golden, "nms.kept_of_ties")
+    );
     assert_eq!(nms(&bounds, &scores, 0.3), indices(&golden, "nms.kept_30"));
     assert_eq!(nms(&bounds, &scores, 0.7), indices(&golden, "nms.kept_70"));
     let kept = nms_by_class(&bounds, &scores, &classes, 0.5);
@@ -182,7 +186,7 @@ fn losses_and_their_gradients() {
     assert_close(
         "focal",
         &loss.to_data(),
-        &golden.data("focal.loss").reshaped(),
+        &golden.scalar("focal.loss"),
         TOLERANCE,
     );
     let expected = golden.data("focal.gradient");
@@ -193,7 +197,7 @@ fn losses_and_their_gradients() {
     assert_close(
         "GIoU",
         &loss.to_data(),
-        &golden.data("giou.loss").reshaped(),
+        &golden.scalar("giou.loss"),
         TOLERANCE,
     );
     let expected = golden.data("giou.gradient");
@@ -204,7 +208,7 @@ fn losses_and_their_gradients() {
     assert_close(
         "smooth",
         &loss.to_data(),
-        &golden.data("smooth.loss").reshaped(),
+        &golden.scalar("smooth.loss"),
         TOLERANCE,
     );
     let expected = golden.data("smooth.gradient");
@@ -249,17 +253,5 @@ fn pooling_and_its_gradient() {
         let loss = (pooled * golden.tensor(weights)).sum();
         let expected = golden.data(&format!("roi.{name}.gradient"));
         assert_close(name, &gradient(&x, loss), &expected, TOLERANCE);
-    }
-}
-
-/// A scalar of PyTorch's as the one element that ours is.
-trait Reshaped {
-    fn reshaped(self) -> Self;
-}
-
-impl Reshaped for TensorData {
-    fn reshaped(mut self) -> Self {
-        self.shape = [1].into();
-        self
     }
 }

@@ -1,0 +1,156 @@
+//! The report on a detection dataset.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::{Problem, Report, most_frequent_first};
+use crate::datasets::Task;
+use crate::detection::{DetectionDataset, DetectionSample, Skipped};
+
+/// The objects of a dataset, those of its readable samples.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct InstanceReport {
+    /// Number of objects.
+    pub instances: u64,
+    /// Number of objects with a mask.
+    pub with_mask: u64,
+    /// Number of objects whose mask has no pixel.
+    pub empty_masks: u64,
+    /// Number of crowds.
+    pub crowds: u64,
+    /// Number of objects marked as difficult.
+    pub difficult: u64,
+    /// Number of samples without an object.
+    pub empty: usize,
+    /// How many objects every class has, by index.
+    pub classes: Vec<InstanceCount>,
+    /// What was left out.
+    pub skipped: Skipped,
+}
+
+/// A class and its objects.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct InstanceCount {
+    /// Index of the class.
+    pub class: usize,
+    /// Name of the class.
+    pub name: String,
+    /// Number of samples in which it occurs.
+    pub samples: usize,
+    /// Number of objects.
+    pub instances: u64,
+    /// Share of all objects.
+    pub share: f64,
+}
+
+#[derive(Default)]
+struct Tally {
+    sizes: BTreeMap<(u32, u32), usize>,
+    /// Samples and objects by class.
+    classes: BTreeMap<usize, (usize, u64)>,
+    with_mask: u64,
+    empty_masks: u64,
+    crowds: u64,
+    difficult: u64,
+    empty: usize,
+    problems: Vec<Problem>,
+}
+
+impl Tally {
+    fn add(mut self, dataset: &dyn DetectionDataset, index: usize) -> Self {
+        let sample = dataset.get(index).and_then(|sample| {
+            sample.check(dataset.classes().len())?;
+            Ok(sample)
+        });
+        match sample {
+            Ok(sample) => self.count(&sample),
+            Err(error) => {
+                let problem = Problem::new(index, dataset.id(index), &error);
+                self.problems.push(problem);
+            }
+        }
+        self
+    }
+
+    fn count(&mut self, sample: &DetectionSample) {
+        *self.sizes.entry(sample.image.dimensions()).or_default() += 1;
+        self.empty += usize::from(sample.instances.is_empty());
+        let mut seen: BTreeMap<usize, u64> = BTreeMap::new();
+        for instance in &sample.instances {
+            *seen.entry(instance.class).or_default() += 1;
+            self.crowds += u64::from(instance.is_crowd);
+            self.difficult += u64::from(instance.is_difficult);
+            if let Some(mask) = &instance.mask {
+                self.with_mask += 1;
+                self.empty_masks += u64::from(mask.width() == 0);
+            }
+        }
+        for (class, instances) in seen {
+            let count = self.classes.entry(class).or_default();
+            count.0 += 1;
+            count.1 += instances;
+        }
+    }
+
+    fn merge(mut self, other: Self) -> Self {
+        for (size, samples) in other.sizes {
+            *self.sizes.entry(size).or_default() += samples;
+        }
+        for (class, (samples, instances)) in other.classes {
+            let count = self.classes.entry(class).or_default();
+            count.0 += samples;
+            count.1 += instances;
+        }
+        self.with_mask += other.with_mask;
+        self.empty_masks += other.empty_masks;
+        self.crowds += other.crowds;
+        self.difficult += other.difficult;
+        self.empty += other.empty;
+        self.problems.extend(other.problems);
+        self
+    }
+}
+
+/// Reads every sample, on all cores; a problem of one sample does not stop the others.
+pub fn check_detection(dataset: &dyn DetectionDataset) -> Report {
+    let mut tally = (0..dataset.len())
+        .into_par_iter()
+        .fold(Tally::default, |tally, index| tally.add(dataset, index))
+        .reduce(Tally::default, Tally::merge);
+    tally.problems.sort_by_key(|problem| problem.index);
+    let instances = tally.classes.values().map(|(_, instances)| instances).sum();
+    let names = dataset.classes().iter().enumerate();
+    let classes = names.map(|(class, name)| {
+        let (samples, count) = tally.classes.get(&class).copied().unwrap_or_default();
+        InstanceCount {
+            class,
+            name: name.clone(),
+            samples,
+            instances: count,
+            share: count as f64 / u64::max(instances, 1) as f64,
+        }
+    });
+    Report {
+        dataset: dataset.name().into(),
+        task: Task::Detection,
+        samples: dataset.len(),
+        readable: dataset.len() - tally.problems.len(),
+        labels: Vec::new(),
+        ignored_pixels: 0,
+        ignored_share: 0.0,
+        instances: Some(InstanceReport {
+            instances,
+            with_mask: tally.with_mask,
+            empty_masks: tally.empty_masks,
+            crowds: tally.crowds,
+            difficult: tally.difficult,
+            empty: tally.empty,
+            classes: classes.collect(),
+            skipped: dataset.skipped(),
+        }),
+        sizes: most_frequent_first(tally.sizes),
+        problems: tally.problems,
+    }
+}

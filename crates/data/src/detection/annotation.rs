@@ -1,0 +1,229 @@
+//! Objects as annotation files state them, and what of them is left out.
+
+use std::fmt::Display;
+
+use super::mask::Mask;
+use super::skipped::Skipped;
+use crate::error::AnnotationFault;
+
+/// Numbers of the shortest polygon: three points.
+const SHORTEST_POLYGON: usize = 6;
+
+/// The pixels of an object, as the annotations state them.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shape {
+    /// Outlines, x and y in turn, whose union it is.
+    Polygons(Vec<Vec<f64>>),
+    /// Runs down the columns of a bitmap, background first.
+    Runs {
+        /// Height and width in pixels.
+        size: [u32; 2],
+        /// Lengths of the runs.
+        counts: Vec<u32>,
+    },
+    /// The same in COCO's text form.
+    Text {
+        /// Height and width in pixels.
+        size: [u32; 2],
+        /// The runs.
+        counts: String,
+    },
+}
+
+/// An object, as the annotations state it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Annotation {
+    /// Identifier, unique within the split.
+    pub id: u64,
+    /// Index of the class.
+    pub class: usize,
+    /// Left, top, right and bottom in pixels.
+    pub bounds: [f64; 4],
+    /// Its pixels, if annotated.
+    pub shape: Option<Shape>,
+    /// Whether it stands for many objects.
+    pub is_crowd: bool,
+    /// Whether the annotators called it difficult.
+    pub is_difficult: bool,
+}
+
+impl Annotation {
+    /// Cuts the box to the image, of `width` x `height`, and drops polygons that are none; counts
+    /// the annotation as skipped, as `label`, where nothing remains.
+    ///
+    /// Public detectors leave out the same, and the public datasets hold some of each kind.
+    pub fn admit(
+        mut self,
+        (width, height): (u32, u32),
+        label: impl Display,
+        skipped: &mut Skipped,
+    ) -> Option<Self> {
+        let has_area = |[left, top, right, bottom]: [f64; 4]| left < right && top < bottom;
+        if !has_area(self.bounds) {
+            skipped.without_area.add(label);
+            return None;
+        }
+        let [left, top, right, bottom] = self.bounds;
+        let (width, height) = (f64::from(width), f64::from(height));
+        self.bounds = [
+            left.clamp(0.0, width),
+            top.clamp(0.0, height),
+            right.clamp(0.0, width),
+            bottom.clamp(0.0, height),
+        ];
+        if !has_area(self.bounds) {
+            skipped.outside.add(label);
+            return None;
+        }
+        if let Some(Shape::Polygons(polygons)) = &mut self.shape {
+            polygons.retain(|polygon| polygon.len() >= SHORTEST_POLYGON);
+            if polygons.is_empty() {
+                skipped.without_polygon.add(label);
+                return None;
+            }
+        }
+        Some(self)
+    }
+
+    /// The mask, equal to that of `pycocotools`, in `image` of `width` x `height`.
+    ///
+    /// # Errors
+    /// A bitmap of another size, or runs that do not fill it.
+    pub fn mask(
+        &self,
+        image: &str,
+        (width, height): (u32, u32),
+    ) -> Result<Option<Mask>, AnnotationFault> {
+        let label = || format!("annotation {}", self.id);
+        let unusable = |error: hotcoco::error::Error| AnnotationFault::Segmentation {
+            annotation: label(),
+            reason: error.to_string(),
+        };
+        let check_size = |[mask_height, mask_width]: [u32; 2]| {
+            if (mask_width, mask_height) == (width, height) {
+                return Ok(());
+            }
+            Err(AnnotationFault::MaskSize {
+                annotation: label(),
+                width: mask_width,
+                height: mask_height,
+                image: image.into(),
+                image_width: width,
+                image_height: height,
+            })
+        };
+        let check_runs = |counts: &[u32]| {
+            let sum = counts.iter().map(|&count| u64::from(count)).sum();
+            let area = u64::from(width) * u64::from(height);
+            if sum == area {
+                return Ok(());
+            }
+            Err(AnnotationFault::MaskRuns {
+                annotation: label(),
+                sum,
+                width,
+                height,
+                area,
+            })
+        };
+        let Some(shape) = &self.shape else {
+            return Ok(None);
+        };
+        let drawn;
+        let runs = match shape {
+            Shape::Polygons(polygons) => {
+                drawn = hotcoco::mask::fr_polys(polygons, height, width).map_err(unusable)?;
+                &drawn.counts
+            }
+            Shape::Runs { size, counts } => {
+                check_size(*size)?;
+                check_runs(counts)?;
+                counts
+            }
+            Shape::Text { size, counts } => {
+                check_size(*size)?;
+                drawn = hotcoco::mask::rle_from_string(counts, height, width).map_err(unusable)?;
+                check_runs(&drawn.counts)?;
+                &drawn.counts
+            }
+        };
+        Ok(Some(Mask::from_runs(runs, width, height)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn annotation(bounds: [f64; 4], shape: Option<Shape>) -> Annotation {
+        Annotation {
+            id: 5,
+            class: 0,
+            bounds,
+            shape,
+            is_crowd: false,
+            is_difficult: false,
+        }
+    }
+
+    #[test]
+    fn boxes_are_cut_to_the_image_and_empty_ones_are_counted() {
+        let mut skipped = Skipped::default();
+        let mut admit = |bounds| {
+            annotation(bounds, None)
+                .admit((10, 8), 5, &mut skipped)
+                .map(|annotation| annotation.bounds)
+        };
+        assert_eq!(admit([-2.0, 1.0, 4.0, 9.0]), Some([0.0, 1.0, 4.0, 8.0]));
+        assert_eq!(admit([10.0, 1.0, 14.0, 9.0]), None);
+        assert_eq!(admit([-4.0, 1.0, 0.0, 9.0]), None);
+        assert_eq!(admit([3.0, 1.0, 3.0, 9.0]), None);
+        assert_eq!(admit([3.0, 4.0, 5.0, 2.0]), None);
+        assert_eq!((skipped.outside.count, skipped.without_area.count), (2, 2));
+        assert_eq!(skipped.annotations(), 4);
+        assert_eq!(skipped.outside.examples, ["5", "5"]);
+    }
+
+    #[test]
+    fn a_polygon_of_two_points_is_dropped_and_an_object_of_nothing_else_counted() {
+        let mut skipped = Skipped::default();
+        let line = vec![1.0, 1.0, 4.0, 4.0];
+        let triangle = vec![1.0, 1.0, 4.0, 1.0, 4.0, 4.0];
+        let bounds = [1.0, 1.0, 4.0, 4.0];
+        let mut admit = |polygons| {
+            annotation(bounds, Some(Shape::Polygons(polygons))).admit((8, 8), 5, &mut skipped)
+        };
+        let kept = admit(vec![line.clone(), triangle.clone()]).unwrap();
+        assert_eq!(kept.shape, Some(Shape::Polygons(vec![triangle])));
+        assert_eq!(admit(vec![line]), None);
+        assert_eq!(skipped.without_polygon.count, 1);
+    }
+
+    #[test]
+    fn masks_of_the_wrong_size_or_sum_are_refused() {
+        let size = [2, 3];
+        let mask = |shape| annotation([0.0; 4], Some(shape)).mask("9", (3, 2));
+        let area = |shape| mask(shape).unwrap().unwrap().area();
+        let counts = vec![1, 4, 1];
+        assert_eq!(area(Shape::Runs { size, counts }), 4);
+        let text = |counts: &str| Shape::Text {
+            size,
+            counts: counts.into(),
+        };
+        assert_eq!(area(text("141")), 4);
+        let message = |shape| mask(shape).unwrap_err().to_string();
+        let counts = vec![1, 4];
+        assert_eq!(
+            message(Shape::Runs { size, counts }),
+            "annotation 5: the runs of the mask add up to 5 pixels but it has 3x2 = 6"
+        );
+        assert!(message(text("14")).contains("add up to 5 pixels"));
+        assert!(message(text("149")).contains("annotation 5: segmentation: invalid RLE"));
+        assert!(message(text("!")).contains("annotation 5: segmentation: invalid RLE"));
+        let (size, counts) = ([3, 2], vec![6]);
+        assert_eq!(
+            message(Shape::Runs { size, counts }),
+            "annotation 5: the mask is 2x3 but image 9 is 3x2 (width x height); they must agree"
+        );
+    }
+}

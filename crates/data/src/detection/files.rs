@@ -1,0 +1,170 @@
+//! The one implementation for files on disk: what every annotation format comes down to.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::annotation::Annotation;
+use super::sample::{DetectionDataset, DetectionSample, Instance};
+use super::skipped::Skipped;
+use crate::error::{AnnotationFault, DataError};
+use crate::read;
+
+/// An image file and what is annotated in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnnotatedImage {
+    /// Identifier: the stem of the image.
+    pub id: String,
+    /// Number of the image.
+    pub image_id: u64,
+    /// The image, JPEG or PNG.
+    pub image: PathBuf,
+    /// The file of the annotations.
+    pub annotations: Arc<Path>,
+    /// Width and height in pixels, as the annotations state them.
+    pub size: (u32, u32),
+    /// The objects, their boxes within the image; or why they cannot be used.
+    pub objects: Result<Vec<Annotation>, AnnotationFault>,
+}
+
+/// A dataset of image files and annotations.
+#[derive(Debug, Clone)]
+pub struct AnnotatedDataset {
+    /// Name of the dataset.
+    pub name: String,
+    /// Every image, in order.
+    pub images: Vec<AnnotatedImage>,
+    /// Names of the classes.
+    pub classes: Vec<String>,
+    /// One colour per class.
+    pub palette: Vec<[u8; 3]>,
+    /// The category of every class, as result files name it.
+    pub category_ids: Vec<u64>,
+    /// What was left out.
+    pub skipped: Skipped,
+    /// The COCO json, if the annotations come from one.
+    pub annotation_file: Option<PathBuf>,
+}
+
+impl AnnotatedDataset {
+    /// Refuses a dataset with an image that does not exist, or with annotations that cannot be used.
+    ///
+    /// # Errors
+    /// [`DataError::MissingListedImage`] or [`DataError::Annotations`] with the first of them.
+    pub fn require_files(&self) -> Result<(), DataError> {
+        for image in &self.images {
+            if let Err(fault) = &image.objects {
+                return Err(image.fault(fault.clone()));
+            }
+        }
+        let mut missing = self.images.iter().filter(|image| !image.image.is_file());
+        match missing.next() {
+            None => Ok(()),
+            Some(first) => Err(self.missing(first, 1 + missing.count())),
+        }
+    }
+
+    fn missing(&self, image: &AnnotatedImage, missing: usize) -> DataError {
+        DataError::MissingListedImage {
+            image_id: image.image_id,
+            annotations: image.annotations.to_path_buf(),
+            image: image.image.clone(),
+            missing,
+            total: self.images.len(),
+        }
+    }
+}
+
+impl AnnotatedImage {
+    fn fault(&self, fault: AnnotationFault) -> DataError {
+        DataError::Annotations {
+            path: self.annotations.to_path_buf(),
+            fault,
+        }
+    }
+
+    fn read(&self, objects: &[Annotation]) -> Result<DetectionSample, DataError> {
+        let image = read::image(&self.image)?;
+        if image.dimensions() != self.size {
+            let ((width, height), (file_width, file_height)) = (self.size, image.dimensions());
+            return Err(self.fault(AnnotationFault::ImageSize {
+                image: self.image.display().to_string(),
+                width,
+                height,
+                file_width,
+                file_height,
+            }));
+        }
+        let number = self.image_id.to_string();
+        let instance = |object: &Annotation| {
+            let mask = object.mask(&number, self.size);
+            Ok(Instance {
+                id: object.id,
+                class: object.class,
+                bounds: object.bounds.map(|edge| edge as f32),
+                mask: mask.map_err(|fault| self.fault(fault))?.map(Arc::new),
+                is_crowd: object.is_crowd,
+                is_difficult: object.is_difficult,
+            })
+        };
+        Ok(DetectionSample {
+            id: self.id.clone(),
+            image_id: self.image_id,
+            instances: objects.iter().map(instance).collect::<Result<_, _>>()?,
+            image,
+        })
+    }
+}
+
+impl DetectionDataset for AnnotatedDataset {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len(&self) -> usize {
+        self.images.len()
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn palette(&self) -> &[[u8; 3]] {
+        &self.palette
+    }
+
+    fn category_ids(&self) -> &[u64] {
+        &self.category_ids
+    }
+
+    fn id(&self, index: usize) -> String {
+        let image = self.images.get(index);
+        image.map(|image| image.id.clone()).unwrap_or_default()
+    }
+
+    fn get(&self, index: usize) -> Result<DetectionSample, DataError> {
+        let image = self
+            .images
+            .get(index)
+            .ok_or_else(|| DataError::IndexOutOfRange {
+                dataset: self.name.clone(),
+                index,
+                len: self.images.len(),
+            })?;
+        let objects = match &image.objects {
+            Ok(objects) => objects,
+            Err(fault) => return Err(image.fault(fault.clone())),
+        };
+        if !image.image.is_file() {
+            return Err(self.missing(image, 1));
+        }
+        image.read(objects)
+    }
+
+    fn skipped(&self) -> Skipped {
+        self.skipped.clone()
+    }
+
+    fn annotation_file(&self) -> Option<&Path> {
+        self.annotation_file.as_deref()
+    }
+}

@@ -1,0 +1,114 @@
+//! The loader of detection.
+
+use std::sync::Arc;
+
+use rand::RngCore;
+
+use super::batch::DetectionBatch;
+use super::sample::DetectionDataset;
+use super::transform::{DetectionAugmentConfig, DetectionSizeConfig, PreparedSample};
+use crate::error::DataError;
+use crate::loader::{Loader, LoaderConfig, Pipeline};
+use crate::normalize::Normalization;
+
+/// What happens to a sample between the dataset and the batch.
+#[derive(Debug, Clone, PartialEq)]
+enum Preparation {
+    Training(DetectionAugmentConfig),
+    Evaluation(DetectionSizeConfig),
+}
+
+/// From images and annotations to batches of objects.
+pub struct DetectionPipeline {
+    dataset: Arc<dyn DetectionDataset>,
+    preparation: Preparation,
+    normalization: Normalization,
+}
+
+/// A loader of [`DetectionBatch`]es.
+pub type DetectionLoader = Loader<DetectionPipeline>;
+
+impl DetectionLoader {
+    /// A loader that augments, and by default shuffles and drops an incomplete last batch.
+    ///
+    /// # Errors
+    /// Values that make no sense, and a dataset that does not fill a single batch.
+    pub fn training(
+        dataset: Arc<dyn DetectionDataset>,
+        augment: DetectionAugmentConfig,
+        normalization: Normalization,
+        config: LoaderConfig,
+    ) -> Result<Self, DataError> {
+        augment.validate()?;
+        normalization.validate()?;
+        let pipeline = DetectionPipeline {
+            dataset,
+            preparation: Preparation::Training(augment),
+            normalization,
+        };
+        Self::new(pipeline, config)
+    }
+
+    /// A loader of whole images in the order of the dataset, each exactly once.
+    ///
+    /// `shuffle` and `drop_last` of the configuration do not apply.
+    ///
+    /// # Errors
+    /// Values that make no sense, and an empty dataset.
+    pub fn evaluation(
+        dataset: Arc<dyn DetectionDataset>,
+        size: DetectionSizeConfig,
+        normalization: Normalization,
+        config: LoaderConfig,
+    ) -> Result<Self, DataError> {
+        size.validate()?;
+        normalization.validate()?;
+        let pipeline = DetectionPipeline {
+            dataset,
+            preparation: Preparation::Evaluation(size),
+            normalization,
+        };
+        Self::new(pipeline, config.for_evaluation())
+    }
+
+    /// The dataset the batches come from.
+    pub fn dataset(&self) -> &Arc<dyn DetectionDataset> {
+        &self.pipeline().dataset
+    }
+
+    /// The normalisation in force.
+    pub fn normalization(&self) -> &Normalization {
+        &self.pipeline().normalization
+    }
+}
+
+impl Pipeline for DetectionPipeline {
+    type Sample = PreparedSample;
+    type Batch = DetectionBatch;
+
+    fn name(&self) -> &str {
+        self.dataset.name()
+    }
+
+    fn len(&self) -> usize {
+        self.dataset.len()
+    }
+
+    fn prepare(&self, index: usize, rng: &mut impl RngCore) -> Result<PreparedSample, DataError> {
+        let sample = self.dataset.get(index)?;
+        // What follows relies on it, and a dataset may come from outside of this crate.
+        sample.check(self.dataset.classes().len())?;
+        match &self.preparation {
+            Preparation::Training(augment) => augment.apply(sample, rng),
+            Preparation::Evaluation(size) => size.apply(sample),
+        }
+    }
+
+    fn assemble(&self, samples: Vec<PreparedSample>) -> DetectionBatch {
+        let stride = match &self.preparation {
+            Preparation::Training(augment) => augment.stride,
+            Preparation::Evaluation(size) => size.stride,
+        };
+        DetectionBatch::new(samples, stride as usize, &self.normalization)
+    }
+}

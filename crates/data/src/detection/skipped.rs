@@ -1,0 +1,119 @@
+//! What a dataset leaves out, by custom, and must not leave out in silence.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// Examples that are kept of each kind.
+const EXAMPLES: usize = 3;
+
+/// How many were left out for one reason, and the first of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct SkippedKind {
+    /// Number of them.
+    pub count: usize,
+    /// The first three: identifiers of annotations, or objects of a file, or images.
+    pub examples: Vec<String>,
+}
+
+impl SkippedKind {
+    /// Counts one more.
+    pub fn add(&mut self, example: impl fmt::Display) {
+        self.count += 1;
+        if self.examples.len() < EXAMPLES {
+            self.examples.push(example.to_string());
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.count += other.count;
+        let room = EXAMPLES - self.examples.len().min(EXAMPLES);
+        self.examples.extend(other.examples.into_iter().take(room));
+    }
+}
+
+/// Annotations and images that were found but are not part of a dataset.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// Annotations whose box lies wholly outside of the image.
+    pub outside: SkippedKind,
+    /// Annotations whose box has no area.
+    pub without_area: SkippedKind,
+    /// Annotations of which every polygon has fewer than three points.
+    pub without_polygon: SkippedKind,
+    /// Images to train on in which there is nothing to train on.
+    pub empty_images: SkippedKind,
+}
+
+impl Skipped {
+    /// Number of annotations left out.
+    pub fn annotations(&self) -> usize {
+        self.outside.count + self.without_area.count + self.without_polygon.count
+    }
+
+    /// Whether nothing was left out.
+    pub fn is_empty(&self) -> bool {
+        self.annotations() == 0 && self.empty_images.count == 0
+    }
+
+    /// Adds what another part of the dataset leaves out.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.outside.merge(other.outside);
+        self.without_area.merge(other.without_area);
+        self.without_polygon.merge(other.without_polygon);
+        self.empty_images.merge(other.empty_images);
+    }
+}
+
+/// One line, such as `2 annotations outside of their image (7, 9)`; empty if nothing was left out.
+impl fmt::Display for Skipped {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds = [
+            (&self.outside, "annotations outside of their image"),
+            (&self.without_area, "annotations whose box has no area"),
+            (
+                &self.without_polygon,
+                "annotations without a polygon of three points",
+            ),
+            (&self.empty_images, "images with nothing to train on"),
+        ];
+        let mut separator = "";
+        for (kind, what) in kinds.into_iter().filter(|(kind, _)| kind.count > 0) {
+            let more = match kind.count > kind.examples.len() {
+                true => ", ...",
+                false => "",
+            };
+            let examples = kind.examples.join(", ");
+            write!(
+                formatter,
+                "{separator}{} {what} ({examples}{more})",
+                kind.count
+            )?;
+            separator = "; ";
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn examples_are_few_and_counts_are_not() {
+        let mut skipped = Skipped::default();
+        assert!(skipped.is_empty());
+        assert_eq!(skipped.to_string(), "");
+        (0..2).for_each(|id| skipped.outside.add(id));
+        let mut other = Skipped::default();
+        (7..12).for_each(|id| other.outside.add(id));
+        other.empty_images.add("a");
+        skipped.merge(other);
+        assert_eq!(skipped.annotations(), 7);
+        assert_eq!(
+            skipped.to_string(),
+            "7 annotations outside of their image (0, 1, 7, ...); \
+             1 images with nothing to train on (a)"
+        );
+    }
+}

@@ -1,0 +1,202 @@
+//! Augmentation of training samples and preparation of evaluation samples.
+//!
+//! The chain is that of mmdetection: resize, flip, photometric distortion; the batch pads. Boxes
+//! move with the image, masks are only mirrored: see [`super::Mask`].
+
+use std::sync::Arc;
+
+use image::RgbImage;
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+use super::sample::{DetectionSample, Instance};
+use crate::error::DataError;
+use crate::transform::{
+    PhotometricConfig, check_edges, check_share, fit, geometry::resize_image, invalid, scaled,
+};
+
+/// Sides of boxes below this many pixels after all changes are dropped from training, as in
+/// mmdetection.
+const SHORTEST_SIDE: f32 = 1e-2;
+
+/// The largest stride a configuration may ask for, in pixels.
+const MAXIMUM_STRIDE: u32 = 1024;
+
+/// Augmentation of training samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DetectionAugmentConfig {
+    /// The long and the short edge that an image is fitted into, keeping its shape; one pair is
+    /// drawn for every sample. The multi-scale recipe has long edges of 1333 and short ones from
+    /// 480 to 800.
+    pub scales: Vec<[u32; 2]>,
+    /// Probability of a horizontal flip.
+    pub flip_probability: f32,
+    /// Batches are padded to multiples of this many pixels.
+    pub stride: u32,
+    /// Random changes of colour; none if not given.
+    pub photometric: PhotometricConfig,
+}
+
+impl Default for DetectionAugmentConfig {
+    fn default() -> Self {
+        let DetectionSizeConfig { scale, stride } = DetectionSizeConfig::default();
+        Self {
+            scales: vec![scale],
+            flip_probability: 0.5,
+            stride,
+            photometric: PhotometricConfig::disabled(),
+        }
+    }
+}
+
+/// The size of evaluation images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DetectionSizeConfig {
+    /// The long and the short edge that an image is fitted into, keeping its shape.
+    pub scale: [u32; 2],
+    /// Batches are padded to multiples of this many pixels.
+    pub stride: u32,
+}
+
+impl Default for DetectionSizeConfig {
+    fn default() -> Self {
+        Self {
+            scale: [1333, 800],
+            stride: 32,
+        }
+    }
+}
+
+/// A sample as it goes into a batch, and the way back to the image it was read from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreparedSample {
+    /// Identifier within the dataset.
+    pub id: String,
+    /// Number of the image, as result files name it.
+    pub image_id: u64,
+    /// Colours, 0 to 255.
+    pub image: RgbImage,
+    /// Height and width before resizing.
+    pub original: [usize; 2],
+    /// What height and width were multiplied with.
+    pub scale: [f32; 2],
+    /// The objects: boxes within `image`, masks within the original one, both mirrored if it was.
+    pub instances: Vec<Instance>,
+}
+
+impl DetectionAugmentConfig {
+    /// Refuses values that make no sense.
+    ///
+    /// # Errors
+    /// [`DataError::InvalidValue`] with the key, its value and its range.
+    pub fn validate(&self) -> Result<(), DataError> {
+        if self.scales.is_empty() {
+            let expected = "at least one pair of edges, such as [[1333, 800]]";
+            return Err(invalid("augment.scales", &self.scales, expected));
+        }
+        for &scale in &self.scales {
+            check_edges("augment.scales", scale)?;
+        }
+        check_share("augment.flip_probability", self.flip_probability)?;
+        check_stride("augment.stride", self.stride)?;
+        self.photometric.validate()
+    }
+
+    /// Augments a sample, and drops the objects of which nothing is left.
+    ///
+    /// # Errors
+    /// [`DataError::Resize`].
+    pub fn apply(
+        &self,
+        sample: DetectionSample,
+        rng: &mut impl Rng,
+    ) -> Result<PreparedSample, DataError> {
+        let drawn = rng.random_range(0..self.scales.len().max(1));
+        let scale = self.scales.get(drawn).copied();
+        let scale = scale.unwrap_or(DetectionSizeConfig::default().scale);
+        let mut sample = resize(sample, scale)?;
+        if rng.random::<f32>() < self.flip_probability {
+            sample.flip_horizontal();
+        }
+        self.photometric.apply(&mut sample.image, rng);
+        let is_left = |side: f32| side >= SHORTEST_SIDE;
+        let instances = &mut sample.instances;
+        instances.retain(|instance| is_left(instance.width()) && is_left(instance.height()));
+        Ok(sample)
+    }
+}
+
+impl DetectionSizeConfig {
+    /// Refuses values that make no sense.
+    ///
+    /// # Errors
+    /// [`DataError::InvalidValue`].
+    pub fn validate(&self) -> Result<(), DataError> {
+        check_edges("evaluation.scale", self.scale)?;
+        check_stride("evaluation.stride", self.stride)
+    }
+
+    /// Resizes a sample; every object stays, however small.
+    ///
+    /// # Errors
+    /// [`DataError::Resize`].
+    pub fn apply(&self, sample: DetectionSample) -> Result<PreparedSample, DataError> {
+        resize(sample, self.scale)
+    }
+}
+
+fn check_stride(key: &'static str, stride: u32) -> Result<(), DataError> {
+    if (1..=MAXIMUM_STRIDE).contains(&stride) {
+        return Ok(());
+    }
+    let expected = format!("1 to {MAXIMUM_STRIDE} pixels");
+    Err(invalid(key, stride, expected))
+}
+
+/// Fits a sample into a long and a short edge.
+fn resize(sample: DetectionSample, edges: [u32; 2]) -> Result<PreparedSample, DataError> {
+    let DetectionSample {
+        id,
+        image_id,
+        image,
+        mut instances,
+    } = sample;
+    let (old_width, old_height) = image.dimensions();
+    let factor = fit(old_width, old_height, edges);
+    let (width, height) = scaled(old_width, old_height, factor);
+    let image = resize_image(&id, image, width, height)?;
+    // Each axis has its own factor, as both sides were rounded.
+    let ratio = |new: u32, old: u32| (f64::from(new) / f64::from(old.max(1))) as f32;
+    let scale = [ratio(height, old_height), ratio(width, old_width)];
+    for instance in &mut instances {
+        let [left, top, right, bottom] = instance.bounds;
+        let across = |x: f32| (x * scale[1]).clamp(0.0, width as f32);
+        let down = |y: f32| (y * scale[0]).clamp(0.0, height as f32);
+        instance.bounds = [across(left), down(top), across(right), down(bottom)];
+    }
+    Ok(PreparedSample {
+        id,
+        image_id,
+        image,
+        original: [old_height as usize, old_width as usize],
+        scale,
+        instances,
+    })
+}
+
+impl PreparedSample {
+    /// Mirrors it left to right: image, boxes and masks.
+    pub fn flip_horizontal(&mut self) {
+        image::imageops::flip_horizontal_in_place(&mut self.image);
+        let width = self.image.width() as f32;
+        for instance in &mut self.instances {
+            let [left, top, right, bottom] = instance.bounds;
+            instance.bounds = [width - right, top, width - left, bottom];
+            if let Some(mask) = &mut instance.mask {
+                *mask = Arc::new(mask.flipped());
+            }
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! What can be wrong with an annotation file.
+
+use thiserror::Error;
+
+/// What is wrong within an annotation file, whose name
+/// [`DataError::Annotations`](super::DataError::Annotations) adds.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum AnnotationFault {
+    /// The file does not exist.
+    #[error("the file does not exist")]
+    Missing,
+
+    /// The file cannot be read.
+    #[error("the file cannot be read: {reason}")]
+    Unreadable {
+        /// The error of the operating system.
+        reason: String,
+    },
+
+    /// The file is not of its format.
+    #[error("not valid {expected}: {reason}")]
+    Syntax {
+        /// The expected format.
+        expected: &'static str,
+        /// What is wrong with it, and where.
+        reason: String,
+    },
+
+    /// Two images have the same identifier.
+    #[error("image {image} occurs twice: `{first}` and `{second}`; identifiers must be unique")]
+    DuplicateImage {
+        /// Identifier of the image.
+        image: u64,
+        /// File name of the first one.
+        first: String,
+        /// File name of the second one.
+        second: String,
+    },
+
+    /// Two annotations have the same identifier.
+    #[error("annotation {annotation} occurs twice; identifiers must be unique")]
+    DuplicateAnnotation {
+        /// Identifier of the annotation.
+        annotation: u64,
+    },
+
+    /// Two categories have the same identifier.
+    #[error(
+        "category {category} occurs twice: `{first}` and `{second}`; identifiers must be unique"
+    )]
+    DuplicateCategory {
+        /// Identifier of the category.
+        category: u64,
+        /// Name of the first one.
+        first: String,
+        /// Name of the second one.
+        second: String,
+    },
+
+    /// There is nothing to detect.
+    #[error("no categories; expected at least one")]
+    NoCategories,
+
+    /// An image has no pixels.
+    #[error("image {image}: its size is {width}x{height} (width x height); expected at least 1x1")]
+    NoPixels {
+        /// Which image.
+        image: String,
+        /// Width stated.
+        width: u32,
+        /// Height stated.
+        height: u32,
+    },
+
+    /// An annotation belongs to an image that is not there.
+    #[error("annotation {annotation}: image {image} is not among the {images} images of the file")]
+    UnknownImage {
+        /// Identifier of the annotation.
+        annotation: u64,
+        /// Identifier of the image.
+        image: u64,
+        /// Number of images.
+        images: usize,
+    },
+
+    /// An annotation is of a category that is not there.
+    #[error("{annotation}: {category} is not among the {categories} classes ({examples})")]
+    UnknownCategory {
+        /// Which annotation.
+        annotation: String,
+        /// The category, as the file names it.
+        category: String,
+        /// Number of categories.
+        categories: usize,
+        /// The first of them.
+        examples: String,
+    },
+
+    /// A box is not a box.
+    #[error("{annotation}: box {value}: expected {expected}")]
+    Box {
+        /// Which annotation.
+        annotation: String,
+        /// The value found.
+        value: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+
+    /// The pixels of an object are in no form that is known.
+    #[error("{annotation}: segmentation: {reason}")]
+    Segmentation {
+        /// Which annotation.
+        annotation: String,
+        /// What is wrong.
+        reason: String,
+    },
+
+    /// A mask is not of the size of its image.
+    #[error(
+        "{annotation}: the mask is {width}x{height} but image {image} is {image_width}x{image_height} (width x height); they must agree"
+    )]
+    MaskSize {
+        /// Which annotation.
+        annotation: String,
+        /// Width of the mask in pixels.
+        width: u32,
+        /// Height of the mask in pixels.
+        height: u32,
+        /// Which image.
+        image: String,
+        /// Width of the image in pixels.
+        image_width: u32,
+        /// Height of the image in pixels.
+        image_height: u32,
+    },
+
+    /// The runs of a mask do not fill it.
+    #[error(
+        "{annotation}: the runs of the mask add up to {sum} pixels but it has {width}x{height} = {area}"
+    )]
+    MaskRuns {
+        /// Which annotation.
+        annotation: String,
+        /// Sum of the runs.
+        sum: u64,
+        /// Width of the mask in pixels.
+        width: u32,
+        /// Height of the mask in pixels.
+        height: u32,
+        /// Number of pixels of the mask.
+        area: u64,
+    },
+
+    /// A flag is neither 0 nor 1.
+    #[error("{annotation}: `{key}` = {value}: expected 0 or 1")]
+    Flag {
+        /// Which annotation.
+        annotation: String,
+        /// Name of the flag.
+        key: &'static str,
+        /// The value found.
+        value: String,
+    },
+
+    /// An image file is not of the size that the annotations state.
+    #[error(
+        "image {image} is said to be {width}x{height} but the file is {file_width}x{file_height} (width x height); they must agree"
+    )]
+    ImageSize {
+        /// Which image.
+        image: String,
+        /// Width stated.
+        width: u32,
+        /// Height stated.
+        height: u32,
+        /// Width of the file in pixels.
+        file_width: u32,
+        /// Height of the file in pixels.
+        file_height: u32,
+    },
+}
+
+impl AnnotationFault {
+    /// What to do about it, where something general can be said.
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Missing => "every image of a split list needs an annotation of the same stem",
+            Self::Syntax { expected, .. } if expected.contains("JSON") => {
+                "JSON has no NaN and no Infinity; if it ends early, fetch the file again"
+            }
+            Self::Syntax { .. } => "fetch the file again: it is truncated or damaged",
+            Self::DuplicateImage { .. } | Self::DuplicateAnnotation { .. } => {
+                "files that were joined need new identifiers"
+            }
+            Self::UnknownImage { .. } => {
+                "the annotations are of more images than the file lists: remove them, or list the images"
+            }
+            Self::UnknownCategory { .. } => {
+                "the categories of the file, or the key `classes`, must hold every class that occurs"
+            }
+            Self::MaskSize { .. } => "the size of a mask is written [height, width]",
+            Self::MaskRuns { .. } => {
+                "runs are of background and object in turn, and end with the last pixel"
+            }
+            Self::ImageSize { .. } => {
+                "boxes and masks are drawn on the stored pixels: use the images they were drawn on"
+            }
+            Self::Unreadable { .. }
+            | Self::DuplicateCategory { .. }
+            | Self::NoCategories
+            | Self::NoPixels { .. }
+            | Self::Box { .. }
+            | Self::Segmentation { .. }
+            | Self::Flag { .. } => return None,
+        })
+    }
+}

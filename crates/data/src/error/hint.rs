@@ -1,0 +1,88 @@
+//! What to do about an error.
+
+use super::DataError;
+
+impl DataError {
+    /// What to do about the error, where something general can be said.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::MissingFolder { nearest, .. } => format!(
+                "check `root`: it must name the folder that holds the layout above; {} exists",
+                nearest.display()
+            ),
+            Self::MissingFile { .. } => {
+                "check the key that names the file; relative paths start at the dataset's `root`"
+                    .into()
+            }
+            Self::UnsetVariable { variable, .. } => {
+                format!("export {variable}=/path/to/datasets, or write the path in full")
+            }
+            Self::MissingMask { .. } => {
+                "masks are PNG files with the stem of their image; remove images that have no label, \
+                 or list the labelled ones in a split list"
+                    .into()
+            }
+            Self::MaskWithoutImage { .. } => {
+                "the images are incomplete: fetch them again, remove such masks, or list the samples \
+                 to use in a split list"
+                    .into()
+            }
+            Self::MissingImage { .. } => {
+                "split lists hold one file stem a line; images end in .jpg, .jpeg or .png".into()
+            }
+            Self::DuplicateSample { .. } => {
+                "remove one of the two, or rename it so that the stems differ".into()
+            }
+            Self::EmptySplit { .. } => {
+                "check that the dataset is complete and that `root` names its top folder".into()
+            }
+            Self::UndefinedSplit { key, .. } => {
+                format!("`{key}` names a text file with one image stem a line")
+            }
+            Self::SizeMismatch { .. } => {
+                "masks must be resized with nearest neighbour, together with their image".into()
+            }
+            Self::LabelOutOfRange { .. } => {
+                "check the label policy `labels`: \"reduce_zero\" reads 0 as ignore and k as class k-1; \
+                 { direct = { ignore = 255 } } reads k as class k; or check the class list"
+                    .into()
+            }
+            Self::MaskFormat { .. } => {
+                "convert colours to class indices first; a coloured picture cannot be read back safely"
+                    .into()
+            }
+            Self::Decode { .. } => "fetch the file again: it is truncated or damaged".into(),
+            Self::ClassCount { .. } => {
+                "the class list holds one name per class, in label order, without the ignore label"
+                    .into()
+            }
+            Self::UnknownClassList { .. } => {
+                "give a list of names, the name of a built-in list, or a text file with one name a line"
+                    .into()
+            }
+            Self::AmbiguousClasses { path, default } => format!(
+                "set classes = {:?} to read the file, or classes = {default:?}",
+                path.file_name().unwrap_or_default().to_string_lossy()
+            ),
+            Self::Annotations { fault, .. } => return fault.hint().map(str::to_string),
+            Self::MissingListedImage { .. } => {
+                "check the keys that name the folder of the images; if the images are incomplete, fetch \
+                 them again"
+                    .into()
+            }
+            Self::Read { .. }
+            | Self::DuplicateClass { .. }
+            | Self::EmptyDataset { .. }
+            | Self::InvalidValue { .. }
+            | Self::IndexOutOfRange { .. }
+            | Self::InconsistentSample { .. }
+            | Self::InconsistentInstance { .. }
+            | Self::MaskLength { .. }
+            | Self::WrongTask { .. }
+            | Self::Resize { .. }
+            | Self::Worker { .. }
+            | Self::Manifest { .. } => return None,
+        };
+        Some(hint)
+    }
+}

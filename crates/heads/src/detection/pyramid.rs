@@ -1,0 +1,114 @@
+//! The feature pyramid (Lin et al. 2017, arXiv 1612.03144) and the coarser levels that detectors add.
+
+use burn::module::Module;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor, TensorData};
+use gradway_kernels::{Activation, KernelBackend, add_nearest};
+
+use crate::convolution::Convolution;
+
+/// Coarser levels than those of the backbone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExtraLevels {
+    /// One: every second position of the coarsest, for region proposals.
+    Subsampled,
+    /// So many convolutions of stride 2, the first on the backbone's coarsest stage (RetinaNet).
+    Convolved(usize),
+}
+
+/// Maps of one width, the finest first.
+#[derive(Module, Debug)]
+pub struct FeaturePyramid<B: Backend> {
+    /// 1x1, for each stage that is used.
+    pub laterals: Vec<Convolution<B>>,
+    /// 3x3, on every sum.
+    pub outputs: Vec<Convolution<B>>,
+    /// 3x3 of stride 2; none where the extra level is subsampled.
+    pub extra: Vec<Convolution<B>>,
+    first_stage: usize,
+}
+
+impl<B: Backend> FeaturePyramid<B> {
+    /// On the stages of a backbone from `first_stage` on, whose widths are `inputs` (of all stages).
+    pub fn new(
+        inputs: &[usize],
+        first_stage: usize,
+        channels: usize,
+        extra: ExtraLevels,
+        device: &B::Device,
+    ) -> Self {
+        let used = &inputs[first_stage..];
+        let lateral = |&input: &usize| Convolution::xavier([input, channels, 1], device);
+        let square = |input| Convolution::xavier([input, channels, 3], device);
+        let extra = match extra {
+            ExtraLevels::Subsampled => 0,
+            ExtraLevels::Convolved(levels) => levels,
+        };
+        let coarsest = inputs.last().copied().unwrap_or(channels);
+        let widths = std::iter::once(coarsest).chain(std::iter::repeat(channels));
+        Self {
+            laterals: used.iter().map(lateral).collect(),
+            outputs: used.iter().map(|_| square(channels)).collect(),
+            extra: widths.take(extra).map(square).collect(),
+            first_stage,
+        }
+    }
+
+    /// Number of maps.
+    pub fn levels(&self) -> usize {
+        self.outputs.len() + self.extra.len().max(1)
+    }
+
+    /// Pixels from position to position of every map, for a backbone whose stages have strides 4, 8, 16,
+    /// 32.
+    pub fn strides(&self) -> Vec<usize> {
+        (0..self.levels())
+            .map(|level| 4 << (self.first_stage + level))
+            .collect()
+    }
+}
+
+impl<B: KernelBackend> FeaturePyramid<B> {
+    /// # Shapes
+    ///
+    /// - `features`: per stage `[batch, channels of the stage, height, width]`, the finest first
+    /// - output: per level `[batch, channels, height, width]`
+    pub fn forward(&self, features: &[Tensor<B, 4>]) -> Vec<Tensor<B, 4>> {
+        let used = features[self.first_stage..].iter().zip(&self.laterals);
+        let mut sums: Vec<_> = used
+            .map(|(feature, lateral)| lateral.forward(feature.clone(), 1, Activation::Identity))
+            .collect();
+        for level in (1..sums.len()).rev() {
+            sums[level - 1] = add_nearest(sums[level - 1].clone(), sums[level].clone());
+        }
+        let mut maps: Vec<_> = sums
+            .into_iter()
+            .zip(&self.outputs)
+            .map(|(sum, output)| output.forward(sum, 1, Activation::Identity))
+            .collect();
+        if self.extra.is_empty() {
+            let coarsest = maps.last().cloned();
+            maps.extend(coarsest.map(subsample));
+            return maps;
+        }
+        let mut next = features.last().cloned();
+        for convolution in &self.extra {
+            next = next.map(|x| convolution.forward(x, 2, Activation::Identity));
+            maps.extend(next.clone());
+        }
+        maps
+    }
+}
+
+/// Every second position of both axes.
+fn subsample<B: KernelBackend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
+    let [_, _, height, width] = x.dims();
+    let device = x.device();
+    let every_second = |side: usize| {
+        let indices: Vec<i32> = (0..side as i32).step_by(2).collect();
+        let count = indices.len();
+        Tensor::<B, 1, Int>::from_data(TensorData::new(indices, [count]), &device)
+    };
+    x.select(2, every_second(height))
+        .select(3, every_second(width))
+}

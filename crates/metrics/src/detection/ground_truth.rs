@@ -1,0 +1,330 @@
+//! The truth, and detections scored against it as pycocotools does.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hotcoco::params::IouType as CocoIouType;
+use hotcoco::{Annotation, COCO, COCOeval, Dataset, mask};
+
+use super::check::{self, Known};
+use super::error::{DetectionError, Origin, Place};
+use super::json;
+use super::scores::{DetectionScores, evaluate};
+use super::{Category, Detection, Image, IouType, Object, Segmentation};
+
+/// The true objects of a dataset, checked once, to score detections against.
+pub struct GroundTruth {
+    file: Option<PathBuf>,
+    known: Known,
+    coco: Arc<COCO>,
+}
+
+/// A detection, from a file or from memory.
+struct Candidate {
+    image_id: u64,
+    category_id: u64,
+    score: Option<f64>,
+    bbox: Option<Vec<Option<f64>>>,
+    segmentation: Option<hotcoco::Segmentation>,
+}
+
+impl GroundTruth {
+    /// Reads a file in COCO's format, such as `instances_val2017.json`.
+    ///
+    /// The identifiers of annotations are not read. No score depends on them, except that pycocotools
+    /// takes an object of identifier 0 for unmatched, and of two of one identifier sees only one.
+    ///
+    /// # Errors
+    /// A file that cannot be read or has another form, identifiers that occur twice, annotations
+    /// that name no image or category of the file, and boxes of other than four finite numbers.
+    pub fn read(path: &Path) -> Result<Self, DetectionError> {
+        let file = json::ground_truth(path)?;
+        let images: Vec<Image> = file
+            .images
+            .into_iter()
+            .map(|image| Image {
+                id: image.id,
+                width: image.width,
+                height: image.height,
+            })
+            .collect();
+        let categories: Vec<Category> = file
+            .categories
+            .into_iter()
+            .map(|category| Category {
+                id: category.id,
+                name: category.name.unwrap_or_default(),
+            })
+            .collect();
+        let origin = truth_origin(Some(path));
+        let annotations = file.annotations.into_iter().enumerate();
+        let annotations: Result<Vec<Annotation>, DetectionError> = annotations
+            .map(|(index, entry)| {
+                let place = origin.at(index, entry.image_id);
+                let numbers = entry.bbox.filter(|numbers| !numbers.is_empty());
+                Ok(Annotation {
+                    image_id: entry.image_id,
+                    category_id: entry.category_id,
+                    bbox: numbers
+                        .map(|numbers| check::bbox(place, &numbers))
+                        .transpose()?,
+                    area: entry.area,
+                    segmentation: entry.segmentation,
+                    iscrowd: entry.iscrowd,
+                    ..Annotation::default()
+                })
+            })
+            .collect();
+        Self::build(origin, &images, &categories, annotations?)
+    }
+
+    /// The truth of a dataset that is in memory.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn new(
+        images: &[Image],
+        categories: &[Category],
+        objects: &[Object],
+    ) -> Result<Self, DetectionError> {
+        let origin = truth_origin(None);
+        let annotations: Result<Vec<Annotation>, DetectionError> = objects
+            .iter()
+            .enumerate()
+            .map(|(index, object)| {
+                let place = origin.at(index, object.image_id);
+                Ok(Annotation {
+                    image_id: object.image_id,
+                    category_id: object.category_id,
+                    bbox: Some(check::bbox(place, &object.bbox.map(Some))?),
+                    area: object.area.filter(|area| area.is_finite()),
+                    segmentation: object.segmentation.as_ref().map(|mask| match mask {
+                        Segmentation::Polygons(polygons) => {
+                            hotcoco::Segmentation::Polygon(polygons.clone())
+                        }
+                        Segmentation::Runs(runs) => runs.to_coco(),
+                    }),
+                    iscrowd: object.crowd,
+                    ..Annotation::default()
+                })
+            })
+            .collect();
+        Self::build(origin, images, categories, annotations?)
+    }
+
+    fn build(
+        origin: Origin<'_>,
+        images: &[Image],
+        categories: &[Category],
+        mut annotations: Vec<Annotation>,
+    ) -> Result<Self, DetectionError> {
+        let file = origin.file.map(Path::to_path_buf);
+        let known =
+            Known::new(images, categories).map_err(|(what, id)| DetectionError::Duplicate {
+                file: file.clone(),
+                what,
+                id,
+            })?;
+        for (index, annotation) in annotations.iter_mut().enumerate() {
+            known.check(
+                origin.at(index, annotation.image_id),
+                annotation.category_id,
+            )?;
+            annotation.id = index as u64 + 1;
+        }
+        let images = images.iter().map(|image| hotcoco::Image {
+            id: image.id,
+            width: image.width,
+            height: image.height,
+            ..hotcoco::Image::default()
+        });
+        let categories = categories.iter().map(|category| hotcoco::Category {
+            id: category.id,
+            name: match category.name.as_str() {
+                "" => format!("category {}", category.id),
+                name => name.to_string(),
+            },
+            ..hotcoco::Category::default()
+        });
+        let mut coco = COCO::from_dataset(Dataset {
+            images: images.collect(),
+            categories: categories.collect(),
+            annotations,
+            ..Dataset::default()
+        });
+        coco.fill_missing_areas();
+        Ok(Self {
+            file,
+            known,
+            coco: Arc::new(coco),
+        })
+    }
+
+    /// Number of images.
+    pub fn images(&self) -> usize {
+        self.known.images()
+    }
+
+    /// Number of objects.
+    pub fn objects(&self) -> usize {
+        self.coco.dataset.annotations.len()
+    }
+
+    /// Scores detections made by a program, in any order.
+    ///
+    /// A detected mask is as large as its pixels, whatever the box is: that is what detection
+    /// libraries report, which drop the boxes from the results before they compare masks.
+    ///
+    /// # Errors
+    /// An image or category that the truth does not have, numbers that are not finite, and masks
+    /// that are missing or not of their image's size where masks are compared.
+    pub fn score(
+        &self,
+        detections: &[Detection],
+        iou: IouType,
+    ) -> Result<DetectionScores, DetectionError> {
+        let candidates = detections.iter().map(|detection| {
+            let (bbox, segmentation) = match iou {
+                IouType::Bbox => (Some(detection.bbox.map(Some).to_vec()), None),
+                IouType::Segm => (None, detection.segmentation.as_ref()),
+            };
+            Candidate {
+                image_id: detection.image_id,
+                category_id: detection.category_id,
+                score: Some(detection.score),
+                bbox,
+                segmentation: segmentation.map(super::RunLengths::to_coco),
+            }
+        });
+        let origin = Origin {
+            file: None,
+            list: "detections",
+        };
+        self.evaluate(origin, candidates.collect(), iou)
+    }
+
+    /// Scores a file of detections in COCO's result format.
+    ///
+    /// As in pycocotools, a detected object is as large as its box if the first entry of the file
+    /// has a box, and as its mask otherwise: this decides whether a mask is small, medium or large.
+    ///
+    /// # Errors
+    /// As [`Self::score`], and a file that cannot be read or has another form. Unlike pycocotools,
+    /// which takes boxes for masks, an entry without a mask is refused where masks are compared.
+    pub fn score_file(&self, path: &Path, iou: IouType) -> Result<DetectionScores, DetectionError> {
+        let candidates = json::detections(path)?.into_iter().map(|entry| Candidate {
+            image_id: entry.image_id,
+            category_id: entry.category_id,
+            score: entry.score,
+            bbox: entry.bbox.filter(|numbers| !numbers.is_empty()),
+            segmentation: entry.segmentation,
+        });
+        let origin = Origin {
+            file: Some(path),
+            list: "detections",
+        };
+        self.evaluate(origin, candidates.collect(), iou)
+    }
+
+    fn evaluate(
+        &self,
+        origin: Origin<'_>,
+        candidates: Vec<Candidate>,
+        iou: IouType,
+    ) -> Result<DetectionScores, DetectionError> {
+        self.check_objects(iou)?;
+        let sized_by_box = candidates
+            .first()
+            .is_some_and(|candidate| candidate.bbox.is_some());
+        let annotations: Result<Vec<Annotation>, DetectionError> = candidates
+            .into_iter()
+            .enumerate()
+            .map(|(index, candidate)| {
+                let place = origin.at(index, candidate.image_id);
+                let annotation = self.annotation(place, candidate, iou, sized_by_box)?;
+                Ok(Annotation {
+                    id: index as u64 + 1,
+                    ..annotation
+                })
+            })
+            .collect();
+        let truth = &self.coco.dataset;
+        let detections = COCO::from_dataset(Dataset {
+            images: truth.images.clone(),
+            categories: truth.categories.clone(),
+            annotations: annotations?,
+            ..Dataset::default()
+        });
+        let iou = match iou {
+            IouType::Bbox => CocoIouType::Bbox,
+            IouType::Segm => CocoIouType::Segm,
+        };
+        evaluate(COCOeval::new(self.coco.clone(), detections, iou))
+    }
+
+    /// Whether every object has what is compared.
+    fn check_objects(&self, iou: IouType) -> Result<(), DetectionError> {
+        let origin = truth_origin(self.file.as_deref());
+        for (index, object) in self.coco.dataset.annotations.iter().enumerate() {
+            let place = origin.at(index, object.image_id);
+            match iou {
+                IouType::Bbox if object.bbox.is_none() => {
+                    return Err(DetectionError::MissingBox {
+                        entry: place.entry(),
+                    });
+                }
+                IouType::Bbox => {}
+                IouType::Segm => {
+                    self.known.check_mask(place, object.segmentation.as_ref())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A detection with the size that decides whether it is small, medium or large.
+    fn annotation(
+        &self,
+        place: Place<'_>,
+        candidate: Candidate,
+        iou: IouType,
+        sized_by_box: bool,
+    ) -> Result<Annotation, DetectionError> {
+        self.known.check(place, candidate.category_id)?;
+        let score = check::score(place, candidate.score)?;
+        let mut bbox = candidate
+            .bbox
+            .map(|numbers| check::bbox(place, &numbers))
+            .transpose()?;
+        let mut area = None;
+        if sized_by_box {
+            let [_, _, width, height] = bbox.ok_or_else(|| DetectionError::MissingBox {
+                entry: place.entry(),
+            })?;
+            area = Some(width * height);
+        }
+        if iou == IouType::Segm || !sized_by_box {
+            let pixels = self.known.mask(place, candidate.segmentation.as_ref())?;
+            area = area.or(Some(mask::area(&pixels) as f64));
+            bbox = bbox.or(Some(mask::to_bbox(&pixels)));
+        }
+        Ok(Annotation {
+            image_id: place.image_id,
+            category_id: candidate.category_id,
+            bbox,
+            area,
+            segmentation: candidate.segmentation.filter(|_| iou == IouType::Segm),
+            score: Some(score),
+            ..Annotation::default()
+        })
+    }
+}
+
+fn truth_origin(file: Option<&Path>) -> Origin<'_> {
+    let list = if file.is_some() {
+        "annotations"
+    } else {
+        "objects"
+    };
+    Origin { file, list }
+}

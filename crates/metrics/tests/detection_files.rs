@@ -1,0 +1,219 @@
+//! Files of truths and detections: what is refused and how it is named, what may be left out.
+
+use std::fs;
+
+use gradway_metrics::{DetectionError, GroundTruth, IouType};
+use serde_json::{Value, json};
+
+/// The error of a truth and detections as files.
+fn file_error(truth: &str, detections: &str, iou: IouType) -> DetectionError {
+    let folder = tempfile::tempdir().unwrap();
+    let [truth_path, path] = ["truth.json", "found.json"].map(|name| folder.path().join(name));
+    fs::write(&truth_path, truth).unwrap();
+    fs::write(&path, detections).unwrap();
+    GroundTruth::read(&truth_path)
+        .and_then(|truth| truth.score_file(&path, iou))
+        .unwrap_err()
+}
+
+fn truth_json() -> Value {
+    json!({
+        "images": [{"id": 5, "width": 20, "height": 10}, {"id": 6}],
+        "categories": [{"id": 2, "name": "cat"}, {"id": 4}],
+        "annotations": [{
+            "id": 1, "image_id": 5, "category_id": 2, "iscrowd": 0, "area": 16,
+            "bbox": [1, 1, 4, 4], "segmentation": [[1, 1, 5, 1, 5, 5, 1, 5]]
+        }]
+    })
+}
+
+#[test]
+fn files_that_cannot_be_scored_are_named_with_the_entry() {
+    let truth = truth_json().to_string();
+    let entry = r#"{"image_id": 5, "category_id": 2, "bbox": [1, 1, 4, 4], "score": 0.5}"#;
+    let second = |wrong: &str| format!("[{entry}, {wrong}]");
+    let with = |from: &str, to: &str| second(&entry.replace(from, to));
+    for (detections, iou, expected) in [
+        (
+            with("0.5", "NaN"),
+            IouType::Bbox,
+            "found.json: detections[1] (image 5): score is missing or not a number",
+        ),
+        (
+            with(r#", "score": 0.5"#, ""),
+            IouType::Bbox,
+            "detections[1] (image 5): score is missing",
+        ),
+        (
+            with("[1, 1, 4, 4]", "[1, 1, 4]"),
+            IouType::Bbox,
+            "detections[1] (image 5): box is [1, 1, 4]; expected four finite numbers",
+        ),
+        (
+            with("[1, 1, 4, 4]", "[1, 1, 4, Infinity]"),
+            IouType::Bbox,
+            "detections[1] (image 5): box is [1, 1, 4, ?]; expected four",
+        ),
+        (
+            with("[1, 1, 4, 4]", "[]"),
+            IouType::Bbox,
+            "detections[1] (image 5): there is no `bbox`",
+        ),
+        (
+            with("\"image_id\": 5", "\"image_id\": 9"),
+            IouType::Bbox,
+            "found.json: detections[1] (image 9): image 9 is not among the 2 images",
+        ),
+        (
+            with("\"category_id\": 2", "\"category_id\": 0"),
+            IouType::Bbox,
+            "detections[1] (image 5): category 0 is not among the 2 categories",
+        ),
+        (
+            with("\"image_id\": 5", "\"image_id\": \"5\""),
+            IouType::Bbox,
+            "found.json is no list of detections in COCO's format: entry 1: invalid type",
+        ),
+        (
+            second("{"),
+            IouType::Bbox,
+            "found.json is no list of detections in COCO's format: entry 1: key must be a string",
+        ),
+        (
+            r#"{"annotations": []}"#.into(),
+            IouType::Bbox,
+            "found.json is no list of detections",
+        ),
+        (
+            second(entry),
+            IouType::Segm,
+            "detections[0] (image 5): there is no `segmentation`",
+        ),
+        (
+            r#"[{"image_id": 6, "category_id": 2, "score": 1, "segmentation":
+                 {"size": [10, 20], "counts": [200]}}]"#
+                .into(),
+            IouType::Segm,
+            "detections[0] (image 6): the ground truth gives image 6 no width and height",
+        ),
+        (
+            r#"[{"image_id": 5, "category_id": 2, "score": 1, "segmentation":
+                 {"size": [20, 10], "counts": [200]}}]"#
+                .into(),
+            IouType::Segm,
+            "detections[0] (image 5): mask is 10x20, but the image is 20x10",
+        ),
+        (
+            r#"[{"image_id": 5, "category_id": 2, "score": 1, "segmentation":
+                 {"size": [10, 20], "counts": "!"}}]"#
+                .into(),
+            IouType::Segm,
+            "detections[0] (image 5): invalid RLE",
+        ),
+        (
+            r#"[{"image_id": 5, "category_id": 2, "score": 1, "segmentation": [[1, 1, 4, 4]]}]"#
+                .into(),
+            IouType::Segm,
+            "detections[0] (image 5): polygon 0 has 4 numbers",
+        ),
+    ] {
+        let error = file_error(&truth, &detections, iou).to_string();
+        assert!(error.contains(expected), "{error}\n{expected}");
+    }
+}
+
+type Change<'a> = &'a dyn Fn(&mut Value);
+
+#[test]
+fn a_truth_that_cannot_be_scored_against_is_named_with_the_entry() {
+    let wrong = |change: Change<'_>, iou: IouType| {
+        let mut truth = truth_json();
+        change(&mut truth);
+        file_error(&truth.to_string(), "[]", iou).to_string()
+    };
+    let annotation = |key: &'static str, value: Value| {
+        move |truth: &mut Value| truth["annotations"][0][key] = value.clone()
+    };
+    let image = |truth: &mut Value| truth["images"][1]["id"] = json!(5);
+    let category = |truth: &mut Value| truth["categories"][1]["id"] = json!(2);
+    let no_images = |truth: &mut Value| {
+        truth.as_object_mut().unwrap().remove("images");
+    };
+    let huge = |truth: &mut Value| {
+        truth["images"][0] = json!({"id": 5, "width": 70000, "height": 70000});
+    };
+    let cases: [(Change<'_>, IouType, &str); 10] = [
+        (
+            &huge,
+            IouType::Segm,
+            "annotations[0] (image 5): an image of 70000x70000 has more pixels",
+        ),
+        (
+            &annotation("image_id", json!(7)),
+            IouType::Bbox,
+            "truth.json: annotations[0] (image 7): image 7 is not among the 2",
+        ),
+        (
+            &annotation("category_id", json!(3)),
+            IouType::Bbox,
+            "annotations[0] (image 5): category 3 is not among the 2",
+        ),
+        (
+            &annotation("bbox", json!([1, 2, 3, 4, 5])),
+            IouType::Bbox,
+            "annotations[0] (image 5): box is [1, 2, 3, 4, 5]; expected four",
+        ),
+        (
+            &annotation("bbox", Value::Null),
+            IouType::Bbox,
+            "truth.json: annotations[0] (image 5): there is no `bbox`",
+        ),
+        (
+            &annotation("segmentation", json!([])),
+            IouType::Segm,
+            "truth.json: annotations[0] (image 5): there is no `segmentation`",
+        ),
+        (
+            &annotation("image_id", json!(6)),
+            IouType::Segm,
+            "annotations[0] (image 6): the ground truth gives image 6 no width and height",
+        ),
+        (&image, IouType::Bbox, "truth.json: image 5 occurs twice"),
+        (
+            &category,
+            IouType::Bbox,
+            "truth.json: category 2 occurs twice",
+        ),
+        (
+            &no_images,
+            IouType::Bbox,
+            "truth.json is no ground truth in COCO's format: missing field `images`",
+        ),
+    ];
+    for (change, iou, expected) in cases {
+        let error = wrong(change, iou);
+        assert!(error.contains(expected), "{error}\n{expected}");
+    }
+    let error = GroundTruth::read("nowhere.json".as_ref()).err().unwrap();
+    assert!(error.to_string().starts_with("cannot read nowhere.json"));
+}
+
+#[test]
+fn a_list_without_entries_and_objects_without_areas_are_scored() {
+    let folder = tempfile::tempdir().unwrap();
+    let [truth_path, path] = ["truth.json", "found.json"].map(|name| folder.path().join(name));
+    let mut truth = truth_json();
+    let annotation = truth["annotations"][0].as_object_mut().unwrap();
+    annotation.remove("area");
+    annotation.remove("id");
+    fs::write(&truth_path, truth.to_string()).unwrap();
+    fs::write(&path, "[]").unwrap();
+    let truth = GroundTruth::read(&truth_path).unwrap();
+    assert_eq!((truth.images(), truth.objects()), (2, 1));
+    for iou in [IouType::Bbox, IouType::Segm] {
+        let scores = truth.score_file(&path, iou).unwrap();
+        assert_eq!(scores.ap_small, Some(0.0));
+        assert_eq!((scores.ap_medium, scores.ap_large), (None, None));
+        assert_eq!(scores.classes[1].name, "category 4");
+    }
+}

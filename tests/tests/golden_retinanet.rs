@@ -1,0 +1,124 @@
+//! RetinaNet against a statement of it in PyTorch, put together from torchvision's parts.
+
+use burn::tensor::Tensor;
+use gradway_heads::detection::retinanet::{BoxLoss, DetectionLimits, RetinaNet, RetinaNetConfig};
+use gradway_heads::detection::{Bounds, Objects};
+use gradway_tests::{Golden, Tensors, Tracked, assert_close, assert_gradients, fill, gradients};
+
+/// Single precision against double, over some ten layers; sums of some thousand terms.
+const OUTPUT: f64 = 1e-5;
+const GRADIENTS: f64 = 5e-5;
+
+/// The second image is smaller than its batch.
+const SIZES: [[usize; 2]; 2] = [[96, 128], [80, 70]];
+const INPUTS: [usize; 4] = [4, 5, 6, 7];
+
+fn detector(golden: &Golden) -> RetinaNet<Tracked> {
+    let config = RetinaNetConfig {
+        channels: 6,
+        convolutions: 2,
+        ..Default::default()
+    };
+    let parameters = golden.below("parameter.");
+    let detector = config.init(&INPUTS, 3, &Default::default());
+    fill(detector, |path, _| parameters[path].clone())
+}
+
+fn features(golden: &Golden) -> Vec<Tensor<Tracked, 4>> {
+    let feature = |stage| golden.tensor(&format!("feature.{stage}"));
+    (0..4).map(|stage| feature(stage).require_grad()).collect()
+}
+
+fn bounds(golden: &Golden, key: &str) -> Vec<Bounds> {
+    let values: Vec<f32> = golden.values(key).iter().map(|v| *v as f32).collect();
+    values.as_chunks::<4>().0.to_vec()
+}
+
+fn indices(golden: &Golden, key: &str) -> Vec<usize> {
+    golden.values(key).iter().map(|v| *v as usize).collect()
+}
+
+fn objects(golden: &Golden) -> Vec<Objects> {
+    let image = |index: usize| Objects {
+        bounds: bounds(golden, &format!("objects.{index}")),
+        classes: indices(golden, &format!("labels.{index}")),
+    };
+    (0..2).map(image).collect()
+}
+
+#[test]
+fn losses_and_gradients() {
+    let golden = Golden::open("retinanet");
+    let (detector, features) = (detector(&golden), features(&golden));
+    let objects = objects(&golden);
+    let losses = detector.losses(&features, &objects, &SIZES, BoxLoss::L1);
+    assert_close(
+        "classes",
+        &losses.classes.to_data(),
+        &golden.scalar("loss.classes"),
+        OUTPUT,
+    );
+    assert_close(
+        "boxes",
+        &losses.boxes.to_data(),
+        &golden.scalar("loss.boxes"),
+        OUTPUT,
+    );
+
+    let backward = (losses.classes + losses.boxes).backward();
+    let mut actual = gradients(&detector, &backward);
+    for (stage, feature) in features.iter().enumerate() {
+        if let Some(gradient) = feature.grad(&backward) {
+            actual.insert(format!("feature.{stage}"), gradient.into_data());
+        }
+    }
+    let expected: Tensors = golden.below("gradient.");
+    assert!(
+        !expected.contains_key("feature.0"),
+        "the finest stage is not used"
+    );
+    assert_gradients(&actual, &expected, GRADIENTS);
+}
+
+#[test]
+fn boxes_by_generalised_iou() {
+    let golden = Golden::open("retinanet");
+    let objects = objects(&golden);
+    let losses = detector(&golden).losses(&features(&golden), &objects, &SIZES, BoxLoss::Giou);
+    let expected = golden.scalar("loss.giou");
+    assert_close("boxes", &losses.boxes.to_data(), &expected, OUTPUT);
+}
+
+#[test]
+fn an_image_without_objects_is_background() {
+    let golden = Golden::open("retinanet");
+    let nothing = vec![Objects::default(); 2];
+    let losses = detector(&golden).losses(&features(&golden), &nothing, &SIZES, BoxLoss::L1);
+    assert_eq!(losses.boxes.into_scalar(), 0.0);
+    assert!(losses.classes.into_scalar() > 0.0);
+}
+
+#[test]
+fn detections() {
+    let golden = Golden::open("retinanet");
+    let limits = DetectionLimits {
+        per_level: 20,
+        per_image: 10,
+        ..Default::default()
+    };
+    let found = detector(&golden).detect(&features(&golden), &SIZES, limits);
+    for (image, found) in found.iter().enumerate() {
+        let key = |name: &str| format!("detected.{image}.{name}");
+        let classes: Vec<usize> = found.iter().map(|object| object.class).collect();
+        assert_eq!(classes, indices(&golden, &key("classes")));
+        let expected = bounds(&golden, &key("bounds"));
+        let expected = expected.into_iter().zip(golden.values(&key("scores")));
+        for (object, (bounds, score)) in found.iter().zip(expected) {
+            assert!((f64::from(object.score) - score).abs() < OUTPUT);
+            for (side, expected) in object.bounds.into_iter().zip(bounds) {
+                // In pixels, of a hundred.
+                assert!((side - expected).abs() < 1e-3, "{object:?}");
+            }
+        }
+    }
+}
