@@ -1,5 +1,5 @@
-"""Writes `detection.safetensors` and `retinanet.safetensors`: parts of detectors from torchvision, and a small RetinaNet made of
-them.
+"""Writes `detection.safetensors`, `retinanet.safetensors` and `proposals.safetensors`: parts of detectors from torchvision, and
+small networks made of them.
 
     python -m pip install torch==2.15.0 torchvision==0.29.2 safetensors numpy
     python tests/golden/detection_parts.py
@@ -324,6 +324,98 @@ def retinanet() -> None:
     write("retinanet", tensors)
 
 
+# Region proposals
+
+
+class ProposalNetwork(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.convolution = square(channels, channels)
+        self.objectness = nn.Conv2d(channels, 3, 1)
+        self.offsets = nn.Conv2d(channels, 12, 1)
+
+    def forward(self, maps: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        logits, offsets = [], []
+        for x in maps:
+            x = self.convolution(x).relu()
+            y = self.offsets(x)
+            y = y.view(y.shape[0], 3, 4, *y.shape[2:]).permute(0, 3, 4, 1, 2)
+            logits.append(self.objectness(x).permute(0, 2, 3, 1).flatten(1))
+            offsets.append(y.reshape(y.shape[0], -1, 4))
+        return torch.cat(logits, 1), torch.cat(offsets, 1)
+
+
+def proposals() -> None:
+    """With so few anchors that all are sampled."""
+    torch.manual_seed(50)
+    channels, sizes, strides, images = 5, [(6, 8), (3, 4)], [8, 16], [(48, 64), (40, 44)]
+    model = ProposalNetwork(channels).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(parameter.float())
+    maps = [torch.randn(2, channels, *size, generator=seeded(51 + i)) for i, size in enumerate(sizes)]
+    objects = [torch.tensor([[3.2, 1.1, 62.3, 46.0], [20.4, 8.8, 63.1, 47.5]]), torch.tensor([[1.5, 2.5, 41.7, 39.2]])]
+    leaves = [x.double().requires_grad_() for x in maps]
+    logits, offsets = model(leaves)
+    coder = BoxCoder((1.0, 1.0, 1.0, 1.0))
+    class_loss, box_loss, count, tensors = 0.0, 0.0, 0, {}
+    for index, image in enumerate(images):
+        anchors, inside = [], []
+        for (height, width), stride in zip(sizes, strides):
+            ratios = torch.tensor([0.5, 1.0, 2.0]).sqrt()
+            high, wide = 8 * stride * ratios, 8 * stride / ratios
+            base = torch.stack([-wide, -high, wide, high], 1) / 2
+            y, x = torch.meshgrid(torch.arange(height) * stride, torch.arange(width) * stride, indexing="ij")
+            anchors.append((torch.stack([x, y, x, y], -1).view(-1, 1, 4) + base).view(-1, 4))
+            valid = (y // stride < -(-image[0] // stride)) & (x // stride < -(-image[1] // stride))
+            inside.append(valid.view(-1, 1).expand(-1, 3).reshape(-1))
+        per_level = [len(level) for level in anchors]
+        anchors, inside = torch.cat(anchors), torch.cat(inside)
+        # In single precision, as anchors that hold an object whole differ by rounding alone.
+        overlap = box_iou(objects[index], anchors)
+        overlap[:, ~inside] = 0.0
+        assert (overlap.max(1)[0] > 0.3).all()
+        match = Matcher(0.7, 0.3, allow_low_quality_matches=True)(overlap)
+        anchors = anchors.double()
+        positive, counted = match >= 0, inside & (match != -2)
+        assert counted.sum() <= 256
+        target = positive[counted].double()
+        class_loss = class_loss + F.binary_cross_entropy_with_logits(logits[index][counted], target, reduction="sum")
+        encoded = coder.encode_single(objects[index].double()[match[positive]], anchors[positive])
+        box_loss = box_loss + (offsets[index][positive] - encoded).abs().sum()
+        count += int(counted.sum())
+
+        scores = logits[index].detach().sigmoid().masked_fill(~inside, -1.0)
+        boxes, values, levels = [], [], []
+        for level, (score, offset, anchor) in enumerate(
+            zip(*(x.split(per_level) for x in (scores, offsets[index].detach(), anchors)))
+        ):
+            best = score.sort(descending=True, stable=True)[1][:20]
+            best = best[score[best] >= 0]
+            decoded = coder.decode_single(offset[best], anchor[best])
+            decoded[:, 0::2] = decoded[:, 0::2].clamp(0, image[1])
+            decoded[:, 1::2] = decoded[:, 1::2].clamp(0, image[0])
+            large = (decoded[:, 2] > decoded[:, 0]) & (decoded[:, 3] > decoded[:, 1])
+            boxes.append(decoded[large])
+            values.append(score[best][large])
+            levels.append(torch.full((int(large.sum()),), level))
+        boxes, values, levels = torch.cat(boxes), torch.cat(values), torch.cat(levels)
+        kept = batched_nms(boxes, values, levels, 0.7)[:12]
+        tensors |= {
+            f"objects.{index}": objects[index],
+            f"proposed.{index}.bounds": boxes[kept],
+            f"proposed.{index}.scores": values[kept],
+        }
+    class_loss, box_loss = class_loss / count, box_loss / count
+    (class_loss + box_loss).backward()
+    tensors |= {"loss.objectness": class_loss, "loss.boxes": box_loss}
+    for index, (x, leaf) in enumerate(zip(maps, leaves)):
+        tensors |= {f"map.{index}": x, f"gradient.map.{index}": leaf.grad}
+    for name, parameter in model.named_parameters():
+        tensors |= {f"parameter.{name}": parameter, f"gradient.{name}": parameter.grad}
+    write("proposals", tensors)
+
+
 def write(name: str, tensors: dict[str, torch.Tensor]) -> None:
     rounded = {key: value.detach().to(torch.float32).contiguous() for key, value in tensors.items()}
     for key, value in rounded.items():
@@ -337,6 +429,7 @@ def main() -> None:
     parts = [overlaps, suppression, coding, matching, anchors, losses, pooling]
     write("detection", {key: value for part in parts for key, value in part().items()})
     retinanet()
+    proposals()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 //! RetinaNet against a statement of it in PyTorch, put together from torchvision's parts.
 
 use burn::tensor::Tensor;
-use gradway_heads::detection::retinanet::{BoxLoss, DetectionLimits, RetinaNet, RetinaNetConfig};
+use gradway_heads::detection::losses::BoxLoss;
+use gradway_heads::detection::retinanet::{DetectionLimits, RetinaNet, RetinaNetConfig};
 use gradway_heads::detection::{Bounds, Objects};
 use gradway_tests::{Golden, Tensors, Tracked, assert_close, assert_gradients, fill, gradients};
 
@@ -51,7 +52,8 @@ fn losses_and_gradients() {
     let golden = Golden::open("retinanet");
     let (detector, features) = (detector(&golden), features(&golden));
     let objects = objects(&golden);
-    let losses = detector.losses(&features, &objects, &SIZES, BoxLoss::L1);
+    let levels = detector.forward(&features);
+    let losses = detector.losses(&levels, &objects, &SIZES, BoxLoss::L1);
     assert_close(
         "classes",
         &losses.classes.to_data(),
@@ -84,7 +86,9 @@ fn losses_and_gradients() {
 fn boxes_by_generalised_iou() {
     let golden = Golden::open("retinanet");
     let objects = objects(&golden);
-    let losses = detector(&golden).losses(&features(&golden), &objects, &SIZES, BoxLoss::Giou);
+    let detector = detector(&golden);
+    let levels = detector.forward(&features(&golden));
+    let losses = detector.losses(&levels, &objects, &SIZES, BoxLoss::Giou);
     let expected = golden.scalar("loss.giou");
     assert_close("boxes", &losses.boxes.to_data(), &expected, OUTPUT);
 }
@@ -93,7 +97,9 @@ fn boxes_by_generalised_iou() {
 fn an_image_without_objects_is_background() {
     let golden = Golden::open("retinanet");
     let nothing = vec![Objects::default(); 2];
-    let losses = detector(&golden).losses(&features(&golden), &nothing, &SIZES, BoxLoss::L1);
+    let detector = detector(&golden);
+    let levels = detector.forward(&features(&golden));
+    let losses = detector.losses(&levels, &nothing, &SIZES, BoxLoss::L1);
     assert_eq!(losses.boxes.into_scalar(), 0.0);
     assert!(losses.classes.into_scalar() > 0.0);
 }
@@ -106,7 +112,9 @@ fn detections() {
         per_image: 10,
         ..Default::default()
     };
-    let found = detector(&golden).detect(&features(&golden), &SIZES, limits);
+    let detector = detector(&golden);
+    let levels = detector.forward(&features(&golden));
+    let found = detector.detect(levels, &SIZES, limits);
     for (image, found) in found.iter().enumerate() {
         let key = |name: &str| format!("detected.{image}.{name}");
         let classes: Vec<usize> = found.iter().map(|object| object.class).collect();

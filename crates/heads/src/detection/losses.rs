@@ -1,9 +1,14 @@
 //! Losses of rectangles and of independent classes. All are sums: what they are divided by is the
 //! network's affair.
 
+use burn::tensor::TensorData;
 use burn::tensor::activation::relu;
 use burn::tensor::{Int, Tensor};
 use gradway_kernels::{FocalLoss, KernelBackend, focal_loss};
+use serde::{Deserialize, Serialize};
+
+use super::bounds::Bounds;
+use super::coder::BoxCoder;
 
 /// Smooth L1 (Girshick 2015, arXiv 1504.08083): quadratic up to `beta`, linear beyond; with a `beta` of 0
 /// the absolute difference.
@@ -69,4 +74,58 @@ pub fn binary_cross_entropy<B: KernelBackend>(
         gamma: 0.0,
     };
     focal_loss(logits, labels, options) * 2.0
+}
+
+/// Loss of boxes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum BoxLoss {
+    /// Absolute differences of the offsets, as mmdetection's default.
+    #[default]
+    L1,
+    /// Smooth L1 of the offsets.
+    SmoothL1 {
+        /// Where it becomes linear.
+        beta: f32,
+    },
+    /// Generalised IoU of the boxes.
+    Giou,
+}
+
+impl BoxLoss {
+    /// The sum over predicted offsets from `references` of rectangles that should be `wanted`, `[1]`.
+    ///
+    /// # Shapes
+    ///
+    /// - `offsets`: `[references, 4]`
+    pub fn of<B: KernelBackend>(
+        self,
+        offsets: Tensor<B, 2>,
+        wanted: &[Bounds],
+        references: &[Bounds],
+        coder: BoxCoder,
+    ) -> Tensor<B, 1> {
+        let device = offsets.device();
+        let rows = |rows: Vec<[f32; 4]>| {
+            let count = rows.len();
+            let rows = TensorData::new(rows.into_flattened(), [count, 4]);
+            Tensor::<B, 2>::from_data(rows, &device)
+        };
+        let pairs = wanted.iter().zip(references);
+        let encoded = || {
+            rows(
+                pairs
+                    .map(|(wanted, of)| coder.encode(*wanted, *of))
+                    .collect(),
+            )
+        };
+        match self {
+            Self::Giou => {
+                let decoded = coder.decode_each(offsets, references);
+                giou_loss(decoded, rows(wanted.to_vec()))
+            }
+            Self::L1 => smooth_l1(offsets, encoded(), 0.0),
+            Self::SmoothL1 { beta } => smooth_l1(offsets, encoded(), beta),
+        }
+    }
 }

@@ -6,10 +6,12 @@
 pub mod anchors;
 pub mod bounds;
 pub mod coder;
+pub mod dense;
 pub mod losses;
 pub mod matcher;
 pub mod nms;
 pub mod objects;
+pub mod proposals;
 pub mod pyramid;
 pub mod retinanet;
 pub mod sampler;

@@ -11,6 +11,16 @@ pub struct Objects {
     pub classes: Vec<usize>,
 }
 
+impl Objects {
+    /// The same, all of one class.
+    pub fn without_classes(&self) -> Self {
+        Self {
+            bounds: self.bounds.clone(),
+            classes: vec![0; self.classes.len()],
+        }
+    }
+}
+
 /// A detected object.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Detected {

@@ -1,0 +1,177 @@
+//! The region proposal network (Ren et al. 2015, arXiv 1506.01497) on a feature pyramid.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use gradway_kernels::{Activation, KernelBackend};
+
+use super::anchors::AnchorGenerator;
+use super::bounds::{Bounds, is_larger};
+use super::coder::BoxCoder;
+use super::dense::{Assignment, Level, Targets};
+use super::losses::{BoxLoss, binary_cross_entropy};
+use super::matcher::Matcher;
+use super::nms::nms_by_class;
+use super::objects::{Detected, Objects};
+use super::sampler::Sampler;
+use crate::convolution::Convolution;
+
+/// Anchors of an image that take part in the loss, and the largest share of those for an object.
+const SAMPLER: Sampler = Sampler {
+    count: 256,
+    objects: 0.5,
+};
+
+/// What of the outputs becomes a proposal.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ProposalLimits {
+    /// Most candidates of a level.
+    pub per_level: usize,
+    /// IoU from which on the better of two of a level suppresses the other.
+    pub overlap: f32,
+    /// Most proposals of an image.
+    pub per_image: usize,
+}
+
+impl ProposalLimits {
+    /// Of a step of training.
+    pub const TRAINING: Self = Self {
+        per_level: 2000,
+        overlap: 0.7,
+        per_image: 1000,
+    };
+    /// Of detection.
+    pub const INFERENCE: Self = Self {
+        per_level: 1000,
+        ..Self::TRAINING
+    };
+}
+
+/// A convolution that all levels share, and whether there is an object at an anchor and where.
+#[derive(Module, Debug)]
+pub struct ProposalNetwork<B: Backend> {
+    /// 3x3.
+    pub convolution: Convolution<B>,
+    /// `[anchors, channels, 1, 1]`
+    pub objectness: Convolution<B>,
+    /// `[anchors * 4, channels, 1, 1]`
+    pub offsets: Convolution<B>,
+    strides: Vec<usize>,
+}
+
+/// The two losses, before their weights.
+#[derive(Debug, Clone)]
+pub struct ProposalLosses<B: KernelBackend> {
+    /// Binary cross entropy over the sampled anchors.
+    pub objectness: Tensor<B, 1>,
+    /// Absolute differences of the offsets over the same number.
+    pub boxes: Tensor<B, 1>,
+}
+
+impl<B: Backend> ProposalNetwork<B> {
+    /// On maps of this width and these strides.
+    pub fn new(channels: usize, strides: &[usize], device: &B::Device) -> Self {
+        let anchors = AnchorGenerator::proposals(strides).per_position();
+        let normal =
+            |outputs, kernel| Convolution::normal([channels, outputs, kernel], 0.01, device);
+        Self {
+            convolution: normal(channels, 3),
+            objectness: normal(anchors, 1),
+            offsets: normal(4 * anchors, 1),
+            strides: strides.to_vec(),
+        }
+    }
+}
+
+impl<B: KernelBackend> ProposalNetwork<B> {
+    fn anchors(&self) -> AnchorGenerator {
+        AnchorGenerator::proposals(&self.strides)
+    }
+
+    /// # Shapes
+    ///
+    /// - `maps`: per level `[batch, channels, height, width]`, the finest first
+    pub fn forward(&self, maps: &[Tensor<B, 4>]) -> Vec<Level<B>> {
+        let anchors = self.anchors().per_position();
+        let level = |map: &Tensor<B, 4>| {
+            let x = self.convolution.forward(map.clone(), 1, Activation::Relu);
+            let objectness = self.objectness.forward(x.clone(), 1, Activation::Identity);
+            let offsets = self.offsets.forward(x, 1, Activation::Identity);
+            Level::new(objectness, offsets, anchors)
+        };
+        maps.iter().map(level).collect()
+    }
+
+    /// The losses of a batch; `seed` decides which anchors take part.
+    pub fn losses(
+        &self,
+        levels: &[Level<B>],
+        objects: &[Objects],
+        sizes: &[[usize; 2]],
+        seed: u64,
+    ) -> ProposalLosses<B> {
+        let assignment = Assignment {
+            matcher: Matcher {
+                object: 0.7,
+                background: 0.3,
+                best_from: Some(0.3),
+            },
+            sampling: Some((SAMPLER, seed)),
+        };
+        let objects: Vec<Objects> = objects.iter().map(Objects::without_classes).collect();
+        let maps: Vec<[usize; 2]> = levels.iter().map(|level| level.size).collect();
+        let targets = Targets::new(&self.anchors(), assignment, &maps, &objects, sizes);
+        let count = targets.counted.max(1) as f32;
+        let objectness = targets.class_loss(levels, binary_cross_entropy);
+        let boxes = match targets.offsets(levels) {
+            Some(offsets) => {
+                let (wanted, anchors) = (&targets.wanted, &targets.anchors);
+                BoxLoss::L1.of(offsets, wanted, anchors, BoxCoder::PLAIN)
+            }
+            None => objectness.zeros_like(),
+        };
+        ProposalLosses {
+            objectness: objectness / count,
+            boxes: boxes / count,
+        }
+    }
+
+    /// The proposals of every image, the surest first; their class means nothing.
+    pub fn propose(
+        &self,
+        levels: Vec<Level<B>>,
+        sizes: &[[usize; 2]],
+        limits: ProposalLimits,
+    ) -> Vec<Vec<Detected>> {
+        let generator = self.anchors();
+        let mut found = vec![Vec::new(); sizes.len()];
+        for (index, level) in levels.into_iter().enumerate() {
+            let least = f32::NEG_INFINITY;
+            let best = level.best(index, &generator, sizes, least, limits.per_level);
+            for (found, best) in found.iter_mut().zip(best) {
+                let best = best
+                    .into_iter()
+                    .filter(|object| is_larger(object.bounds, 0.0));
+                // Levels do not suppress each other.
+                found.extend(best.map(|object| Detected {
+                    class: index,
+                    ..object
+                }));
+            }
+        }
+        let images = found.into_iter();
+        images
+            .map(|found| suppressed(&found, limits.overlap, limits.per_image))
+            .collect()
+    }
+}
+
+/// The best of what was found, without what was found twice in its class.
+pub(super) fn suppressed(found: &[Detected], overlap: f32, count: usize) -> Vec<Detected> {
+    let bounds: Vec<Bounds> = found.iter().map(|object| object.bounds).collect();
+    let scores: Vec<f32> = found.iter().map(|object| object.score).collect();
+    let classes: Vec<usize> = found.iter().map(|object| object.class).collect();
+    let kept = nms_by_class(&bounds, &scores, &classes, overlap);
+    let kept = kept.into_iter().take(count);
+    kept.map(|index| found[index]).collect()
+}
