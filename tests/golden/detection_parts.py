@@ -1,5 +1,5 @@
-"""Writes `detection.safetensors`, `retinanet.safetensors` and `proposals.safetensors`: parts of detectors from torchvision, and
-small networks made of them.
+"""Writes `detection`, `retinanet`, `proposals`, `box_head` and `mask_head`: parts of detectors from torchvision, and small networks
+made of them.
 
     python -m pip install torch==2.15.0 torchvision==0.29.2 safetensors numpy
     python tests/golden/detection_parts.py
@@ -416,6 +416,83 @@ def proposals() -> None:
     write("proposals", tensors)
 
 
+# Heads of regions
+
+
+def box_head() -> None:
+    """Two classes and background; offsets for all classes together and for each."""
+    torch.manual_seed(60)
+    regions = rectangles(9, 61)
+    objects = regions + torch.randn(9, 4, generator=seeded(62)) * 4
+    labels = torch.tensor([0, 2, 1, 2, 2, 0, 1, 2, 2])
+    x = torch.randn(9, 3, 4, 4, generator=seeded(63))
+    coder = BoxCoder((10.0, 10.0, 5.0, 5.0))
+    encoded = coder.encode_single(objects.double(), regions.double())
+    tensors = {"x": x, "regions": regions, "objects": objects, "labels": labels}
+    for name, width in [("agnostic", 4), ("by_class", 8)]:
+        layers = {"hidden.0": nn.Linear(48, 10), "hidden.1": nn.Linear(10, 10), "class_output": nn.Linear(10, 3)}
+        layers["box_output"] = nn.Linear(10, width)
+        for layer in layers.values():
+            layer.double()
+            for parameter in layer.parameters():
+                parameter.data.copy_(parameter.data.float())
+        leaf = x.double().requires_grad_()
+        hidden = layers["hidden.1"](layers["hidden.0"](leaf.flatten(1)).relu()).relu()
+        logits, offsets = layers["class_output"](hidden), layers["box_output"](hidden)
+        class_loss = F.cross_entropy(logits, labels)
+        positive = labels < 2
+        chosen = offsets[positive] if width == 4 else offsets.view(9, 2, 4)[positive, labels[positive]]
+        box_loss = F.smooth_l1_loss(chosen, encoded[positive], beta=1.0, reduction="sum") / 9
+        (class_loss + box_loss).backward()
+        tensors |= {f"{name}.loss.classes": class_loss, f"{name}.loss.boxes": box_loss, f"{name}.gradient.x": leaf.grad}
+        for key, layer in layers.items():
+            # Ours are [inputs, outputs].
+            tensors |= {
+                f"{name}.parameter.{key}.weight": layer.weight.T,
+                f"{name}.parameter.{key}.bias": layer.bias,
+                f"{name}.gradient.{key}.weight": layer.weight.grad.T,
+                f"{name}.gradient.{key}.bias": layer.bias.grad,
+            }
+    write("box_head", tensors)
+
+
+def mask_head() -> None:
+    torch.manual_seed(70)
+    channels, classes = 5, 3
+    convolutions = [square(channels, channels) for _ in range(2)]
+    enlarging, output = nn.ConvTranspose2d(channels, channels, 2, 2), nn.Conv2d(channels, classes, 1)
+    for layer in [*convolutions, enlarging, output]:
+        layer.double()
+        for parameter in layer.parameters():
+            parameter.data.copy_(parameter.data.float())
+    x = torch.randn(4, channels, 5, 5, generator=seeded(71))
+    labels = torch.tensor([0, 2, 2, 1])
+    masks = torch.rand(4, 10, 10, generator=seeded(72)) < 0.4
+    leaf = x.double().requires_grad_()
+    y = leaf
+    for convolution in convolutions:
+        y = convolution(y).relu()
+    logits = output(enlarging(y).relu())[torch.arange(4), labels]
+    loss = F.binary_cross_entropy_with_logits(logits, masks.double())
+    loss.backward()
+
+    def taps(weight: torch.Tensor) -> torch.Tensor:
+        """[inputs, outputs, 2, 2] as [inputs, 4 * outputs], position by position."""
+        return weight.permute(0, 2, 3, 1).flatten(1)
+
+    tensors = {"x": x, "labels": labels, "masks": masks, "loss": loss, "predicted": logits.sigmoid(), "gradient.x": leaf.grad}
+    layers = {f"convolutions.{index}": layer for index, layer in enumerate(convolutions)} | {"enlarging": enlarging, "output": output}
+    for key, layer in layers.items():
+        change = {"enlarging": taps, "output": lambda weight: weight.flatten(1).T}.get(key, lambda weight: weight)
+        tensors |= {
+            f"parameter.{key}.weight": change(layer.weight),
+            f"parameter.{key}.bias": layer.bias,
+            f"gradient.{key}.weight": change(layer.weight.grad),
+            f"gradient.{key}.bias": layer.bias.grad,
+        }
+    write("mask_head", tensors)
+
+
 def write(name: str, tensors: dict[str, torch.Tensor]) -> None:
     rounded = {key: value.detach().to(torch.float32).contiguous() for key, value in tensors.items()}
     for key, value in rounded.items():
@@ -430,6 +507,8 @@ def main() -> None:
     write("detection", {key: value for part in parts for key, value in part().items()})
     retinanet()
     proposals()
+    box_head()
+    mask_head()
 
 
 if __name__ == "__main__":

@@ -66,6 +66,14 @@ impl<B: Backend> Pointwise<B> {
         }
     }
 
+    /// Kaiming-normal weights (fan out), zero bias.
+    pub fn kaiming(inputs: usize, outputs: usize, device: &B::Device) -> Self {
+        Self {
+            weight: kaiming(outputs, 1).init([inputs, outputs], device),
+            bias: Initializer::Zeros.init([outputs], device),
+        }
+    }
+
     /// Weights of a linear layer.
     pub fn linear(inputs: usize, outputs: usize, device: &B::Device) -> Self {
         Self {
@@ -115,6 +123,14 @@ impl<B: Backend> Convolution<B> {
         }
     }
 
+    /// Kaiming-normal weights (fan out), zero bias.
+    pub fn kaiming([inputs, outputs, kernel]: [usize; 3], device: &B::Device) -> Self {
+        Self {
+            weight: kaiming(outputs, kernel).init([outputs, inputs, kernel, kernel], device),
+            bias: Initializer::Zeros.init([outputs], device),
+        }
+    }
+
     /// Weights of Xavier's uniform distribution (Glorot and Bengio 2010), zero bias.
     pub fn xavier([inputs, outputs, kernel]: [usize; 3], device: &B::Device) -> Self {
         let area = kernel * kernel;
@@ -156,7 +172,7 @@ impl<B: KernelBackend> Convolution<B> {
     }
 }
 
-fn kaiming(outputs: usize, kernel: usize) -> Initializer {
+pub(crate) fn kaiming(outputs: usize, kernel: usize) -> Initializer {
     let fan_out = outputs * kernel * kernel;
     Initializer::Normal {
         mean: 0.0,

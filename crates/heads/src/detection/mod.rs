@@ -5,14 +5,18 @@
 
 pub mod anchors;
 pub mod bounds;
+pub mod box_head;
 pub mod coder;
 pub mod dense;
 pub mod losses;
+pub mod mask_head;
 pub mod matcher;
 pub mod nms;
 pub mod objects;
+pub mod pooler;
 pub mod proposals;
 pub mod pyramid;
+pub mod regions;
 pub mod retinanet;
 pub mod sampler;
 
@@ -22,5 +26,6 @@ pub use coder::BoxCoder;
 pub use matcher::{Match, Matcher};
 pub use nms::{nms, nms_by_class};
 pub use objects::{Detected, Objects};
+pub use pooler::{Pooler, Regions};
 pub use pyramid::{ExtraLevels, FeaturePyramid};
 pub use sampler::{Sample, Sampler};

@@ -1,0 +1,162 @@
+//! What is in a region, and where exactly: the head of Fast R-CNN (Girshick 2015, arXiv 1504.08083).
+
+use burn::module::{Module, Param};
+use burn::nn::Initializer;
+use burn::tensor::activation::log_softmax;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor, TensorData};
+use gradway_kernels::{Activation, KernelBackend, linear_activation};
+
+use super::bounds::Bounds;
+use super::coder::BoxCoder;
+use super::losses::BoxLoss;
+
+/// A layer of a [`BoxHead`].
+#[derive(Module, Debug)]
+pub struct Layer<B: Backend> {
+    /// `[inputs, outputs]`
+    pub weight: Param<Tensor<B, 2>>,
+    /// `[outputs]`
+    pub bias: Param<Tensor<B, 1>>,
+}
+
+impl<B: Backend> Layer<B> {
+    fn new(sizes: [usize; 2], initializer: Initializer, device: &B::Device) -> Self {
+        let [inputs, outputs] = sizes;
+        Self {
+            weight: initializer.init_with(sizes, Some(inputs), Some(outputs), device),
+            bias: Initializer::Zeros.init([outputs], device),
+        }
+    }
+}
+
+impl<B: KernelBackend> Layer<B> {
+    fn forward(&self, x: Tensor<B, 2>, activation: Activation) -> Tensor<B, 2> {
+        linear_activation(x, self.weight.val(), Some(self.bias.val()), activation)
+    }
+}
+
+/// Two layers over all of a region, then its class and the offsets of its sides.
+#[derive(Module, Debug)]
+pub struct BoxHead<B: Backend> {
+    /// Over `[channels * size * size]`, and over its own width.
+    pub hidden: Vec<Layer<B>>,
+    /// `[width, classes + 1]`, background last.
+    pub class_output: Layer<B>,
+    /// `[width, 4]`, the same for every class, or `[width, classes * 4]`.
+    pub box_output: Layer<B>,
+    classes: usize,
+}
+
+/// What a [`BoxHead`] says of regions.
+#[derive(Debug, Clone)]
+pub struct BoxOutputs<B: KernelBackend> {
+    /// `[regions, classes + 1]`, background last.
+    pub logits: Tensor<B, 2>,
+    /// `[regions, 4]` or `[regions, classes * 4]`
+    pub offsets: Tensor<B, 2>,
+}
+
+/// A region's target.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BoxTarget {
+    /// The region.
+    pub region: Bounds,
+    /// Class and bounds of its object; none: background.
+    pub object: Option<(usize, Bounds)>,
+}
+
+/// The two losses, before their weights.
+#[derive(Debug, Clone)]
+pub struct BoxHeadLosses<B: KernelBackend> {
+    /// Mean cross entropy of the classes.
+    pub classes: Tensor<B, 1>,
+    /// Loss of the boxes of objects over the number of all regions.
+    pub boxes: Tensor<B, 1>,
+}
+
+impl<B: Backend> BoxHead<B> {
+    /// On regions of `[channels, size, size]`, with hidden layers of this width.
+    pub fn new(
+        [channels, size, width]: [usize; 3],
+        classes: usize,
+        is_class_agnostic: bool,
+        device: &B::Device,
+    ) -> Self {
+        let xavier = Initializer::XavierUniform { gain: 1.0 };
+        let normal = |std| Initializer::Normal { mean: 0.0, std };
+        let boxes = if is_class_agnostic { 1 } else { classes };
+        Self {
+            hidden: vec![
+                Layer::new([channels * size * size, width], xavier.clone(), device),
+                Layer::new([width, width], xavier, device),
+            ],
+            class_output: Layer::new([width, classes + 1], normal(0.01), device),
+            box_output: Layer::new([width, 4 * boxes], normal(0.001), device),
+            classes,
+        }
+    }
+}
+
+impl<B: KernelBackend> BoxHead<B> {
+    /// # Shapes
+    ///
+    /// - `x`: `[regions, channels, size, size]`
+    pub fn forward(&self, x: Tensor<B, 4>) -> BoxOutputs<B> {
+        let [regions, channels, height, width] = x.dims();
+        let mut x = x.reshape([regions, channels * height * width]);
+        for layer in &self.hidden {
+            x = layer.forward(x, Activation::Relu);
+        }
+        BoxOutputs {
+            logits: self.class_output.forward(x.clone(), Activation::Identity),
+            offsets: self.box_output.forward(x, Activation::Identity),
+        }
+    }
+
+    /// The losses of regions, a target each; both 0 where there is none.
+    pub fn losses(
+        &self,
+        outputs: BoxOutputs<B>,
+        targets: &[BoxTarget],
+        box_loss: BoxLoss,
+        coder: BoxCoder,
+    ) -> BoxHeadLosses<B> {
+        let device = outputs.logits.device();
+        let count = targets.len();
+        if count == 0 {
+            let zero = Tensor::zeros([1], &device);
+            return BoxHeadLosses {
+                classes: zero.clone(),
+                boxes: zero,
+            };
+        }
+        let label = |target: &BoxTarget| target.object.map_or(self.classes, |(class, _)| class);
+        let labels: Vec<i32> = targets.iter().map(|target| label(target) as i32).collect();
+        let labels = TensorData::new(labels, [count, 1]);
+        let labels = Tensor::<B, 2, Int>::from_data(labels, &device);
+        let classes = log_softmax(outputs.logits, 1).gather(1, labels).sum().neg();
+        let columns = outputs.offsets.dims()[1] / 4;
+        let mut rows = Vec::new();
+        let (mut wanted, mut references) = (Vec::new(), Vec::new());
+        for (row, target) in targets.iter().enumerate() {
+            if let Some((class, bounds)) = target.object {
+                rows.push((row * columns + if columns > 1 { class } else { 0 }) as i32);
+                wanted.push(bounds);
+                references.push(target.region);
+            }
+        }
+        let boxes = if rows.is_empty() {
+            Tensor::zeros([1], &device)
+        } else {
+            let chosen = rows.len();
+            let rows = Tensor::from_data(TensorData::new(rows, [chosen]), &device);
+            let offsets = outputs.offsets.reshape([count * columns, 4]);
+            box_loss.of(offsets.select(0, rows), &wanted, &references, coder)
+        };
+        BoxHeadLosses {
+            classes: classes / count as f32,
+            boxes: boxes / count as f32,
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Which pixels of a region belong to its object: the head of Mask R-CNN (He et al. 2017, arXiv
+//! 1703.06870).
+
+use burn::module::{Module, Param};
+use burn::nn::Initializer;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor, TensorData};
+use gradway_kernels::{Activation, BACKGROUND, KernelBackend, project_channels, relu};
+
+use super::losses::binary_cross_entropy;
+use crate::convolution::{Convolution, Pointwise, kaiming};
+
+/// Positions of the output along either side for one of the input.
+const FACTOR: usize = 2;
+
+/// A transposed convolution of kernel and stride 2: every position becomes four, each by a weight of its
+/// own.
+#[derive(Module, Debug)]
+pub struct Enlarging<B: Backend> {
+    /// `[inputs, 4 * outputs]`, the four positions row by row.
+    pub weight: Param<Tensor<B, 2>>,
+    /// `[outputs]`
+    pub bias: Param<Tensor<B, 1>>,
+}
+
+impl<B: KernelBackend> Enlarging<B> {
+    /// # Shapes
+    ///
+    /// - `x`: `[regions, inputs, size, size]`
+    /// - output: `[regions * 4, outputs, size, size]`, the four positions one after the other
+    fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        let [regions, _, height, width] = x.dims();
+        let [outputs] = self.bias.dims();
+        // Not `repeat`, whose gradient is of neighbours and not of copies in this Burn.
+        let bias = self
+            .bias
+            .val()
+            .unsqueeze::<2>()
+            .expand([FACTOR * FACTOR, outputs]);
+        let bias = bias.reshape([FACTOR * FACTOR * outputs]);
+        let x = project_channels(x, self.weight.val(), Some(bias));
+        x.reshape([regions * FACTOR * FACTOR, outputs, height, width])
+    }
+}
+
+/// Convolutions, a transposed one that doubles the size, and a map for every class.
+#[derive(Module, Debug)]
+pub struct MaskHead<B: Backend> {
+    /// 3x3.
+    pub convolutions: Vec<Convolution<B>>,
+    /// Doubles the size.
+    pub enlarging: Enlarging<B>,
+    /// `[channels, classes]`
+    pub output: Pointwise<B>,
+}
+
+impl<B: Backend> MaskHead<B> {
+    /// With this number of convolutions.
+    pub fn new(channels: usize, convolutions: usize, classes: usize, device: &B::Device) -> Self {
+        let convolution = |_| Convolution::kaiming([channels, channels, 3], device);
+        // mmdetection's fan counts all taps, though an output sees one.
+        let weight = kaiming(channels, FACTOR).init([channels, FACTOR * FACTOR * channels], device);
+        Self {
+            convolutions: (0..convolutions).map(convolution).collect(),
+            enlarging: Enlarging {
+                weight,
+                bias: Initializer::Zeros.init([channels], device),
+            },
+            output: Pointwise::kaiming(channels, classes, device),
+        }
+    }
+}
+
+impl<B: KernelBackend> MaskHead<B> {
+    /// Logits, the four positions that one of the input becomes side by side: they meet in
+    /// [`masks`](Self::masks) alone, where there is one class and not all channels.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[regions, channels, size, size]`
+    /// - output: `[regions * 4, classes, size, size]`
+    pub fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        let mut x = x;
+        for convolution in &self.convolutions {
+            x = convolution.forward(x, 1, Activation::Relu);
+        }
+        let x = relu(self.enlarging.forward(x));
+        self.output.forward(x)
+    }
+
+    /// Mean binary cross entropy of the maps of the regions' classes, `[1]`; 0 where there are no
+    /// regions.
+    ///
+    /// # Shapes
+    ///
+    /// - `logits`: of [`forward`](Self::forward)
+    /// - `classes`: `[regions]`
+    /// - `masks`: `[regions, 2 * size, 2 * size]`, whether a pixel belongs to the object
+    pub fn loss(&self, logits: Tensor<B, 4>, classes: &[usize], masks: &[bool]) -> Tensor<B, 1> {
+        let device = logits.device();
+        if classes.is_empty() {
+            return Tensor::zeros([1], &device);
+        }
+        let [_, _, height, width] = logits.dims();
+        let chosen = self.of_classes(logits, classes);
+        let side = FACTOR * width;
+        let label = |index: usize| {
+            // `[regions * 4, height, width]`
+            let (x, rest) = (index % width, index / width);
+            let (y, rest) = (rest % height, rest / height);
+            let (column, rest) = (rest % FACTOR, rest / FACTOR);
+            let (row, region) = (rest % FACTOR, rest / FACTOR);
+            let line = region * FACTOR * height + y * FACTOR + row;
+            if masks[line * side + x * FACTOR + column] {
+                0
+            } else {
+                BACKGROUND
+            }
+        };
+        let labels: Vec<i32> = (0..masks.len()).map(label).collect();
+        let shape = [classes.len() * FACTOR * FACTOR, height * width];
+        let labels = Tensor::<B, 2, Int>::from_data(TensorData::new(labels, shape), &device);
+        binary_cross_entropy(chosen, labels) / masks.len() as f32
+    }
+
+    /// How sure it is of every pixel of the regions' classes, from 0 to 1, `[regions, 2 * size, 2 *
+    /// size]`.
+    pub fn masks(&self, logits: Tensor<B, 4>, classes: &[usize]) -> Vec<f32> {
+        if classes.is_empty() {
+            return Vec::new();
+        }
+        let [_, _, height, width] = logits.dims();
+        let chosen = self.of_classes(logits, classes);
+        let chosen = chosen
+            .reshape([classes.len(), FACTOR, FACTOR, height, width])
+            .permute([0, 3, 1, 4, 2]);
+        let values = chosen.into_data();
+        let values = values.iter::<f32>();
+        values.map(|logit| 1.0 / (1.0 + (-logit).exp())).collect()
+    }
+
+    /// `[regions * 4, 1, size * size]` of the regions' classes.
+    fn of_classes(&self, logits: Tensor<B, 4>, classes: &[usize]) -> Tensor<B, 3> {
+        let [outer, all, height, width] = logits.dims();
+        let positions = FACTOR * FACTOR;
+        let row = |index: usize| (index * all + classes[index / positions]) as i32;
+        let rows: Vec<i32> = (0..outer).map(row).collect();
+        let rows = Tensor::from_data(TensorData::new(rows, [outer]), &logits.device());
+        let logits = logits.reshape([outer * all, height * width]);
+        logits.select(0, rows).unsqueeze_dim(1)
+    }
+}

@@ -1,0 +1,103 @@
+//! The heads of regions against PyTorch.
+
+use burn::tensor::Tensor;
+use gradway_heads::detection::box_head::{BoxHead, BoxTarget};
+use gradway_heads::detection::losses::BoxLoss;
+use gradway_heads::detection::mask_head::MaskHead;
+use gradway_heads::detection::{Bounds, BoxCoder};
+use gradway_tests::{Golden, Tracked, assert_close, assert_gradients, fill, gradients};
+
+/// Single precision against double, over some four layers.
+const OUTPUT: f64 = 1e-5;
+const GRADIENTS: f64 = 5e-5;
+
+fn bounds(golden: &Golden, key: &str) -> Vec<Bounds> {
+    let values: Vec<f32> = golden.values(key).iter().map(|v| *v as f32).collect();
+    values.as_chunks::<4>().0.to_vec()
+}
+
+fn indices(golden: &Golden, key: &str) -> Vec<usize> {
+    golden.values(key).iter().map(|v| *v as usize).collect()
+}
+
+fn leaf(golden: &Golden) -> Tensor<Tracked, 4> {
+    golden.tensor("x").require_grad()
+}
+
+#[test]
+fn boxes_and_classes() {
+    let golden = Golden::open("box_head");
+    let labels = indices(&golden, "labels");
+    let regions = bounds(&golden, "regions").into_iter();
+    let objects = bounds(&golden, "objects").into_iter().zip(labels);
+    let targets: Vec<BoxTarget> = regions
+        .zip(objects)
+        .map(|(region, (object, class))| BoxTarget {
+            region,
+            object: (class < 2).then_some((class, object)),
+        })
+        .collect();
+    let coder = BoxCoder {
+        deviations: [0.1, 0.1, 0.2, 0.2],
+    };
+    for (name, is_class_agnostic) in [("agnostic", true), ("by_class", false)] {
+        let parameters = golden.below(&format!("{name}.parameter."));
+        let head = BoxHead::<Tracked>::new([3, 4, 10], 2, is_class_agnostic, &Default::default());
+        let head = fill(head, |path, _| parameters[path].clone());
+        let x = leaf(&golden);
+        let outputs = head.forward(x.clone());
+        let losses = head.losses(outputs, &targets, BoxLoss::SmoothL1 { beta: 1.0 }, coder);
+        let expected = golden.scalar(&format!("{name}.loss.classes"));
+        assert_close(name, &losses.classes.to_data(), &expected, OUTPUT);
+        let expected = golden.scalar(&format!("{name}.loss.boxes"));
+        assert_close(name, &losses.boxes.to_data(), &expected, OUTPUT);
+
+        let backward = (losses.classes + losses.boxes).backward();
+        let mut actual = gradients(&head, &backward);
+        let gradient = x.grad(&backward).expect("a gradient");
+        actual.insert("x".to_string(), gradient.into_data());
+        let expected = golden.below(&format!("{name}.gradient."));
+        assert_gradients(&actual, &expected, GRADIENTS);
+    }
+}
+
+#[test]
+fn masks() {
+    let golden = Golden::open("mask_head");
+    let parameters = golden.below("parameter.");
+    let head = MaskHead::<Tracked>::new(5, 2, 3, &Default::default());
+    let head = fill(head, |path, _| parameters[path].clone());
+    let classes = indices(&golden, "labels");
+    let masks: Vec<bool> = golden.values("masks").iter().map(|v| *v > 0.5).collect();
+    let x = leaf(&golden);
+    let logits = head.forward(x.clone());
+    let predicted = head.masks(logits.clone(), &classes);
+    let expected = golden.values("predicted");
+    assert_eq!(predicted.len(), expected.len());
+    for (value, expected) in predicted.iter().zip(expected) {
+        assert!((f64::from(*value) - expected).abs() < OUTPUT);
+    }
+    let loss = head.loss(logits, &classes, &masks);
+    assert_close("masks", &loss.to_data(), &golden.scalar("loss"), OUTPUT);
+
+    let backward = loss.backward();
+    let mut actual = gradients(&head, &backward);
+    let gradient = x.grad(&backward).expect("a gradient");
+    actual.insert("x".to_string(), gradient.into_data());
+    assert_gradients(&actual, &golden.below("gradient."), GRADIENTS);
+}
+
+#[test]
+fn no_regions_no_loss() {
+    let head = BoxHead::<Tracked>::new([3, 4, 10], 2, true, &Default::default());
+    let empty = Tensor::zeros([0, 3], &Default::default());
+    let outputs = gradway_heads::detection::box_head::BoxOutputs {
+        logits: empty,
+        offsets: Tensor::zeros([0, 4], &Default::default()),
+    };
+    let losses = head.losses(outputs, &[], BoxLoss::L1, BoxCoder::PLAIN);
+    assert_eq!(
+        losses.classes.into_scalar() + losses.boxes.into_scalar(),
+        0.0
+    );
+}
