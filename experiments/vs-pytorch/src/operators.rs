@@ -10,6 +10,7 @@ use gradway::kernels::{
 };
 
 use crate::case::Case;
+use crate::detection;
 use crate::gradient::backward;
 
 type Tracked = Autodiff<Flex>;
@@ -195,6 +196,11 @@ pub fn all() -> Vec<Case> {
         |inputs| convolve(inputs, options(3, 2, 1))
     ));
     cases.extend(both!(
+        "convolution 3x3 [1,256,100,168] to 256",
+        &[&[1, 256, 100, 168], &[256, 256, 3, 3], &[256]],
+        |inputs| convolve(inputs, options(3, 1, 1))
+    ));
+    cases.extend(both!(
         "depthwise 3x3 [8,144,60,80]",
         &[MAP, &[144, 1, 3, 3], &[144]],
         |inputs| convolve(inputs, options(3, 1, 144))
@@ -213,6 +219,22 @@ pub fn all() -> Vec<Case> {
         "bilinear x4 [2,64,60,80]",
         &[&[2, 64, 60, 80]],
         |inputs| resize_bilinear(inputs.get(0), [240, 320])
+    ));
+    cases.push(detection::suppression());
+    cases.extend(both!(
+        "RoIAlign [1,256,100,168], 512 regions of 7",
+        &[&[1, 256, 100, 168]],
+        |inputs| detection::regions(inputs.get(0), 512, 7)
+    ));
+    cases.extend(both!(
+        "RoIAlign [1,256,100,168], 128 regions of 14",
+        &[&[1, 256, 100, 168]],
+        |inputs| detection::regions(inputs.get(0), 128, 14)
+    ));
+    cases.push(step(
+        "focal loss [9,80,16800]",
+        &[&[9, 80, 16800]],
+        |inputs| detection::focal(inputs.get(0)),
     ));
     cases.extend(both!(
         "window attention [4,56,56,3x96], 3 heads",

@@ -2,6 +2,7 @@
 
 import torch
 from torch.nn import functional as F
+from torchvision.ops import nms, roi_align, sigmoid_focal_loss
 
 
 def forward(operator, *shapes):
@@ -105,6 +106,30 @@ def cross_entropy():
     return lambda logits: F.cross_entropy(logits, labels)
 
 
+def rectangles(count):
+    """Those of src/detection.rs, in an image of 1344 x 800."""
+    i = torch.arange(count)
+    x, y = i * 97 % 1100, i * 71 % 560
+    return torch.stack([x, y, x + 16 + i * 37 % 225, y + 16 + i * 53 % 225], 1).float()
+
+
+def suppression():
+    bounds = rectangles(4000)
+    scores = torch.arange(4000) * 7919 % 4001 / 4001
+    return lambda: lambda: nms(bounds, scores, 0.7)
+
+
+def regions(count, size):
+    bounds = rectangles(count)
+    return lambda x: roi_align(x, [bounds], size, 1 / 8, 0, aligned=True)
+
+
+def focal(logits):
+    labels = torch.arange(9 * 16800) % 97
+    targets = F.one_hot(labels.clamp(max=80), 81)[:, :80].float()
+    return sigmoid_focal_loss(logits, targets, 0.25, 2.0, reduction="sum")
+
+
 MAP = (8, 144, 60, 80)
 CASES = {
     "batch norm, evaluation [8,144,60,80] forward": forward(batch_norm, MAP, (144,), (144,), (144,), (144,)),
@@ -125,11 +150,16 @@ CASES = {
     **both("convolution 1x1 [8,24,60,80] to 144", convolution(), (8, 24, 60, 80), (144, 24, 1, 1), (144,)),
     **both("convolution 3x3 [2,64,60,80] to 64", convolution(), (2, 64, 60, 80), (64, 64, 3, 3), (64,)),
     **both("convolution 3x3, stride 2 [8,3,240,320] to 32", convolution(2), (8, 3, 240, 320), (32, 3, 3, 3), (32,)),
+    **both("convolution 3x3 [1,256,100,168] to 256", convolution(), (1, 256, 100, 168), (256, 256, 3, 3), (256,)),
     **both("depthwise 3x3 [8,144,60,80]", convolution(groups=144), MAP, (144, 1, 3, 3), (144,)),
     **both("depthwise 5x5 [8,144,60,80]", convolution(groups=144), MAP, (144, 1, 5, 5), (144,)),
     **both("depthwise 5x5, stride 2 [8,144,60,80]", convolution(2, 144), MAP, (144, 1, 5, 5), (144,)),
     **both("bilinear x4 [2,64,60,80]", upsample, (2, 64, 60, 80)),
     "cross entropy [4,12,240,320] step": lambda: backward(cross_entropy(), (4, 12, 240, 320))(),
+    "suppression of 4000": suppression(),
+    **both("RoIAlign [1,256,100,168], 512 regions of 7", regions(512, 7), (1, 256, 100, 168)),
+    **both("RoIAlign [1,256,100,168], 128 regions of 14", regions(128, 14), (1, 256, 100, 168)),
+    "focal loss [9,80,16800] step": backward(focal, (9 * 16800, 80)),
     **both("window attention [4,56,56,3x96], 3 heads", window_attention(7, 0, 3), (4, 56, 56, 288), (169, 3)),
     **both("window attention, shifted [4,56,56,3x96], 3 heads", window_attention(7, 3, 3), (4, 56, 56, 288), (169, 3)),
     **both("window attention, shifted [4,14,14,3x384], 12 heads", window_attention(7, 3, 12), (4, 14, 14, 1152), (169, 12)),
