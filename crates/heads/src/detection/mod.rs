@@ -16,6 +16,7 @@ pub mod objects;
 pub mod pooler;
 pub mod proposals;
 pub mod pyramid;
+pub mod rcnn;
 pub mod regions;
 pub mod retinanet;
 pub mod sampler;

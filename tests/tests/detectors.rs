@@ -1,0 +1,120 @@
+//! Detectors learn one image: proposals, stages and masks work together.
+
+use burn::module::AutodiffModule;
+use burn::optim::{AdamConfig, GradientsParams, Optimizer};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Distribution, Tensor};
+use gradway_heads::detection::rcnn::{Rcnn, RcnnConfig, RcnnLimits, Segmented};
+use gradway_heads::detection::{Bounds, Objects, bounds};
+use gradway_tests::{Plain, Tracked};
+
+const SIZE: [usize; 2] = [120, 128];
+const INPUTS: [usize; 4] = [4, 6, 8, 8];
+
+fn objects() -> Objects {
+    Objects {
+        bounds: vec![[8.0, 10.0, 60.0, 70.0], [64.0, 40.0, 124.0, 112.0]],
+        classes: vec![2, 0],
+    }
+}
+
+/// The upper left half of each object along its diagonal.
+fn mask(object: usize, seen: Bounds) -> Vec<bool> {
+    let [left, top, right, bottom] = objects().bounds[object];
+    let cell = |index: usize| {
+        let share = |place: usize| (place as f32 + 0.5) / 28.0;
+        let x = seen[0] + share(index % 28) * (seen[2] - seen[0]);
+        let y = seen[1] + share(index / 28) * (seen[3] - seen[1]);
+        let (across, down) = ((x - left) / (right - left), (y - top) / (bottom - top));
+        across >= 0.0 && down >= 0.0 && across + down <= 1.0
+    };
+    (0..28 * 28).map(cell).collect()
+}
+
+/// The features of a frozen backbone, a function of the place.
+fn features() -> Vec<Tensor<Plain, 4>> {
+    let device = Default::default();
+    let stage = |(stage, channels): (usize, usize)| {
+        let stride = 4 << stage;
+        let size = SIZE.map(|side: usize| side.div_ceil(stride));
+        Tensor::random(
+            [1, channels, size[0], size[1]],
+            Distribution::Normal(0.0, 1.0),
+            &device,
+        )
+    };
+    INPUTS.into_iter().enumerate().map(stage).collect()
+}
+
+fn learn(config: &RcnnConfig, steps: usize) -> (Rcnn<Plain>, Vec<Tensor<Plain, 4>>, [f32; 2]) {
+    let features = features();
+    let tracked: Vec<Tensor<Tracked, 4>> =
+        features.iter().cloned().map(Tensor::from_inner).collect();
+    let mut model = config.init::<Tracked>(&INPUTS, 3, &Default::default());
+    let mut optimizer = AdamConfig::new().init();
+    let mut losses = [0.0; 2];
+    for step in 0..steps {
+        let objects = [objects()];
+        let mask = |_: usize, object: usize, seen: Bounds| mask(object, seen);
+        let loss = model.losses(&tracked, &objects, &[SIZE], config, mask, step as u64);
+        let loss = loss.total(&config.stages);
+        losses[usize::from(step > 0)] = loss.clone().into_scalar();
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        model = optimizer.step(2e-3, model, gradients);
+    }
+    (model.valid(), features, losses)
+}
+
+fn small(config: RcnnConfig) -> RcnnConfig {
+    RcnnConfig {
+        channels: 16,
+        width: 48,
+        mask_convolutions: config.mask_convolutions.min(1),
+        ..config
+    }
+}
+
+/// The best of the detections are the objects, in their places.
+fn assert_found(found: &[Segmented]) {
+    for (index, (wanted, class)) in objects().bounds.iter().zip(objects().classes).enumerate() {
+        let best = found
+            .iter()
+            .filter(|found| found.object.class == class)
+            .max_by(|a, b| a.object.score.total_cmp(&b.object.score));
+        let best = best.unwrap_or_else(|| panic!("object {index} is not found"));
+        let overlap = bounds::iou(best.object.bounds, *wanted);
+        assert!(overlap > 0.75, "object {index}: {overlap} {best:?}");
+        assert!(
+            best.object.score > 0.5,
+            "object {index}: {}",
+            best.object.score
+        );
+        if let Some(predicted) = &best.mask {
+            let expected = mask(index, best.object.bounds);
+            let cells = predicted.iter().zip(&expected);
+            let right = cells
+                .filter(|(value, is_there)| (**value > 0.5) == **is_there)
+                .count();
+            assert!(right > 700, "object {index}: {right} of 784 cells");
+        }
+    }
+}
+
+/// One test and not two: random weights come from a generator that threads would share.
+#[test]
+fn detectors_of_regions_learn_an_image() {
+    Plain::seed(&Default::default(), 5);
+    for config in [RcnnConfig::cascade(), RcnnConfig::faster()] {
+        let config = small(config);
+        let (model, features, [first, last]) = learn(&config, 120);
+        assert!(last < 0.35 * first, "{first} to {last}");
+        let found = model.detect(&features, &[SIZE], &config, RcnnLimits::default());
+        let has_masks = config.mask_convolutions > 0;
+        assert!(
+            found[0]
+                .iter()
+                .all(|found| found.mask.is_some() == has_masks)
+        );
+        assert_found(&found[0]);
+    }
+}
