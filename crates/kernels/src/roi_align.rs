@@ -90,7 +90,8 @@ impl Axis {
         }
         let bin = side / options.size as f32;
         let samples = match options.sampling {
-            0 => bin.ceil().max(0.0) as usize,
+            // More than two samples for a cell add nothing, and a wild region may ask for any number.
+            0 => (bin.ceil().max(0.0) as usize).min(2 * length + 1),
             samples => samples,
         };
         let mut axis = Self {
