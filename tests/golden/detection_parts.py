@@ -228,13 +228,13 @@ class RetinaNet(nn.Module):
         return torch.cat(logits, 1), torch.cat(offsets, 1), sizes
 
 
-def retinanet_anchors(sizes: list, image: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
-    """The anchors of all levels, whether they are inside the image, and how many a level has."""
+def grid_anchors(
+    sizes: list, strides: list[int], scales: torch.Tensor, image: tuple[int, int]
+) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
+    """The anchors of all levels in the precision of the scales, whether they are inside the image, and how many a level has."""
     anchors, inside = [], []
-    for level, (height, width) in enumerate(sizes):
-        stride = 8 * 2**level
-        ratios = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64).sqrt()
-        scales = 4 * 2 ** (torch.arange(3, dtype=torch.float64) / 3)
+    for (height, width), stride in zip(sizes, strides):
+        ratios = torch.tensor([0.5, 1.0, 2.0], dtype=scales.dtype).sqrt()
         high = (stride * ratios[:, None] * scales).flatten()
         wide = (stride / ratios[:, None] * scales).flatten()
         base = torch.stack([-wide, -high, wide, high], 1) / 2
@@ -242,7 +242,7 @@ def retinanet_anchors(sizes: list, image: tuple[int, int]) -> tuple[torch.Tensor
         corner = torch.stack([x, y, x, y], -1).view(-1, 1, 4)
         anchors.append((corner + base).view(-1, 4))
         valid = (y // stride < -(-image[0] // stride)) & (x // stride < -(-image[1] // stride))
-        inside.append(valid.view(-1, 1).expand(-1, 9).reshape(-1))
+        inside.append(valid.view(-1, 1).expand(-1, len(base)).reshape(-1))
     return torch.cat(anchors), torch.cat(inside), [len(level) for level in anchors]
 
 
@@ -269,7 +269,8 @@ def retinanet() -> None:
     class_loss, box_loss, giou_loss, count = 0.0, 0.0, 0.0, 0
     tensors = {}
     for index, image in enumerate(images):
-        anchors, inside, per_level = retinanet_anchors(sizes, image)
+        scales = 4 * 2 ** (torch.arange(3, dtype=torch.float64) / 3)
+        anchors, inside, per_level = grid_anchors(sizes, [8, 16, 32, 64, 128], scales, image)
         overlap = box_iou(objects[index].double(), anchors)
         overlap[:, ~inside] = 0.0
         # An object whose best overlap is 0 has no anchor.
@@ -360,17 +361,7 @@ def proposals() -> None:
     coder = BoxCoder((1.0, 1.0, 1.0, 1.0))
     class_loss, box_loss, count, tensors = 0.0, 0.0, 0, {}
     for index, image in enumerate(images):
-        anchors, inside = [], []
-        for (height, width), stride in zip(sizes, strides):
-            ratios = torch.tensor([0.5, 1.0, 2.0]).sqrt()
-            high, wide = 8 * stride * ratios, 8 * stride / ratios
-            base = torch.stack([-wide, -high, wide, high], 1) / 2
-            y, x = torch.meshgrid(torch.arange(height) * stride, torch.arange(width) * stride, indexing="ij")
-            anchors.append((torch.stack([x, y, x, y], -1).view(-1, 1, 4) + base).view(-1, 4))
-            valid = (y // stride < -(-image[0] // stride)) & (x // stride < -(-image[1] // stride))
-            inside.append(valid.view(-1, 1).expand(-1, 3).reshape(-1))
-        per_level = [len(level) for level in anchors]
-        anchors, inside = torch.cat(anchors), torch.cat(inside)
+        anchors, inside, per_level = grid_anchors(sizes, strides, torch.tensor([8.0]), image)
         # In single precision, as anchors that hold an object whole differ by rounding alone.
         overlap = box_iou(objects[index], anchors)
         overlap[:, ~inside] = 0.0

@@ -55,6 +55,18 @@ impl Golden {
         self.data(key).iter::<f64>().collect()
     }
 
+    /// A tensor's values as indices.
+    pub fn indices(&self, key: &str) -> Vec<usize> {
+        let values = self.values(key).into_iter();
+        values.map(|value| value as usize).collect()
+    }
+
+    /// A tensor's rows as rectangles.
+    pub fn bounds(&self, key: &str) -> Vec<[f32; 4]> {
+        let values: Vec<f32> = self.data(key).iter::<f32>().collect();
+        values.as_chunks::<4>().0.to_vec()
+    }
+
     /// A tensor on the default device of a backend.
     pub fn tensor<B: Backend, const D: usize>(&self, key: &str) -> Tensor<B, D> {
         Tensor::from_data(self.data(key), &B::Device::default())

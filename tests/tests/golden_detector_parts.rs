@@ -13,15 +13,6 @@ use gradway_tests::{Golden, Tracked, assert_close};
 /// Single precision against double: some operations of some hundred pixels, sums of some hundred terms.
 const TOLERANCE: f64 = 1e-5;
 
-fn rectangles(golden: &Golden, key: &str) -> Vec<Bounds> {
-    let values: Vec<f32> = golden.values(key).iter().map(|v| *v as f32).collect();
-    values.as_chunks::<4>().0.to_vec()
-}
-
-fn indices(golden: &Golden, key: &str) -> Vec<usize> {
-    golden.values(key).iter().map(|v| *v as usize).collect()
-}
-
 fn data(rows: &[[f32; 4]]) -> TensorData {
     TensorData::new(rows.as_flattened().to_vec(), [rows.len(), 4])
 }
@@ -33,10 +24,7 @@ fn gradient<const D: usize>(leaf: &Tensor<Tracked, D>, loss: Tensor<Tracked, 1>)
 #[test]
 fn overlaps() {
     let golden = Golden::open("detection");
-    let (a, b) = (
-        rectangles(&golden, "overlap.a"),
-        rectangles(&golden, "overlap.b"),
-    );
+    let (a, b) = (golden.bounds("overlap.a"), golden.bounds("overlap.b"));
     let all = |overlap: fn(Bounds, Bounds) -> f32| {
         let pairs = a
             .iter()
@@ -60,21 +48,18 @@ fn overlaps() {
 #[test]
 fn suppression_of_thousands_with_ties() {
     let golden = Golden::open("detection");
-    let bounds = rectangles(&golden, "nms.bounds");
+    let bounds = golden.bounds("nms.bounds");
     let numbers = |key: &str| -> Vec<f32> {
         let values = golden.values(key).into_iter();
         values.map(|value| value as f32).collect()
     };
     let (scores, ties) = (numbers("nms.scores"), numbers("nms.ties"));
-    let classes = indices(&golden, "nms.classes");
-    assert_eq!(
-        nms(&bounds, &ties, 0.5),
-        indices(&golden, "nms.kept_of_ties")
-    );
-    assert_eq!(nms(&bounds, &scores, 0.3), indices(&golden, "nms.kept_30"));
-    assert_eq!(nms(&bounds, &scores, 0.7), indices(&golden, "nms.kept_70"));
+    let classes = golden.indices("nms.classes");
+    assert_eq!(nms(&bounds, &ties, 0.5), golden.indices("nms.kept_of_ties"));
+    assert_eq!(nms(&bounds, &scores, 0.3), golden.indices("nms.kept_30"));
+    assert_eq!(nms(&bounds, &scores, 0.7), golden.indices("nms.kept_70"));
     let kept = nms_by_class(&bounds, &scores, &classes, 0.5);
-    assert_eq!(kept, indices(&golden, "nms.kept_by_class"));
+    assert_eq!(kept, golden.indices("nms.kept_by_class"));
 }
 
 #[test]
@@ -83,10 +68,8 @@ fn coding_and_its_gradient() {
     let coder = BoxCoder {
         deviations: [0.1, 0.1, 0.2, 0.2],
     };
-    let references = rectangles(&golden, "coder.references");
-    let pairs = rectangles(&golden, "coder.bounds")
-        .into_iter()
-        .zip(&references);
+    let references = golden.bounds("coder.references");
+    let pairs = golden.bounds("coder.bounds").into_iter().zip(&references);
     let encoded: Vec<[f32; 4]> = pairs
         .map(|(bounds, of)| coder.encode(bounds, *of))
         .collect();
@@ -97,9 +80,7 @@ fn coding_and_its_gradient() {
         TOLERANCE,
     );
 
-    let offsets = rectangles(&golden, "coder.offsets")
-        .into_iter()
-        .zip(&references);
+    let offsets = golden.bounds("coder.offsets").into_iter().zip(&references);
     let decoded: Vec<Bounds> = offsets
         .map(|(offsets, of)| coder.decode(offsets, *of))
         .collect();
@@ -127,8 +108,8 @@ fn coding_and_its_gradient() {
 #[test]
 fn matching() {
     let golden = Golden::open("detection");
-    let candidates = rectangles(&golden, "matcher.candidates");
-    let objects = rectangles(&golden, "matcher.objects");
+    let candidates = golden.bounds("matcher.candidates");
+    let objects = golden.bounds("matcher.objects");
     let cases = [
         ("second", 0.5, 0.5, None),
         ("anchors", 0.5, 0.4, Some(0.0)),
@@ -164,7 +145,7 @@ fn anchors() {
         scales: sizes.to_vec(),
         ratios: vec![0.25, 1.0, 4.0],
     };
-    let expected = rectangles(&golden, "anchors.all");
+    let expected = golden.bounds("anchors.all");
     let (first, second) = expected.split_at(5 * 7 * 6);
     assert_eq!(generator([16.0, 32.0], 8).level(0, [5, 7]), first);
     assert_eq!(generator([64.0, 96.0], 14).level(0, [1, 4]), second[..24]);
@@ -218,8 +199,8 @@ fn losses_and_their_gradients() {
 #[test]
 fn pooling_and_its_gradient() {
     let golden = Golden::open("detection");
-    let images = indices(&golden, "roi.images");
-    let bounds = rectangles(&golden, "roi.bounds").into_iter().zip(images);
+    let images = golden.indices("roi.images");
+    let bounds = golden.bounds("roi.bounds").into_iter().zip(images);
     let rois: Arc<[Roi]> = bounds
         .map(|(bounds, image)| Roi { image, bounds })
         .collect();

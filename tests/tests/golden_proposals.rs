@@ -24,17 +24,12 @@ fn maps(golden: &Golden) -> Vec<Tensor<Tracked, 4>> {
     (0..2).map(|level| map(level).require_grad()).collect()
 }
 
-fn bounds(golden: &Golden, key: &str) -> Vec<Bounds> {
-    let values: Vec<f32> = golden.values(key).iter().map(|v| *v as f32).collect();
-    values.as_chunks::<4>().0.to_vec()
-}
-
 #[test]
 fn losses_and_gradients() {
     let golden = Golden::open("proposals");
     let (network, maps) = (network(&golden), maps(&golden));
     let image = |index: usize| {
-        let bounds = bounds(&golden, &format!("objects.{index}"));
+        let bounds = golden.bounds(&format!("objects.{index}"));
         Objects {
             // Whatever they are.
             classes: (3..3 + bounds.len()).collect(),
@@ -75,7 +70,7 @@ fn proposals() {
     let found = network.propose(network.forward(&maps(&golden)), &SIZES, limits);
     for (image, found) in found.iter().enumerate() {
         let scores = golden.values(&format!("proposed.{image}.scores"));
-        let expected = bounds(&golden, &format!("proposed.{image}.bounds"));
+        let expected = golden.bounds(&format!("proposed.{image}.bounds"));
         assert_eq!(found.len(), expected.len());
         for (object, (bounds, score)) in found.iter().zip(expected.into_iter().zip(scores)) {
             assert!((f64::from(object.score) - score).abs() < OUTPUT);

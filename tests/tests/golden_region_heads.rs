@@ -1,24 +1,15 @@
 //! The heads of regions against PyTorch.
 
 use burn::tensor::Tensor;
+use gradway_heads::detection::BoxCoder;
 use gradway_heads::detection::box_head::{BoxHead, BoxTarget};
 use gradway_heads::detection::losses::BoxLoss;
 use gradway_heads::detection::mask_head::MaskHead;
-use gradway_heads::detection::{Bounds, BoxCoder};
 use gradway_tests::{Golden, Tracked, assert_close, assert_gradients, fill, gradients};
 
 /// Single precision against double, over some four layers.
 const OUTPUT: f64 = 1e-5;
 const GRADIENTS: f64 = 5e-5;
-
-fn bounds(golden: &Golden, key: &str) -> Vec<Bounds> {
-    let values: Vec<f32> = golden.values(key).iter().map(|v| *v as f32).collect();
-    values.as_chunks::<4>().0.to_vec()
-}
-
-fn indices(golden: &Golden, key: &str) -> Vec<usize> {
-    golden.values(key).iter().map(|v| *v as usize).collect()
-}
 
 fn leaf(golden: &Golden) -> Tensor<Tracked, 4> {
     golden.tensor("x").require_grad()
@@ -27,9 +18,9 @@ fn leaf(golden: &Golden) -> Tensor<Tracked, 4> {
 #[test]
 fn boxes_and_classes() {
     let golden = Golden::open("box_head");
-    let labels = indices(&golden, "labels");
-    let regions = bounds(&golden, "regions").into_iter();
-    let objects = bounds(&golden, "objects").into_iter().zip(labels);
+    let labels = golden.indices("labels");
+    let regions = golden.bounds("regions").into_iter();
+    let objects = golden.bounds("objects").into_iter().zip(labels);
     let targets: Vec<BoxTarget> = regions
         .zip(objects)
         .map(|(region, (object, class))| BoxTarget {
@@ -67,7 +58,7 @@ fn masks() {
     let parameters = golden.below("parameter.");
     let head = MaskHead::<Tracked>::new(5, 2, 3, &Default::default());
     let head = fill(head, |path, _| parameters[path].clone());
-    let classes = indices(&golden, "labels");
+    let classes = golden.indices("labels");
     let masks: Vec<bool> = golden.values("masks").iter().map(|v| *v > 0.5).collect();
     let x = leaf(&golden);
     let logits = head.forward(x.clone());

@@ -1,9 +1,9 @@
 //! RetinaNet against a statement of it in PyTorch, put together from torchvision's parts.
 
 use burn::tensor::Tensor;
+use gradway_heads::detection::Objects;
 use gradway_heads::detection::losses::BoxLoss;
 use gradway_heads::detection::retinanet::{DetectionLimits, RetinaNet, RetinaNetConfig};
-use gradway_heads::detection::{Bounds, Objects};
 use gradway_tests::{Golden, Tensors, Tracked, assert_close, assert_gradients, fill, gradients};
 
 /// Single precision against double, over some ten layers; sums of some thousand terms.
@@ -30,19 +30,10 @@ fn features(golden: &Golden) -> Vec<Tensor<Tracked, 4>> {
     (0..4).map(|stage| feature(stage).require_grad()).collect()
 }
 
-fn bounds(golden: &Golden, key: &str) -> Vec<Bounds> {
-    let values: Vec<f32> = golden.values(key).iter().map(|v| *v as f32).collect();
-    values.as_chunks::<4>().0.to_vec()
-}
-
-fn indices(golden: &Golden, key: &str) -> Vec<usize> {
-    golden.values(key).iter().map(|v| *v as usize).collect()
-}
-
 fn objects(golden: &Golden) -> Vec<Objects> {
     let image = |index: usize| Objects {
-        bounds: bounds(golden, &format!("objects.{index}")),
-        classes: indices(golden, &format!("labels.{index}")),
+        bounds: golden.bounds(&format!("objects.{index}")),
+        classes: golden.indices(&format!("labels.{index}")),
     };
     (0..2).map(image).collect()
 }
@@ -118,8 +109,8 @@ fn detections() {
     for (image, found) in found.iter().enumerate() {
         let key = |name: &str| format!("detected.{image}.{name}");
         let classes: Vec<usize> = found.iter().map(|object| object.class).collect();
-        assert_eq!(classes, indices(&golden, &key("classes")));
-        let expected = bounds(&golden, &key("bounds"));
+        assert_eq!(classes, golden.indices(&key("classes")));
+        let expected = golden.bounds(&key("bounds"));
         let expected = expected.into_iter().zip(golden.values(&key("scores")));
         for (object, (bounds, score)) in found.iter().zip(expected) {
             assert!((f64::from(object.score) - score).abs() < OUTPUT);

@@ -1,6 +1,7 @@
 //! Non-maximum suppression.
 
 use super::bounds::{Bounds, area};
+use super::objects::Detected;
 
 /// The rectangles that no better one overlaps by more than `threshold` in IoU: their indices, the best
 /// first, equals in their order.
@@ -36,6 +37,16 @@ pub fn nms_by_class(
         .collect();
     kept.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]).then(a.cmp(b)));
     kept
+}
+
+/// The best of what was found, without what was found twice in its class.
+pub(super) fn suppressed(found: &[Detected], overlap: f32, count: usize) -> Vec<Detected> {
+    let bounds: Vec<Bounds> = found.iter().map(|object| object.bounds).collect();
+    let scores: Vec<f32> = found.iter().map(|object| object.score).collect();
+    let classes: Vec<usize> = found.iter().map(|object| object.class).collect();
+    let kept = nms_by_class(&bounds, &scores, &classes, overlap);
+    let kept = kept.into_iter().take(count);
+    kept.map(|index| found[index]).collect()
 }
 
 /// Those of some rectangles in descending order that none before overlaps.

@@ -6,12 +6,12 @@ use burn::tensor::backend::Backend;
 use gradway_kernels::{Activation, KernelBackend};
 
 use super::anchors::AnchorGenerator;
-use super::bounds::{Bounds, is_larger};
+use super::bounds::is_larger;
 use super::coder::BoxCoder;
 use super::dense::{Assignment, Level, Targets};
 use super::losses::{BoxLoss, binary_cross_entropy};
 use super::matcher::Matcher;
-use super::nms::nms_by_class;
+use super::nms::suppressed;
 use super::objects::{Detected, Objects};
 use super::sampler::Sampler;
 use crate::convolution::Convolution;
@@ -164,14 +164,4 @@ impl<B: KernelBackend> ProposalNetwork<B> {
             .map(|found| suppressed(&found, limits.overlap, limits.per_image))
             .collect()
     }
-}
-
-/// The best of what was found, without what was found twice in its class.
-pub(super) fn suppressed(found: &[Detected], overlap: f32, count: usize) -> Vec<Detected> {
-    let bounds: Vec<Bounds> = found.iter().map(|object| object.bounds).collect();
-    let scores: Vec<f32> = found.iter().map(|object| object.score).collect();
-    let classes: Vec<usize> = found.iter().map(|object| object.class).collect();
-    let kept = nms_by_class(&bounds, &scores, &classes, overlap);
-    let kept = kept.into_iter().take(count);
-    kept.map(|index| found[index]).collect()
 }

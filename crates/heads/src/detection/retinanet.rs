@@ -11,8 +11,8 @@ use super::coder::BoxCoder;
 use super::dense::{Assignment, Level, Targets};
 use super::losses::BoxLoss;
 use super::matcher::Matcher;
+use super::nms::suppressed;
 use super::objects::{Detected, Objects};
-use super::proposals::suppressed;
 use super::pyramid::{ExtraLevels, FeaturePyramid};
 use crate::convolution::Convolution;
 
