@@ -2,8 +2,8 @@
 //! parts.
 
 use burn::tensor::Tensor;
+use gradway_heads::detection::Objects;
 use gradway_heads::detection::proposals::{ProposalLimits, ProposalNetwork};
-use gradway_heads::detection::{Bounds, Objects};
 use gradway_tests::{Golden, Tracked, assert_close, assert_gradients, fill, gradients};
 
 /// Single precision against double, over three layers.

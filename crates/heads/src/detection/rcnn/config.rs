@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::detection::losses::BoxLoss;
 
-/// A stage of an [`Rcnn`].
+/// A stage of an [`Rcnn`](super::Rcnn).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StageConfig {
@@ -16,7 +16,7 @@ pub struct StageConfig {
     pub weight: f32,
 }
 
-/// Configuration of an [`Rcnn`].
+/// Configuration of an [`Rcnn`](super::Rcnn).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RcnnConfig {
