@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::module::AutodiffModule;
 use burn::nn::LayerNormConfig;
 use burn::tensor::{Tensor, TensorData};
-use gradway::trainer::{Segmentation, TrainError, Trainer, config};
+use gradway::trainer::{Segmentation, SegmentationTask, TrainError, Trainer, config};
 use gradway_adapters::{
     Base, Encoder, Method, MethodConfig, SavedAdapter, Tuned, collect, is_statistic, table,
 };
@@ -16,7 +16,10 @@ use gradway_tests::{Plain, Tracked, fill, gradients, largest_difference, paramet
 
 const BACKBONES: [&str; 2] = ["swin_mini", "efficientnet_lite0"];
 
-fn model(backbone: &str, method: &str) -> (Segmentation<Tracked>, Trainer<Tracked>) {
+fn model(
+    backbone: &str,
+    method: &str,
+) -> (Segmentation<Tracked>, Trainer<Tracked, SegmentationTask>) {
     // All of a method's parts at once.
     let method = match method {
         "lora" => r#""lora", targets = ["q", "k", "v", "proj", "fc1", "fc2"]"#.to_string(),
@@ -110,7 +113,8 @@ fn what_is_trained_has_a_gradient_and_moves_and_nothing_else_does() {
 
         let changed = collect::<Tracked, _>(&model.trainable).into_keys();
         let trained: BTreeSet<String> = changed.filter(|path| !is_statistic(path)).collect();
-        let loss = model.loss(&batch, Phase::Training { seed: 0 }, &Default::default());
+        let phase = Phase::Training { seed: 0 };
+        let loss = model.loss(&batch, phase, &Default::default()).unwrap();
         let gradients = gradients::<Tracked, _>(&model.trainable, &loss.backward());
         let with_gradient: BTreeSet<String> = gradients.keys().cloned().collect();
         assert_eq!(with_gradient, trained, "{name}");

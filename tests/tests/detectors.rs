@@ -4,8 +4,8 @@ use burn::module::AutodiffModule;
 use burn::optim::{AdamConfig, GradientsParams, Optimizer};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Distribution, Tensor};
-use gradway_heads::detection::rcnn::{Rcnn, RcnnConfig, RcnnLimits, Segmented};
-use gradway_heads::detection::{Bounds, Objects, bounds};
+use gradway_heads::detection::rcnn::{Rcnn, RcnnConfig};
+use gradway_heads::detection::{Bounds, DetectionLimits, Objects, Segmented, bounds};
 use gradway_tests::{Plain, Tracked};
 
 const SIZE: [usize; 2] = [120, 128];
@@ -56,8 +56,8 @@ fn learn(config: &RcnnConfig, steps: usize) -> (Rcnn<Plain>, Vec<Tensor<Plain, 4
     for step in 0..steps {
         let objects = [objects()];
         let mask = |_: usize, object: usize, seen: Bounds| mask(object, seen);
-        let loss = model.losses(&tracked, &objects, &[SIZE], config, mask, step as u64);
-        let loss = loss.total(&config.stages);
+        let loss = model.losses(&tracked, &objects, &[SIZE], mask, step as u64);
+        let loss = loss.total(config);
         losses[usize::from(step > 0)] = loss.clone().into_scalar();
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         model = optimizer.step(2e-3, model, gradients);
@@ -108,7 +108,7 @@ fn detectors_of_regions_learn_an_image() {
         let config = small(config);
         let (model, features, [first, last]) = learn(&config, 120);
         assert!(last < 0.35 * first, "{first} to {last}");
-        let found = model.detect(&features, &[SIZE], &config, RcnnLimits::default());
+        let found = model.detect(&features, &[SIZE], DetectionLimits::default());
         let has_masks = config.mask_convolutions > 0;
         assert!(
             found[0]

@@ -1,8 +1,9 @@
 //! The heads of regions against PyTorch.
 
 use burn::tensor::Tensor;
+use gradway_backbone::Phase;
 use gradway_heads::detection::BoxCoder;
-use gradway_heads::detection::box_head::{BoxHead, BoxTarget};
+use gradway_heads::detection::box_head::{BoxHead, BoxHeadConfig, BoxTarget};
 use gradway_heads::detection::losses::BoxLoss;
 use gradway_heads::detection::mask_head::MaskHead;
 use gradway_tests::{Golden, Tracked, assert_close, assert_gradients, fill, gradients};
@@ -13,6 +14,15 @@ const GRADIENTS: f64 = 5e-5;
 
 fn leaf(golden: &Golden) -> Tensor<Tracked, 4> {
     golden.tensor("x").require_grad()
+}
+
+fn box_head(is_class_agnostic: bool) -> BoxHead<Tracked> {
+    let config = BoxHeadConfig {
+        convolutions: 0,
+        width: 10,
+        is_class_agnostic,
+    };
+    config.init([3, 4], 2, &Default::default())
 }
 
 #[test]
@@ -33,10 +43,10 @@ fn boxes_and_classes() {
     };
     for (name, is_class_agnostic) in [("agnostic", true), ("by_class", false)] {
         let parameters = golden.below(&format!("{name}.parameter."));
-        let head = BoxHead::<Tracked>::new([3, 4, 10], 2, is_class_agnostic, &Default::default());
+        let head = box_head(is_class_agnostic);
         let head = fill(head, |path, _| parameters[path].clone());
         let x = leaf(&golden);
-        let outputs = head.forward(x.clone());
+        let outputs = head.forward(x.clone(), Phase::Inference);
         let losses = head.losses(outputs, &targets, BoxLoss::SmoothL1 { beta: 1.0 }, coder);
         let expected = golden.scalar(&format!("{name}.loss.classes"));
         assert_close(name, &losses.classes.to_data(), &expected, OUTPUT);
@@ -80,7 +90,7 @@ fn masks() {
 
 #[test]
 fn no_regions_no_loss() {
-    let head = BoxHead::<Tracked>::new([3, 4, 10], 2, true, &Default::default());
+    let head = box_head(true);
     let empty = Tensor::zeros([0, 3], &Default::default());
     let outputs = gradway_heads::detection::box_head::BoxOutputs {
         logits: empty,

@@ -1,9 +1,9 @@
 //! RetinaNet against a statement of it in PyTorch, put together from torchvision's parts.
 
 use burn::tensor::Tensor;
-use gradway_heads::detection::Objects;
 use gradway_heads::detection::losses::BoxLoss;
-use gradway_heads::detection::retinanet::{DetectionLimits, RetinaNet, RetinaNetConfig};
+use gradway_heads::detection::retinanet::{RetinaNet, RetinaNetConfig};
+use gradway_heads::detection::{DetectionLimits, Objects};
 use gradway_tests::{Golden, Tensors, Tracked, assert_close, assert_gradients, fill, gradients};
 
 /// Single precision against double, over some ten layers; sums of some thousand terms.
@@ -14,10 +14,11 @@ const GRADIENTS: f64 = 5e-5;
 const SIZES: [[usize; 2]; 2] = [[96, 128], [80, 70]];
 const INPUTS: [usize; 4] = [4, 5, 6, 7];
 
-fn detector(golden: &Golden) -> RetinaNet<Tracked> {
+fn detector(golden: &Golden, box_loss: BoxLoss) -> RetinaNet<Tracked> {
     let config = RetinaNetConfig {
         channels: 6,
         convolutions: 2,
+        box_loss,
         ..Default::default()
     };
     let parameters = golden.below("parameter.");
@@ -41,10 +42,10 @@ fn objects(golden: &Golden) -> Vec<Objects> {
 #[test]
 fn losses_and_gradients() {
     let golden = Golden::open("retinanet");
-    let (detector, features) = (detector(&golden), features(&golden));
+    let (detector, features) = (detector(&golden, BoxLoss::L1), features(&golden));
     let objects = objects(&golden);
     let levels = detector.forward(&features);
-    let losses = detector.losses(&levels, &objects, &SIZES, BoxLoss::L1);
+    let losses = detector.losses(&levels, &objects, &SIZES);
     assert_close(
         "classes",
         &losses.classes.to_data(),
@@ -77,9 +78,9 @@ fn losses_and_gradients() {
 fn boxes_by_generalised_iou() {
     let golden = Golden::open("retinanet");
     let objects = objects(&golden);
-    let detector = detector(&golden);
+    let detector = detector(&golden, BoxLoss::Giou);
     let levels = detector.forward(&features(&golden));
-    let losses = detector.losses(&levels, &objects, &SIZES, BoxLoss::Giou);
+    let losses = detector.losses(&levels, &objects, &SIZES);
     let expected = golden.scalar("loss.giou");
     assert_close("boxes", &losses.boxes.to_data(), &expected, OUTPUT);
 }
@@ -88,9 +89,9 @@ fn boxes_by_generalised_iou() {
 fn an_image_without_objects_is_background() {
     let golden = Golden::open("retinanet");
     let nothing = vec![Objects::default(); 2];
-    let detector = detector(&golden);
+    let detector = detector(&golden, BoxLoss::L1);
     let levels = detector.forward(&features(&golden));
-    let losses = detector.losses(&levels, &nothing, &SIZES, BoxLoss::L1);
+    let losses = detector.losses(&levels, &nothing, &SIZES);
     assert_eq!(losses.boxes.into_scalar(), 0.0);
     assert!(losses.classes.into_scalar() > 0.0);
 }
@@ -103,7 +104,7 @@ fn detections() {
         per_image: 10,
         ..Default::default()
     };
-    let detector = detector(&golden);
+    let detector = detector(&golden, BoxLoss::L1);
     let levels = detector.forward(&features(&golden));
     let found = detector.detect(levels, &SIZES, limits);
     for (image, found) in found.iter().enumerate() {

@@ -179,6 +179,7 @@ fn e3va_trains_what_the_closed_formula_says_on_every_backbone() {
             let expected = GroupCount {
                 adapter,
                 norm,
+                bias: 0,
                 other: 0,
                 total: adapter + norm,
             };

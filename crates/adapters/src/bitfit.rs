@@ -45,7 +45,7 @@ impl BitfitConfig {
 
 impl Settings for BitfitConfig {
     fn published_groups(&self) -> &'static [Group] {
-        &[Group::Other, Group::Norm]
+        &[Group::Other, Group::Bias, Group::Norm]
     }
 }
 

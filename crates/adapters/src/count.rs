@@ -13,7 +13,9 @@ pub enum Group {
     Adapter,
     /// An output norm.
     Norm,
-    /// The backbone's own.
+    /// A bias or the shift of a norm of the backbone's own.
+    Bias,
+    /// Anything else of the backbone's own.
     Other,
 }
 
@@ -23,6 +25,7 @@ impl Group {
         match self {
             Self::Adapter => "adapter",
             Self::Norm => "norm",
+            Self::Bias => "bias",
             Self::Other => "other",
         }
     }
@@ -35,7 +38,10 @@ pub struct GroupCount {
     pub adapter: usize,
     /// Output norms.
     pub norm: usize,
-    /// The backbone's own.
+    /// Biases and shifts of norms of the backbone's own.
+    #[serde(default)]
+    pub bias: usize,
+    /// The rest of the backbone's own.
     pub other: usize,
     /// All of them.
     pub total: usize,
@@ -47,6 +53,7 @@ impl GroupCount {
         let parameters = |group: &Group| match group {
             Group::Adapter => self.adapter,
             Group::Norm => self.norm,
+            Group::Bias => self.bias,
             Group::Other => self.other,
         };
         groups.iter().map(parameters).sum()
@@ -70,7 +77,10 @@ impl Counter {
     fn group(&self) -> Group {
         let inside = |name: &str| self.path.iter().any(|part| part == name);
         if inside("backbone") {
-            Group::Other
+            match self.path.last().map(String::as_str) {
+                Some("bias" | "beta") => Group::Bias,
+                _ => Group::Other,
+            }
         } else if inside("norms") {
             Group::Norm
         } else {
@@ -97,6 +107,7 @@ impl<B: AutodiffBackend> ModuleVisitor<B> for Counter {
         match self.group() {
             Group::Adapter => self.count.adapter += parameters,
             Group::Norm => self.count.norm += parameters,
+            Group::Bias => self.count.bias += parameters,
             Group::Other => self.count.other += parameters,
         }
     }

@@ -38,6 +38,6 @@ impl FullConfig {
 
 impl Settings for FullConfig {
     fn published_groups(&self) -> &'static [Group] {
-        &[Group::Other, Group::Norm]
+        &[Group::Other, Group::Bias, Group::Norm]
     }
 }

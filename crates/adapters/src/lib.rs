@@ -56,3 +56,4 @@ pub use saved::{AdapterError, AdapterInfo, Base, SavedAdapter};
 pub use selected::Selected;
 pub use state_dict::{StateDict, StateDictError, collect, is_statistic, restore};
 pub use table::{MethodConfig, Tuned, table};
+pub use track::freeze_output_norms;

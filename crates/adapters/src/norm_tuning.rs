@@ -44,7 +44,7 @@ impl NormTuningConfig {
 
 impl Settings for NormTuningConfig {
     fn published_groups(&self) -> &'static [Group] {
-        &[Group::Other, Group::Norm]
+        &[Group::Other, Group::Bias, Group::Norm]
     }
 }
 

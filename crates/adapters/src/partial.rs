@@ -71,6 +71,6 @@ impl Settings for PartialConfig {
     }
 
     fn published_groups(&self) -> &'static [Group] {
-        &[Group::Other]
+        &[Group::Other, Group::Bias]
     }
 }

@@ -15,6 +15,44 @@ pub(crate) fn track<B: Backend, M: Module<B>>(module: M, chosen: impl Fn(&str) -
     })
 }
 
+/// Freezes the output norms of stages that a head does not read: no gradient would ever reach them.
+pub fn freeze_output_norms<B: Backend, M: Module<B>>(
+    module: M,
+    is_read: impl Fn(usize) -> bool,
+) -> M {
+    module.map(&mut Unread {
+        path: Vec::new(),
+        is_read,
+    })
+}
+
+struct Unread<F> {
+    path: Vec<String>,
+    is_read: F,
+}
+
+impl<B: Backend, F: Fn(usize) -> bool> ModuleMapper<B> for Unread<F> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        // `norms.norms.STAGE.gamma`, see `OutputNorms`.
+        let stage = self.path.array_windows().find_map(|[name, stage]| {
+            let stage = (name == "norms").then(|| stage.parse().ok());
+            stage.flatten()
+        });
+        match stage {
+            Some(stage) if !(self.is_read)(stage) => param.set_require_grad(false),
+            _ => param,
+        }
+    }
+}
+
 struct Tracker<F> {
     path: Vec<String>,
     chosen: F,

@@ -16,6 +16,7 @@ use crate::detection::{AnnotatedDataset, AnnotatedImage, Annotation};
 use crate::error::DataError;
 use crate::palette::PaletteRule;
 use crate::paths;
+use crate::transform::invalid;
 
 /// Configuration of a dataset in the COCO format.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +40,9 @@ pub struct CocoConfig {
     /// measured on.
     #[serde(default)]
     pub keep_empty: bool,
+    /// The first so many images of a split alone, for trials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<usize>,
 }
 
 fn train_images() -> String {
@@ -67,6 +71,7 @@ impl CocoConfig {
             train_annotations: train_annotations(),
             val_annotations: val_annotations(),
             keep_empty: false,
+            first: None,
         }
     }
 }
@@ -106,6 +111,14 @@ impl DatasetFormat for CocoConfig {
         if split == Split::Train && !self.keep_empty {
             leave_out_empty(&mut dataset);
             expected = "images with an object";
+        }
+        if let Some(first) = self.first {
+            if first == 0 {
+                return Err(invalid("data.first", first, "at least 1 image"));
+            }
+            dataset.images.truncate(first);
+            // The file has more than is measured on.
+            dataset.annotation_file = None;
         }
         if dataset.images.is_empty() {
             return Err(DataError::EmptySplit {

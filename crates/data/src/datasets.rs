@@ -158,6 +158,18 @@ impl DatasetConfig {
         }
     }
 
+    /// Number of classes, without a look at images or masks.
+    ///
+    /// # Errors
+    /// A split that cannot be found, or a class list that does not fit.
+    pub fn classes(&self, split: Split) -> Result<usize, DataError> {
+        Ok(match self.find(split)? {
+            Opened::Files(dataset) => dataset.classes().len(),
+            Opened::Annotated(dataset) => dataset.classes().len(),
+            Opened::Other(dataset) => dataset.classes().len(),
+        })
+    }
+
     /// Reads every sample of a split and reports what it holds and what is wrong with it.
     ///
     /// Images without a mask, and missing images of annotations, are problems of the report here, not
@@ -174,8 +186,12 @@ impl DatasetConfig {
         })
     }
 
-    /// Before anything is read: an annotation file may take a while.
-    fn require(&self, task: Task) -> Result<(), DataError> {
+    /// Refuses a format that holds something else, before anything is read: an annotation file may take
+    /// a while.
+    ///
+    /// # Errors
+    /// [`DataError::WrongTask`].
+    pub fn require(&self, task: Task) -> Result<(), DataError> {
         match self.descriptor().task == task {
             true => Ok(()),
             false => Err(self.wrong_task(task)),

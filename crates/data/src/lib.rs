@@ -40,7 +40,8 @@ pub use detection::{
 pub use error::{AnnotationFault, DataError};
 pub use label::{IGNORE, LabelMap, LabelPolicy};
 pub use loader::{
-    BatchIterator, Loader, LoaderConfig, Pipeline, SegmentationBatch, SegmentationLoader,
+    BatchIterator, ImageBatch, Loader, LoaderConfig, Pipeline, SegmentationBatch,
+    SegmentationLoader,
 };
 pub use normalize::Normalization;
 pub use transform::{AugmentConfig, EvaluationSize, PhotometricConfig};

@@ -91,12 +91,21 @@ impl LoaderConfig {
     }
 }
 
+/// Images side by side, whatever is known of them.
+pub trait ImageBatch {
+    /// `[count, 3, height, width]` normalised colours.
+    fn images(&self) -> &[f32];
+
+    /// `[count, 3, height, width]`
+    fn shape(&self) -> [usize; 4];
+}
+
 /// What a loader reads, and what it makes of it.
 pub trait Pipeline: Send + Sync + 'static {
     /// A sample that has been read and prepared.
     type Sample: Send;
     /// Samples put together.
-    type Batch: Send;
+    type Batch: ImageBatch + Send;
 
     /// Name of the dataset.
     fn name(&self) -> &str;

@@ -2,8 +2,8 @@
 //!
 //! This crate re-exports the others under short names and adds what a binary needs: the choice of
 //! a [device] at run time among the backends compiled in, [pictures](picture) of predictions, a
-//! [progress] bar, runs side by side ([compare]), and what
-//! came of them ([report], [summary]). Everything else is generic over Burn's backends.
+//! [progress] bar, runs side by side ([compare]), methods side by side over seeds ([experiment]), and
+//! what came of them ([report], [summary]). Everything else is generic over Burn's backends.
 
 pub use gradway_adapters as adapters;
 pub use gradway_backbone as backbone;
@@ -15,6 +15,7 @@ pub use gradway_trainer as trainer;
 
 pub mod compare;
 pub mod device;
+pub mod experiment;
 pub mod picture;
 pub mod progress;
 pub mod report;

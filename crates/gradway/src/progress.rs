@@ -3,6 +3,8 @@
 use gradway_trainer::{Event, Observer, StepReport};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::report::headlines;
+
 /// Shows loss, rate, images per second and time left, and a line per evaluation.
 ///
 /// Where standard error is no terminal there is no bar, only the lines.
@@ -80,6 +82,9 @@ impl Observer for TerminalProgress {
                     method.total
                 ));
             }
+            Event::LeftOut { split, what } => {
+                self.line(&format!("left out of the {} split: {what}", split.name()));
+            }
             Event::Step(report) => self.step(report),
             Event::Evaluating { done, images } => {
                 self.bar.set_message(format!("evaluating {done}/{images},"));
@@ -89,8 +94,8 @@ impl Observer for TerminalProgress {
                 evaluation,
                 best,
             } => self.line(&format!(
-                "epoch {epoch}: mean IoU {:.2} %{} in {:.0} s",
-                100.0 * evaluation.scores.mean_iou,
+                "epoch {epoch}: {}{} in {:.0} s",
+                headlines(&evaluation.scores),
                 if best { ", the best so far," } else { "" },
                 evaluation.seconds
             )),

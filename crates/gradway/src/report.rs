@@ -1,6 +1,7 @@
 //! Tables of results, as text.
 
-use gradway_trainer::RunOutcome;
+use gradway_metrics::DetectionScores;
+use gradway_trainer::{RunOutcome, Scores};
 
 /// How a column of a table is aligned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,30 +43,78 @@ pub fn table(heading: &[(&str, Align)], rows: &[Vec<String>]) -> String {
 
 /// A row per run: what it trained, what that took, what came of it.
 pub fn comparison(runs: &[(String, RunOutcome)]) -> String {
-    let heading = [
+    // Runs of one comparison share a task.
+    let scores: Vec<String> = match runs.first() {
+        Some((_, outcome)) => {
+            let headlines = outcome.last.scores.headlines();
+            headlines
+                .iter()
+                .map(|(name, _)| format!("{name} %"))
+                .collect()
+        }
+        None => Vec::new(),
+    };
+    let mut heading = vec![
         ("run", Align::Left),
         ("trainable in backbone", Align::Right),
         ("in head", Align::Right),
         ("peak MiB", Align::Right),
         ("seconds per step", Align::Right),
         ("steps", Align::Right),
-        ("mean IoU %", Align::Right),
     ];
+    heading.extend(scores.iter().map(|name| (name.as_str(), Align::Right)));
     let rows: Vec<Vec<String>> = runs
         .iter()
         .map(|(name, outcome)| {
-            vec![
+            let mut row = vec![
                 name.clone(),
                 thousands(outcome.parameters.total),
                 thousands(outcome.head_parameters),
                 mebibytes(outcome.peak_bytes),
                 format!("{:.3}", outcome.seconds_per_step),
                 outcome.steps.to_string(),
-                percent(Some(outcome.last.scores.mean_iou)),
-            ]
+            ];
+            let headlines = outcome.last.scores.headlines();
+            row.extend(headlines.iter().map(|(_, score)| percent(*score)));
+            row
         })
         .collect();
     table(&heading, &rows)
+}
+
+/// The scores that matter most, in a line.
+pub fn headlines(scores: &Scores) -> String {
+    let all = scores.headlines().into_iter();
+    let named = all.map(|(name, score)| format!("{name} {} %", percent(score)));
+    named.collect::<Vec<_>>().join(", ")
+}
+
+/// COCO's numbers, a row each.
+pub fn detection_table(scores: &DetectionScores) -> String {
+    let rows: Vec<Vec<String>> = scores
+        .values()
+        .iter()
+        .map(|(metric, value)| {
+            let summary = metric.summary.to_string();
+            vec![metric.name.to_string(), percent(*value), summary]
+        })
+        .collect();
+    let heading = [
+        ("score", Align::Left),
+        ("%", Align::Right),
+        ("what", Align::Left),
+    ];
+    table(&heading, &rows)
+}
+
+/// Average precision, a row for each class.
+pub fn detection_classes(scores: &DetectionScores) -> String {
+    let rows: Vec<Vec<String>> = scores
+        .classes
+        .iter()
+        .map(|class| vec![class.name.clone(), percent(class.average_precision)])
+        .collect();
+    table(&[("class", Align::Left), ("AP %", Align::Right)], &rows)
 }
 
 /// A share in per cent; a dash where there is none.

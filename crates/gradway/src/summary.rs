@@ -12,7 +12,9 @@ use crate::report::{mebibytes, thousands};
 pub struct MethodSummary {
     /// Name of the method.
     pub method: String,
-    /// Best mean IoU by seed.
+    /// What the scores are; see `gradway list metrics`.
+    pub metric: String,
+    /// Best score by seed.
     pub scores: Vec<(u64, f64)>,
     /// Trainable parameters of the method.
     pub parameters: usize,
@@ -46,7 +48,7 @@ pub struct PlotError {
 pub fn by_method(runs: &[(String, RunOutcome)]) -> Vec<MethodSummary> {
     let mut methods: Vec<MethodSummary> = Vec::new();
     for (_, run) in runs {
-        let score = (run.provenance.seed, run.best_mean_iou);
+        let score = (run.provenance.seed, run.best);
         match methods.iter_mut().find(|known| known.method == run.method) {
             Some(known) => {
                 let count = known.scores.len() as f64;
@@ -57,6 +59,7 @@ pub fn by_method(runs: &[(String, RunOutcome)]) -> Vec<MethodSummary> {
             }
             None => methods.push(MethodSummary {
                 method: run.method.clone(),
+                metric: run.metric.clone(),
                 scores: vec![score],
                 parameters: run.parameters.total,
                 peak_bytes: run.peak_bytes,
@@ -69,8 +72,14 @@ pub fn by_method(runs: &[(String, RunOutcome)]) -> Vec<MethodSummary> {
     methods
 }
 
+/// What the scores of methods are, which have all been measured alike.
+fn metric(methods: &[MethodSummary]) -> &str {
+    methods.first().map_or("score", |method| &method.metric)
+}
+
 /// A row for each method.
 pub fn markdown(methods: &[MethodSummary]) -> String {
+    let metric = metric(methods);
     let seeds: Vec<u64> = methods
         .first()
         .map(|method| method.scores.iter().map(|(seed, _)| *seed).collect())
@@ -78,7 +87,7 @@ pub fn markdown(methods: &[MethodSummary]) -> String {
     let columns: String = seeds.iter().map(|seed| format!(" seed {seed} |")).collect();
     let rules = "---|".repeat(seeds.len());
     let mut text = format!(
-        "| method | mean IoU % |{columns} trainable | peak MiB | seconds per step | minutes of steps |\n\
+        "| method | {metric} % |{columns} trainable | peak MiB | seconds per step | minutes of steps |\n\
          |---|---|{rules}---|---|---|---|\n"
     );
     for method in methods {
@@ -104,7 +113,7 @@ pub fn markdown(methods: &[MethodSummary]) -> String {
     text
 }
 
-/// Mean IoU against peak memory, a disc for each method whose area grows with its parameters, as an
+/// Score against peak memory, a disc for each method whose area grows with its parameters, as an
 /// SVG file.
 ///
 /// # Errors
@@ -153,7 +162,7 @@ fn draw(methods: &[MethodSummary], path: &Path) -> Result<(), Box<dyn std::error
     chart
         .configure_mesh()
         .x_desc("peak MiB of a step")
-        .y_desc("mean IoU %")
+        .y_desc(format!("{} %", metric(methods)))
         .max_light_lines(1)
         .x_label_formatter(&|x| format!("{x:.0}"))
         .y_label_formatter(&|y| format!("{y:.0}"))
@@ -197,6 +206,7 @@ mod tests {
     fn method(method: &str, scores: &[f64], parameters: usize, mebibytes: usize) -> MethodSummary {
         MethodSummary {
             method: method.to_string(),
+            metric: "mean_iou".to_string(),
             scores: (0..).zip(scores.iter().copied()).collect(),
             parameters,
             peak_bytes: Some(mebibytes << 20),
@@ -212,7 +222,7 @@ mod tests {
             method("narrow", &[0.4], 0, 40),
         ]);
         let expected = "\
-| method | mean IoU % | seed 0 | seed 1 | trainable | peak MiB | seconds per step | minutes of steps |
+| method | mean_iou % | seed 0 | seed 1 | trainable | peak MiB | seconds per step | minutes of steps |
 |---|---|---|---|---|---|---|---|
 | `wide` | 60.00 | 50.00 | 70.00 | 1,200 | 80.0 | 0.50 | 1.0 |
 | `narrow` | 40.00 | 40.00 | - | 0 | 40.0 | 0.50 | 1.0 |

@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::convolution::{ConvNormRelu, Pointwise};
 use crate::decoder::Decoder;
 use crate::dropout::drop_channels;
-use crate::table::HeadDescriptor;
+use crate::table::{HeadDescriptor, HeadTask};
 
 pub(crate) const DESCRIPTOR: HeadDescriptor = HeadDescriptor {
     name: "fcn",
+    task: HeadTask::Segmentation,
     summary: "3x3 convolutions on one stage; the auxiliary of UPerNet",
     source: "FCN, arXiv 1411.4038",
 };

@@ -25,4 +25,4 @@ pub use decoder::Decoder;
 pub use dropout::drop_channels;
 pub use normalization::BatchNorm;
 pub use segmentation::{SegmentationHead, SegmentationOutput};
-pub use table::{AnyDecoder, HeadConfig, HeadDescriptor, table};
+pub use table::{AnyDecoder, HeadConfig, HeadDescriptor, HeadTask, table};

@@ -16,10 +16,11 @@ use serde::{Deserialize, Serialize};
 use crate::convolution::{ConvNormRelu, Pointwise};
 use crate::decoder::Decoder;
 use crate::dropout::drop_channels;
-use crate::table::HeadDescriptor;
+use crate::table::{HeadDescriptor, HeadTask};
 
 pub(crate) const DESCRIPTOR: HeadDescriptor = HeadDescriptor {
     name: "segformer",
+    task: HeadTask::Segmentation,
     summary: "All-MLP decoder of SegFormer: light, for CPUs",
     source: "SegFormer, arXiv 2105.15203",
 };

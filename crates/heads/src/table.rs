@@ -8,16 +8,38 @@ use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::decoder::Decoder;
+use crate::detection::detector;
 use crate::fcn::{self, Fcn, FcnConfig};
 use crate::segformer::{self, SegFormerConfig, SegFormerDecoder};
 use crate::segmentation::SegmentationHead;
 use crate::upernet::{self, UPerNet, UPerNetConfig};
+
+/// What a head predicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadTask {
+    /// The class of every pixel.
+    Segmentation,
+    /// Objects.
+    Detection,
+}
+
+impl HeadTask {
+    /// `segmentation` or `detection`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Segmentation => "segmentation",
+            Self::Detection => "detection",
+        }
+    }
+}
 
 /// What the table says of a head.
 #[derive(Debug, Clone)]
 pub struct HeadDescriptor {
     /// Name in configurations and on the command line.
     pub name: &'static str,
+    /// What it predicts.
+    pub task: HeadTask,
     /// What it is, in a line.
     pub summary: &'static str,
     /// Where it was published.
@@ -27,7 +49,7 @@ pub struct HeadDescriptor {
 /// Declares the configuration, the decoder and the list that follow from the table.
 macro_rules! heads {
     ($($name:ident($config:ident, $decoder:ident, $file:ident),)*) => {
-        /// Whichever head a configuration names, with its fields.
+        /// Whichever head of segmentation a configuration names, with its fields.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "name", rename_all = "lowercase")]
         pub enum HeadConfig {
@@ -42,7 +64,13 @@ macro_rules! heads {
             $name($decoder<B>),)*
         }
 
-        static TABLE: &[HeadDescriptor] = &[$($file::DESCRIPTOR,)*];
+        static TABLE: &[HeadDescriptor] = &[
+            $($file::DESCRIPTOR,)*
+            detector::RETINANET,
+            detector::FASTER_RCNN,
+            detector::MASK_RCNN,
+            detector::CASCADE_MASK_RCNN,
+        ];
 
         impl HeadConfig {
             fn decoder<B: Backend>(

@@ -13,10 +13,11 @@ use crate::convolution::{ConvNormRelu, Pointwise};
 use crate::decoder::Decoder;
 use crate::dropout::drop_channels;
 use crate::fcn::FcnConfig;
-use crate::table::HeadDescriptor;
+use crate::table::{HeadDescriptor, HeadTask};
 
 pub(crate) const DESCRIPTOR: HeadDescriptor = HeadDescriptor {
     name: "upernet",
+    task: HeadTask::Segmentation,
     summary: "pyramid pooling and a feature pyramid, with an FCN auxiliary",
     source: "UPerNet, arXiv 1807.10221",
 };

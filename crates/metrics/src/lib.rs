@@ -23,6 +23,16 @@ pub enum MetricFamily {
     VocDetection,
 }
 
+impl MetricFamily {
+    /// `segmentation` or `detection`.
+    pub fn task(self) -> &'static str {
+        match self {
+            Self::Segmentation => "segmentation",
+            Self::Detection | Self::VocDetection => "detection",
+        }
+    }
+}
+
 /// What a listing says about a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct MetricDescriptor {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{self, RunConfig};
 use crate::error::TrainError;
+use crate::task::Labels;
 use gradway_adapters::StateDict;
 
 /// Where a run stands.
@@ -20,17 +21,16 @@ pub struct TrainingState {
     pub backbone: String,
     /// Hash of the backbone's weights before training.
     pub base: String,
-    /// Names of the classes, in label order.
-    pub classes: Vec<String>,
-    /// One colour per class.
-    pub palette: Vec<[u8; 3]>,
+    /// What the labels mean.
+    #[serde(flatten)]
+    pub labels: Labels,
     /// Optimiser steps done.
     pub step: usize,
     /// Epochs done.
     pub epoch: usize,
     /// Batches of the current epoch that are done.
     pub batch: usize,
-    /// The best mean IoU so far.
+    /// The best main score so far.
     pub best: Option<f64>,
     /// Most live bytes of a step so far, where somebody counts them.
     pub peak_bytes: Option<usize>,
@@ -145,7 +145,7 @@ impl RunDirectory {
         }
         fs::create_dir_all(path).map_err(|error| TrainError::file(path, error))?;
         let file = directory.config_file();
-        let text = toml::to_string(config).map_err(|error| TrainError::file(&file, error))?;
+        let text = config::to_toml(config).map_err(|error| TrainError::file(&file, error))?;
         write_whole(&file, text.as_bytes())?;
         Ok(directory)
     }

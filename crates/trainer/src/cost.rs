@@ -2,17 +2,16 @@
 
 use burn::module::Module;
 use gradway_adapters::count;
-use gradway_data::Split;
 use gradway_kernels::TrainBackend;
 use serde::{Deserialize, Serialize};
 
-use crate::config::RunConfig;
+use crate::config::{RunConfig, TaskConfig};
 use crate::error::TrainError;
 use crate::log::median;
 use crate::memory;
-use crate::model::Segmentation;
-use crate::run::training_loader;
+use crate::model::Model;
 use crate::step::Trainer;
+use crate::task::{DetectionTask, SegmentationTask, Task};
 
 /// Bytes of a single-precision number.
 const BYTES: usize = 4;
@@ -62,16 +61,26 @@ pub fn step_cost<B: TrainBackend>(
     device: &B::Device,
 ) -> Result<StepCost, TrainError> {
     config.validate()?;
-    let dataset = config.data.open(Split::Train)?;
-    let classes = dataset.classes().len();
-    let loader = training_loader(config, dataset)?;
+    match config.task {
+        TaskConfig::Segmentation(_) => cost_of::<B, SegmentationTask>(config, steps, device),
+        TaskConfig::Detection(_) => cost_of::<B, DetectionTask>(config, steps, device),
+    }
+}
+
+fn cost_of<B: TrainBackend, T: Task<B>>(
+    config: &RunConfig,
+    steps: usize,
+    device: &B::Device,
+) -> Result<StepCost, TrainError> {
+    let loader = T::training_loader(config)?;
+    let classes = T::labels(loader.pipeline()).classes.len();
     let batch = match loader.iter(0).next() {
         Some(batch) => vec![batch?],
         None => Vec::new(),
     };
     drop(loader);
     let before = memory::live();
-    let mut model = Segmentation::<B>::new(config, classes, device)?;
+    let mut model = Model::<B, T>::new(config, classes, device)?;
     let mut trainer = Trainer::new(config, &model, steps + 1, device);
     let mut seconds = Vec::with_capacity(steps);
     let (mut peak, mut after) = (None, None);

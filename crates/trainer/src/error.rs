@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use gradway_adapters::Misfit;
 use gradway_backbone::{CheckpointError, ImportError, UnknownBackbone};
 use gradway_data::DataError;
-use gradway_metrics::SegmentationError;
+use gradway_heads::HeadTask;
+use gradway_metrics::{DetectionError, SegmentationError};
 
 use gradway_adapters::StateDictError;
 
@@ -38,6 +39,25 @@ pub enum TrainError {
     /// Predictions and labels that do not belong together.
     #[error(transparent)]
     Metric(#[from] SegmentationError),
+    /// Objects that cannot be scored.
+    #[error(transparent)]
+    Objects(#[from] DetectionError),
+    /// A configuration of another task.
+    #[error("a run of {}, where {} is needed", found.name(), expected.name())]
+    Task {
+        /// What is needed.
+        expected: HeadTask,
+        /// What there is.
+        found: HeadTask,
+    },
+    /// An object without a mask, where masks are trained.
+    #[error("image `{image}`: annotation {annotation} has no mask, which the head is trained on")]
+    NoMask {
+        /// Identifier of the image.
+        image: String,
+        /// Identifier of the annotation.
+        annotation: u64,
+    },
     /// A file of the run cannot be read or written.
     #[error("{path}: {reason}")]
     File {
@@ -104,6 +124,10 @@ impl TrainError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Data(error) => error.hint(),
+            Self::Objects(error) => error.hint(),
+            Self::NoMask { .. } => {
+                Some("take `faster_rcnn` or `retinanet`, which need no masks".to_string())
+            }
             Self::OtherBase { .. } => {
                 Some("set backbone.name and backbone.weights as they were in training".to_string())
             }

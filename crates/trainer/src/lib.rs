@@ -1,8 +1,9 @@
 //! Training: configuration, optimisation, checkpoints, resume, evaluation, memory accounting.
 //!
-//! [`RunConfig`] describes a run; [`Segmentation`] is a model (encoder and head) with its data;
-//! [`Trainer`] takes steps on it, and [`train`] makes a whole run of them with checkpoints and
-//! logs. Nothing here prints: an [`Observer`] is told what happens.
+//! [`RunConfig`] describes a run; a [`Task`] says what is predicted, and how that is read, trained and
+//! scored; [`Model`] is an encoder with the task's head; [`Trainer`] takes steps on it, and [`train`] makes
+//! a whole run of them with checkpoints and logs. Nothing here prints: an [`Observer`] is told what
+//! happens.
 
 mod checkpoint;
 pub mod config;
@@ -20,16 +21,18 @@ mod provenance;
 mod run;
 pub mod schedule;
 mod step;
+pub mod task;
 
 pub use checkpoint::{Checkpoint, RunDirectory, TrainingState};
 pub use config::RunConfig;
 pub use cost::{StepBytes, StepCost, step_cost};
 pub use error::TrainError;
-pub use evaluate::{Evaluation, Prediction, evaluate};
-pub use model::{Inference, Segmentation, Trainable};
+pub use evaluate::{Evaluation, evaluate};
+pub use model::{Detection, Inference, Model, Segmentation, Trainable};
 pub use observer::{Event, Observer, Silent};
-pub use optimizer::{Optimizer, OptimizerConfig};
+pub use optimizer::{Optimizer, OptimizerConfig, RateScaling};
 pub use provenance::Provenance;
-pub use run::{RunOutcome, train, validation_loader};
+pub use run::{RunOutcome, evaluate_run, train};
 pub use schedule::{Schedule, ScheduleConfig};
 pub use step::{StepReport, Trainer};
+pub use task::{DetectionTask, Labels, Scores, SegmentationTask, Task};

@@ -1,44 +1,48 @@
-//! A segmentation model: the frozen side, and one module of everything that is trained.
+//! A model: the frozen side, and one module of everything that is trained.
 
 use std::path::Path;
 
 use burn::module::{AutodiffModule, Module};
-use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{Int, Tensor, TensorData};
-use gradway_adapters::{Encoder, Tuned, restore};
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+use gradway_adapters::{Encoder, Tuned, freeze_output_norms, restore};
 use gradway_backbone::{AnyBackbone, EMBEDDED, Phase, hash_module, import};
-use gradway_data::{IGNORE, SegmentationBatch};
-use gradway_heads::SegmentationHead;
-use gradway_kernels::{KernelBackend, TrainBackend, resize_bilinear};
+use gradway_data::ImageBatch;
+use gradway_kernels::{KernelBackend, TrainBackend};
 
 use crate::checkpoint::{Checkpoint, TrainingState};
 use crate::config::RunConfig;
 use crate::error::TrainError;
-use crate::evaluate::Prediction;
 use crate::identity::name_parameters;
+use crate::task::{BatchOf, DetectionTask, PlainHead, SegmentationTask, Task};
 
 /// Everything that training changes: the method's module and the head, as one module for one
 /// optimiser and one checkpoint.
 #[derive(Module, Debug)]
-pub struct Trainable<B: Backend> {
+pub struct Trainable<B: Backend, H: Module<B>> {
     /// The method's part.
     pub method: Tuned<B>,
-    /// The decoder.
-    pub head: SegmentationHead<B>,
+    /// The head.
+    pub head: H,
 }
 
-/// A backbone under a method, and a segmentation head.
+/// A backbone under a method, and the head of a task.
 #[derive(Debug, Clone)]
-pub struct Segmentation<B: TrainBackend> {
+pub struct Model<B: TrainBackend, T: Task<B>> {
     /// The frozen side.
     pub encoder: Encoder<B>,
     /// The trained side.
-    pub trainable: Trainable<B>,
-    class_weights: Vec<f32>,
+    pub trainable: Trainable<B, T::Head>,
+    task: T,
     base: String,
 }
 
-impl<B: TrainBackend> Segmentation<B> {
+/// A model of semantic segmentation.
+pub type Segmentation<B> = Model<B, SegmentationTask>;
+/// A model of object detection.
+pub type Detection<B> = Model<B, DetectionTask>;
+
+impl<B: TrainBackend, T: Task<B>> Model<B, T> {
     /// Builds the model of a configuration, with the backbone's weights if it names some.
     ///
     /// The configuration's seed decides every random weight.
@@ -46,31 +50,22 @@ impl<B: TrainBackend> Segmentation<B> {
     /// # Errors
     ///
     /// [`TrainError`]: a backbone that is not in the table, weights that cannot be read or do not
-    /// fit; class weights for another number of classes.
+    /// fit; a configuration of another task, or for another number of classes.
     pub fn new(config: &RunConfig, classes: usize, device: &B::Device) -> Result<Self, TrainError> {
-        let class_weights = config.loss.class_weights.clone();
-        if !class_weights.is_empty() && class_weights.len() != classes {
-            return Err(TrainError::Config {
-                origin: "configuration".to_string(),
-                reason: format!(
-                    "loss.class_weights has {} weights; the dataset has {classes} classes",
-                    class_weights.len()
-                ),
-            });
-        }
+        let task = T::new(config, classes)?;
         B::seed(device, config.seed);
         let backbone = backbone::<B::InnerBackend>(config, device)?;
         let base = hash_module(&backbone);
         let (encoder, method) = Encoder::new(&config.method, backbone, device)?;
         let channels = encoder.description().stage_channels();
         let trainable = Trainable {
-            method,
-            head: config.head.init(&channels, classes, device),
+            method: freeze_output_norms(method, |stage| config.task.reads(stage)),
+            head: task.head(&channels, device),
         };
         Ok(Self {
             encoder,
             trainable: name_parameters(trainable),
-            class_weights,
+            task,
             base,
         })
     }
@@ -93,7 +88,7 @@ impl<B: TrainBackend> Segmentation<B> {
     ) -> Result<(Self, TrainingState), TrainError> {
         let saved = Checkpoint::load(path)?;
         let state = saved.state.clone();
-        let model = Self::new(config, state.classes.len(), device)?.load(saved, path)?;
+        let model = Self::new(config, state.labels.classes.len(), device)?.load(saved, path)?;
         Ok((model, state))
     }
 
@@ -121,39 +116,56 @@ impl<B: TrainBackend> Segmentation<B> {
     }
 
     /// The loss of a batch, `[1]`, with its graph.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError`]: a batch without the labels that the head needs.
     pub fn loss(
         &self,
-        batch: &SegmentationBatch,
+        batch: &BatchOf<B, T>,
         phase: Phase,
         device: &B::Device,
-    ) -> Tensor<B, 1> {
-        let features = self
-            .encoder
-            .features(&self.trainable.method, images(batch, device), phase);
-        let output = self.trainable.head.forward(&features, phase);
-        let labels = labels::<B>(batch, device);
-        self.trainable
-            .head
-            .loss(output, labels, IGNORE, &self.class_weights)
+    ) -> Result<Tensor<B, 1>, TrainError> {
+        let Trainable { method, head } = &self.trainable;
+        let features = self.encoder.features(method, images(batch, device), phase);
+        self.task.loss(head, &features, batch, phase)
     }
 
     /// The model as it predicts: no graph, running statistics.
-    pub fn inference(&self) -> Inference<'_, B> {
+    pub fn inference(&self) -> Inference<'_, B, T> {
         Inference {
             encoder: &self.encoder,
             trainable: self.trainable.valid(),
+            task: &self.task,
         }
     }
 }
 
-/// A [`Segmentation`] that predicts.
+/// A [`Model`] that predicts.
 #[derive(Debug)]
-pub struct Inference<'a, B: TrainBackend> {
+pub struct Inference<'a, B: TrainBackend, T: Task<B>> {
     encoder: &'a Encoder<B>,
-    trainable: Trainable<B::InnerBackend>,
+    trainable: Trainable<B::InnerBackend, PlainHead<B, T>>,
+    task: &'a T,
 }
 
-impl<B: TrainBackend> Inference<'_, B> {
+impl<B: TrainBackend, T: Task<B>> Inference<'_, B, T> {
+    /// What the model was made for.
+    pub fn task(&self) -> &T {
+        self.task
+    }
+
+    /// What is predicted of every image.
+    pub fn predict(&self, batch: &BatchOf<B, T>, device: &B::Device) -> Vec<T::Prediction> {
+        let Trainable { method, head } = &self.trainable;
+        let features = self
+            .encoder
+            .features_inference(method, images(batch, device));
+        self.task.predict(head, &features, batch)
+    }
+}
+
+impl<B: TrainBackend> Inference<'_, B, SegmentationTask> {
     /// Logits at the size of the images.
     ///
     /// # Shapes
@@ -162,46 +174,10 @@ impl<B: TrainBackend> Inference<'_, B> {
     /// - output: `[batch, classes, height, width]`
     pub fn logits(&self, images: Tensor<B::InnerBackend, 4>) -> Tensor<B::InnerBackend, 4> {
         let [_, _, height, width] = images.dims();
-        let features = self
-            .encoder
-            .features_inference(&self.trainable.method, images);
-        let output = self.trainable.head.forward(&features, Phase::Inference);
-        resize_bilinear(output.logits, [height, width])
+        let Trainable { method, head } = &self.trainable;
+        let features = self.encoder.features_inference(method, images);
+        self.task.logits(head, &features, [height, width])
     }
-
-    /// The most likely class of every pixel of every image, without the batch's padding.
-    pub fn predict(&self, batch: &SegmentationBatch, device: &B::Device) -> Vec<Prediction> {
-        let logits = self.logits(images::<B::InnerBackend>(batch, device));
-        let classes = logits.dims()[1];
-        let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
-        let pixels = batch.height * batch.width;
-        values
-            .chunks_exact(classes * pixels)
-            .zip(batch.ids.iter().zip(&batch.sizes))
-            .enumerate()
-            .map(|(index, (planes, (id, &(height, width))))| Prediction {
-                id: id.clone(),
-                height,
-                width,
-                labels: batch.without_padding(index, &most_likely(planes, pixels)),
-            })
-            .collect()
-    }
-}
-
-/// The class of the largest logit of every pixel of `[classes, pixels]`, the first of equals.
-fn most_likely(planes: &[f32], pixels: usize) -> Vec<u8> {
-    let mut best = vec![f32::NEG_INFINITY; pixels];
-    let mut labels = vec![0; pixels];
-    for (class, plane) in planes.chunks_exact(pixels).enumerate() {
-        for ((value, best), label) in plane.iter().zip(&mut best).zip(&mut labels) {
-            if value > best {
-                *best = *value;
-                *label = class as u8;
-            }
-        }
-    }
-    labels
 }
 
 /// The backbone of a configuration with its weights.
@@ -221,14 +197,7 @@ fn backbone<B: KernelBackend>(
 }
 
 /// `[batch, 3, height, width]`
-fn images<B: Backend>(batch: &SegmentationBatch, device: &B::Device) -> Tensor<B, 4> {
-    let shape = [batch.count, 3, batch.height, batch.width];
-    Tensor::from_data(TensorData::new(batch.images.clone(), shape), device)
-}
-
-/// `[batch, height, width]`
-fn labels<B: AutodiffBackend>(batch: &SegmentationBatch, device: &B::Device) -> Tensor<B, 3, Int> {
-    let shape = [batch.count, batch.height, batch.width];
-    let values: Vec<i32> = batch.labels.iter().copied().map(i32::from).collect();
-    Tensor::from_data(TensorData::new(values, shape), device)
+fn images<B: Backend>(batch: &impl ImageBatch, device: &B::Device) -> Tensor<B, 4> {
+    let data = TensorData::new(batch.images().to_vec(), batch.shape());
+    Tensor::from_data(data, device)
 }

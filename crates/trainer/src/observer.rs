@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use gradway_adapters::GroupCount;
+use gradway_data::Split;
 
 use crate::evaluate::Evaluation;
 use crate::step::StepReport;
@@ -20,6 +21,13 @@ pub enum Event<'a> {
         method: GroupCount,
         /// What the head trains.
         head: usize,
+    },
+    /// A part of a split is not used.
+    LeftOut {
+        /// The split.
+        split: Split,
+        /// What, how much of it, and examples.
+        what: &'a str,
     },
     /// A step is done.
     Step(&'a StepReport),

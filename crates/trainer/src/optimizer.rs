@@ -8,12 +8,29 @@ use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{ElementConversion, Tensor};
 use serde::{Deserialize, Serialize};
 
+/// What becomes of a rate that is for another total batch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RateScaling {
+    /// The run is refused.
+    #[default]
+    Refuse,
+    /// It grows and falls with the batch (Goyal et al. 2017, arXiv 1706.02677).
+    Linear,
+}
+
 /// Configuration of the [`Optimizer`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
-    /// Peak learning rate, for the total batch as it is: nothing scales it silently.
+    /// Peak learning rate.
     pub learning_rate: f64,
+    /// Images per step that the rate is for; absent: as many as there are. Nothing scales the rate
+    /// silently: `scaling` says what becomes of it where there are more or fewer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_batch: Option<usize>,
+    /// What becomes of the rate with another total batch.
+    pub scaling: RateScaling,
     /// Decoupled weight decay.
     pub weight_decay: f64,
     /// Decay rates of the two moments.
@@ -33,6 +50,8 @@ impl Default for OptimizerConfig {
     fn default() -> Self {
         Self {
             learning_rate: 1e-3,
+            total_batch: None,
+            scaling: RateScaling::default(),
             weight_decay: 0.05,
             betas: [0.9, 0.999],
             epsilon: 1e-8,
@@ -75,6 +94,26 @@ impl OptimizerConfig {
             return refuse("accumulation", 0.0, "at least 1");
         }
         Ok(())
+    }
+
+    /// The peak rate of steps of `images` images.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names the keys, where the rate is for another number and is not to be scaled.
+    pub fn rate(&self, images: usize) -> Result<f64, String> {
+        match (self.total_batch, self.scaling) {
+            (None, _) => Ok(self.learning_rate),
+            (Some(0), _) => Err("optimizer.total_batch = 0; it must be at least 1".to_string()),
+            (Some(total), _) if total == images => Ok(self.learning_rate),
+            (Some(total), RateScaling::Linear) => {
+                Ok(self.learning_rate * images as f64 / total as f64)
+            }
+            (Some(total), RateScaling::Refuse) => Err(format!(
+                "optimizer.learning_rate is for a total batch of {total}, but loader.batch_size x \
+                 optimizer.accumulation is {images}; change them, or set optimizer.scaling = \"linear\""
+            )),
+        }
     }
 
     fn decays(&self, path: &str) -> bool {

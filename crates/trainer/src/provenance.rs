@@ -37,8 +37,8 @@ impl Provenance {
             device: device.to_string(),
             threads: rayon::current_num_threads(),
             seed: config.seed,
-            total_batch: config.loader.batch_size * config.optimizer.accumulation,
-            resolution: config.augment.crop_size,
+            total_batch: config.total_batch(),
+            resolution: config.task.resolution(),
             precision: "f32".to_string(),
         }
     }

@@ -1,25 +1,22 @@
 //! A whole run: epochs of steps, evaluations, checkpoints.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use gradway_adapters::{GroupCount, count};
-use gradway_data::{
-    LoaderConfig, SegmentationBatch, SegmentationDataset, SegmentationLoader, Split,
-};
+use gradway_adapters::{GroupCount, collect, count};
+use gradway_data::{Loader, Split};
 use gradway_kernels::TrainBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Checkpoint, RunDirectory, TrainingState};
-use crate::config::RunConfig;
+use crate::config::{RunConfig, TaskConfig};
 use crate::error::TrainError;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::log::{MetricsLog, median_step_seconds};
-use crate::model::Segmentation;
+use crate::model::Model;
 use crate::observer::{Event, Observer};
 use crate::provenance::Provenance;
 use crate::step::Trainer;
-use gradway_adapters::collect;
+use crate::task::{BatchOf, DetectionTask, SegmentationTask, Task};
 
 /// What came of a run: the content of `result.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,8 +33,10 @@ pub struct RunOutcome {
     pub seconds_per_step: f64,
     /// Most live bytes of a step, where somebody counts them.
     pub peak_bytes: Option<usize>,
-    /// Best mean IoU.
-    pub best_mean_iou: f64,
+    /// Name of the score that the best checkpoint is the best by; see `gradway list metrics`.
+    pub metric: String,
+    /// Its best value.
+    pub best: f64,
     /// The last evaluation.
     pub last: Evaluation,
     /// Where the numbers come from.
@@ -57,114 +56,67 @@ pub fn train<B: TrainBackend>(
     provenance: Provenance,
     observer: &mut impl Observer,
 ) -> Result<RunOutcome, TrainError> {
-    let mut run = Run::<B>::start(config, directory, device)?;
-    observer.event(Event::Started {
-        steps: run.steps_per_epoch * config.train.epochs,
-        done: run.trainer.steps_done,
-        method: count(&run.model.trainable.method),
-        head: count(&run.model.trainable.head).total,
-    });
-    let mut last = None;
-    while run.state.epoch < config.train.epochs {
-        run = run.epoch(observer)?;
-        let epoch = run.state.epoch;
-        let due = match config.train.evaluate_every {
-            0 => false,
-            every => epoch.is_multiple_of(every),
-        };
-        if due || epoch == config.train.epochs {
-            last = Some(run.evaluate(observer)?);
+    config.validate()?;
+    match config.task {
+        TaskConfig::Segmentation(_) => {
+            let run = Run::<B, SegmentationTask>::start(config, directory, device)?;
+            run.finish(provenance, observer)
         }
-        run.save_last(observer)?;
+        TaskConfig::Detection(_) => {
+            let run = Run::<B, DetectionTask>::start(config, directory, device)?;
+            run.finish(provenance, observer)
+        }
     }
-    // A finished run that is resumed has nothing left to do but to be scored again.
-    let last = match last {
-        Some(last) => last,
-        None => evaluate(&run.model, &run.validation, device, |_| {})?,
-    };
-    let outcome = RunOutcome {
-        method: config.method.descriptor().name.to_string(),
-        parameters: count(&run.model.trainable.method),
-        head_parameters: count(&run.model.trainable.head).total,
-        steps: run.state.step,
-        seconds_per_step: median_step_seconds(&directory.metrics_file())?,
-        peak_bytes: run.state.peak_bytes,
-        best_mean_iou: run.state.best.unwrap_or(last.scores.mean_iou),
-        last,
-        provenance,
-    };
-    directory.write_result(&outcome)?;
-    Ok(outcome)
 }
 
-/// The loader of a configuration's validation split.
+/// Scores a run by a checkpoint of it; answers where the run stood, too.
 ///
 /// # Errors
 ///
-/// [`TrainError::Data`]: a split that cannot be opened.
-pub fn validation_loader(config: &RunConfig) -> Result<SegmentationLoader, TrainError> {
-    let loader = LoaderConfig {
-        batch_size: config.evaluation.batch_size,
-        ..loader_config(config)
-    };
-    Ok(SegmentationLoader::evaluation(
-        config.data.open(Split::Val)?,
-        config.evaluation.size,
-        config.normalization()?,
-        loader,
-    )?)
-}
-
-/// The loader of a configuration's training split.
-pub(crate) fn training_loader(
+/// [`TrainError`]: a checkpoint that does not fit, data that cannot be read.
+pub fn evaluate_run<B: TrainBackend>(
     config: &RunConfig,
-    dataset: Arc<dyn SegmentationDataset>,
-) -> Result<SegmentationLoader, TrainError> {
-    let augment = config.augment.clone();
-    let normalization = config.normalization()?;
-    let loader = loader_config(config);
-    Ok(SegmentationLoader::training(
-        dataset,
-        augment,
-        normalization,
-        loader,
-    )?)
-}
+    checkpoint: &Path,
+    device: &B::Device,
+) -> Result<(Evaluation, TrainingState), TrainError> {
+    fn of<B: TrainBackend, T: Task<B>>(
+        config: &RunConfig,
+        checkpoint: &Path,
+        device: &B::Device,
+    ) -> Result<(Evaluation, TrainingState), TrainError> {
+        let loader = T::validation_loader(config)?;
+        let (model, state) = Model::<B, T>::open(config, checkpoint, device)?;
+        Ok((evaluate(&model, &loader, device, |_| {})?, state))
+    }
 
-fn loader_config(config: &RunConfig) -> LoaderConfig {
-    LoaderConfig {
-        batch_size: config.loader.batch_size,
-        workers: config.loader.workers,
-        prefetch: config.loader.prefetch,
-        seed: config.seed,
-        ..LoaderConfig::default()
+    match config.task {
+        TaskConfig::Segmentation(_) => of::<B, SegmentationTask>(config, checkpoint, device),
+        TaskConfig::Detection(_) => of::<B, DetectionTask>(config, checkpoint, device),
     }
 }
 
 /// A run under way.
-struct Run<'a, B: TrainBackend> {
+struct Run<'a, B: TrainBackend, T: Task<B>> {
     config: &'a RunConfig,
     directory: &'a RunDirectory,
     device: &'a B::Device,
-    training: SegmentationLoader,
-    validation: SegmentationLoader,
+    training: Loader<T::Pipeline>,
+    validation: Loader<T::Pipeline>,
     steps_per_epoch: usize,
-    model: Segmentation<B>,
-    trainer: Trainer<B>,
+    model: Model<B, T>,
+    trainer: Trainer<B, T>,
     state: TrainingState,
     log: MetricsLog,
 }
 
-impl<'a, B: TrainBackend> Run<'a, B> {
+impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
     fn start(
         config: &'a RunConfig,
         directory: &'a RunDirectory,
         device: &'a B::Device,
     ) -> Result<Self, TrainError> {
-        config.validate()?;
-        let dataset: Arc<dyn SegmentationDataset> = config.data.open(Split::Train)?;
-        let training = training_loader(config, dataset)?;
-        let validation = validation_loader(config)?;
+        let training = T::training_loader(config)?;
+        let validation = T::validation_loader(config)?;
         let steps_per_epoch = training.batches_per_epoch() / config.optimizer.accumulation;
         if steps_per_epoch == 0 {
             return Err(TrainError::Config {
@@ -176,16 +128,15 @@ impl<'a, B: TrainBackend> Run<'a, B> {
                 ),
             });
         }
-        let classes = training.dataset().classes().len();
-        let mut model = Segmentation::<B>::new(config, classes, device)?;
+        let labels = T::labels(training.pipeline());
+        let mut model = Model::<B, T>::new(config, labels.classes.len(), device)?;
         let steps = steps_per_epoch * config.train.epochs;
         let mut trainer = Trainer::new(config, &model, steps, device);
         let state = match newest(directory)? {
             None => TrainingState {
                 backbone: config.backbone.name.clone(),
                 base: model.base().to_string(),
-                classes: training.dataset().classes().to_vec(),
-                palette: training.dataset().palette().to_vec(),
+                labels,
                 step: 0,
                 epoch: 0,
                 batch: 0,
@@ -220,6 +171,62 @@ impl<'a, B: TrainBackend> Run<'a, B> {
         })
     }
 
+    /// The rest of the run, from where it stands.
+    fn finish(
+        self,
+        provenance: Provenance,
+        observer: &mut impl Observer,
+    ) -> Result<RunOutcome, TrainError> {
+        let (config, directory, device) = (self.config, self.directory, self.device);
+        let mut run = self;
+        observer.event(Event::Started {
+            steps: run.steps_per_epoch * config.train.epochs,
+            done: run.trainer.steps_done,
+            method: count(&run.model.trainable.method),
+            head: count(&run.model.trainable.head).total,
+        });
+        let splits = [(Split::Train, &run.training), (Split::Val, &run.validation)];
+        for (split, loader) in splits {
+            if let Some(what) = T::left_out(loader.pipeline()) {
+                let what = &what;
+                observer.event(Event::LeftOut { split, what });
+            }
+        }
+        let mut last = None;
+        while run.state.epoch < config.train.epochs {
+            run = run.epoch(observer)?;
+            let epoch = run.state.epoch;
+            let due = match config.train.evaluate_every {
+                0 => false,
+                every => epoch.is_multiple_of(every),
+            };
+            if due || epoch == config.train.epochs {
+                last = Some(run.evaluate(observer)?);
+            }
+            run.save_last(observer)?;
+        }
+        // A finished run that is resumed has nothing left to do but to be scored again.
+        let last = match last {
+            Some(last) => last,
+            None => evaluate(&run.model, &run.validation, device, |_| {})?,
+        };
+        let (metric, score) = last.scores.main();
+        let outcome = RunOutcome {
+            method: config.method.descriptor().name.to_string(),
+            parameters: count(&run.model.trainable.method),
+            head_parameters: count(&run.model.trainable.head).total,
+            steps: run.state.step,
+            seconds_per_step: median_step_seconds(&directory.metrics_file())?,
+            peak_bytes: run.state.peak_bytes,
+            metric: metric.name.to_string(),
+            best: run.state.best.unwrap_or(score),
+            last,
+            provenance,
+        };
+        directory.write_result(&outcome)?;
+        Ok(outcome)
+    }
+
     /// The rest of the current epoch.
     fn epoch(mut self, observer: &mut impl Observer) -> Result<Self, TrainError> {
         let passes = self.config.optimizer.accumulation;
@@ -231,7 +238,7 @@ impl<'a, B: TrainBackend> Run<'a, B> {
             .iter_from(epoch, self.state.batch)
             .take(remaining);
         loop {
-            let batches: Vec<SegmentationBatch> =
+            let batches: Vec<BatchOf<B, T>> =
                 reader.by_ref().take(passes).collect::<Result<_, _>>()?;
             if batches.is_empty() {
                 break;
@@ -261,7 +268,7 @@ impl<'a, B: TrainBackend> Run<'a, B> {
         let evaluation = evaluate(&self.model, &self.validation, self.device, |done| {
             observer.event(Event::Evaluating { done, images });
         })?;
-        let score = evaluation.scores.mean_iou;
+        let (_, score) = evaluation.scores.main();
         let best = self.state.best.is_none_or(|best| score > best);
         self.log.write(
             "evaluation",

@@ -5,7 +5,7 @@ use std::time::Instant;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::ElementConversion;
 use gradway_backbone::Phase;
-use gradway_data::SegmentationBatch;
+use gradway_data::ImageBatch;
 use gradway_kernels::TrainBackend;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -15,9 +15,10 @@ use crate::config::RunConfig;
 use crate::error::TrainError;
 use crate::guard::unreached;
 use crate::memory;
-use crate::model::{Segmentation, Trainable};
+use crate::model::{Model, Trainable};
 use crate::optimizer::Optimizer;
 use crate::schedule::Schedule;
+use crate::task::{BatchOf, Task};
 
 /// What a step was like.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -39,23 +40,20 @@ pub struct StepReport {
 }
 
 /// Takes optimiser steps on a model.
-pub struct Trainer<B: TrainBackend> {
-    pub(crate) optimizer: Optimizer<B, Trainable<B>>,
+pub struct Trainer<B: TrainBackend, T: Task<B>> {
+    pub(crate) optimizer: Optimizer<B, Trainable<B, T::Head>>,
     schedule: Schedule,
     seed: u64,
     pub(crate) steps_done: usize,
     device: B::Device,
 }
 
-impl<B: TrainBackend> Trainer<B> {
+impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
     /// A trainer for a run of `steps` steps.
-    pub fn new(
-        config: &RunConfig,
-        model: &Segmentation<B>,
-        steps: usize,
-        device: &B::Device,
-    ) -> Self {
-        let rate = config.optimizer.learning_rate;
+    pub fn new(config: &RunConfig, model: &Model<B, T>, steps: usize, device: &B::Device) -> Self {
+        let rate = config.optimizer.rate(config.total_batch());
+        // A configuration that was not checked: the rate as it stands.
+        let rate = rate.unwrap_or(config.optimizer.learning_rate);
         Self {
             optimizer: Optimizer::new(&config.optimizer, &model.trainable),
             schedule: Schedule::new(config.schedule.clone(), rate, steps),
@@ -87,13 +85,13 @@ impl<B: TrainBackend> Trainer<B> {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Diverged`] where the loss is not a finite number; [`TrainError::Unreached`] in the
+    /// [`TrainError`] of the loss; [`TrainError::Diverged`] where the loss is not a finite number; [`TrainError::Unreached`] in the
     /// first step where a trained parameter has no gradient.
     pub fn step(
         &mut self,
-        mut model: Segmentation<B>,
-        batches: &[SegmentationBatch],
-    ) -> Result<(Segmentation<B>, StepReport), TrainError> {
+        mut model: Model<B, T>,
+        batches: &[BatchOf<B, T>],
+    ) -> Result<(Model<B, T>, StepReport), TrainError> {
         let start = Instant::now();
         memory::reset_peak();
         let step = self.steps_done;
@@ -104,7 +102,7 @@ impl<B: TrainBackend> Trainer<B> {
             let phase = Phase::Training {
                 seed: pass_seed(self.seed, step, pass),
             };
-            let loss = model.loss(batch, phase, &self.device);
+            let loss = model.loss(batch, phase, &self.device)?;
             let value: f64 = loss.clone().into_scalar().elem();
             if !value.is_finite() {
                 return Err(TrainError::Diverged { step, loss: value });
@@ -136,7 +134,7 @@ impl<B: TrainBackend> Trainer<B> {
             loss: mean_loss,
             learning_rate,
             gradient_norm,
-            images: batches.iter().map(|batch| batch.count).sum(),
+            images: batches.iter().map(|batch| batch.shape()[0]).sum(),
             seconds: start.elapsed().as_secs_f64(),
             peak_bytes: memory::peak(),
         };

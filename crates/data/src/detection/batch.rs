@@ -2,6 +2,7 @@
 
 use super::sample::Instance;
 use super::transform::PreparedSample;
+use crate::loader::ImageBatch;
 use crate::normalize::Normalization;
 
 /// Samples of different sizes, side by side.
@@ -37,6 +38,16 @@ pub struct DetectionTarget {
     /// The objects: boxes in pixels of the batch, masks in pixels of the image as it was read, both
     /// mirrored if the sample was.
     pub instances: Vec<Instance>,
+}
+
+impl ImageBatch for DetectionBatch {
+    fn images(&self) -> &[f32] {
+        &self.images
+    }
+
+    fn shape(&self) -> [usize; 4] {
+        [self.count, 3, self.height, self.width]
+    }
 }
 
 impl DetectionBatch {

@@ -73,12 +73,19 @@ impl DetectionLoader {
 
     /// The dataset the batches come from.
     pub fn dataset(&self) -> &Arc<dyn DetectionDataset> {
-        &self.pipeline().dataset
+        self.pipeline().dataset()
     }
 
     /// The normalisation in force.
     pub fn normalization(&self) -> &Normalization {
         &self.pipeline().normalization
+    }
+}
+
+impl DetectionPipeline {
+    /// The dataset the samples come from.
+    pub fn dataset(&self) -> &Arc<dyn DetectionDataset> {
+        &self.dataset
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::dataset::SegmentationSample;
 use crate::label::IGNORE;
+use crate::loader::ImageBatch;
 use crate::normalize::Normalization;
 
 /// Samples of one size, side by side.
@@ -24,6 +25,16 @@ pub struct SegmentationBatch {
     pub ids: Vec<String>,
     /// `[count]` heights and widths before padding.
     pub sizes: Vec<(usize, usize)>,
+}
+
+impl ImageBatch for SegmentationBatch {
+    fn images(&self) -> &[f32] {
+        &self.images
+    }
+
+    fn shape(&self) -> [usize; 4] {
+        [self.count, 3, self.height, self.width]
+    }
 }
 
 impl SegmentationBatch {

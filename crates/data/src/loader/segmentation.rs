@@ -75,12 +75,19 @@ impl SegmentationLoader {
 
     /// The dataset the batches come from.
     pub fn dataset(&self) -> &Arc<dyn SegmentationDataset> {
-        &self.pipeline().dataset
+        self.pipeline().dataset()
     }
 
     /// The normalisation in force.
     pub fn normalization(&self) -> &Normalization {
         &self.pipeline().normalization
+    }
+}
+
+impl SegmentationPipeline {
+    /// The dataset the samples come from.
+    pub fn dataset(&self) -> &Arc<dyn SegmentationDataset> {
+        &self.dataset
     }
 }
 

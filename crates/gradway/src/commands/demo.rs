@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 use gradway::compare::compare;
-use gradway::data::{SegmentationDataset, SegmentationLoader};
+use gradway::data::Split;
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
 use gradway::picture;
 use gradway::report;
-use gradway::trainer::{
-    Prediction, RunConfig, RunOutcome, Segmentation, config, validation_loader,
-};
+use gradway::trainer::task::SegmentationPrediction;
+use gradway::trainer::{RunConfig, RunOutcome, Segmentation, SegmentationTask, Task, config};
 use image::RgbImage;
 
 use crate::output::{print_json, print_line};
@@ -108,13 +107,14 @@ struct PredictJob<'a> {
 }
 
 impl Job for PredictJob<'_> {
-    type Output = Result<Vec<Prediction>>;
+    type Output = Result<Vec<SegmentationPrediction>>;
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Self::Output {
         let (model, _) = Segmentation::<B>::open(self.config, &self.checkpoint, &device)?;
         let model = model.inference();
         let mut predictions = Vec::new();
-        for batch in validation_loader(self.config)?.iter(0) {
+        let loader = <SegmentationTask as Task<B>>::validation_loader(self.config)?;
+        for batch in loader.iter(0) {
             predictions.extend(model.predict(&batch?, &device));
             if predictions.len() >= SHOWN {
                 break;
@@ -134,12 +134,12 @@ struct Sheet {
 impl Sheet {
     /// Picture and truth.
     fn new(config: &RunConfig) -> Result<Self> {
-        let loader: SegmentationLoader = validation_loader(config)?;
-        let dataset: &dyn SegmentationDataset = loader.dataset().as_ref();
+        let dataset = config.data.open(Split::Val)?;
+        let evaluation = &config.task.segmentation()?.evaluation;
         let palette = dataset.palette().to_vec();
         let rows = (0..SHOWN.min(dataset.len()))
             .map(|index| {
-                let sample = config.evaluation.size.apply(dataset.get(index)?)?;
+                let sample = evaluation.size.apply(dataset.get(index)?)?;
                 let truth = picture::colors(&sample.labels.data, sample.labels.width, &palette);
                 Ok(vec![sample.image, truth])
             })
@@ -148,7 +148,7 @@ impl Sheet {
     }
 
     /// A further column.
-    fn add(&mut self, predictions: &[Prediction]) {
+    fn add(&mut self, predictions: &[SegmentationPrediction]) {
         for (row, prediction) in self.rows.iter_mut().zip(predictions) {
             let width = prediction.width as u32;
             row.push(picture::colors(&prediction.labels, width, &self.palette));

@@ -6,12 +6,10 @@ use anyhow::Result;
 use clap::Args;
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
-use gradway::trainer::{
-    Evaluation, Provenance, RunDirectory, Segmentation, evaluate, validation_loader,
-};
+use gradway::trainer::{Evaluation, Provenance, RunDirectory, Scores, evaluate_run};
 use serde::Serialize;
 
-use gradway::report::{Align, percent, table};
+use gradway::report::{Align, detection_classes, detection_table, headlines, percent, table};
 
 use crate::output::{print_json, print_line};
 
@@ -49,25 +47,50 @@ impl Eval {
         if json {
             return print_json(&report);
         }
-        let scores = &report.evaluation.scores;
-        let rows: Vec<Vec<String>> = report
-            .classes
-            .iter()
-            .zip(&scores.iou)
-            .map(|(name, iou)| vec![name.clone(), percent(*iou)])
-            .collect();
-        print_line(table(
-            &[("class", Align::Left), ("IoU %", Align::Right)],
-            &rows,
-        ))?;
-        print_line(format_args!(
-            "mean IoU {}, pixel accuracy {}, mean accuracy {} % over {} images",
-            percent(Some(scores.mean_iou)),
-            percent(Some(scores.pixel_accuracy)),
-            percent(Some(scores.mean_accuracy)),
-            report.evaluation.images
-        ))
+        match &report.evaluation.scores {
+            Scores::Segmentation(scores) => {
+                let names = report.classes.iter().cloned();
+                print_classes("IoU %", names.zip(scores.iou.iter().copied()))?;
+                print_line(format_args!(
+                    "mean IoU {}, pixel accuracy {}, mean accuracy {} % over {} images",
+                    percent(Some(scores.mean_iou)),
+                    percent(Some(scores.pixel_accuracy)),
+                    percent(Some(scores.mean_accuracy)),
+                    report.evaluation.images
+                ))
+            }
+            Scores::Objects(scores) => {
+                for (what, scores) in [
+                    ("boxes", Some(&scores.boxes)),
+                    ("masks", scores.masks.as_ref()),
+                ] {
+                    if let Some(scores) = scores {
+                        print_line(format_args!(
+                            "{what}\n{}\n\n{}\n",
+                            detection_table(scores),
+                            detection_classes(scores)
+                        ))?;
+                    }
+                }
+                print_line(format_args!(
+                    "{} over {} images",
+                    headlines(&report.evaluation.scores),
+                    report.evaluation.images
+                ))
+            }
+        }
     }
+}
+
+/// A row for every class.
+fn print_classes(heading: &str, scores: impl Iterator<Item = (String, Option<f64>)>) -> Result<()> {
+    let rows: Vec<Vec<String>> = scores
+        .map(|(name, score)| vec![name, percent(score)])
+        .collect();
+    print_line(table(
+        &[("class", Align::Left), (heading, Align::Right)],
+        &rows,
+    ))
 }
 
 impl Job for Eval {
@@ -75,14 +98,12 @@ impl Job for Eval {
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Result<Report> {
         let (directory, config) = RunDirectory::open(&self.run)?;
-        let loader = validation_loader(&config)?;
         let file = directory.checkpoint_file(self.last);
-        let (model, state) = Segmentation::<B>::open(&config, &file, &device)?;
-        let evaluation = evaluate(&model, &loader, &device, |_| {})?;
+        let (evaluation, state) = evaluate_run::<B>(&config, &file, &device)?;
         Ok(Report {
             run: self.run,
             step: state.step,
-            classes: state.classes,
+            classes: state.labels.classes,
             evaluation,
             provenance: Provenance::new(&config, B::name(&device), self.device),
         })

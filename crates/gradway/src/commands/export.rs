@@ -11,7 +11,8 @@ use gradway::backbone::{Phase, export};
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::{Same, TrainBackend};
 use gradway::report::thousands;
-use gradway::trainer::{RunDirectory, Segmentation};
+use gradway::trainer::config::TaskConfig;
+use gradway::trainer::{DetectionTask, Model, RunConfig, RunDirectory, SegmentationTask, Task};
 use serde::Serialize;
 
 use crate::output::{print_json, print_line, write_tensors};
@@ -91,8 +92,24 @@ impl Job for Export {
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Result<Report> {
         let (directory, config) = RunDirectory::open(&self.run)?;
+        match config.task {
+            TaskConfig::Segmentation(_) => {
+                self.of::<B, SegmentationTask>(&directory, &config, &device)
+            }
+            TaskConfig::Detection(_) => self.of::<B, DetectionTask>(&directory, &config, &device),
+        }
+    }
+}
+
+impl Export {
+    fn of<B: TrainBackend, T: Task<B>>(
+        self,
+        directory: &RunDirectory,
+        config: &RunConfig,
+        device: &B::Device,
+    ) -> Result<Report> {
         let file = directory.checkpoint_file(self.last);
-        let (model, _) = Segmentation::<B>::open(&config, &file, &device)?;
+        let (model, _) = Model::<B, T>::open(config, &file, device)?;
         let tuned = &model.trainable.method;
         let mut report = Report {
             output: self.output.clone(),
@@ -109,7 +126,7 @@ impl Job for Export {
             return Ok(report);
         }
         let merged = config.method.merge(tuned)?.valid();
-        let images = Tensor::random(IMAGES, Distribution::Normal(0.0, 1.0), &device);
+        let images = Tensor::random(IMAGES, Distribution::Normal(0.0, 1.0), device);
         let apart = model
             .encoder
             .features_inference(&tuned.valid(), images.clone());

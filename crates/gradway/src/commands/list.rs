@@ -2,6 +2,9 @@
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use gradway::data::DatasetDescriptor;
+use gradway::heads::HeadDescriptor;
+use gradway::metrics::MetricDescriptor;
 use serde::Serialize;
 
 use crate::output::{print_json, print_line};
@@ -29,28 +32,38 @@ enum Table {
 #[derive(Debug, Serialize)]
 struct Line {
     name: &'static str,
+    /// What it is for, in the tables that serve several tasks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task: Option<&'static str>,
     summary: &'static str,
 }
 
 impl Table {
     fn lines(self) -> Vec<Line> {
         macro_rules! lines {
-            ($table:expr) => {
+            ($table:expr, $task:expr) => {
                 $table
                     .iter()
                     .map(|line| Line {
                         name: line.name,
+                        task: $task(line),
                         summary: line.summary,
                     })
                     .collect()
             };
         }
         match self {
-            Self::Backbones => lines!(gradway::backbone::table()),
-            Self::Methods => lines!(gradway::adapters::table()),
-            Self::Heads => lines!(gradway::heads::table()),
-            Self::Datasets => lines!(gradway::data::table()),
-            Self::Metrics => lines!(gradway::metrics::table()),
+            Self::Backbones => lines!(gradway::backbone::table(), |_| None),
+            Self::Methods => lines!(gradway::adapters::table(), |_| None),
+            Self::Heads => lines!(gradway::heads::table(), |line: &HeadDescriptor| {
+                Some(line.task.name())
+            }),
+            Self::Datasets => lines!(gradway::data::table(), |line: &DatasetDescriptor| {
+                Some(line.task.name())
+            }),
+            Self::Metrics => lines!(gradway::metrics::table(), |line: &MetricDescriptor| {
+                Some(line.family.task())
+            }),
         }
     }
 }
@@ -64,7 +77,9 @@ impl List {
         }
         let width = lines.iter().map(|line| line.name.len()).max().unwrap_or(0);
         for line in &lines {
-            print_line(format_args!("{:width$}  {}", line.name, line.summary))?;
+            let task = line.task.map(|task| format!("{task:12}  "));
+            let task = task.unwrap_or_default();
+            print_line(format_args!("{:width$}  {task}{}", line.name, line.summary))?;
         }
         Ok(())
     }

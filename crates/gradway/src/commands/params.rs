@@ -1,12 +1,17 @@
 //! `gradway params`: what a method trains.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
+use burn::module::Module;
 use clap::Args;
-use gradway::adapters::{Encoder, Group, GroupCount, count};
-use gradway::backbone::BackboneConfig;
+use gradway::adapters::{Encoder, Group, GroupCount, count, freeze_output_norms};
+use gradway::backbone::{Backbone, BackboneConfig};
+use gradway::data::Split;
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
-use gradway::trainer::config;
+use gradway::trainer::RunConfig;
+use gradway::trainer::config::{self, TaskConfig};
 use serde::Serialize;
 
 use gradway::report::{Align, table, thousands};
@@ -14,15 +19,23 @@ use gradway::report::{Align, table, thousands};
 use crate::output::{print_json, print_line};
 
 /// Count the trainable parameters of a method on a backbone, by group.
+///
+/// Of a configuration with the head's, for which the data is opened to count its classes unless --classes
+/// says how many there are.
 #[derive(Debug, Args)]
 pub struct Params {
+    /// Configuration (TOML), instead of --backbone and --method.
+    config: Option<PathBuf>,
     /// Backbone; see `gradway list backbones`.
-    #[arg(long)]
-    backbone: String,
+    #[arg(long, required_unless_present = "config", conflicts_with = "config")]
+    backbone: Option<String>,
     /// Method; see `gradway list methods`.
-    #[arg(long)]
-    method: String,
-    /// Overrides a field of the method, such as `method.form=kernel`.
+    #[arg(long, required_unless_present = "config", conflicts_with = "config")]
+    method: Option<String>,
+    /// Classes of the head of a configuration.
+    #[arg(long, requires = "config", value_parser = clap::value_parser!(u16).range(1..))]
+    classes: Option<u16>,
+    /// Overrides a key, such as `method.form=kernel`.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// As JSON.
@@ -38,6 +51,9 @@ pub struct Report {
     backbone_parameters: usize,
     #[serde(flatten)]
     trainable: GroupCount,
+    /// Of the head, where there is a configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    head: Option<usize>,
     /// Trainable over the backbone's.
     share: f64,
     /// The groups that the method's publication counts, and their sum.
@@ -54,12 +70,14 @@ impl Params {
         if json {
             return print_json(&report);
         }
-        let groups = [
+        let mut groups = vec![
             ("adapter", report.trainable.adapter),
             ("norm", report.trainable.norm),
+            ("bias", report.trainable.bias),
             ("other", report.trainable.other),
             ("total", report.trainable.total),
         ];
+        groups.extend(report.head.map(|head| ("head", head)));
         let rows: Vec<Vec<String>> = groups
             .iter()
             .map(|(name, number)| vec![name.to_string(), thousands(*number)])
@@ -90,20 +108,54 @@ impl Job for Params {
     type Output = Result<Report>;
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Result<Report> {
-        let method = config::method(&self.method, &self.set)?;
-        let backbone = BackboneConfig::named(&self.backbone).init::<B::InnerBackend>(&device)?;
-        let backbone_parameters = burn::module::Module::num_params(&backbone);
-        let (_, tuned) = Encoder::<B>::new(&method, backbone, &device)?;
+        let (backbone, method, task) = match &self.config {
+            Some(path) => {
+                let config = config::load(path, &self.set)?;
+                let head = self.head::<B>(&config, &device)?;
+                (config.backbone, config.method, Some((config.task, head)))
+            }
+            None => {
+                let name = self.backbone.as_deref().unwrap_or_default();
+                let method = self.method.as_deref().unwrap_or_default();
+                let method = config::method(method, &self.set)?;
+                (BackboneConfig::named(name), method, None)
+            }
+        };
+        let module = backbone.init::<B::InnerBackend>(&device)?;
+        let backbone_parameters = module.num_params();
+        let (_, tuned) = Encoder::<B>::new(&method, module, &device)?;
+        let is_read = |stage| task.as_ref().is_none_or(|(task, _)| task.reads(stage));
+        let tuned = freeze_output_norms(tuned, is_read);
         let trainable = count(&tuned);
         let published_groups = method.published_groups().to_vec();
         Ok(Report {
-            backbone: self.backbone,
+            backbone: backbone.name,
             method: method.descriptor().name,
             backbone_parameters,
             trainable,
+            head: task.map(|(_, head)| head),
             share: trainable.total as f64 / backbone_parameters as f64,
             published: trainable.of(&published_groups),
             published_groups,
         })
+    }
+}
+
+impl Params {
+    /// Parameters of a configuration's head.
+    fn head<B: TrainBackend>(&self, config: &RunConfig, device: &B::Device) -> Result<usize> {
+        let classes = match self.classes {
+            Some(classes) => usize::from(classes),
+            None => config.data.classes(Split::Train)?,
+        };
+        let backbone = config.backbone.init::<B::InnerBackend>(device)?;
+        let channels = backbone.description().stage_channels();
+        let parameters = match &config.task {
+            TaskConfig::Segmentation(task) => {
+                count(&task.head.init::<B>(&channels, classes, device))
+            }
+            TaskConfig::Detection(task) => count(&task.head.init::<B>(&channels, classes, device)),
+        };
+        Ok(parameters.total)
     }
 }

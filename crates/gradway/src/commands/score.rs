@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use gradway::data::{IGNORE, LabelPolicy, paths, read};
 use gradway::metrics::{ConfusionMatrix, GroundTruth, IouType};
 
-use gradway::report::{Align, percent, table};
+use gradway::report::{Align, detection_classes, detection_table, percent, table};
 
 use crate::output::{print_json, print_line};
 
@@ -154,29 +154,8 @@ impl Detection {
         if self.json {
             return print_json(&scores);
         }
-        let rows: Vec<Vec<String>> = scores
-            .values()
-            .iter()
-            .map(|(metric, value)| {
-                let summary = metric.summary.to_string();
-                vec![metric.name.to_string(), percent(*value), summary]
-            })
-            .collect();
-        let heading = [
-            ("score", Align::Left),
-            ("%", Align::Right),
-            ("what", Align::Left),
-        ];
-        print_line(table(&heading, &rows))?;
-        let rows: Vec<Vec<String>> = scores
-            .classes
-            .iter()
-            .map(|class| vec![class.name.clone(), percent(class.average_precision)])
-            .collect();
-        print_line(format_args!(
-            "\n{}",
-            table(&[("class", Align::Left), ("AP %", Align::Right)], &rows)
-        ))?;
+        print_line(detection_table(&scores))?;
+        print_line(format_args!("\n{}", detection_classes(&scores)))?;
         print_line(format_args!(
             "{} objects in {} images",
             truth.objects(),

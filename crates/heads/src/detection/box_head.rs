@@ -5,11 +5,13 @@ use burn::nn::Initializer;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
+use gradway_backbone::Phase;
 use gradway_kernels::{Activation, KernelBackend, linear_activation};
 
 use super::bounds::Bounds;
 use super::coder::BoxCoder;
 use super::losses::BoxLoss;
+use crate::convolution::ConvNormRelu;
 
 /// A layer of a [`BoxHead`].
 #[derive(Module, Debug)]
@@ -36,9 +38,22 @@ impl<B: KernelBackend> Layer<B> {
     }
 }
 
-/// Two layers over all of a region, then its class and the offsets of its sides.
+/// Configuration of a [`BoxHead`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BoxHeadConfig {
+    /// Convolutions before the hidden layers.
+    pub convolutions: usize,
+    /// Width of the hidden layers: one after convolutions, two without.
+    pub width: usize,
+    /// Whether a region is moved alike for all classes.
+    pub is_class_agnostic: bool,
+}
+
+/// Convolutions, if it has any, layers over all of a region, then its class and the offsets of its sides.
 #[derive(Module, Debug)]
 pub struct BoxHead<B: Backend> {
+    /// 3x3, none in Fast R-CNN.
+    pub convolutions: Vec<ConvNormRelu<B>>,
     /// Over `[channels * size * size]`, and over its own width.
     pub hidden: Vec<Layer<B>>,
     /// `[width, classes + 1]`, background last.
@@ -75,22 +90,30 @@ pub struct BoxHeadLosses<B: KernelBackend> {
     pub boxes: Tensor<B, 1>,
 }
 
-impl<B: Backend> BoxHead<B> {
-    /// On regions of `[channels, size, size]`, with hidden layers of this width.
-    pub fn new(
-        [channels, size, width]: [usize; 3],
+impl BoxHeadConfig {
+    /// A head on regions of `[channels, size, size]`.
+    pub fn init<B: Backend>(
+        &self,
+        [channels, size]: [usize; 2],
         classes: usize,
-        is_class_agnostic: bool,
         device: &B::Device,
-    ) -> Self {
-        let xavier = Initializer::XavierUniform { gain: 1.0 };
+    ) -> BoxHead<B> {
+        let width = self.width;
+        let xavier = || Initializer::XavierUniform { gain: 1.0 };
         let normal = |std| Initializer::Normal { mean: 0.0, std };
-        let boxes = if is_class_agnostic { 1 } else { classes };
-        Self {
-            hidden: vec![
-                Layer::new([channels * size * size, width], xavier.clone(), device),
-                Layer::new([width, width], xavier, device),
-            ],
+        let boxes = if self.is_class_agnostic { 1 } else { classes };
+        let convolution = |_| ConvNormRelu::new(channels, channels, 3, device);
+        let mut hidden = vec![Layer::new(
+            [channels * size * size, width],
+            xavier(),
+            device,
+        )];
+        if self.convolutions == 0 {
+            hidden.push(Layer::new([width, width], xavier(), device));
+        }
+        BoxHead {
+            convolutions: (0..self.convolutions).map(convolution).collect(),
+            hidden,
             class_output: Layer::new([width, classes + 1], normal(0.01), device),
             box_output: Layer::new([width, 4 * boxes], normal(0.001), device),
             classes,
@@ -102,7 +125,10 @@ impl<B: KernelBackend> BoxHead<B> {
     /// # Shapes
     ///
     /// - `x`: `[regions, channels, size, size]`
-    pub fn forward(&self, x: Tensor<B, 4>) -> BoxOutputs<B> {
+    pub fn forward(&self, mut x: Tensor<B, 4>, phase: Phase) -> BoxOutputs<B> {
+        for convolution in &self.convolutions {
+            x = convolution.forward(x, phase);
+        }
         let [regions, channels, height, width] = x.dims();
         let mut x = x.reshape([regions, channels * height * width]);
         for layer in &self.hidden {

@@ -10,6 +10,8 @@ use gradway_kernels::{Activation, BACKGROUND, KernelBackend, project_channels, r
 use super::losses::binary_cross_entropy;
 use crate::convolution::{Convolution, Pointwise, kaiming};
 
+/// Side of a predicted mask, twice that of a region.
+pub const MASK: usize = 28;
 /// Positions of the output along either side for one of the input.
 const FACTOR: usize = 2;
 

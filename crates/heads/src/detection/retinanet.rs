@@ -12,7 +12,7 @@ use super::dense::{Assignment, Level, Targets};
 use super::losses::BoxLoss;
 use super::matcher::Matcher;
 use super::nms::suppressed;
-use super::objects::{Detected, Objects};
+use super::objects::{Detected, DetectionLimits, Objects};
 use super::pyramid::{ExtraLevels, FeaturePyramid};
 use crate::convolution::Convolution;
 
@@ -24,7 +24,7 @@ const FOCUS: FocalLoss = FocalLoss {
     gamma: 2.0,
 };
 /// The stage that the pyramid begins with, of stride 8.
-const FIRST_STAGE: usize = 1;
+pub(super) const FIRST_STAGE: usize = 1;
 
 /// Configuration of a [`RetinaNet`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,31 +51,6 @@ impl Default for RetinaNetConfig {
     }
 }
 
-/// What of the outputs becomes a detection.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DetectionLimits {
-    /// Least score.
-    pub score: f32,
-    /// Most candidates of a level.
-    pub per_level: usize,
-    /// IoU from which on the better of two of a class suppresses the other.
-    pub overlap: f32,
-    /// Most detections of an image.
-    pub per_image: usize,
-}
-
-impl Default for DetectionLimits {
-    fn default() -> Self {
-        Self {
-            score: 0.05,
-            per_level: 1000,
-            overlap: 0.5,
-            per_image: 100,
-        }
-    }
-}
-
 /// Pyramid, two towers of convolutions that all levels share, and their outputs.
 #[derive(Module, Debug)]
 pub struct RetinaNet<B: Backend> {
@@ -90,6 +65,8 @@ pub struct RetinaNet<B: Backend> {
     /// `[anchors * 4, channels, 3, 3]`
     pub box_output: Convolution<B>,
     classes: usize,
+    #[module(skip)]
+    config: RetinaNetConfig,
 }
 
 /// The two losses, before their weights.
@@ -99,6 +76,13 @@ pub struct RetinaNetLosses<B: KernelBackend> {
     pub classes: Tensor<B, 1>,
     /// Loss of the boxes over the same number.
     pub boxes: Tensor<B, 1>,
+}
+
+impl<B: KernelBackend> RetinaNetLosses<B> {
+    /// Both with the weight of the boxes, `[1]`.
+    pub fn total(self, config: &RetinaNetConfig) -> Tensor<B, 1> {
+        self.classes + self.boxes * config.box_weight
+    }
 }
 
 impl RetinaNetConfig {
@@ -126,11 +110,17 @@ impl RetinaNetConfig {
             box_output: Convolution::normal([channels, anchors * 4, 3], 0.01, device),
             pyramid,
             classes,
+            config: self.clone(),
         }
     }
 }
 
 impl<B: KernelBackend> RetinaNet<B> {
+    /// What it was made from.
+    pub fn config(&self) -> &RetinaNetConfig {
+        &self.config
+    }
+
     fn anchors(&self) -> AnchorGenerator {
         AnchorGenerator::retinanet(&self.pyramid.strides())
     }
@@ -166,7 +156,6 @@ impl<B: KernelBackend> RetinaNet<B> {
         levels: &[Level<B>],
         objects: &[Objects],
         sizes: &[[usize; 2]],
-        box_loss: BoxLoss,
     ) -> RetinaNetLosses<B> {
         let assignment = Assignment {
             matcher: Matcher {
@@ -184,7 +173,9 @@ impl<B: KernelBackend> RetinaNet<B> {
         let boxes = match targets.offsets(levels) {
             Some(offsets) => {
                 let (wanted, anchors) = (&targets.wanted, &targets.anchors);
-                box_loss.of(offsets, wanted, anchors, BoxCoder::PLAIN)
+                self.config
+                    .box_loss
+                    .of(offsets, wanted, anchors, BoxCoder::PLAIN)
             }
             None => classes.zeros_like(),
         };

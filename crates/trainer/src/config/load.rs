@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use gradway_adapters::MethodConfig;
 use gradway_data::DatasetConfig;
+use gradway_heads::HeadTask;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
@@ -94,6 +95,28 @@ fn section<T: DeserializeOwned>(
         .map_err(|error: toml::de::Error| wrong(name, error.to_string().trim_end()))
 }
 
+/// A configuration as a file holds it, which [`load`] reads.
+///
+/// # Errors
+///
+/// What the format cannot hold.
+pub fn to_toml(config: &RunConfig) -> Result<String, toml::ser::Error> {
+    let mut table = Table::try_from(config)?;
+    // The task is told by its head.
+    if let Some(Value::Table(task)) = table.remove(TASK) {
+        let tables = task.into_iter().filter_map(|(_, tables)| match tables {
+            Value::Table(tables) => Some(tables),
+            _ => None,
+        });
+        table.extend(tables.flatten());
+    }
+    toml::to_string(&table)
+}
+
+/// The field of a configuration that stands for these tables of a file.
+const TASK: &str = "task";
+const TASK_TABLES: [&str; 4] = ["head", "loss", "augment", "evaluation"];
+
 fn resolve(mut table: Table, origin: &str, overrides: &[String]) -> Result<RunConfig, TrainError> {
     for entry in overrides {
         set(&mut table, entry)?;
@@ -101,11 +124,35 @@ fn resolve(mut table: Table, origin: &str, overrides: &[String]) -> Result<RunCo
     if let Some(reason) = unknown_name(&table) {
         return Err(wrong(origin, reason));
     }
+    nest(&mut table).map_err(|reason| wrong(origin, reason))?;
     let config: RunConfig = Value::Table(table)
         .try_into()
-        .map_err(|error: toml::de::Error| wrong(origin, error.to_string().trim_end()))?;
+        .map_err(|error: toml::de::Error| {
+            // The path of a key as the file has it.
+            let reason = error.to_string().replace(&format!("`{TASK}."), "`");
+            wrong(origin, reason.trim_end())
+        })?;
     config.validate()?;
     Ok(config)
+}
+
+/// Moves the tables of the task, which the head's name tells, to where [`RunConfig`] has them.
+fn nest(table: &mut Table) -> Result<(), String> {
+    if table.contains_key(TASK) {
+        return Err(format!("unknown key `{TASK}`; `head.name` tells the task"));
+    }
+    let head = table.get("head").ok_or("missing table `head`")?;
+    let name = head.get("name").and_then(Value::as_str);
+    let name = name.ok_or("missing key `head.name`, a string")?;
+    let line = gradway_heads::table().iter().find(|line| line.name == name);
+    let task = line.map_or(HeadTask::Segmentation, |line| line.task).name();
+    let tables = TASK_TABLES
+        .into_iter()
+        .filter_map(|key| Some((key.to_string(), table.remove(key)?)));
+    let tables = Value::Table(tables.collect());
+    let tagged = Table::from_iter([(task.to_string(), tables)]);
+    table.insert(TASK.to_string(), Value::Table(tagged));
+    Ok(())
 }
 
 fn wrong(origin: &str, reason: impl Into<String>) -> TrainError {

@@ -1,18 +1,23 @@
 //! Configuration of a run: typed TOML.
 
 mod load;
+mod task;
 
 use gradway_adapters::MethodConfig;
 use gradway_backbone::BackboneConfig;
-use gradway_data::{AugmentConfig, DatasetConfig, EvaluationSize, Normalization};
-use gradway_heads::HeadConfig;
+use gradway_data::{DatasetConfig, LoaderConfig, Normalization, Task};
+use gradway_heads::HeadTask;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
 use crate::optimizer::OptimizerConfig;
 use crate::schedule::ScheduleConfig;
 
-pub use load::{dataset, load, method, parse};
+pub use load::{dataset, load, method, parse, to_toml};
+pub use task::{
+    DetectionConfig, DetectionEvaluationConfig, LossConfig, Protocol, SegmentationConfig,
+    SegmentationEvaluationConfig, TaskConfig,
+};
 
 /// Everything that decides a run. The resolved configuration is saved with the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,16 +30,10 @@ pub struct RunConfig {
     pub backbone: BackboneConfig,
     /// The tuning method.
     pub method: MethodConfig,
-    /// The decoder.
-    pub head: HeadConfig,
-    /// The loss.
-    #[serde(default)]
-    pub loss: LossConfig,
     /// The dataset.
     pub data: DatasetConfig,
-    /// Augmentation of training images.
-    #[serde(default)]
-    pub augment: AugmentConfig,
+    /// Head, loss, augmentation and evaluation.
+    pub task: TaskConfig,
     /// Reading of batches.
     #[serde(default)]
     pub loader: BatchConfig,
@@ -47,32 +46,6 @@ pub struct RunConfig {
     /// Length of the run and what is saved.
     #[serde(default)]
     pub train: LengthConfig,
-    /// Evaluation.
-    #[serde(default)]
-    pub evaluation: EvaluationConfig,
-}
-
-/// The loss of a segmentation head.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LossConfig {
-    /// Weight of every class in the mean over pixels, for sets with rare classes; empty: all equal.
-    pub class_weights: Vec<f32>,
-}
-
-impl LossConfig {
-    fn validate(&self) -> Result<(), String> {
-        match self
-            .class_weights
-            .iter()
-            .find(|w| !(w.is_finite() && **w > 0.0))
-        {
-            Some(weight) => Err(format!(
-                "loss.class_weights has {weight}; every weight must be a positive number"
-            )),
-            None => Ok(()),
-        }
-    }
 }
 
 /// Reading of batches.
@@ -119,25 +92,6 @@ impl Default for LengthConfig {
     }
 }
 
-/// Evaluation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct EvaluationConfig {
-    /// Images per forward pass.
-    pub batch_size: usize,
-    /// Size of the images.
-    pub size: EvaluationSize,
-}
-
-impl Default for EvaluationConfig {
-    fn default() -> Self {
-        Self {
-            batch_size: 4,
-            size: EvaluationSize::default(),
-        }
-    }
-}
-
 impl RunConfig {
     /// The statistics that the backbone's images are normalised with.
     ///
@@ -170,24 +124,41 @@ impl RunConfig {
             )));
         }
         self.method.validate().map_err(wrong)?;
-        // Every backbone of the table has four stages.
-        self.head.validate(4).map_err(wrong)?;
-        self.loss.validate().map_err(wrong)?;
         self.optimizer.validate().map_err(wrong)?;
+        self.optimizer.rate(self.total_batch()).map_err(wrong)?;
         self.schedule.validate().map_err(wrong)?;
         let positive = [
             ("loader.batch_size", self.loader.batch_size),
             ("loader.prefetch", self.loader.prefetch),
             ("train.epochs", self.train.epochs),
-            ("evaluation.batch_size", self.evaluation.batch_size),
+            ("evaluation.batch_size", self.task.evaluation_batch()),
         ];
         for (key, value) in positive {
             if value == 0 {
                 return Err(wrong(format!("{key} = 0; it must be at least 1")));
             }
         }
-        self.augment.validate()?;
-        self.evaluation.size.validate()?;
+        self.task.validate()?;
+        self.data.require(match self.task.task() {
+            HeadTask::Segmentation => Task::Segmentation,
+            HeadTask::Detection => Task::Detection,
+        })?;
         Ok(())
+    }
+
+    /// Reading of batches of this size.
+    pub(crate) fn loader_of(&self, batch_size: usize) -> LoaderConfig {
+        LoaderConfig {
+            batch_size,
+            workers: self.loader.workers,
+            prefetch: self.loader.prefetch,
+            seed: self.seed,
+            ..LoaderConfig::default()
+        }
+    }
+
+    /// Images per optimiser step.
+    pub fn total_batch(&self) -> usize {
+        self.loader.batch_size * self.optimizer.accumulation
     }
 }

@@ -22,7 +22,10 @@ pub struct StageConfig {
 pub struct RcnnConfig {
     /// Width of the pyramid.
     pub channels: usize,
-    /// Width of the box heads.
+    /// Convolutions of a box head, each with a batch norm; with any, one hidden layer follows them, and
+    /// without two.
+    pub box_convolutions: usize,
+    /// Width of the hidden layers.
     pub width: usize,
     /// Convolutions of a mask head; 0: no masks.
     pub mask_convolutions: usize,
@@ -30,6 +33,8 @@ pub struct RcnnConfig {
     pub is_class_agnostic: bool,
     /// Loss of the boxes.
     pub box_loss: BoxLoss,
+    /// Weight of the stages' box losses.
+    pub box_weight: f64,
     /// The stages.
     pub stages: Vec<StageConfig>,
 }
@@ -39,10 +44,12 @@ impl RcnnConfig {
     pub fn faster() -> Self {
         Self {
             channels: 256,
+            box_convolutions: 0,
             width: 1024,
             mask_convolutions: 0,
             is_class_agnostic: false,
             box_loss: BoxLoss::L1,
+            box_weight: 1.0,
             stages: vec![StageConfig {
                 iou: 0.5,
                 deviations: [0.1, 0.1, 0.2, 0.2],
@@ -75,28 +82,6 @@ impl RcnnConfig {
                 stage(0.7, 3.0, 0.25),
             ],
             ..Self::mask()
-        }
-    }
-}
-
-/// What of the outputs becomes a detection.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RcnnLimits {
-    /// Least score.
-    pub score: f32,
-    /// IoU from which on the better of two of a class suppresses the other.
-    pub overlap: f32,
-    /// Most detections of an image.
-    pub per_image: usize,
-}
-
-impl Default for RcnnLimits {
-    fn default() -> Self {
-        Self {
-            score: 0.05,
-            overlap: 0.5,
-            per_image: 100,
         }
     }
 }

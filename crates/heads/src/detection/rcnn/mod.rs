@@ -11,27 +11,26 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
+use gradway_backbone::Phase;
 use gradway_kernels::{KernelBackend, Roi};
 
 use super::bounds::{Bounds, clip, is_larger};
-use super::box_head::{BoxHead, BoxOutputs, BoxTarget};
+use super::box_head::{BoxHead, BoxHeadConfig, BoxOutputs, BoxTarget};
 use super::coder::BoxCoder;
-use super::mask_head::MaskHead;
+use super::mask_head::{MASK, MaskHead};
 use super::matcher::Matcher;
 use super::nms::suppressed;
-use super::objects::{Detected, Objects};
+use super::objects::{Detected, DetectionLimits, Objects, Segmented};
 use super::pooler::{Pooler, Regions};
 use super::proposals::{ProposalLimits, ProposalLosses, ProposalNetwork};
 use super::pyramid::{ExtraLevels, FeaturePyramid};
 use super::regions::{Region, choose};
 use super::sampler::Sampler;
 
-pub use config::{RcnnConfig, RcnnLimits, StageConfig};
+pub use config::{RcnnConfig, StageConfig};
 
 /// Side of a region in front of a box head, and in front of a mask head.
 const SIDES: [usize; 2] = [7, 14];
-/// Side of a predicted mask.
-pub const MASK: usize = 28;
 /// Levels that regions come from; the coarsest serves proposals alone.
 const POOLED: usize = 4;
 /// Regions of an image that a stage is trained on.
@@ -53,8 +52,12 @@ impl RcnnConfig {
         let pyramid = FeaturePyramid::new(inputs, 0, channels, extra, device);
         let proposals = ProposalNetwork::new(channels, &pyramid.strides(), device);
         let boxes = |_: &StageConfig| {
-            let sizes = [channels, SIDES[0], self.width];
-            BoxHead::new(sizes, classes, self.is_class_agnostic, device)
+            let config = BoxHeadConfig {
+                convolutions: self.box_convolutions,
+                width: self.width,
+                is_class_agnostic: self.is_class_agnostic,
+            };
+            config.init([channels, SIDES[0]], classes, device)
         };
         let masks =
             |_: &StageConfig| MaskHead::new(channels, self.mask_convolutions, classes, device);
@@ -68,6 +71,7 @@ impl RcnnConfig {
             proposals,
             boxes: self.stages.iter().map(boxes).collect(),
             masks: masked.map(masks).collect(),
+            config: self.clone(),
         }
     }
 }
@@ -83,6 +87,8 @@ pub struct Rcnn<B: Backend> {
     pub boxes: Vec<BoxHead<B>>,
     /// A mask head for every stage, or none.
     pub masks: Vec<MaskHead<B>>,
+    #[module(skip)]
+    config: RcnnConfig,
 }
 
 /// The losses of a batch, before the weights of the stages.
@@ -105,21 +111,12 @@ pub struct StageLosses<B: KernelBackend> {
     pub masks: Option<Tensor<B, 1>>,
 }
 
-/// An object with its mask.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Segmented {
-    /// Where and what.
-    pub object: Detected,
-    /// How sure every part of its bounds is to belong to it, `[28, 28]`; none without a mask head.
-    pub mask: Option<Vec<f32>>,
-}
-
 impl<B: KernelBackend> RcnnLosses<B> {
-    /// All of them with the stages' weights, `[1]`.
-    pub fn total(self, stages: &[StageConfig]) -> Tensor<B, 1> {
+    /// All of them with the weights of the boxes and of the stages, `[1]`.
+    pub fn total(self, config: &RcnnConfig) -> Tensor<B, 1> {
         let mut total = self.proposals.objectness + self.proposals.boxes;
-        for (losses, stage) in self.stages.into_iter().zip(stages) {
-            let mut sum = losses.classes + losses.boxes;
+        for (losses, stage) in self.stages.into_iter().zip(&config.stages) {
+            let mut sum = losses.classes + losses.boxes * config.box_weight;
             if let Some(masks) = losses.masks {
                 sum = sum + masks;
             }
@@ -130,6 +127,11 @@ impl<B: KernelBackend> RcnnLosses<B> {
 }
 
 impl<B: KernelBackend> Rcnn<B> {
+    /// What it was made from.
+    pub fn config(&self) -> &RcnnConfig {
+        &self.config
+    }
+
     fn pooler(&self, side: usize) -> Pooler {
         let mut strides = self.pyramid.strides();
         strides.truncate(POOLED);
@@ -153,10 +155,11 @@ impl<B: KernelBackend> Rcnn<B> {
         features: &[Tensor<B, 4>],
         objects: &[Objects],
         sizes: &[[usize; 2]],
-        config: &RcnnConfig,
         mask: impl Fn(usize, usize, Bounds) -> Vec<bool>,
         seed: u64,
     ) -> RcnnLosses<B> {
+        let config = &self.config;
+        let phase = Phase::Training { seed };
         let maps = self.pyramid.forward(features);
         let levels = self.proposals.forward(&maps);
         let proposals = self.proposals.losses(&levels, objects, sizes, seed);
@@ -186,7 +189,7 @@ impl<B: KernelBackend> Rcnn<B> {
             let coder = BoxCoder {
                 deviations: stage.deviations,
             };
-            let outputs = head.forward(self.pooler(SIDES[0]).pool(&maps, &regions));
+            let outputs = head.forward(self.pooler(SIDES[0]).pool(&maps, &regions), phase);
             let masks = self
                 .masks
                 .get(index)
@@ -252,9 +255,9 @@ impl<B: KernelBackend> Rcnn<B> {
         &self,
         features: &[Tensor<B, 4>],
         sizes: &[[usize; 2]],
-        config: &RcnnConfig,
-        limits: RcnnLimits,
+        limits: DetectionLimits,
     ) -> Vec<Vec<Segmented>> {
+        let config = &self.config;
         let maps = self.pyramid.forward(features);
         let levels = self.proposals.forward(&maps);
         let proposed = self
@@ -284,7 +287,8 @@ impl<B: KernelBackend> Rcnn<B> {
             let bounds: Vec<Bounds> = regions.iter().map(|region| region.bounds).collect();
             let order = pooler.order(&bounds);
             let rois = order.iter().map(|index| roi(&regions[*index])).collect();
-            let outputs = head.forward(pooler.pool(&maps, &pooler.regions(rois)));
+            let pooled = pooler.pool(&maps, &pooler.regions(rois));
+            let outputs = head.forward(pooled, Phase::Inference);
             let width = outputs.logits.dims()[1];
             let columns = outputs.offsets.dims()[1] / 4;
             let stage_scores: Vec<f32> = softmax(outputs.logits, 1)

@@ -1,10 +1,14 @@
-//! Pictures of label maps.
+//! Pictures of label maps and of objects.
+
+mod objects;
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use gradway_data::IGNORE;
 use image::{Rgb, RgbImage, imageops};
+
+pub use objects::objects;
 
 /// Share of the class colours in an overlay.
 const OPACITY: f32 = 0.6;
@@ -32,12 +36,17 @@ pub fn overlay(image: &RgbImage, labels: &[u8], palette: &[[u8; 3]]) -> RgbImage
         let Some(color) = palette.get(usize::from(label)) else {
             continue;
         };
-        for (value, &color) in pixel.0.iter_mut().zip(color) {
-            let mixed = f32::from(*value) * (1.0 - OPACITY) + f32::from(color) * OPACITY;
-            *value = mixed.round() as u8;
-        }
+        blend(pixel, *color);
     }
     blended
+}
+
+/// Lays a colour over a pixel.
+fn blend(pixel: &mut Rgb<u8>, color: [u8; 3]) {
+    for (value, color) in pixel.0.iter_mut().zip(color) {
+        let mixed = f32::from(*value) * (1.0 - OPACITY) + f32::from(color) * OPACITY;
+        *value = mixed.round() as u8;
+    }
 }
 
 /// Pictures of one size in rows, on white.

@@ -1,0 +1,218 @@
+//! Detection from a json to a drawn box, from the outside.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::{fail, gradway, succeed, text};
+use image::{Rgb, RgbImage};
+use serde_json::{Value, json};
+
+const WIDTH: u32 = 72;
+const HEIGHT: u32 = 56;
+const IMAGES: u32 = 4;
+
+/// Bright squares on grey, two of them in every image.
+fn squares(image: u32) -> [[u32; 4]; 2] {
+    [[4 + 3 * image, 6, 20, 24], [40, 24 + 2 * image, 24, 20]]
+}
+
+fn annotation(id: u32, image_id: u32, [x, y, width, height]: [u32; 4]) -> Value {
+    let (right, bottom) = (x + width, y + height);
+    json!({
+        "id": id, "image_id": image_id, "category_id": 7 + 2 * (id % 2), "iscrowd": 0,
+        "bbox": [x, y, width, height], "area": width * height,
+        "segmentation": [[x, y, right, y, right, bottom, x, bottom]],
+    })
+}
+
+/// A dataset in COCO's layout whose train and val are the same; `change` may damage its json.
+fn dataset(root: &Path, change: impl FnOnce(&mut Value)) {
+    let photos = root.join("photos");
+    fs::create_dir_all(&photos).expect("a folder");
+    let (mut images, mut annotations) = (Vec::new(), Vec::new());
+    for image in 0..IMAGES {
+        let mut picture = RgbImage::from_pixel(WIDTH, HEIGHT, Rgb([90; 3]));
+        for (index, [x, y, width, height]) in squares(image).into_iter().enumerate() {
+            let color = if index == 0 {
+                [250, 40, 40]
+            } else {
+                [40, 80, 250]
+            };
+            for (x, y) in (x..x + width).flat_map(|x| (y..y + height).map(move |y| (x, y))) {
+                picture.put_pixel(x, y, Rgb(color));
+            }
+            let id = 2 * image + index as u32;
+            annotations.push(annotation(id, image, [x, y, width, height]));
+        }
+        let name = format!("{image}.png");
+        picture.save(photos.join(&name)).expect("a picture");
+        images.push(json!({ "id": image, "file_name": name, "width": WIDTH, "height": HEIGHT }));
+    }
+    let categories = json!([{ "id": 7, "name": "red" }, { "id": 9, "name": "blue" }]);
+    let mut file =
+        json!({ "images": images, "annotations": annotations, "categories": categories });
+    change(&mut file);
+    fs::write(root.join("objects.json"), file.to_string()).expect("a file");
+}
+
+fn configuration(root: &Path, head: &str) -> PathBuf {
+    let path = root.join("objects.toml");
+    let config = format!(
+        r#"
+backbone = {{ name = "swin_mini" }}
+method = {{ name = "e3va" }}
+head = {{ name = "{head}", channels = 16 }}
+loader = {{ batch_size = 2 }}
+optimizer = {{ total_batch = 2 }}
+augment = {{ scales = [[96, 72], [80, 60]] }}
+evaluation = {{ scale = [96, 72], batch_size = 3 }}
+train = {{ epochs = 2 }}
+
+[data]
+format = "coco"
+root = "{}"
+train_images = "photos"
+val_images = "photos"
+train_annotations = "objects.json"
+val_annotations = "objects.json"
+"#,
+        root.display()
+    );
+    fs::write(&path, config).expect("a file");
+    path
+}
+
+fn json_of(output: &str) -> Value {
+    serde_json::from_str(output).expect("JSON")
+}
+
+#[test]
+fn a_detector_is_trained_scored_and_predicted_with() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path();
+    dataset(root, |_| {});
+    for head in ["retinanet", "mask_rcnn", "cascade_mask_rcnn"] {
+        let config = configuration(root, head);
+        let out = root.join(head);
+        let arguments = ["train", text(&config), "--out", text(&out), "--json"];
+        let result = json_of(&succeed(&arguments));
+        assert_eq!(result["steps"], 4, "{head}");
+        assert_eq!(result["metric"], "average_precision", "{head}");
+        let masks = &result["last"]["masks"];
+        assert_eq!(masks.is_null(), head == "retinanet", "{head}");
+
+        let scores = json_of(&succeed(&["eval", text(&out), "--last", "--json"]));
+        assert_eq!(scores["boxes"], result["last"]["boxes"], "{head}");
+        assert_eq!(scores["classes"], json!(["red", "blue"]));
+        assert!(succeed(&["eval", text(&out)]).contains("box AP50"));
+
+        let photos = ["0.png", "3.png"].map(|name| root.join("photos").join(name));
+        let arguments = ["predict", text(&out), text(&photos[0]), text(&photos[1])];
+        let printed = succeed(&arguments);
+        let found = out.join("predictions/detections.json");
+        assert!(printed.contains(text(&found)), "{printed}");
+        let found = json_of(&fs::read_to_string(found).expect("a file"));
+        for found in found.as_array().expect("a list") {
+            assert!([0, 3].contains(&found["image_id"].as_u64().expect("a number")));
+            assert!([7, 9].contains(&found["category_id"].as_u64().expect("a number")));
+            let bounds = found["bbox"].as_array().expect("a list").iter();
+            let sum: Vec<f64> = bounds
+                .map(|side| side.as_f64().expect("a number"))
+                .collect();
+            assert!(sum[0] + sum[2] <= f64::from(WIDTH), "{sum:?}");
+            assert_eq!(found["segmentation"].is_object(), head != "retinanet");
+        }
+        let overlay = out.join("predictions/3.overlay.png");
+        let size = image::image_dimensions(overlay).expect("a picture");
+        assert_eq!(size, (WIDTH, HEIGHT));
+    }
+}
+
+/// What training says of a damaged json.
+fn error_of(change: impl FnOnce(&mut Value)) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    dataset(folder.path(), change);
+    let config = configuration(folder.path(), "mask_rcnn");
+    let out = folder.path().join("run");
+    fail(&["train", text(&config), "--out", text(&out)])
+}
+
+#[test]
+fn what_contradicts_the_file_stops_with_its_number() {
+    let error = error_of(|file| file["annotations"][3]["category_id"] = json!(8));
+    assert!(
+        error.contains("annotation 3") && error.contains('8'),
+        "{error}"
+    );
+    let error = error_of(|file| file["annotations"][5]["image_id"] = json!(77));
+    assert!(
+        error.contains("annotation 5") && error.contains("77"),
+        "{error}"
+    );
+    let error = error_of(|file| {
+        file["annotations"][2]["segmentation"] = json!({ "size": [9, 9], "counts": [81] });
+    });
+    assert!(
+        error.contains("annotation 2") && error.contains('9'),
+        "{error}"
+    );
+    let error = error_of(|file| file["images"][1]["file_name"] = json!("gone.png"));
+    assert!(error.contains("gone.png"), "{error}");
+    let error = error_of(|file| {
+        let annotation = file["annotations"][4].as_object_mut().expect("an object");
+        annotation.remove("segmentation");
+    });
+    assert!(error.contains("annotation 4"), "{error}");
+    assert!(error.contains("hint: take `faster_rcnn`"), "{error}");
+}
+
+#[test]
+fn what_is_skipped_by_custom_is_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path();
+    dataset(root, |file| {
+        file["annotations"][0]["bbox"] = json!([200, 200, 10, 10]);
+        file["annotations"][3]["segmentation"] = json!([[1, 2, 3, 4]]);
+    });
+    let config = configuration(root, "faster_rcnn");
+    let out = root.join("run");
+    let arguments = [
+        "train",
+        text(&config),
+        "--out",
+        text(&out),
+        "--set",
+        "train.epochs=1",
+    ];
+    let output = gradway(&arguments).output().expect("the binary starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let expected = "left out of the train split: 1 annotations outside of their image (0); \
+                    1 annotations without a polygon of three points (3)";
+    assert!(errors.contains(expected), "{errors}");
+}
+
+#[test]
+fn tasks_are_not_mixed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path();
+    dataset(root, |_| {});
+    let config = configuration(root, "retinanet");
+    let out = root.join("run");
+    let with = |set: &str| fail(&["train", text(&config), "--out", text(&out), "--set", set]);
+    let error = with("head.name=segformer");
+    assert!(error.contains("unknown field `scales`"), "{error}");
+    assert!(!error.contains("task."), "{error}");
+    let error = with(r#"data={ format = "synthetic" }"#);
+    assert!(
+        error.contains("synthetic") && error.contains("detection"),
+        "{error}"
+    );
+    let error = with("loader.batch_size=1");
+    assert!(error.contains("is for a total batch of 2"), "{error}");
+    assert!(error.contains("optimizer.scaling"), "{error}");
+    let error = with("head.name=retinanett");
+    assert!(error.contains("did you mean `retinanet`?"), "{error}");
+}

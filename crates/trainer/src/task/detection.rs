@@ -1,0 +1,341 @@
+//! Objects: their boxes, classes, and where the head predicts them, masks.
+
+use burn::tensor::Tensor;
+use gradway_backbone::Phase;
+use gradway_data::detection::DetectionPipeline;
+use gradway_data::{DetectionBatch, DetectionLoader, DetectionTarget, Instance, Split};
+use gradway_heads::detection::mask_head::MASK;
+use gradway_heads::detection::{Bounds, Detector, Objects, Segmented, paste};
+use gradway_kernels::TrainBackend;
+use gradway_metrics::detection::{
+    Category, Detection, Image, IouType, Object, RunLengths, Segmentation, voc,
+};
+use gradway_metrics::{DetectionError, GroundTruth};
+
+use super::{Labels, ObjectScores, Scorer, Scores, Task};
+use crate::config::{DetectionConfig, Protocol, RunConfig};
+use crate::error::TrainError;
+
+/// From which on a part of a region belongs to the object it is trained on.
+const COVERED: f32 = 0.5;
+
+/// Object detection and instance segmentation.
+#[derive(Debug, Clone)]
+pub struct DetectionTask {
+    config: DetectionConfig,
+    classes: usize,
+}
+
+/// What was found in an image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DetectionPrediction {
+    /// Identifier of the image in its dataset.
+    pub id: String,
+    /// The image's number in the dataset's files.
+    pub image_id: u64,
+    /// `[height, width]` of the image as it is stored.
+    pub size: [usize; 2],
+    /// The objects, the surest first.
+    pub objects: Vec<PredictedObject>,
+}
+
+/// An object that was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PredictedObject {
+    /// Left, top, right, bottom in pixels of the image as it is stored.
+    pub bounds: Bounds,
+    /// Its class.
+    pub class: usize,
+    /// How sure that is, from 0 to 1.
+    pub score: f32,
+    /// How sure every part of its bounds is to belong to it, `[28, 28]`; none without a mask head.
+    pub mask: Option<Vec<f32>>,
+}
+
+impl PredictedObject {
+    /// The pixels of an image of `[height, width]` that belong to it, row by row; none without a mask.
+    pub fn pixels(&self, size: [usize; 2]) -> Option<Vec<bool>> {
+        let mask = self.mask.as_deref()?;
+        Some(paste(mask, MASK, self.bounds, size))
+    }
+}
+
+impl DetectionPrediction {
+    /// The objects in COCO's result format; `category_ids` has the dataset's number of every class.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Objects`]: an image too large for the format.
+    pub fn results(&self, category_ids: &[u64]) -> Result<Vec<Detection>, TrainError> {
+        let [height, width] = self.size;
+        let result = |object: &PredictedObject| {
+            let [left, top, right, bottom] = object.bounds.map(f64::from);
+            let pixels = object.pixels(self.size);
+            let encode =
+                |pixels: Vec<bool>| RunLengths::encode(&pixels, width as u32, height as u32);
+            Ok(Detection {
+                image_id: self.image_id,
+                category_id: category_ids.get(object.class).copied().unwrap_or_default(),
+                bbox: [left, top, right - left, bottom - top],
+                score: f64::from(object.score),
+                segmentation: pixels.map(encode).transpose()?,
+            })
+        };
+        self.objects.iter().map(result).collect()
+    }
+}
+
+impl<B: TrainBackend> Task<B> for DetectionTask {
+    type Pipeline = DetectionPipeline;
+    type Head = Detector<B>;
+    type Prediction = DetectionPrediction;
+    type Scorer = DetectionScorer;
+
+    fn new(config: &RunConfig, classes: usize) -> Result<Self, TrainError> {
+        let config = config.task.detection()?.clone();
+        Ok(Self { config, classes })
+    }
+
+    fn training_loader(config: &RunConfig) -> Result<DetectionLoader, TrainError> {
+        let task = config.task.detection()?;
+        Ok(DetectionLoader::training(
+            config.data.open_detection(Split::Train)?,
+            task.augment.clone(),
+            config.normalization()?,
+            config.loader_of(config.loader.batch_size),
+        )?)
+    }
+
+    fn validation_loader(config: &RunConfig) -> Result<DetectionLoader, TrainError> {
+        let task = config.task.detection()?;
+        Ok(DetectionLoader::evaluation(
+            config.data.open_detection(Split::Val)?,
+            task.evaluation.size(),
+            config.normalization()?,
+            config.loader_of(task.evaluation.batch_size),
+        )?)
+    }
+
+    fn labels(pipeline: &DetectionPipeline) -> Labels {
+        let dataset = pipeline.dataset();
+        Labels {
+            classes: dataset.classes().to_vec(),
+            palette: dataset.palette().to_vec(),
+            category_ids: dataset.category_ids().to_vec(),
+        }
+    }
+
+    fn left_out(pipeline: &DetectionPipeline) -> Option<String> {
+        let skipped = pipeline.dataset().skipped();
+        (!skipped.is_empty()).then(|| skipped.to_string())
+    }
+
+    fn head(&self, channels: &[usize], device: &B::Device) -> Detector<B> {
+        self.config.head.init(channels, self.classes, device)
+    }
+
+    fn loss(
+        &self,
+        head: &Detector<B>,
+        features: &[Tensor<B, 4>],
+        batch: &DetectionBatch,
+        phase: Phase,
+    ) -> Result<Tensor<B, 1>, TrainError> {
+        let items = &batch.items;
+        let instances: Vec<Vec<&Instance>> = items
+            .iter()
+            .map(|item| item.trained_on().collect())
+            .collect();
+        if self.config.head.has_masks() {
+            require_masks(items, &instances)?;
+        }
+        let objects: Vec<Objects> = instances.iter().map(|found| objects(found)).collect();
+        let sizes: Vec<[usize; 2]> = items.iter().map(|item| item.size).collect();
+        let mask = |image: usize, object: usize, bounds: Bounds| {
+            let cells = items[image].mask_in(instances[image][object], bounds, MASK);
+            let cells = cells.unwrap_or_else(|| vec![0.0; MASK * MASK]);
+            cells.into_iter().map(|cell| cell >= COVERED).collect()
+        };
+        let seed = match phase {
+            Phase::Training { seed } => seed,
+            Phase::Inference => 0,
+        };
+        Ok(head.loss(features, &objects, &sizes, mask, seed))
+    }
+
+    fn predict(
+        &self,
+        head: &Detector<B::InnerBackend>,
+        features: &[Tensor<B::InnerBackend, 4>],
+        batch: &DetectionBatch,
+    ) -> Vec<DetectionPrediction> {
+        let sizes: Vec<[usize; 2]> = batch.items.iter().map(|item| item.size).collect();
+        let found = head.detect(features, &sizes, self.config.evaluation.limits);
+        let images = batch.items.iter().zip(found);
+        images
+            .map(|(item, found)| DetectionPrediction {
+                id: item.id.clone(),
+                image_id: item.image_id,
+                size: item.original,
+                objects: found.into_iter().map(|found| placed(item, found)).collect(),
+            })
+            .collect()
+    }
+
+    fn scorer(&self, pipeline: &DetectionPipeline) -> Result<DetectionScorer, TrainError> {
+        let dataset = pipeline.dataset();
+        // The file itself, where there is one: what is read of it may have been rounded.
+        let truth = dataset
+            .annotation_file()
+            .map(GroundTruth::read)
+            .transpose()?;
+        let categories = dataset.category_ids().iter().zip(dataset.classes());
+        Ok(DetectionScorer {
+            truth,
+            protocol: self.config.evaluation.protocol,
+            has_masks: self.config.head.has_masks(),
+            categories: categories
+                .map(|(&id, name)| Category {
+                    id,
+                    name: name.clone(),
+                })
+                .collect(),
+            images: Vec::new(),
+            objects: Vec::new(),
+            voc_objects: Vec::new(),
+            found: Vec::new(),
+            voc_found: Vec::new(),
+        })
+    }
+}
+
+/// An object in the image as it is stored.
+fn placed(item: &DetectionTarget, found: Segmented) -> PredictedObject {
+    PredictedObject {
+        bounds: item.to_original(found.object.bounds),
+        class: found.object.class,
+        score: found.object.score,
+        mask: found.mask,
+    }
+}
+
+fn objects(instances: &[&Instance]) -> Objects {
+    Objects {
+        bounds: instances.iter().map(|instance| instance.bounds).collect(),
+        classes: instances.iter().map(|instance| instance.class).collect(),
+    }
+}
+
+/// Refuses an object without a mask, which a mask head would be told is nowhere.
+fn require_masks(
+    items: &[DetectionTarget],
+    instances: &[Vec<&Instance>],
+) -> Result<(), TrainError> {
+    for (item, instances) in items.iter().zip(instances) {
+        if let Some(instance) = instances.iter().find(|instance| instance.mask.is_none()) {
+            return Err(TrainError::NoMask {
+                image: item.id.clone(),
+                annotation: instance.id,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Collects what was found, since average precision is not a mean over images.
+pub struct DetectionScorer {
+    /// That of a file; else what the batches hold.
+    truth: Option<GroundTruth>,
+    protocol: Protocol,
+    has_masks: bool,
+    categories: Vec<Category>,
+    images: Vec<Image>,
+    objects: Vec<Object>,
+    voc_objects: Vec<voc::VocObject>,
+    found: Vec<Detection>,
+    voc_found: Vec<voc::VocDetection>,
+}
+
+impl DetectionScorer {
+    fn add_truth(&mut self, item: &DetectionTarget) -> Result<(), DetectionError> {
+        let [height, width] = item.original.map(|side| side as u32);
+        self.images.push(Image {
+            id: item.image_id,
+            width,
+            height,
+        });
+        for instance in &item.instances {
+            let corners = item.to_original(instance.bounds).map(f64::from);
+            let [left, top, right, bottom] = corners;
+            let runs = |mask: &gradway_data::Mask| {
+                let pixels: Vec<bool> = mask.to_bitmap().iter().map(|value| *value > 0).collect();
+                RunLengths::encode(&pixels, width, height)
+            };
+            let mask = instance.mask.as_deref().map(runs).transpose()?;
+            self.objects.push(Object {
+                image_id: item.image_id,
+                category_id: self.categories[instance.class].id,
+                bbox: [left, top, right - left, bottom - top],
+                area: None,
+                // Neither counts for or against a detector.
+                crowd: instance.is_crowd || instance.is_difficult,
+                segmentation: mask.map(Segmentation::Runs),
+            });
+            self.voc_objects.push(voc::VocObject {
+                image_id: item.image_id,
+                class: instance.class,
+                corners,
+                difficult: instance.is_difficult,
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Scorer<DetectionBatch, DetectionPrediction> for DetectionScorer {
+    fn add(
+        &mut self,
+        batch: &DetectionBatch,
+        predictions: Vec<DetectionPrediction>,
+    ) -> Result<(), TrainError> {
+        let ids: Vec<u64> = self.categories.iter().map(|category| category.id).collect();
+        for (item, prediction) in batch.items.iter().zip(predictions) {
+            self.add_truth(item)?;
+            self.found.extend(prediction.results(&ids)?);
+            let voc = |object: &PredictedObject| voc::VocDetection {
+                image_id: item.image_id,
+                class: object.class,
+                corners: object.bounds.map(f64::from),
+                score: f64::from(object.score),
+            };
+            self.voc_found.extend(prediction.objects.iter().map(voc));
+        }
+        Ok(())
+    }
+
+    fn scores(self) -> Result<Scores, TrainError> {
+        let truth = match self.truth {
+            Some(truth) => truth,
+            None => GroundTruth::new(&self.images, &self.categories, &self.objects)?,
+        };
+        let masks = self
+            .has_masks
+            .then(|| truth.score(&self.found, IouType::Segm));
+        let classes = self.categories.len();
+        let voc = match self.protocol {
+            Protocol::Coco => None,
+            // Ours are edges between pixels: the width of a box is the difference of its sides.
+            Protocol::PascalVoc => Some(voc::score(
+                classes,
+                &self.voc_objects,
+                &self.voc_found,
+                voc::Edges::Points,
+            )?),
+        };
+        Ok(Scores::Objects(Box::new(ObjectScores {
+            boxes: truth.score(&self.found, IouType::Bbox)?,
+            masks: masks.transpose()?,
+            pascal_voc: voc,
+        })))
+    }
+}

@@ -1,0 +1,136 @@
+//! What is predicted: the part of a run that knows what labels are.
+//!
+//! A task is one file here and a variant of [`TaskConfig`](crate::config::TaskConfig). It says how samples
+//! are read, which head stands on the features, what the loss of a batch is, and how predictions are
+//! scored. Models, steps, runs and checkpoints are the same for all of them.
+
+mod detection;
+mod scores;
+mod segmentation;
+
+use std::fmt::Debug;
+
+use burn::module::{AutodiffModule, ModuleDisplay};
+use burn::tensor::Tensor;
+use gradway_backbone::Phase;
+use gradway_data::{Loader, Pipeline};
+use gradway_kernels::TrainBackend;
+use serde::{Deserialize, Serialize};
+
+use crate::config::RunConfig;
+use crate::error::TrainError;
+
+pub use detection::{DetectionPrediction, DetectionScorer, DetectionTask, PredictedObject};
+pub use scores::{ObjectScores, Scores};
+pub use segmentation::{SegmentationPrediction, SegmentationScorer, SegmentationTask};
+
+/// What a task's batches are.
+pub type BatchOf<B, T> = <<T as Task<B>>::Pipeline as Pipeline>::Batch;
+/// A task's head as it predicts.
+pub type PlainHead<B, T> = <<T as Task<B>>::Head as AutodiffModule<B>>::InnerModule;
+
+/// What is predicted of images, and how that is trained and scored.
+pub trait Task<B: TrainBackend>: Sized + Debug {
+    /// Reads samples, and puts them together.
+    type Pipeline: Pipeline;
+    /// Turns features into what the loss and the prediction need.
+    type Head: AutodiffModule<B, InnerModule: ModuleDisplay> + ModuleDisplay;
+    /// What is predicted of an image.
+    type Prediction;
+    /// Compares predictions with the truth.
+    type Scorer: Scorer<<Self::Pipeline as Pipeline>::Batch, Self::Prediction>;
+
+    /// The task of a configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Config`]: a configuration of another task, or one that does not fit the number of
+    /// classes.
+    fn new(config: &RunConfig, classes: usize) -> Result<Self, TrainError>;
+
+    /// The loader of a configuration's training split.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Data`]: a split that cannot be opened.
+    fn training_loader(config: &RunConfig) -> Result<Loader<Self::Pipeline>, TrainError>;
+
+    /// The loader of a configuration's validation split.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::training_loader`].
+    fn validation_loader(config: &RunConfig) -> Result<Loader<Self::Pipeline>, TrainError>;
+
+    /// What the labels of a dataset mean.
+    fn labels(pipeline: &Self::Pipeline) -> Labels;
+
+    /// What of a split is left out by custom, and must not be left out in silence.
+    fn left_out(_: &Self::Pipeline) -> Option<String> {
+        None
+    }
+
+    /// A head for features of these widths.
+    fn head(&self, channels: &[usize], device: &B::Device) -> Self::Head;
+
+    /// The loss of a batch, `[1]`, with its graph.
+    ///
+    /// # Shapes
+    ///
+    /// - `features`: per stage `[batch, channels, height, width]`, the finest first
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError`]: a batch without the labels that the head needs.
+    fn loss(
+        &self,
+        head: &Self::Head,
+        features: &[Tensor<B, 4>],
+        batch: &BatchOf<B, Self>,
+        phase: Phase,
+    ) -> Result<Tensor<B, 1>, TrainError>;
+
+    /// What is predicted of every image of a batch; `features` as of [`Self::loss`].
+    fn predict(
+        &self,
+        head: &PlainHead<B, Self>,
+        features: &[Tensor<B::InnerBackend, 4>],
+        batch: &BatchOf<B, Self>,
+    ) -> Vec<Self::Prediction>;
+
+    /// A scorer of a whole dataset.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError`]: a truth that cannot be read.
+    fn scorer(&self, pipeline: &Self::Pipeline) -> Result<Self::Scorer, TrainError>;
+}
+
+/// Compares predictions with the truth, batch by batch.
+pub trait Scorer<Batch, Prediction> {
+    /// Takes in the predictions of a batch.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError`]: predictions that do not belong to the batch.
+    fn add(&mut self, batch: &Batch, predictions: Vec<Prediction>) -> Result<(), TrainError>;
+
+    /// The scores of all that was taken in.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError`]: predictions that cannot be scored.
+    fn scores(self) -> Result<Scores, TrainError>;
+}
+
+/// What the labels of a dataset mean.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Labels {
+    /// Names of the classes, in label order.
+    pub classes: Vec<String>,
+    /// One colour per class.
+    pub palette: Vec<[u8; 3]>,
+    /// The classes' identifiers in the dataset's files, where it has such.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub category_ids: Vec<u64>,
+}

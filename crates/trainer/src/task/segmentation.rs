@@ -1,0 +1,190 @@
+//! The class of every pixel.
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor, TensorData};
+use gradway_backbone::Phase;
+use gradway_data::loader::SegmentationPipeline;
+use gradway_data::{IGNORE, SegmentationBatch, SegmentationLoader, Split};
+use gradway_heads::SegmentationHead;
+use gradway_kernels::{KernelBackend, TrainBackend, resize_bilinear};
+use gradway_metrics::ConfusionMatrix;
+
+use super::{Labels, Scorer, Scores, Task};
+use crate::config::{RunConfig, SegmentationConfig};
+use crate::error::TrainError;
+
+/// Semantic segmentation.
+#[derive(Debug, Clone)]
+pub struct SegmentationTask {
+    config: SegmentationConfig,
+    classes: usize,
+}
+
+/// The predicted class of every pixel of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentationPrediction {
+    /// Identifier of the image in its dataset.
+    pub id: String,
+    /// Height in pixels.
+    pub height: usize,
+    /// Width in pixels.
+    pub width: usize,
+    /// `[height, width]` classes.
+    pub labels: Vec<u8>,
+}
+
+/// Counts predicted classes by true ones.
+#[derive(Debug)]
+pub struct SegmentationScorer(ConfusionMatrix);
+
+impl SegmentationTask {
+    /// Logits at the size of the images.
+    ///
+    /// # Shapes
+    ///
+    /// - `features`: per stage `[batch, channels, height, width]`, the finest first
+    /// - output: `[batch, classes, height, width]`
+    pub fn logits<B: KernelBackend>(
+        &self,
+        head: &SegmentationHead<B>,
+        features: &[Tensor<B, 4>],
+        size: [usize; 2],
+    ) -> Tensor<B, 4> {
+        resize_bilinear(head.forward(features, Phase::Inference).logits, size)
+    }
+}
+
+impl<B: TrainBackend> Task<B> for SegmentationTask {
+    type Pipeline = SegmentationPipeline;
+    type Head = SegmentationHead<B>;
+    type Prediction = SegmentationPrediction;
+    type Scorer = SegmentationScorer;
+
+    fn new(config: &RunConfig, classes: usize) -> Result<Self, TrainError> {
+        let config = config.task.segmentation()?.clone();
+        let weights = config.loss.class_weights.len();
+        if weights != 0 && weights != classes {
+            return Err(TrainError::Config {
+                origin: "configuration".to_string(),
+                reason: format!(
+                    "loss.class_weights has {weights} weights; the dataset has {classes} classes"
+                ),
+            });
+        }
+        Ok(Self { config, classes })
+    }
+
+    fn training_loader(config: &RunConfig) -> Result<SegmentationLoader, TrainError> {
+        let task = config.task.segmentation()?;
+        Ok(SegmentationLoader::training(
+            config.data.open(Split::Train)?,
+            task.augment.clone(),
+            config.normalization()?,
+            config.loader_of(config.loader.batch_size),
+        )?)
+    }
+
+    fn validation_loader(config: &RunConfig) -> Result<SegmentationLoader, TrainError> {
+        let task = config.task.segmentation()?;
+        Ok(SegmentationLoader::evaluation(
+            config.data.open(Split::Val)?,
+            task.evaluation.size,
+            config.normalization()?,
+            config.loader_of(task.evaluation.batch_size),
+        )?)
+    }
+
+    fn labels(pipeline: &SegmentationPipeline) -> Labels {
+        Labels {
+            classes: pipeline.dataset().classes().to_vec(),
+            palette: pipeline.dataset().palette().to_vec(),
+            category_ids: Vec::new(),
+        }
+    }
+
+    fn head(&self, channels: &[usize], device: &B::Device) -> SegmentationHead<B> {
+        self.config.head.init(channels, self.classes, device)
+    }
+
+    fn loss(
+        &self,
+        head: &SegmentationHead<B>,
+        features: &[Tensor<B, 4>],
+        batch: &SegmentationBatch,
+        phase: Phase,
+    ) -> Result<Tensor<B, 1>, TrainError> {
+        let output = head.forward(features, phase);
+        let labels = labels::<B>(batch, &output.logits.device());
+        Ok(head.loss(output, labels, IGNORE, &self.config.loss.class_weights))
+    }
+
+    fn predict(
+        &self,
+        head: &SegmentationHead<B::InnerBackend>,
+        features: &[Tensor<B::InnerBackend, 4>],
+        batch: &SegmentationBatch,
+    ) -> Vec<SegmentationPrediction> {
+        let logits = self.logits(head, features, [batch.height, batch.width]);
+        let classes = logits.dims()[1];
+        let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
+        let pixels = batch.height * batch.width;
+        values
+            .chunks_exact(classes * pixels)
+            .zip(batch.ids.iter().zip(&batch.sizes))
+            .enumerate()
+            .map(
+                |(index, (planes, (id, &(height, width))))| SegmentationPrediction {
+                    id: id.clone(),
+                    height,
+                    width,
+                    labels: batch.without_padding(index, &most_likely(planes, pixels)),
+                },
+            )
+            .collect()
+    }
+
+    fn scorer(&self, _: &SegmentationPipeline) -> Result<SegmentationScorer, TrainError> {
+        Ok(SegmentationScorer(ConfusionMatrix::new(self.classes)))
+    }
+}
+
+impl Scorer<SegmentationBatch, SegmentationPrediction> for SegmentationScorer {
+    fn add(
+        &mut self,
+        batch: &SegmentationBatch,
+        predictions: Vec<SegmentationPrediction>,
+    ) -> Result<(), TrainError> {
+        let truths = batch.labels.chunks_exact(batch.height * batch.width);
+        for (index, (prediction, truth)) in predictions.iter().zip(truths).enumerate() {
+            let truth = batch.without_padding(index, truth);
+            self.0.add(&prediction.labels, &truth, IGNORE)?;
+        }
+        Ok(())
+    }
+
+    fn scores(self) -> Result<Scores, TrainError> {
+        Ok(Scores::Segmentation(self.0.scores()))
+    }
+}
+
+/// The class of the largest logit of every pixel of `[classes, pixels]`, the first of equals.
+fn most_likely(planes: &[f32], pixels: usize) -> Vec<u8> {
+    let mut best = vec![f32::NEG_INFINITY; pixels];
+    let mut labels = vec![0; pixels];
+    for (class, plane) in planes.chunks_exact(pixels).enumerate() {
+        for ((value, best), label) in plane.iter().zip(&mut best).zip(&mut labels) {
+            if value > best {
+                *best = *value;
+                *label = class as u8;
+            }
+        }
+    }
+    labels
+}
+
+/// `[batch, height, width]`
+fn labels<B: Backend>(batch: &SegmentationBatch, device: &B::Device) -> Tensor<B, 3, Int> {
+    let shape = [batch.count, batch.height, batch.width];
+    let values: Vec<i32> = batch.labels.iter().copied().map(i32::from).collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
