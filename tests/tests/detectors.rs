@@ -6,7 +6,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Distribution, Tensor};
 use gradway_heads::detection::rcnn::{Rcnn, RcnnConfig};
 use gradway_heads::detection::{Bounds, DetectionLimits, Objects, Segmented, bounds};
-use gradway_tests::{Plain, Tracked};
+use gradway_tests::{Plain, Tracked, assert_close, assert_gradients, gradients};
 
 const SIZE: [usize; 2] = [120, 128];
 const INPUTS: [usize; 4] = [4, 6, 8, 8];
@@ -117,4 +117,49 @@ fn detectors_of_regions_learn_an_image() {
         );
         assert_found(&found[0]);
     }
+}
+
+/// The loss whose gradients are taken stage by stage, against the sum that is differentiated at once.
+#[test]
+fn stage_by_stage_is_the_same() {
+    let config = small(RcnnConfig {
+        box_convolutions: 1,
+        box_weight: 3.0,
+        ..RcnnConfig::cascade()
+    });
+    let features = features();
+    let leaf = |feature: &Tensor<Plain, 4>| {
+        Tensor::<Tracked, 4>::from_inner(feature.clone()).require_grad()
+    };
+    let model = config.init::<Tracked>(&INPUTS, 3, &Default::default());
+    let mask = |_: usize, object: usize, seen: Bounds| mask(object, seen);
+    let (objects, sizes) = ([objects(), Objects::default()], [SIZE, [100, 90]]);
+    let twice = |feature: Tensor<Plain, 4>| Tensor::cat(vec![feature.clone(), feature * 0.7], 0);
+    let features: Vec<Tensor<Plain, 4>> = features.into_iter().map(twice).collect();
+    let found = [false, true].map(|is_staged| {
+        let leaves: Vec<Tensor<Tracked, 4>> = features.iter().map(leaf).collect();
+        let loss = if is_staged {
+            model.loss(&leaves, &objects, &sizes, mask, 3)
+        } else {
+            let losses = model.losses(&leaves, &objects, &sizes, mask, 3);
+            losses.total(&config)
+        };
+        let value = loss.clone().into_data();
+        // As a part of another loss, whose factor must reach everything.
+        let backward = (loss * 0.5).backward();
+        let mut all = gradients(&model, &backward);
+        for (stage, leaf) in leaves.iter().enumerate() {
+            let gradient = leaf.grad(&backward).expect("a gradient");
+            all.insert(format!("feature.{stage}"), gradient.into_data());
+        }
+        (value, all)
+    });
+    let [(at_once, expected), (staged, actual)] = found;
+    // The same terms, summed in another order.
+    assert_close("the loss", &staged, &at_once, 1e-6);
+    assert_eq!(
+        actual.keys().collect::<Vec<_>>(),
+        expected.keys().collect::<Vec<_>>()
+    );
+    assert_gradients(&actual, &expected, 1e-5);
 }

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_kernels::KernelBackend;
+use gradway_kernels::{KernelBackend, TrainBackend};
 use serde::{Deserialize, Serialize};
 
 use super::bounds::Bounds;
@@ -208,7 +208,7 @@ impl DetectorConfig {
     }
 }
 
-impl<B: KernelBackend> Detector<B> {
+impl<B: TrainBackend> Detector<B> {
     /// The weighted sum of the losses of a batch, `[1]`; see [`Rcnn::losses`] for `mask`.
     ///
     /// # Shapes
@@ -229,13 +229,12 @@ impl<B: KernelBackend> Detector<B> {
                 let losses = detector.losses(&levels, objects, sizes);
                 losses.total(detector.config())
             }
-            Self::Rcnn(detector) => {
-                let losses = detector.losses(features, objects, sizes, mask, seed);
-                losses.total(detector.config())
-            }
+            Self::Rcnn(detector) => detector.loss(features, objects, sizes, mask, seed),
         }
     }
+}
 
+impl<B: KernelBackend> Detector<B> {
     /// The objects of every image, the surest first; `sizes` as of [`loss`](Self::loss).
     pub fn detect(
         &self,

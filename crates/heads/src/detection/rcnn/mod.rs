@@ -12,8 +12,9 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
 use gradway_backbone::Phase;
-use gradway_kernels::{KernelBackend, Roi};
+use gradway_kernels::{KernelBackend, Roi, TrainBackend};
 
+use super::advance::Maps;
 use super::bounds::{Bounds, clip, is_larger};
 use super::box_head::{BoxHead, BoxHeadConfig, BoxOutputs, BoxTarget};
 use super::coder::BoxCoder;
@@ -116,13 +117,60 @@ impl<B: KernelBackend> RcnnLosses<B> {
     pub fn total(self, config: &RcnnConfig) -> Tensor<B, 1> {
         let mut total = self.proposals.objectness + self.proposals.boxes;
         for (losses, stage) in self.stages.into_iter().zip(&config.stages) {
-            let mut sum = losses.classes + losses.boxes * config.box_weight;
-            if let Some(masks) = losses.masks {
-                sum = sum + masks;
-            }
-            total = total + sum * stage.weight;
+            total = total + losses.total(config.box_weight) * stage.weight;
         }
         total
+    }
+}
+
+impl<B: KernelBackend> StageLosses<B> {
+    fn total(self, box_weight: f64) -> Tensor<B, 1> {
+        let total = self.classes + self.boxes * box_weight;
+        match self.masks {
+            Some(masks) => total + masks,
+            None => total,
+        }
+    }
+}
+
+/// What a batch is trained on; see [`Rcnn::losses`].
+struct Truth<'a, F> {
+    objects: &'a [Objects],
+    sizes: &'a [[usize; 2]],
+    mask: &'a F,
+    seed: u64,
+}
+
+impl<B: TrainBackend> Rcnn<B> {
+    /// The [`total`](RcnnLosses::total) of the [`losses`](Self::losses), with the same gradients, of which
+    /// one stage's graph is alive at a time: they are taken before the next stage begins.
+    pub fn loss(
+        &self,
+        features: &[Tensor<B, 4>],
+        objects: &[Objects],
+        sizes: &[[usize; 2]],
+        mask: impl Fn(usize, usize, Bounds) -> Vec<bool>,
+        seed: u64,
+    ) -> Tensor<B, 1> {
+        let truth = Truth {
+            objects,
+            sizes,
+            mask: &mask,
+            seed,
+        };
+        let mut maps = Maps::new(self.pyramid.forward(features));
+        let leaves = maps.leaves();
+        let device = leaves[0].device();
+        let (losses, mut candidates) = self.proposal_losses(&leaves, &truth);
+        let loss = losses.objectness + losses.boxes;
+        maps.take(loss, &leaves, &self.proposals);
+        for (index, stage) in self.config.stages.iter().enumerate() {
+            let leaves = maps.leaves();
+            let losses = self.stage_losses(index, &leaves, &mut candidates, &truth);
+            let loss = losses.total(self.config.box_weight) * stage.weight;
+            maps.take(loss, &leaves, self);
+        }
+        maps.loss(&device)
     }
 }
 
@@ -158,61 +206,98 @@ impl<B: KernelBackend> Rcnn<B> {
         mask: impl Fn(usize, usize, Bounds) -> Vec<bool>,
         seed: u64,
     ) -> RcnnLosses<B> {
-        let config = &self.config;
-        let phase = Phase::Training { seed };
+        let truth = Truth {
+            objects,
+            sizes,
+            mask: &mask,
+            seed,
+        };
         let maps = self.pyramid.forward(features);
-        let levels = self.proposals.forward(&maps);
-        let proposals = self.proposals.losses(&levels, objects, sizes, seed);
+        let (proposals, mut candidates) = self.proposal_losses(&maps, &truth);
+        let stages = (0..self.boxes.len())
+            .map(|index| self.stage_losses(index, &maps, &mut candidates, &truth))
+            .collect();
+        RcnnLosses { proposals, stages }
+    }
+
+    /// The losses of the proposals, and what is proposed in every image.
+    fn proposal_losses<F>(
+        &self,
+        maps: &[Tensor<B, 4>],
+        truth: &Truth<'_, F>,
+    ) -> (ProposalLosses<B>, Vec<Vec<Bounds>>) {
+        let Truth {
+            objects,
+            sizes,
+            seed,
+            ..
+        } = *truth;
+        let levels = self.proposals.forward(maps);
+        let losses = self.proposals.losses(&levels, objects, sizes, seed);
         let proposed = self
             .proposals
             .propose(levels, sizes, ProposalLimits::TRAINING);
-        let mut candidates: Vec<Vec<Bounds>> = proposed
+        let bounds = proposed
             .into_iter()
-            .map(|found| found.into_iter().map(|object| object.bounds).collect())
+            .map(|found| found.into_iter().map(|object| object.bounds).collect());
+        (losses, bounds.collect())
+    }
+
+    /// The losses of a stage; `candidates` of every image become what the next is trained on.
+    fn stage_losses(
+        &self,
+        index: usize,
+        maps: &[Tensor<B, 4>],
+        candidates: &mut Vec<Vec<Bounds>>,
+        truth: &Truth<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
+    ) -> StageLosses<B> {
+        let Truth {
+            objects,
+            sizes,
+            seed,
+            ..
+        } = *truth;
+        let (head, stage) = (&self.boxes[index], &self.config.stages[index]);
+        let matcher = Matcher {
+            object: stage.iou,
+            background: stage.iou,
+            best_from: None,
+        };
+        // Another draw for every stage, and none of them the proposals' own.
+        let draw = seed.wrapping_add(1 + index as u64);
+        let images = candidates.iter().zip(objects).enumerate();
+        let chosen: Vec<Region> = images
+            .flat_map(|(image, (bounds, objects))| {
+                choose(image, bounds, objects, matcher, SAMPLER, draw)
+            })
             .collect();
-        let mut stages = Vec::new();
-        for (index, (head, stage)) in self.boxes.iter().zip(&config.stages).enumerate() {
-            let matcher = Matcher {
-                object: stage.iou,
-                background: stage.iou,
-                best_from: None,
-            };
-            // Another draw for every stage, and none of them the proposals' own.
-            let seed = seed.wrapping_add(1 + index as u64);
-            let images = candidates.iter().zip(objects).enumerate();
-            let chosen: Vec<Region> = images
-                .flat_map(|(image, (bounds, objects))| {
-                    choose(image, bounds, objects, matcher, SAMPLER, seed)
-                })
-                .collect();
-            let (chosen, regions) = self.arrange(chosen);
-            let coder = BoxCoder {
-                deviations: stage.deviations,
-            };
-            let outputs = head.forward(self.pooler(SIDES[0]).pool(&maps, &regions), phase);
-            let masks = self
-                .masks
-                .get(index)
-                .map(|head| self.mask_loss(head, &maps, &chosen, objects, &mask));
-            if index + 1 < config.stages.len() {
-                candidates = moved(&outputs, &chosen, objects, sizes, coder);
-            }
-            let target = |region: &Region| BoxTarget {
-                region: region.bounds,
-                object: region.object.map(|object| {
-                    let objects = &objects[region.image];
-                    (objects.classes[object], objects.bounds[object])
-                }),
-            };
-            let targets: Vec<BoxTarget> = chosen.iter().map(target).collect();
-            let losses = head.losses(outputs, &targets, config.box_loss, coder);
-            stages.push(StageLosses {
-                classes: losses.classes,
-                boxes: losses.boxes,
-                masks,
-            });
+        let (chosen, regions) = self.arrange(chosen);
+        let coder = BoxCoder {
+            deviations: stage.deviations,
+        };
+        let pooled = self.pooler(SIDES[0]).pool(maps, &regions);
+        let outputs = head.forward(pooled, Phase::Training { seed });
+        let masks = self
+            .masks
+            .get(index)
+            .map(|head| self.mask_loss(head, maps, &chosen, objects, truth.mask));
+        if index + 1 < self.config.stages.len() {
+            *candidates = moved(&outputs, &chosen, objects, sizes, coder);
         }
-        RcnnLosses { proposals, stages }
+        let target = |region: &Region| BoxTarget {
+            region: region.bounds,
+            object: region.object.map(|object| {
+                let objects = &objects[region.image];
+                (objects.classes[object], objects.bounds[object])
+            }),
+        };
+        let targets: Vec<BoxTarget> = chosen.iter().map(target).collect();
+        let losses = head.losses(outputs, &targets, self.config.box_loss, coder);
+        StageLosses {
+            classes: losses.classes,
+            boxes: losses.boxes,
+            masks,
+        }
     }
 
     /// Regions in the order of their levels.
