@@ -175,6 +175,31 @@ def pooling() -> dict[str, torch.Tensor]:
 # RetinaNet, with mmdetection's conventions and our names
 
 
+def pasting() -> dict[str, torch.Tensor]:
+    """Shares of masks at the centres of an image's pixels: detectron2's `_do_paste_mask`, on torch's `grid_sample`."""
+    height, width, side = 40, 52, 28
+    noise = torch.randn(7, 1, 7, 7, generator=seeded(31), dtype=torch.float64)
+    masks = F.interpolate(noise, size=side, mode="bicubic").sigmoid()
+    bounds = torch.tensor(
+        [
+            [3.2, 4.7, 40.1, 30.3],
+            [-9.5, -4.0, 20.0, 61.0],
+            [30.0, 20.0, 70.0, 39.5],
+            [10.0, 10.0, 11.5, 12.5],
+            [5.5, 0.0, 9.0, 40.0],
+            [60.0, 50.0, 80.0, 90.0],
+            [0.0, 0.0, 52.0, 40.0],
+        ],
+        dtype=torch.float64,
+    )
+    left, top, right, bottom = bounds[:, :, None].unbind(1)
+    across = (torch.arange(width, dtype=torch.float64) + 0.5 - left) / (right - left) * 2 - 1
+    down = (torch.arange(height, dtype=torch.float64) + 0.5 - top) / (bottom - top) * 2 - 1
+    grid = torch.stack([across[:, None, :].expand(-1, height, -1), down[:, :, None].expand(-1, -1, width)], 3)
+    shares = F.grid_sample(masks, grid, align_corners=False)
+    return {"paste.masks": masks[:, 0], "paste.bounds": bounds, "paste.shares": shares[:, 0]}
+
+
 def square(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1)
 
@@ -494,7 +519,7 @@ def write(name: str, tensors: dict[str, torch.Tensor]) -> None:
 
 
 def main() -> None:
-    parts = [overlaps, suppression, coding, matching, anchors, losses, pooling]
+    parts = [overlaps, suppression, coding, matching, anchors, losses, pooling, pasting]
     write("detection", {key: value for part in parts for key, value in part().items()})
     retinanet()
     proposals()

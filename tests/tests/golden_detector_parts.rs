@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::{Int, Tensor, TensorData};
 use gradway_heads::detection::losses::{giou_loss, smooth_l1};
 use gradway_heads::detection::{
-    AnchorGenerator, Bounds, BoxCoder, Match, Matcher, bounds, nms, nms_by_class,
+    AnchorGenerator, Bounds, BoxCoder, Match, Matcher, bounds, nms, nms_by_class, paste,
 };
 use gradway_kernels::{FocalLoss, Roi, RoiAlign, focal_loss, roi_align};
 use gradway_tests::{Golden, Tracked, assert_close};
@@ -235,4 +235,28 @@ fn pooling_and_its_gradient() {
         let expected = golden.data(&format!("roi.{name}.gradient"));
         assert_close(name, &gradient(&x, loss), &expected, TOLERANCE);
     }
+}
+
+#[test]
+fn masks_in_their_image() {
+    let golden = Golden::open("detection");
+    let bounds = golden.bounds("paste.bounds");
+    let (masks, shares) = (golden.values("paste.masks"), golden.values("paste.shares"));
+    let (mut covered, mut other) = (0, 0);
+    for (index, bounds) in bounds.into_iter().enumerate() {
+        let mask: Vec<f32> = masks[index * 784..][..784]
+            .iter()
+            .map(|value| *value as f32)
+            .collect();
+        let pixels = paste(&mask, 28, bounds, [40, 52]);
+        let shares = &shares[index * 40 * 52..][..40 * 52];
+        for (place, (pixel, share)) in pixels.into_iter().zip(shares).enumerate() {
+            // A share of a half by rounding may be on either side.
+            if (share - 0.5).abs() > TOLERANCE {
+                assert_eq!(pixel, *share > 0.5, "mask {index} at {place}: {share}");
+                *(if pixel { &mut covered } else { &mut other }) += 1;
+            }
+        }
+    }
+    assert!(covered > 1000 && other > 1000, "{covered} and {other}");
 }

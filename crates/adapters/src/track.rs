@@ -42,7 +42,8 @@ impl<B: Backend, F: Fn(usize) -> bool> ModuleMapper<B> for Unread<F> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         // `norms.norms.STAGE.gamma`, see `OutputNorms`.
-        let stage = self.path.array_windows().find_map(|[name, stage]| {
+        let mut after_norms = self.path.iter().zip(self.path.iter().skip(1));
+        let stage = after_norms.find_map(|(name, stage)| {
             let stage = (name == "norms").then(|| stage.parse().ok());
             stage.flatten()
         });

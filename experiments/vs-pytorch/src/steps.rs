@@ -1,11 +1,14 @@
 //! Whole networks and training steps, as in torch/steps.py.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Distribution, Tensor};
 use gradway::backbone::{AnyBackbone, Backbone, BackboneConfig, Phase, Untouched};
-use gradway::data::SegmentationBatch;
-use gradway::trainer::{RunConfig, Segmentation, Trainer, config};
+use gradway::data::{DetectionBatch, DetectionTarget, Instance, Mask, SegmentationBatch};
+use gradway::trainer::task::BatchOf;
+use gradway::trainer::{DetectionTask, Model, RunConfig, SegmentationTask, Task, Trainer, config};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
@@ -30,6 +33,12 @@ const TRAINING: [Shape; 3] = [
     ("efficientnet_lite0", 4, [360, 480]),
 ];
 
+const DETECTION: Shape = ("swin_tiny", 1, [480, 640]);
+
+/// Objects of an image of [`DETECTION`], and classes they are of.
+const OBJECTS: usize = 12;
+const OBJECT_CLASSES: usize = 80;
+
 const METHODS: [&str; 3] = ["fixed", "e3va", "full"];
 
 /// Methods that are compared on the first of [`TRAINING`] alone.
@@ -39,13 +48,20 @@ fn name((backbone, batch, [height, width]): Shape) -> String {
     format!("{backbone} {height}x{width} batch {batch}")
 }
 
-fn configuration(method: &str, (backbone, batch, _): Shape) -> Result<RunConfig> {
+const LIGHT_DECODER: &str = r#"
+        head = { name = "segformer", channels = 128 }
+        data = { format = "synthetic" }"#;
+
+/// The data is never opened.
+const MASK_RCNN: &str = r#"
+        head = { name = "mask_rcnn" }
+        data = { format = "coco", root = "coco" }"#;
+
+fn configuration(method: &str, head: &str, (backbone, batch, _): Shape) -> Result<RunConfig> {
     let text = format!(
-        r#"
+        r#"{head}
         backbone = {{ name = "{backbone}" }}
         method = {{ name = "{method}" }}
-        head = {{ name = "segformer", channels = 128 }}
-        data = {{ format = "synthetic" }}
         loader = {{ batch_size = {batch} }}
         optimizer = {{ learning_rate = 1e-6 }}
         "#
@@ -79,7 +95,8 @@ pub fn training() -> Vec<Case> {
         .into_iter()
         .flat_map(|shape| METHODS.map(|method| step(method, shape)));
     let others = OTHERS.map(|method| step(method, TRAINING[0]));
-    cases.chain(others).collect()
+    let detection = ["e3va", "full"].map(detection_step);
+    cases.chain(others).chain(detection).collect()
 }
 
 /// A step of e3va on images of this side.
@@ -95,12 +112,32 @@ fn step(method: &'static str, shape: Shape) -> Case {
 }
 
 fn training_step(method: &str, shape: Shape) -> Result<Run> {
-    let device = Default::default();
-    let config = configuration(method, shape)?;
     let (_, count, size) = shape;
-    let batch = random_batch(count, size);
-    let model = Segmentation::<Tracked>::new(&config, CLASSES, &device)?;
-    let mut trainer = Trainer::new(&config, &model, 1 << 20, &device);
+    let config = configuration(method, LIGHT_DECODER, shape)?;
+    steps::<SegmentationTask>(&config, CLASSES, random_batch(count, size))
+}
+
+fn detection_step(method: &'static str) -> Case {
+    let build = move || {
+        let (_, count, size) = DETECTION;
+        let config = configuration(method, MASK_RCNN, DETECTION)?;
+        steps::<DetectionTask>(&config, OBJECT_CLASSES, objects(count, size)?)
+    };
+    Case {
+        name: format!("{method} Mask R-CNN step {}", name(DETECTION)),
+        build: Box::new(build),
+    }
+}
+
+/// One step after another on the same batch.
+fn steps<T: Task<Tracked> + 'static>(
+    config: &RunConfig,
+    classes: usize,
+    batch: BatchOf<Tracked, T>,
+) -> Result<Run> {
+    let device = Default::default();
+    let model = Model::<Tracked, T>::new(config, classes, &device)?;
+    let mut trainer = Trainer::new(config, &model, 1 << 20, &device);
     let mut model = Some(model);
     Ok(Box::new(move || {
         if let Some(taken) = model.take() {
@@ -109,6 +146,42 @@ fn training_step(method: &str, shape: Shape) -> Result<Run> {
         }
         Ok(())
     }))
+}
+
+/// Images with rectangles, whose masks are full; as in torch/steps.py.
+fn objects(count: usize, [height, width]: [usize; 2]) -> Result<DetectionBatch> {
+    let instance = |index: usize| {
+        let (x, y) = (index * 97 % (width - 160), index * 71 % (height - 160));
+        let (right, bottom) = (x + 32 + index * 37 % 128, y + 32 + index * 53 % 128);
+        let inside = |place: usize| {
+            (x..right).contains(&(place % width)) && (y..bottom).contains(&(place / width))
+        };
+        let bitmap: Vec<u8> = (0..height * width).map(|p| u8::from(inside(p))).collect();
+        Ok(Instance {
+            id: index as u64,
+            class: index % OBJECT_CLASSES,
+            bounds: [x, y, right, bottom].map(|side| side as f32),
+            mask: Some(Arc::new(Mask::new(&bitmap, width as u32, height as u32)?)),
+            is_crowd: false,
+            is_difficult: false,
+        })
+    };
+    let instances: Vec<Instance> = (0..OBJECTS).map(instance).collect::<Result<_>>()?;
+    let item = |image: usize| DetectionTarget {
+        id: image.to_string(),
+        image_id: image as u64,
+        size: [height, width],
+        original: [height, width],
+        scale: [1.0; 2],
+        instances: instances.clone(),
+    };
+    Ok(DetectionBatch {
+        images: random_batch(count, [height, width]).images,
+        height,
+        width,
+        count,
+        items: (0..count).map(item).collect(),
+    })
 }
 
 fn random_batch(count: usize, [height, width]: [usize; 2]) -> SegmentationBatch {

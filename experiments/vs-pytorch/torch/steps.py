@@ -6,8 +6,14 @@ import timm
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torchvision.models.detection import MaskRCNN
+from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
 
 CLASSES = 21
+OBJECT_CLASSES = 80
+OBJECTS = 12
+# Of a level before suppression, of an image after it.
+PROPOSALS = 2000, 1000
 CHANNELS = 128
 RANK = 16
 
@@ -227,15 +233,67 @@ def frozen_forward(encoder, batch, height, width):
     return build
 
 
+def adamw(model):
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": 0.05},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=1e-6)
+
+
+class Pyramid(Segmentation):
+    """The features of a method under a feature pyramid, for torchvision's detectors."""
+
+    out_channels = 256
+
+    def __init__(self, encoder, method):
+        super().__init__(encoder, method)
+        del self.projections, self.fuse, self.classifier
+        self.pyramid = FeaturePyramidNetwork(encoder.stage_channels, self.out_channels, LastLevelMaxPool())
+
+    def forward(self, images):
+        return self.pyramid({str(stage): x for stage, x in enumerate(self.features(images))})
+
+
+def objects(height, width):
+    """Rectangles with full masks, as in src/steps.rs; the classes of torchvision begin with the background."""
+    boxes, masks = [], torch.zeros(OBJECTS, height, width, dtype=torch.uint8)
+    for index in range(OBJECTS):
+        x, y = index * 97 % (width - 160), index * 71 % (height - 160)
+        right, bottom = x + 32 + index * 37 % 128, y + 32 + index * 53 % 128
+        boxes.append([x, y, right, bottom])
+        masks[index, y:bottom, x:right] = 1
+    labels = torch.arange(OBJECTS) % OBJECT_CLASSES + 1
+    return {"boxes": torch.tensor(boxes, dtype=torch.float32), "labels": labels, "masks": masks}
+
+
+def detection_step(encoder, method, batch, height, width):
+    def build():
+        # As many proposals as Gradway takes; everything else is as published on both sides.
+        limits = dict(rpn_pre_nms_top_n_train=PROPOSALS[0], rpn_post_nms_top_n_train=PROPOSALS[1])
+        sizes = dict(min_size=min(height, width), max_size=max(height, width))
+        model = MaskRCNN(Pyramid(encoder(), method), OBJECT_CLASSES + 1, **sizes, **limits).train()
+        optimizer = adamw(model)
+        images = [torch.rand(3, height, width) for _ in range(batch)]
+        targets = [objects(height, width) for _ in range(batch)]
+
+        def run():
+            optimizer.zero_grad()
+            loss = sum(model(images, targets).values())
+            loss.item()
+            loss.backward()
+            optimizer.step()
+
+        return run
+
+    return build
+
+
 def training_step(encoder, method, batch, height, width):
     def build():
         model = Segmentation(encoder(), method).train()
-        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        groups = [
-            {"params": [p for p in trained if p.ndim > 1], "weight_decay": 0.05},
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(groups, lr=1e-6)
+        optimizer = adamw(model)
         images = torch.randn(batch, 3, height, width)
         labels = torch.randint(0, CLASSES, (batch, height, width))
 
@@ -261,11 +319,13 @@ ENCODERS = {
 
 def find(name):
     """The case of a name such as "e3va step swin_tiny 224x224 batch 4" or "frozen forward ...", if it is one."""
-    match = re.fullmatch(r"(frozen forward|(\w+) step) (\w+) (\d+)x(\d+) batch (\d+)", name)
+    match = re.fullmatch(r"(frozen forward|(\w+)( Mask R-CNN)? step) (\w+) (\d+)x(\d+) batch (\d+)", name)
     if match is None:
         return None
-    _, method, backbone, height, width, batch = match.groups()
+    _, method, detector, backbone, height, width, batch = match.groups()
     sizes = int(batch), int(height), int(width)
     if method is None:
         return frozen_forward(ENCODERS[backbone], *sizes)
+    if detector is not None:
+        return detection_step(ENCODERS[backbone], method, *sizes)
     return training_step(ENCODERS[backbone], method, *sizes)
