@@ -36,15 +36,15 @@ pub fn overlay(image: &RgbImage, labels: &[u8], palette: &[[u8; 3]]) -> RgbImage
         let Some(color) = palette.get(usize::from(label)) else {
             continue;
         };
-        blend(pixel, *color);
+        blend(pixel, *color, OPACITY);
     }
     blended
 }
 
 /// Lays a colour over a pixel.
-fn blend(pixel: &mut Rgb<u8>, color: [u8; 3]) {
+fn blend(pixel: &mut Rgb<u8>, color: [u8; 3], opacity: f32) {
     for (value, color) in pixel.0.iter_mut().zip(color) {
-        let mixed = f32::from(*value) * (1.0 - OPACITY) + f32::from(color) * OPACITY;
+        let mixed = f32::from(*value) * (1.0 - opacity) + f32::from(color) * opacity;
         *value = mixed.round() as u8;
     }
 }

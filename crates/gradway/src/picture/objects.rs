@@ -8,6 +8,7 @@ use embedded_graphics::pixelcolor::Rgb888;
 use embedded_graphics::prelude::*;
 use embedded_graphics::primitives::{PrimitiveStyle, Rectangle};
 use embedded_graphics::text::{Baseline, Text};
+use gradway_data::palette::PaletteRule;
 use gradway_trainer::Labels;
 use gradway_trainer::task::PredictedObject;
 use image::{Rgb, RgbImage};
@@ -17,32 +18,36 @@ use super::blend;
 /// Brightness from which on text on a colour is black, of 255.
 const BRIGHT: f32 = 140.0;
 
-/// An image with the boxes, masks, classes and scores of objects, the surest on top.
+/// Share of an object's colour in its mask.
+const OPACITY: f32 = 0.5;
+
+/// An image with the boxes, masks, classes and scores of objects, the surest on top, each in a colour of
+/// its own, since neighbours are often of one class.
 pub fn objects(image: &RgbImage, objects: &[PredictedObject], labels: &Labels) -> RgbImage {
     let mut picture = image.clone();
     let size = [image.height() as usize, image.width() as usize];
-    let color = |class: usize| labels.palette.get(class).copied().unwrap_or([255; 3]);
-    for object in objects.iter().rev() {
-        for (pixel, is_object) in picture
-            .pixels_mut()
-            .zip(object.pixels(size).unwrap_or_default())
-        {
-            if is_object {
-                blend(pixel, color(object.class));
+    let colors = PaletteRule::GoldenHue.colors(objects.len());
+    // A pixel is the surest object's.
+    let mut is_taken = vec![false; size[0] * size[1]];
+    for (object, color) in objects.iter().zip(&colors) {
+        let pixels = picture.pixels_mut().zip(&mut is_taken);
+        let covered = object.pixels(size).unwrap_or_default();
+        for ((pixel, is_taken), _) in pixels.zip(covered).filter(|(_, is_object)| *is_object) {
+            if !std::mem::replace(is_taken, true) {
+                blend(pixel, *color, OPACITY);
             }
         }
     }
-    let short = image.width().min(image.height());
-    let (font, stroke) = match short {
+    let (font, stroke) = match image.width().min(image.height()) {
         0..300 => (&FONT_6X10, 1),
         300..900 => (&FONT_9X15, 2),
         _ => (&FONT_10X20, 3),
     };
-    for object in objects.iter().rev() {
+    for (object, color) in objects.iter().zip(&colors).rev() {
         let name = labels.classes.get(object.class).map_or("?", String::as_str);
         let label = Label {
             text: format!("{name} {:.2}", object.score),
-            color: color(object.class),
+            color: *color,
             font,
         };
         let Ok(()) = draw(&mut Canvas(&mut picture), object, &label, stroke);
@@ -142,7 +147,7 @@ mod tests {
     fn labels() -> Labels {
         Labels {
             classes: vec!["dog".to_string()],
-            palette: vec![[250, 0, 0]],
+            palette: vec![[1, 2, 3]],
             category_ids: vec![1],
         }
     }
@@ -155,14 +160,26 @@ mod tests {
             &[object([10.0, 20.0, 50.0, 50.0], Some(1.0))],
             &labels(),
         );
-        assert_eq!(picture.get_pixel(10, 30), &Rgb([250, 0, 0]));
-        assert_eq!(picture.get_pixel(49, 30), &Rgb([250, 0, 0]));
-        assert_eq!(picture.get_pixel(30, 40), &Rgb([150, 0, 0]));
+        let outline = *picture.get_pixel(10, 30);
+        assert_ne!(outline, Rgb([0; 3]));
+        assert_eq!(picture.get_pixel(49, 30), &outline);
+        let half = outline
+            .0
+            .map(|value| (f32::from(value) / 2.0).round() as u8);
+        assert_eq!(picture.get_pixel(30, 40), &Rgb(half));
         assert_eq!(picture.get_pixel(51, 40), &Rgb([0; 3]));
-        // Letters on the class's colour, above the box.
+        // Letters on the object's colour, above the box.
         let strip = (10..45).flat_map(|x| (10..20).map(move |y| (x, y)));
-        let inks: Vec<_> = strip.map(|(x, y)| picture.get_pixel(x, y).0).collect();
-        assert!(inks.contains(&[250, 0, 0]) && inks.contains(&[255; 3]));
+        let inks: Vec<Rgb<u8>> = strip.map(|(x, y)| *picture.get_pixel(x, y)).collect();
+        assert!(inks.contains(&outline) && inks.iter().any(|ink| *ink != outline));
+    }
+
+    #[test]
+    fn neighbours_of_a_class_differ() {
+        let image = RgbImage::from_pixel(80, 60, Rgb([0; 3]));
+        let boxes = [[4.0, 20.0, 30.0, 50.0], [40.0, 20.0, 70.0, 50.0]];
+        let picture = objects(&image, &boxes.map(|bounds| object(bounds, None)), &labels());
+        assert_ne!(picture.get_pixel(4, 40), picture.get_pixel(40, 40));
     }
 
     #[test]
