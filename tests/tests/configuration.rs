@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gradway::trainer::config;
+use gradway::trainer::{RunConfig, config};
 use toml::{Table, Value};
 
 fn root() -> &'static Path {
@@ -96,20 +96,51 @@ fn the_reference_names_every_key() {
         ];
         let demo = root().join("crates/gradway/src/commands/demo.toml");
         let config = config::load(&demo, &overrides).expect("a configuration");
-        let text = config::to_toml(&config).expect("TOML");
-        let table: Table = text.parse().expect("TOML");
-        let mut found = Vec::new();
-        keys(&table, &mut found);
-        for key in found {
-            let named = reference.contains(&format!("`{key}`"))
-                || reference.contains(&format!(".{key}`"))
-                || reference.contains(&format!("`{key} ="))
-                || reference.contains(&format!("## {key}\n"))
-                || reference.contains(&format!(", {key} = "));
-            assert!(
-                named,
-                "docs/reference/configuration.md does not name `{key}`"
-            );
+        names_every_key(&reference, &config);
+    }
+    let pennfudan = root().join("experiments/e3va-coco/pennfudan.toml");
+    for head in ["retinanet", "faster_rcnn", "mask_rcnn", "cascade_mask_rcnn"] {
+        let mut overrides = vec![format!("head.name={head}")];
+        if head != "retinanet" {
+            let stages = "[{ iou = 0.5, deviations = [0.1, 0.1, 0.2, 0.2], weight = 1.0 }]";
+            overrides.push(format!("head.stages={stages}"));
+            overrides.push("head.box_convolutions=4".to_string());
+            overrides.push("head.box_loss=giou".to_string());
+            overrides.push("head.box_weight=10.0".to_string());
         }
+        overrides.push("data.first=3".to_string());
+        let config = config::load(&pennfudan, &overrides).expect("a configuration");
+        names_every_key(&reference, &config);
+    }
+}
+
+fn names_every_key(reference: &str, config: &RunConfig) {
+    let text = config::to_toml(config).expect("TOML");
+    let table: Table = text.parse().expect("TOML");
+    let mut found = Vec::new();
+    keys(&table, &mut found);
+    for key in found {
+        let named = reference.contains(&format!("`{key}`"))
+            || reference.contains(&format!(".{key}`"))
+            || reference.contains(&format!("`{key} ="))
+            || reference.contains(&format!("## {key}\n"))
+            || reference.contains(&format!(", {key} = "));
+        assert!(
+            named,
+            "docs/reference/configuration.md does not name `{key}`"
+        );
+    }
+}
+
+/// What is saved with a run is read back as it was.
+#[test]
+fn a_saved_configuration_is_the_same() {
+    let mut configs = files(&root().join("experiments"), "toml");
+    configs.retain(|path| !path.ends_with("Cargo.toml"));
+    for path in configs {
+        let config = config::load(&path, &[]).expect("a configuration");
+        let saved = config::to_toml(&config).expect("TOML");
+        let read = config::parse(&saved, "saved", &[]).expect("a configuration");
+        assert_eq!(read, config, "{}", path.display());
     }
 }

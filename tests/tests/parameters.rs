@@ -198,14 +198,14 @@ fn full_fine_tuning_trains_the_published_swin_and_the_output_norms() {
     ] {
         let count = trained(name, &MethodConfig::Full(FullConfig::default()));
         assert_eq!(
-            count.other,
+            count.other + count.bias,
             published - (1000 * last + 1000) - 2 * last,
             "{name}"
         );
         assert_eq!(count.adapter, 0);
         // Of widths 1, 1/2, 1/4 and 1/8.
         assert_eq!(count.norm, 2 * last * 15 / 8, "{name}");
-        assert_eq!(count.total, count.other + count.norm, "{name}");
+        assert_eq!(count.total, count.other + count.bias + count.norm, "{name}");
     }
 }
 
@@ -214,7 +214,8 @@ fn full_fine_tuning_trains_every_parameter() {
     for name in ["swin_mini", "efficientnet_lite0"] {
         let expected = blank(name).num_params();
         let count = trained(name, &MethodConfig::Full(FullConfig::default()));
-        assert_eq!(count.other, expected, "{name}");
+        assert_eq!(count.other + count.bias, expected, "{name}");
+        assert!(count.bias > 0, "{name}");
     }
 }
 
