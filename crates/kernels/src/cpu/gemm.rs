@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::activation::Finish;
 use super::matrix::Matrix;
-use super::packed::{Left, Right, pack_panel, panel_columns, product_panel, width};
+use super::packed::{Destination, Left, Right, pack_panel, panel_columns, product_panel, width};
 use super::storage::{Elements, refill, split_columns, written};
 use super::vector::vectorised;
 
@@ -45,7 +45,7 @@ impl Scratch {
             || self.left.pack(a, [rows, b.depth]),
         );
         for (columns, panel) in b.panels() {
-            product_panel(&self.left, panel, &mut self.result, |rows, sums| {
+            product_panel(&self.left, panel, &mut self.result, None, |rows, sums| {
                 emit(rows, columns.clone(), sums);
             });
         }
@@ -59,18 +59,27 @@ impl Scratch {
         b: Matrix<'_>,
         panels: Range<usize>,
         columns: usize,
+        to: Destination,
         mut emit: impl FnMut(Range<usize>, Range<usize>, &[f32]),
     ) {
         let width = width();
+        let first = panels.start * width;
         self.result.resize(left.rows * width, 0.0);
         for index in panels {
             let range = panel_columns(index, columns);
             let write = |places: &mut [MaybeUninit<f32>]| pack_panel(b, range.clone(), places);
             // SAFETY: a panel is written whole.
             unsafe { refill(&mut self.panel, left.depth * width, write) };
-            product_panel(left, &self.panel, &mut self.result, |rows, sums| {
-                emit(rows, range.clone(), sums);
-            });
+            let to = to.after(range.start - first);
+            product_panel(
+                left,
+                &self.panel,
+                &mut self.result,
+                Some(to),
+                |rows, sums| {
+                    emit(rows, range.clone(), sums);
+                },
+            );
         }
     }
 
@@ -80,6 +89,7 @@ impl Scratch {
         a: Matrix<'_>,
         b: Matrix<'_>,
         [rows, depth, columns]: [usize; 3],
+        to: Destination,
         emit: impl FnMut(Range<usize>, Range<usize>, &[f32]),
     ) {
         assert!(a.holds([rows, depth]) && b.holds([depth, columns]));
@@ -88,7 +98,7 @@ impl Scratch {
             #[inline(always)]
             || left.pack(a, [rows, depth]),
         );
-        self.panels(&left, b, 0..columns.div_ceil(width()), columns, emit);
+        self.panels(&left, b, 0..columns.div_ceil(width()), columns, to, emit);
         self.left = left;
     }
 
@@ -125,7 +135,8 @@ impl Scratch {
     ) {
         let width = width();
         let count = sizes[2];
-        self.product(a, b, sizes, |rows, columns, sums| {
+        let to = Destination::new(&c[..], count);
+        self.product(a, b, sizes, to, |rows, columns, sums| {
             let c = &mut c[rows.start * count..rows.end * count];
             vectorised(
                 #[inline(always)]
@@ -172,7 +183,8 @@ pub(super) fn multiply(
             .for_each_init(Scratch::default, |scratch, (task, mut parts)| {
                 let panels = task * PANELS..((task + 1) * PANELS).min(columns.div_ceil(width));
                 let first = task * PANELS * width;
-                scratch.panels(&left, b, panels, columns, |rows, range, sums| {
+                let to = Destination::new(&*parts[0], columns);
+                scratch.panels(&left, b, panels, columns, to, |rows, range, sums| {
                     let to = range.start - first..range.end - first;
                     let places = parts[rows.clone()].iter_mut().map(
                         #[inline(always)]

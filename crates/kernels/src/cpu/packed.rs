@@ -165,9 +165,55 @@ fn interleave_lines<const R: usize>(values: &[f32], row: usize, places: &mut [Ma
     }
 }
 
+/// Where the rows of a panel will be written.
+#[derive(Clone, Copy)]
+pub(super) struct Destination {
+    first: *const f32,
+    /// Elements from a row to the next.
+    row: usize,
+}
+
+impl Destination {
+    /// Rows of `row` elements each.
+    pub(super) fn new<T>(places: &[T], row: usize) -> Self {
+        Self {
+            first: places.as_ptr().cast(),
+            row,
+        }
+    }
+
+    /// From a later column on.
+    pub(super) fn after(self, columns: usize) -> Self {
+        Self {
+            first: self.first.wrapping_add(columns),
+            ..self
+        }
+    }
+
+    /// Asks for the lines of these rows, so that they are there when they are written: there are more of
+    /// them than the processor foresees by itself.
+    #[inline(always)]
+    fn expect(self, rows: Range<usize>, width: usize) {
+        #[cfg(target_arch = "x86_64")]
+        for row in rows {
+            use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+
+            let first = self.first.wrapping_add(row * self.row);
+            for place in [first, first.wrapping_add(width - 1)] {
+                // SAFETY: a prefetch is a hint; it reads and writes nothing, wherever it points.
+                unsafe { _mm_prefetch::<_MM_HINT_ET0>(place.cast()) };
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (rows, width);
+    }
+}
+
 /// A panel of a product of packed rows and a packed panel; `result` holds it, `[rows, width]`, and
 /// `emit` is given some rows at a time as soon as they are ready, so that what it writes goes to
-/// memory beside the arithmetic.
+/// memory beside the arithmetic. `to` is where `emit` writes, if that is in so many rows that the
+/// processor does not foresee it: measured, a pointwise convolution takes 0.85 of its time, and a product
+/// by rows, whose task is small and near, no less than without.
 ///
 /// # Panics
 ///
@@ -176,12 +222,14 @@ pub(super) fn product_panel(
     left: &Left,
     panel: &[f32],
     result: &mut [f32],
+    to: Option<Destination>,
     mut emit: impl FnMut(Range<usize>, &[f32]),
 ) {
     struct Product<'a> {
         left: &'a Left,
         panel: &'a [f32],
         result: &'a mut [f32],
+        to: Option<Destination>,
         // Not a parameter of the type: the tiles are compiled once.
         emit: &'a mut dyn FnMut(Range<usize>, &[f32]),
     }
@@ -206,6 +254,9 @@ pub(super) fn product_panel(
                     let (result, _) = S::as_mut_simd_f32s(band);
                     let (result, _) = result.as_chunks_mut::<2>();
                     let is_sum = start > 0;
+                    if let Some(to) = self.to.filter(|_| start + part >= depth) {
+                        to.expect(rows.clone(), width);
+                    }
                     match result.len() {
                         6 => tile::<S, 6>(simd, values, panel, result, is_sum),
                         5 => tile::<S, 5>(simd, values, panel, result, is_sum),
@@ -229,6 +280,7 @@ pub(super) fn product_panel(
         left,
         panel,
         result,
+        to,
         emit: &mut emit,
     });
 }

@@ -193,7 +193,7 @@ impl Scratch {
         for ((filter, seen), sums) in filters.iter().zip(seen).zip(sums) {
             let seen = seen.chunks_exact(inputs * self.width).take(used);
             for (seen, sums) in seen.zip(sums.chunks_exact_mut(outputs * self.width)) {
-                product_panel(filter, seen, sums, |_, _| {});
+                product_panel(filter, seen, sums, None, |_, _| {});
             }
         }
     }
