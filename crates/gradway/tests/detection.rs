@@ -130,6 +130,56 @@ fn a_detector_is_trained_scored_and_predicted_with() {
     }
 }
 
+#[test]
+fn pascal_voc_is_scored_by_its_own_protocol() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path();
+    let year = root.join("VOC2007");
+    for part in ["JPEGImages", "Annotations", "ImageSets/Main"] {
+        fs::create_dir_all(year.join(part)).expect("a folder");
+    }
+    for image in ["000001", "000002"] {
+        let picture = RgbImage::from_pixel(WIDTH, HEIGHT, Rgb([60, 90, 120]));
+        let path = year.join(format!("JPEGImages/{image}.jpg"));
+        picture.save(path).expect("a picture");
+        let object = |name: &str, difficult: u32, side: u32| {
+            format!(
+                "<object><name>{name}</name><difficult>{difficult}</difficult><bndbox>\
+                 <xmin>5</xmin><ymin>7</ymin><xmax>{side}</xmax><ymax>{side}</ymax></bndbox></object>"
+            )
+        };
+        let text = format!(
+            "<annotation><filename>{image}.jpg</filename><size><width>{WIDTH}</width>\
+             <height>{HEIGHT}</height><depth>3</depth></size>{}{}</annotation>",
+            object("cat", 0, 40),
+            object("dog", 1, 50)
+        );
+        fs::write(year.join(format!("Annotations/{image}.xml")), text).expect("a file");
+    }
+    for list in ["trainval", "test"] {
+        let path = year.join(format!("ImageSets/Main/{list}.txt"));
+        fs::write(path, "000001\n000002\n").expect("a file");
+    }
+    let config = configuration(root, "retinanet");
+    let out = root.join("run");
+    let data = format!(
+        "data={{ format = \"pascal_voc_detection\", root = \"{}\", train_lists = [\"VOC2007/trainval\"] }}",
+        root.display()
+    );
+    let arguments = ["train", text(&config), "--out", text(&out), "--json"];
+    let settings = ["--set", &data, "--set", "evaluation.protocol=pascal_voc"];
+    let all: Vec<&str> = arguments.into_iter().chain(settings).collect();
+    let result = json_of(&succeed(&all));
+    assert_eq!(result["metric"], "mean_ap_11_points");
+    let voc = &result["last"]["pascal_voc"];
+    // Only cats count: the dogs are difficult.
+    let classes = voc["ap_area"].as_array().expect("a list");
+    assert_eq!(classes.len(), 20);
+    assert_eq!(classes.iter().filter(|score| score.is_number()).count(), 1);
+    assert!(voc["mean_ap_area"].is_number());
+    assert!(succeed(&["eval", text(&out)]).contains("VOC mAP"));
+}
+
 /// What training says of a damaged json.
 fn error_of(change: impl FnOnce(&mut Value)) -> String {
     let folder = tempfile::tempdir().expect("a folder");
