@@ -257,6 +257,7 @@ pub struct DetectionScorer {
 }
 
 impl DetectionScorer {
+    /// COCO's truth of an image, of a dataset without a file of it.
     fn add_truth(&mut self, item: &DetectionTarget) -> Result<(), DetectionError> {
         let [height, width] = item.original.map(|side| side as u32);
         self.images.push(Image {
@@ -265,8 +266,7 @@ impl DetectionScorer {
             height,
         });
         for instance in &item.instances {
-            let corners = item.to_original(instance.bounds).map(f64::from);
-            let [left, top, right, bottom] = corners;
+            let [left, top, right, bottom] = corners(item, instance);
             let runs = |mask: &gradway_data::Mask| {
                 let pixels: Vec<bool> = mask.to_bitmap().iter().map(|value| *value > 0).collect();
                 RunLengths::encode(&pixels, width, height)
@@ -281,15 +281,32 @@ impl DetectionScorer {
                 crowd: instance.is_crowd || instance.is_difficult,
                 segmentation: mask.map(Segmentation::Runs),
             });
-            self.voc_objects.push(voc::VocObject {
-                image_id: item.image_id,
-                class: instance.class,
-                corners,
-                difficult: instance.is_difficult,
-            });
         }
         Ok(())
     }
+
+    /// Truth and detections of an image as Pascal VOC has them.
+    fn add_voc(&mut self, item: &DetectionTarget, prediction: &DetectionPrediction) {
+        let truth = |instance: &Instance| voc::VocObject {
+            image_id: item.image_id,
+            class: instance.class,
+            corners: corners(item, instance),
+            difficult: instance.is_difficult,
+        };
+        self.voc_objects.extend(item.instances.iter().map(truth));
+        let found = |object: &PredictedObject| voc::VocDetection {
+            image_id: item.image_id,
+            class: object.class,
+            corners: object.bounds.map(f64::from),
+            score: f64::from(object.score),
+        };
+        self.voc_found.extend(prediction.objects.iter().map(found));
+    }
+}
+
+/// Bounds in the image as it is stored.
+fn corners(item: &DetectionTarget, instance: &Instance) -> [f64; 4] {
+    item.to_original(instance.bounds).map(f64::from)
 }
 
 impl Scorer<DetectionBatch, DetectionPrediction> for DetectionScorer {
@@ -300,15 +317,13 @@ impl Scorer<DetectionBatch, DetectionPrediction> for DetectionScorer {
     ) -> Result<(), TrainError> {
         let ids: Vec<u64> = self.categories.iter().map(|category| category.id).collect();
         for (item, prediction) in batch.items.iter().zip(predictions) {
-            self.add_truth(item)?;
+            if self.truth.is_none() {
+                self.add_truth(item)?;
+            }
+            if self.protocol == Protocol::PascalVoc {
+                self.add_voc(item, &prediction);
+            }
             self.found.extend(prediction.results(&ids)?);
-            let voc = |object: &PredictedObject| voc::VocDetection {
-                image_id: item.image_id,
-                class: object.class,
-                corners: object.bounds.map(f64::from),
-                score: f64::from(object.score),
-            };
-            self.voc_found.extend(prediction.objects.iter().map(voc));
         }
         Ok(())
     }
