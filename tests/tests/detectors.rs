@@ -5,7 +5,7 @@ use burn::optim::{AdamConfig, GradientsParams, Optimizer};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Distribution, Tensor};
 use gradway_heads::detection::rcnn::{Rcnn, RcnnConfig};
-use gradway_heads::detection::{Bounds, DetectionLimits, Objects, Segmented, bounds};
+use gradway_heads::detection::{Bounds, DetectionLimits, Objects, Segmented, Truth, bounds};
 use gradway_tests::{Plain, Tracked, assert_close, assert_gradients, gradients};
 
 const SIZE: [usize; 2] = [120, 128];
@@ -56,7 +56,13 @@ fn learn(config: &RcnnConfig, steps: usize) -> (Rcnn<Plain>, Vec<Tensor<Plain, 4
     for step in 0..steps {
         let objects = [objects()];
         let mask = |_: usize, object: usize, seen: Bounds| mask(object, seen);
-        let loss = model.losses(&tracked, &objects, &[SIZE], mask, step as u64);
+        let truth = Truth {
+            objects: &objects,
+            sizes: &[SIZE],
+            mask,
+            seed: step as u64,
+        };
+        let loss = model.losses(&tracked, &truth);
         let loss = loss.total(config);
         losses[usize::from(step > 0)] = loss.clone().into_scalar();
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
@@ -138,11 +144,16 @@ fn stage_by_stage_is_the_same() {
     let features: Vec<Tensor<Plain, 4>> = features.into_iter().map(twice).collect();
     let found = [false, true].map(|is_staged| {
         let leaves: Vec<Tensor<Tracked, 4>> = features.iter().map(leaf).collect();
+        let truth = Truth {
+            objects: &objects,
+            sizes: &sizes,
+            mask,
+            seed: 3,
+        };
         let loss = if is_staged {
-            model.loss(&leaves, &objects, &sizes, mask, 3)
+            model.loss(&leaves, &truth)
         } else {
-            let losses = model.losses(&leaves, &objects, &sizes, mask, 3);
-            losses.total(&config)
+            model.losses(&leaves, &truth).total(&config)
         };
         let value = loss.clone().into_data();
         // As a part of another loss, whose factor must reach everything.

@@ -9,10 +9,7 @@ use burn::tensor::backend::Backend;
 /// A backbone arrives from the inner backend, where no parameter is tracked, so that a method which
 /// holds it says itself what it trains.
 pub(crate) fn track<B: Backend, M: Module<B>>(module: M, chosen: impl Fn(&str) -> bool) -> M {
-    module.map(&mut Tracker {
-        path: Vec::new(),
-        chosen,
-    })
+    mark(module, |path| Some(chosen(path)))
 }
 
 /// Freezes the output norms of stages that a head does not read: no gradient would ever reach them.
@@ -20,18 +17,28 @@ pub fn freeze_output_norms<B: Backend, M: Module<B>>(
     module: M,
     is_read: impl Fn(usize) -> bool,
 ) -> M {
-    module.map(&mut Unread {
-        path: Vec::new(),
-        is_read,
+    mark(module, |path| {
+        // `norms.norms.STAGE.gamma`, see `OutputNorms`.
+        let (_, after_norms) = path.rsplit_once("norms.")?;
+        let stage = after_norms.split('.').next()?.parse().ok()?;
+        (!is_read(stage)).then_some(false)
     })
 }
 
-struct Unread<F> {
-    path: Vec<String>,
-    is_read: F,
+/// Marks parameters by their path as trained or frozen; with none they stay what they are.
+fn mark<B: Backend, M: Module<B>>(module: M, is_trained: impl Fn(&str) -> Option<bool>) -> M {
+    module.map(&mut Marker {
+        path: Vec::new(),
+        is_trained,
+    })
 }
 
-impl<B: Backend, F: Fn(usize) -> bool> ModuleMapper<B> for Unread<F> {
+struct Marker<F> {
+    path: Vec<String>,
+    is_trained: F,
+}
+
+impl<B: Backend, F: Fn(&str) -> Option<bool>> ModuleMapper<B> for Marker<F> {
     fn enter_module(&mut self, name: &str, _container: &str) {
         self.path.push(name.to_string());
     }
@@ -41,34 +48,9 @@ impl<B: Backend, F: Fn(usize) -> bool> ModuleMapper<B> for Unread<F> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        // `norms.norms.STAGE.gamma`, see `OutputNorms`.
-        let mut after_norms = self.path.iter().zip(self.path.iter().skip(1));
-        let stage = after_norms.find_map(|(name, stage)| {
-            let stage = (name == "norms").then(|| stage.parse().ok());
-            stage.flatten()
-        });
-        match stage {
-            Some(stage) if !(self.is_read)(stage) => param.set_require_grad(false),
-            _ => param,
+        match (self.is_trained)(&self.path.join(".")) {
+            Some(is_trained) => param.set_require_grad(is_trained),
+            None => param,
         }
-    }
-}
-
-struct Tracker<F> {
-    path: Vec<String>,
-    chosen: F,
-}
-
-impl<B: Backend, F: Fn(&str) -> bool> ModuleMapper<B> for Tracker<F> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_string());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        param.set_require_grad((self.chosen)(&self.path.join(".")))
     }
 }

@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::Args;
+use clap::{CommandFactory, FromArgMatches, Parser};
 use gradway_trainer::config;
 
 use crate::compare::compare;
@@ -13,28 +13,49 @@ use crate::device::DeviceName;
 use crate::report;
 use crate::summary;
 
-/// Arguments of an experiment that trains methods; it adds those whose defaults are its own.
-#[derive(Debug, Args)]
-pub struct MethodArguments {
-    /// Seeds, a run of every method for each.
-    #[arg(long, value_delimiter = ',', default_value = "0")]
-    pub seeds: Vec<u64>,
-    /// Overrides a key of the configuration, such as `train.epochs=1`.
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.
-    #[arg(long, default_value_t)]
-    pub device: DeviceName,
-    /// Write the means over the seeds there, as `table.md` and `plot.svg`.
-    #[arg(long, value_name = "DIR")]
-    pub report: Option<PathBuf>,
-    /// The results as JSON.
-    #[arg(long)]
-    pub json: bool,
+/// What is an experiment's own.
+#[derive(Debug, Clone, Copy)]
+pub struct Experiment {
+    /// What it does, a sentence for its help.
+    pub about: &'static str,
+    /// Its configuration, unless the command line names another.
+    pub config: &'static str,
+    /// Where its runs go, unless the command line says so.
+    pub out: &'static str,
 }
 
-impl MethodArguments {
-    /// Trains every method with every seed in folders `METHOD-SEED` below `out`, and prints a table.
+#[derive(Debug, Parser)]
+#[command(after_help = "Stopped and started again, it goes on where it was.")]
+struct Arguments {
+    /// Where the runs go.
+    #[arg(long)]
+    out: PathBuf,
+    /// Configuration.
+    #[arg(long)]
+    config: PathBuf,
+    /// Methods; see `gradway list methods`.
+    #[arg(long, value_delimiter = ',', default_value = "fixed,e3va,full")]
+    methods: Vec<String>,
+    /// Seeds, a run of every method for each.
+    #[arg(long, value_delimiter = ',', default_value = "0")]
+    seeds: Vec<u64>,
+    /// Overrides a key of the configuration, such as `train.epochs=1`.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.
+    #[arg(long, default_value_t)]
+    device: DeviceName,
+    /// Write the means over the seeds there, as `table.md` and `plot.svg`.
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// The results as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Experiment {
+    /// Reads the command line, trains every method with every seed in folders `METHOD-SEED`, and prints a
+    /// table.
     ///
     /// `settings` has the overrides that a method needs; those of the command line come after them. Stopped
     /// and started again, it goes on where it was.
@@ -42,24 +63,34 @@ impl MethodArguments {
     /// # Errors
     ///
     /// What stops a run, and files that cannot be written.
-    pub fn run(
-        &self,
-        configuration: &Path,
-        out: &Path,
-        methods: &[String],
-        settings: impl Fn(&str) -> Vec<String>,
-    ) -> Result<()> {
+    pub fn run(self, settings: impl Fn(&str) -> Vec<String>) -> Result<()> {
+        let command = Arguments::command()
+            .about(self.about)
+            .mut_arg("out", |argument| {
+                argument.default_value(self.out).required(false)
+            })
+            .mut_arg("config", |argument| {
+                argument.default_value(self.config).required(false)
+            });
+        let matches = command.get_matches();
+        let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        arguments.run(settings)
+    }
+}
+
+impl Arguments {
+    fn run(&self, settings: impl Fn(&str) -> Vec<String>) -> Result<()> {
         let mut runs = Vec::new();
         for seed in &self.seeds {
-            for method in methods {
+            for method in &self.methods {
                 let mut overrides = vec![format!("method.name={method}"), format!("seed={seed}")];
                 overrides.extend(settings(method));
                 overrides.extend(self.set.iter().cloned());
-                let config = config::load(configuration, &overrides)?;
+                let config = config::load(&self.config, &overrides)?;
                 runs.push((format!("{method}-{seed}"), config));
             }
         }
-        let outcomes = compare(&runs, out, self.device)?;
+        let outcomes = compare(&runs, &self.out, self.device)?;
         if let Some(folder) = &self.report {
             fs::create_dir_all(folder)?;
             let methods = summary::by_method(&outcomes);

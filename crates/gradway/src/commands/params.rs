@@ -108,11 +108,10 @@ impl Job for Params {
     type Output = Result<Report>;
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Result<Report> {
-        let (backbone, method, task) = match &self.config {
+        let (backbone, method, config) = match &self.config {
             Some(path) => {
                 let config = config::load(path, &self.set)?;
-                let head = self.head::<B>(&config, &device)?;
-                (config.backbone, config.method, Some((config.task, head)))
+                (config.backbone.clone(), config.method.clone(), Some(config))
             }
             None => {
                 let name = self.backbone.as_deref().unwrap_or_default();
@@ -123,9 +122,13 @@ impl Job for Params {
         };
         let module = backbone.init::<B::InnerBackend>(&device)?;
         let backbone_parameters = module.num_params();
-        let (_, tuned) = Encoder::<B>::new(&method, module, &device)?;
-        let is_read = |stage| task.as_ref().is_none_or(|(task, _)| task.reads(stage));
-        let tuned = freeze_output_norms(tuned, is_read);
+        let channels = module.description().stage_channels();
+        let (_, mut tuned) = Encoder::<B>::new(&method, module, &device)?;
+        let mut head = None;
+        if let Some(config) = &config {
+            tuned = freeze_output_norms(tuned, |stage| config.task.reads(stage));
+            head = Some(self.head::<B>(config, &channels, &device)?);
+        }
         let trainable = count(&tuned);
         let published_groups = method.published_groups().to_vec();
         Ok(Report {
@@ -133,7 +136,7 @@ impl Job for Params {
             method: method.descriptor().name,
             backbone_parameters,
             trainable,
-            head: task.map(|(_, head)| head),
+            head,
             share: trainable.total as f64 / backbone_parameters as f64,
             published: trainable.of(&published_groups),
             published_groups,
@@ -143,18 +146,21 @@ impl Job for Params {
 
 impl Params {
     /// Parameters of a configuration's head.
-    fn head<B: TrainBackend>(&self, config: &RunConfig, device: &B::Device) -> Result<usize> {
+    fn head<B: TrainBackend>(
+        &self,
+        config: &RunConfig,
+        channels: &[usize],
+        device: &B::Device,
+    ) -> Result<usize> {
         let classes = match self.classes {
             Some(classes) => usize::from(classes),
             None => config.data.classes(Split::Train)?,
         };
-        let backbone = config.backbone.init::<B::InnerBackend>(device)?;
-        let channels = backbone.description().stage_channels();
         let parameters = match &config.task {
             TaskConfig::Segmentation(task) => {
-                count(&task.head.init::<B>(&channels, classes, device))
+                count(&task.head.init::<B>(channels, classes, device))
             }
-            TaskConfig::Detection(task) => count(&task.head.init::<B>(&channels, classes, device)),
+            TaskConfig::Detection(task) => count(&task.head.init::<B>(channels, classes, device)),
         };
         Ok(parameters.total)
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bounds::Bounds;
 use super::losses::BoxLoss;
-use super::objects::{DetectionLimits, Objects, Segmented};
+use super::objects::{DetectionLimits, Segmented, Truth};
 use super::rcnn::{Rcnn, RcnnConfig, StageConfig};
 use super::retinanet::{FIRST_STAGE, RetinaNet, RetinaNetConfig};
 use crate::table::{HeadDescriptor, HeadTask};
@@ -209,33 +209,34 @@ impl DetectorConfig {
 }
 
 impl<B: TrainBackend> Detector<B> {
-    /// The weighted sum of the losses of a batch, `[1]`; see [`Rcnn::losses`] for `mask`.
+    /// The weighted sum of the losses of a batch, `[1]`.
     ///
     /// # Shapes
     ///
     /// - `features`: per stage `[batch, channels, height, width]`, the finest first
-    /// - `objects`, `sizes`: `[batch]`; sizes are `[height, width]` of the images without padding
     pub fn loss(
         &self,
         features: &[Tensor<B, 4>],
-        objects: &[Objects],
-        sizes: &[[usize; 2]],
-        mask: impl Fn(usize, usize, Bounds) -> Vec<bool>,
-        seed: u64,
+        truth: &Truth<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
     ) -> Tensor<B, 1> {
         match self {
             Self::RetinaNet(detector) => {
                 let levels = detector.forward(features);
-                let losses = detector.losses(&levels, objects, sizes);
+                let losses = detector.losses(&levels, truth.objects, truth.sizes);
                 losses.total(detector.config())
             }
-            Self::Rcnn(detector) => detector.loss(features, objects, sizes, mask, seed),
+            Self::Rcnn(detector) => detector.loss(features, truth),
         }
     }
 }
 
 impl<B: KernelBackend> Detector<B> {
-    /// The objects of every image, the surest first; `sizes` as of [`loss`](Self::loss).
+    /// The objects of every image, the surest first.
+    ///
+    /// # Shapes
+    ///
+    /// - `features`: as of [`loss`](Self::loss)
+    /// - `sizes`: `[batch]`, `[height, width]` of the images without padding
     pub fn detect(
         &self,
         features: &[Tensor<B, 4>],

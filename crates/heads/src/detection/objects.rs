@@ -23,6 +23,20 @@ impl Objects {
     }
 }
 
+/// What a batch is trained on, `[batch]` each.
+#[derive(Debug, Clone, Copy)]
+pub struct Truth<'a, F> {
+    /// The objects.
+    pub objects: &'a [Objects],
+    /// `[height, width]` of the images without padding.
+    pub sizes: &'a [[usize; 2]],
+    /// Says of an image, an object of it and bounds which parts of the bounds belong to the object,
+    /// `[MASK, MASK]` of [`mask_head`](super::mask_head); asked only where there is a mask head.
+    pub mask: F,
+    /// Of what is drawn.
+    pub seed: u64,
+}
+
 /// A detected object.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Detected {

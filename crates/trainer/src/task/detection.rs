@@ -5,7 +5,7 @@ use gradway_backbone::Phase;
 use gradway_data::detection::DetectionPipeline;
 use gradway_data::{DetectionBatch, DetectionLoader, DetectionTarget, Instance, Split};
 use gradway_heads::detection::mask_head::MASK;
-use gradway_heads::detection::{Bounds, Detector, Objects, Segmented, paste};
+use gradway_heads::detection::{Bounds, Detector, Objects, Segmented, Truth, paste};
 use gradway_kernels::TrainBackend;
 use gradway_metrics::detection::{
     Category, Detection, Image, IouType, Object, RunLengths, Segmentation, voc,
@@ -160,7 +160,13 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
             Phase::Training { seed } => seed,
             Phase::Inference => 0,
         };
-        Ok(head.loss(features, &objects, &sizes, mask, seed))
+        let truth = Truth {
+            objects: &objects,
+            sizes: &sizes,
+            mask,
+            seed,
+        };
+        Ok(head.loss(features, &truth))
     }
 
     fn predict(

@@ -21,7 +21,7 @@ use super::coder::BoxCoder;
 use super::mask_head::{MASK, MaskHead};
 use super::matcher::Matcher;
 use super::nms::suppressed;
-use super::objects::{Detected, DetectionLimits, Objects, Segmented};
+use super::objects::{Detected, DetectionLimits, Objects, Segmented, Truth};
 use super::pooler::{Pooler, Regions};
 use super::proposals::{ProposalLimits, ProposalLosses, ProposalNetwork};
 use super::pyramid::{ExtraLevels, FeaturePyramid};
@@ -133,40 +133,23 @@ impl<B: KernelBackend> StageLosses<B> {
     }
 }
 
-/// What a batch is trained on; see [`Rcnn::losses`].
-struct Truth<'a, F> {
-    objects: &'a [Objects],
-    sizes: &'a [[usize; 2]],
-    mask: &'a F,
-    seed: u64,
-}
-
 impl<B: TrainBackend> Rcnn<B> {
     /// The [`total`](RcnnLosses::total) of the [`losses`](Self::losses), with the same gradients, of which
     /// one stage's graph is alive at a time: they are taken before the next stage begins.
     pub fn loss(
         &self,
         features: &[Tensor<B, 4>],
-        objects: &[Objects],
-        sizes: &[[usize; 2]],
-        mask: impl Fn(usize, usize, Bounds) -> Vec<bool>,
-        seed: u64,
+        truth: &Truth<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
     ) -> Tensor<B, 1> {
-        let truth = Truth {
-            objects,
-            sizes,
-            mask: &mask,
-            seed,
-        };
         let mut maps = Maps::new(self.pyramid.forward(features));
         let leaves = maps.leaves();
         let device = leaves[0].device();
-        let (losses, mut candidates) = self.proposal_losses(&leaves, &truth);
+        let (losses, mut candidates) = self.proposal_losses(&leaves, truth);
         let loss = losses.objectness + losses.boxes;
         maps.take(loss, &leaves, &self.proposals);
         for (index, stage) in self.config.stages.iter().enumerate() {
             let leaves = maps.leaves();
-            let losses = self.stage_losses(index, &leaves, &mut candidates, &truth);
+            let losses = self.stage_losses(index, &leaves, &mut candidates, truth);
             let loss = losses.total(self.config.box_weight) * stage.weight;
             maps.take(loss, &leaves, self);
         }
@@ -191,31 +174,18 @@ impl<B: KernelBackend> Rcnn<B> {
 
     /// The losses of a batch.
     ///
-    /// `mask` says of an image, an object of it and bounds which parts of the bounds belong to the object,
-    /// `[28, 28]`; it is asked only where there is a mask head.
-    ///
     /// # Shapes
     ///
     /// - `features`: per stage `[batch, channels, height, width]`, the finest first
-    /// - `objects`, `sizes`: `[batch]`; sizes are `[height, width]` of the images without padding
     pub fn losses(
         &self,
         features: &[Tensor<B, 4>],
-        objects: &[Objects],
-        sizes: &[[usize; 2]],
-        mask: impl Fn(usize, usize, Bounds) -> Vec<bool>,
-        seed: u64,
+        truth: &Truth<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
     ) -> RcnnLosses<B> {
-        let truth = Truth {
-            objects,
-            sizes,
-            mask: &mask,
-            seed,
-        };
         let maps = self.pyramid.forward(features);
-        let (proposals, mut candidates) = self.proposal_losses(&maps, &truth);
+        let (proposals, mut candidates) = self.proposal_losses(&maps, truth);
         let stages = (0..self.boxes.len())
-            .map(|index| self.stage_losses(index, &maps, &mut candidates, &truth))
+            .map(|index| self.stage_losses(index, &maps, &mut candidates, truth))
             .collect();
         RcnnLosses { proposals, stages }
     }
@@ -280,7 +250,7 @@ impl<B: KernelBackend> Rcnn<B> {
         let masks = self
             .masks
             .get(index)
-            .map(|head| self.mask_loss(head, maps, &chosen, objects, truth.mask));
+            .map(|head| self.mask_loss(head, maps, &chosen, objects, &truth.mask));
         if index + 1 < self.config.stages.len() {
             *candidates = moved(&outputs, &chosen, objects, sizes, coder);
         }
@@ -335,7 +305,12 @@ impl<B: KernelBackend> Rcnn<B> {
         head.loss(head.forward(pooled), &classes, &masks)
     }
 
-    /// The objects of every image, the surest first; `sizes` as of [`losses`](Self::losses).
+    /// The objects of every image, the surest first.
+    ///
+    /// # Shapes
+    ///
+    /// - `features`: per stage `[batch, channels, height, width]`, the finest first
+    /// - `sizes`: `[batch]`, `[height, width]` of the images without padding
     pub fn detect(
         &self,
         features: &[Tensor<B, 4>],
