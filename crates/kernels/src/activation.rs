@@ -8,7 +8,7 @@ use crate::KernelBackend;
 use crate::layer_norm::{float, tensor};
 
 /// What follows a matrix product or a convolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Activation {
     /// Nothing.
     Identity,

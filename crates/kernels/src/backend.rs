@@ -7,6 +7,7 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::ops::{FloatTensor, IntTensor};
 
 use crate::activation::{self, Activation};
+use crate::adamw::{self, AdamWStep};
 use crate::convolution::{self, ConvolutionOptions};
 use crate::focal_loss::FocalLoss;
 use crate::low_rank::{ChannelAxis, LowRankPrimitives};
@@ -17,11 +18,20 @@ use crate::{
     roi_align, softmax, window_attention,
 };
 
+/// Says how many bytes of a device's memory are live.
+pub type MemoryGauge = Box<dyn Fn() -> usize + Send + Sync>;
+
 /// A Burn backend with the operators of this crate.
 ///
 /// The defaults are plain Burn, so that `impl KernelBackend for MyBackend {}` is all a new backend
 /// needs; a backend with a better way overrides a method.
 pub trait KernelBackend: Backend {
+    /// A gauge of the memory that this thread takes of a device, for any thread to read; none where
+    /// the memory is the host's.
+    fn memory_gauge(_device: &Self::Device) -> Option<MemoryGauge> {
+        None
+    }
+
     /// Layer normalisation over the last axis of `[rows, channels]`. See [`crate::layer_norm`].
     fn layer_norm_rows(
         rows: FloatTensor<Self>,
@@ -265,6 +275,21 @@ pub trait KernelBackend: Backend {
         softmax::backward::<Self>(output, grad)
     }
 
+    /// A step of AdamW, of a parameter, its gradient and its two moments. See [`crate::adamw`].
+    fn adamw(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        moments: [FloatTensor<Self>; 2],
+        step: AdamWStep,
+    ) -> (FloatTensor<Self>, [FloatTensor<Self>; 2]) {
+        adamw::forward::<Self>(parameter, gradient, moments, step)
+    }
+
+    /// The sum of the squares of some tensors, `[1]`. See [`crate::sum_of_squares`].
+    fn sum_of_squares(tensors: Vec<FloatTensor<Self>>) -> FloatTensor<Self> {
+        adamw::squares::<Self>(tensors)
+    }
+
     /// Attention inside windows, from map to map. See [`crate::window_attention`].
     fn window_attention(
         qkv: FloatTensor<Self>,
@@ -320,17 +345,3 @@ impl<B: Backend> Lift<B, B> for Same {
         tensor
     }
 }
-
-#[cfg(feature = "cuda")]
-impl KernelBackend for burn::backend::Cuda {}
-
-#[cfg(feature = "rocm")]
-impl KernelBackend for burn::backend::Rocm {}
-
-// Vulkan, Metal and WebGPU are one type whose width of booleans differs; when several are compiled
-// in, the runtime picks the graphics interface and the type of the first is enough.
-#[cfg(any(feature = "vulkan", feature = "metal"))]
-impl KernelBackend for burn::backend::wgpu::Wgpu<f32, i32, u8> {}
-
-#[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal"))]
-impl KernelBackend for burn::backend::wgpu::Wgpu<f32, i32, u32> {}

@@ -1,8 +1,10 @@
 //! Convolution with bias and activation.
 
+use std::ops::Range;
+
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::{ConvOptions, FloatTensor, ModuleOps, PadMode};
-use burn::tensor::{Tensor, TensorMetadata};
+use burn::tensor::{Tensor, TensorData, TensorMetadata};
 
 use crate::KernelBackend;
 use crate::activation::{self, Activation};
@@ -95,7 +97,19 @@ pub fn convolution_reference<B: KernelBackend>(
     options: ConvolutionOptions,
 ) -> Tensor<B, 4> {
     let x = pad(x, options.padding);
-    let output = conv2d(x, weight, bias, burn_options(options));
+    let everywhere = ConvolutionOptions {
+        stride: 1,
+        ..options
+    };
+    let output = conv2d(x, weight, bias, burn_options(everywhere));
+    // Every so many of its outputs: on graphics cards Burn's strided convolution has gradients of zero
+    // where the kernel is not longer than the stride.
+    let output = [2, 3].into_iter().fold(output, |output, axis| {
+        let places = (0..output.dims()[axis] as i32).step_by(options.stride);
+        let places: Vec<i32> = places.collect();
+        let places = Tensor::from_data(TensorData::from(places.as_slice()), &output.device());
+        output.select(axis, places)
+    });
     activation::bias_activation_reference(output, None, 1, options.activation)
 }
 
@@ -118,7 +132,7 @@ fn symmetric(options: ConvolutionOptions) -> Option<ConvOptions<2>> {
 }
 
 /// The input and Burn's options, padded here where Burn cannot.
-fn padded<B: KernelBackend>(
+pub(crate) fn padded<B: KernelBackend>(
     x: FloatTensor<B>,
     options: ConvolutionOptions,
 ) -> (FloatTensor<B>, ConvOptions<2>) {
@@ -131,8 +145,24 @@ fn padded<B: KernelBackend>(
     }
 }
 
+/// Where a gradient of an input of `size` is found that Burn cannot pad itself: the size with its
+/// padding, Burn's options, and what of it is the input.
+pub(crate) fn unpadded(
+    size: [usize; 4],
+    options: ConvolutionOptions,
+) -> ([usize; 4], ConvOptions<2>, Option<[Range<usize>; 4]>) {
+    if let Some(burn) = symmetric(options) {
+        return (size, burn, None);
+    }
+    let [batch, inputs, height, width] = size;
+    let [[top, bottom], [left, right]] = options.padding;
+    let padded = [batch, inputs, top + height + bottom, left + width + right];
+    let inside = [0..batch, 0..inputs, top..top + height, left..left + width];
+    (padded, burn_options(options), Some(inside))
+}
+
 /// Whether a convolution is a matrix product over positions, which every backend does better.
-fn is_pointwise([_, _, height, width]: [usize; 4], options: ConvolutionOptions) -> bool {
+pub(crate) fn is_pointwise([_, _, height, width]: [usize; 4], options: ConvolutionOptions) -> bool {
     [height, width] == [1, 1]
         && options.stride == 1
         && options.groups == 1
@@ -185,25 +215,19 @@ pub(crate) fn backward_input<B: KernelBackend>(
     grad: FloatTensor<B>,
     options: ConvolutionOptions,
 ) -> FloatTensor<B> {
-    let [batch, inputs, height, width] = size;
+    let inputs = size[1];
     let kernel = weight.shape().dims();
     if is_pointwise(kernel, options) {
         let weight = tensor::<B, 4>(weight).reshape([kernel[0], inputs]);
         return float(columns(tensor(grad), weight, None, Activation::Identity));
     }
+    let (padded, burn, inside) = unpadded(size, options);
     // Burn reads no more of the input than its shape.
-    let backward = |size: [usize; 4], burn| {
-        let input = Tensor::<B, 4>::empty(size, &B::float_device(&grad));
-        <B as ModuleOps<B>>::conv2d_x_backward(float(input), weight, grad, burn)
-    };
-    match symmetric(options) {
-        Some(burn) => backward(size, burn),
-        None => {
-            let [[top, bottom], [left, right]] = options.padding;
-            let padded = [batch, inputs, top + height + bottom, left + width + right];
-            let full = tensor::<B, 4>(backward(padded, burn_options(options)));
-            float(full.slice([0..batch, 0..inputs, top..top + height, left..left + width]))
-        }
+    let input = Tensor::<B, 4>::empty(padded, &B::float_device(&grad));
+    let full = <B as ModuleOps<B>>::conv2d_x_backward(float(input), weight, grad, burn);
+    match inside {
+        Some(inside) => float(tensor::<B, 4>(full).slice(inside)),
+        None => full,
     }
 }
 

@@ -7,6 +7,7 @@
 //! | operator | why it exists |
 //! |---|---|
 //! | [`bias_activation`], [`gelu`], [`relu`] | one pass instead of several; exact derivative of GELU |
+//! | [`adamw`], [`sum_of_squares`] | a parameter's step in one pass; a card is sent a kernel each, not fifteen |
 //! | [`add`] | of two maps, by all threads |
 //! | [`add_nearest`] | a coarse map enlarged onto a fine one, which is never held enlarged |
 //! | [`convolution`] | any padding, bias and activation in the same pass; keeps what gradients need and no more |
@@ -29,6 +30,7 @@
 //! backend has the operators too.
 
 mod activation;
+mod adamw;
 mod add;
 mod add_nearest;
 mod autodiff;
@@ -38,6 +40,8 @@ mod convolution;
 #[cfg(feature = "cpu")]
 mod cpu;
 mod cross_entropy;
+#[cfg(feature = "cube")]
+mod cube;
 mod focal_loss;
 mod layer_norm;
 mod linear;
@@ -51,9 +55,10 @@ mod window;
 mod window_attention;
 
 pub use activation::{Activation, bias_activation, bias_activation_reference, gelu, relu};
+pub use adamw::{AdamWStep, adamw, sum_of_squares};
 pub use add::add;
 pub use add_nearest::{add_nearest, add_nearest_reference};
-pub use backend::{Constant, KernelBackend, Lift, Same, TrainBackend};
+pub use backend::{Constant, KernelBackend, Lift, MemoryGauge, Same, TrainBackend};
 pub use batch_norm::{BatchStatistics, batch_norm, batch_norm_reference};
 pub use convolution::{ConvolutionOptions, convolution, convolution_reference};
 pub use cross_entropy::{cross_entropy, cross_entropy_reference};

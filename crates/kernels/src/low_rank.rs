@@ -169,10 +169,14 @@ fn weight_gradient<B: KernelBackend>(
     grad: Tensor<B, 3>,
     axis: ChannelAxis,
 ) -> Tensor<B, 2> {
-    let product = match axis {
-        ChannelAxis::Last => x.swap_dims(1, 2).matmul(grad),
-        ChannelAxis::First => x.matmul(grad.swap_dims(1, 2)),
-    };
+    if axis == ChannelAxis::Last {
+        let rows = |x: Tensor<B, 3>| {
+            let [batch, positions, channels] = x.dims();
+            float(x.reshape([batch * positions, channels]))
+        };
+        return tensor(B::linear_backward_weight(rows(x), rows(grad)));
+    }
+    let product = x.matmul(grad.swap_dims(1, 2));
     let [_, inputs, outputs] = product.dims();
     product.sum_dim(0).reshape([inputs, outputs])
 }

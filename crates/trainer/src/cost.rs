@@ -1,8 +1,10 @@
 //! What a training step costs: bytes by what they hold, and time.
 
+use std::time::Instant;
+
 use burn::module::Module;
 use gradway_adapters::count;
-use gradway_kernels::TrainBackend;
+use gradway_kernels::{KernelBackend, TrainBackend};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{RunConfig, TaskConfig};
@@ -48,7 +50,8 @@ pub struct StepCost {
 
 /// Takes some steps on the first batch of a configuration's data.
 ///
-/// A first step is not timed: it makes the optimiser's state. The batch itself is not counted. What a
+/// A first step is not timed: it makes the optimiser's state. The batch itself is not counted. On the
+/// processor every byte is counted; a graphics card's memory is sampled ([`memory::watch`]). What a
 /// process has done before changes what its allocator and thread pools hold, so that a comparison takes
 /// a new process for each.
 ///
@@ -79,19 +82,35 @@ fn cost_of<B: TrainBackend, T: Task<B>>(
         None => Vec::new(),
     };
     drop(loader);
-    let before = memory::live();
+    let gauge = B::InnerBackend::memory_gauge(device);
+    let live = || {
+        gauge
+            .as_ref()
+            .map_or_else(memory::live, |gauge| Some(gauge()))
+    };
+    let before = live();
     let mut model = Model::<B, T>::new(config, classes, device)?;
     let mut trainer = Trainer::new(config, &model, steps + 1, device);
     let mut seconds = Vec::with_capacity(steps);
     let (mut peak, mut after) = (None, None);
+    let sync = || B::sync(device).map_err(|error| TrainError::Device(error.to_string()));
     for index in 0..=steps {
+        let start = Instant::now();
         let (next, report) = trainer.step(model, &batch)?;
         model = next;
+        sync()?;
         if index > 0 {
-            seconds.push(report.seconds);
+            seconds.push(start.elapsed().as_secs_f64());
             peak = peak.max(report.peak_bytes);
         }
-        after = memory::live();
+        after = live();
+    }
+    if let Some(gauge) = &gauge {
+        // Reading the gauge takes time, so that this step is not timed.
+        let (step, most) = memory::watch(gauge, || trainer.step(model, &batch));
+        model = step?.0;
+        sync()?;
+        peak = Some(most);
     }
     let method = count::<B, _>(&model.trainable.method).total;
     let trained = method + count::<B, _>(&model.trainable.head).total;

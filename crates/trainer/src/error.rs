@@ -36,6 +36,9 @@ pub enum TrainError {
     /// Data that cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// A device that failed at work that was sent to it.
+    #[error("the device failed: {0}")]
+    Device(String),
     /// Predictions and labels that do not belong together.
     #[error(transparent)]
     Metric(#[from] SegmentationError),

@@ -11,6 +11,9 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use gradway_kernels::MemoryGauge;
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
@@ -108,4 +111,30 @@ pub fn peak() -> Option<usize> {
 /// Starts a new peak at the bytes that are live now.
 pub fn reset_peak() {
     PEAK.store(LIVE.load(Ordering::Relaxed), Ordering::Relaxed);
+}
+
+/// Runs something and says the most live bytes of a device's memory meanwhile, as a gauge read
+/// again and again by another thread shows them.
+///
+/// Work is sent to a device faster than it is done, and its memory is taken and freed as it is
+/// sent: the gauge slows the sending, not what is seen.
+pub fn watch<T>(gauge: &MemoryGauge, work: impl FnOnce() -> T) -> (T, usize) {
+    /// Ends the reading also where the work panics.
+    struct Done<'a>(&'a AtomicBool);
+    impl Drop for Done<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+    let (is_done, most) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let result = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_done.load(Ordering::Acquire) {
+                most.fetch_max(gauge(), Ordering::Relaxed);
+            }
+        });
+        let _done = Done(&is_done);
+        work()
+    });
+    (result, most.into_inner())
 }

@@ -2,10 +2,12 @@
 
 use burn::module::{AutodiffModule, ModuleVisitor, Param, ParamId};
 use burn::optim::adaptor::OptimizerAdaptor;
-use burn::optim::{AdamW, AdamWConfig, GradientsParams, Optimizer as _};
-use burn::record::{BinBytesRecorder, FullPrecisionSettings, Recorder};
-use burn::tensor::backend::AutodiffBackend;
+use burn::optim::{GradientsParams, LearningRate, Optimizer as _, SimpleOptimizer};
+use burn::record::{BinBytesRecorder, FullPrecisionSettings, Record, Recorder};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::ops::FloatTensor;
 use burn::tensor::{ElementConversion, Tensor};
+use gradway_kernels::{AdamWStep, KernelBackend, TrainBackend, adamw, sum_of_squares};
 use serde::{Deserialize, Serialize};
 
 /// What becomes of a rate that is for another total batch.
@@ -121,26 +123,89 @@ impl OptimizerConfig {
     }
 }
 
+/// [`adamw`] as Burn's modules take it.
+#[derive(Clone)]
+struct AdamW {
+    betas: [f32; 2],
+    epsilon: f32,
+    weight_decay: f32,
+}
+
+/// Zeros that stay: apart from what comes and goes in a step, through which a card's allocator would
+/// have to search past them.
+fn moments<B: Backend, const D: usize>(like: &Tensor<B, D>) -> [Tensor<B, D>; 2] {
+    let device = like.device();
+    B::memory_persistent_allocations(&device, like.shape(), |shape| {
+        [(); 2].map(|()| Tensor::zeros(shape.clone(), &device))
+    })
+}
+
+/// What [`AdamW`] remembers of a parameter.
+#[derive(Record, Clone)]
+struct AdamWState<B: Backend, const D: usize> {
+    time: usize,
+    first: Tensor<B, D>,
+    second: Tensor<B, D>,
+}
+
+impl<B: KernelBackend> SimpleOptimizer<B> for AdamW {
+    type State<const D: usize> = AdamWState<B, D>;
+
+    fn step<const D: usize>(
+        &self,
+        rate: LearningRate,
+        parameter: Tensor<B, D>,
+        gradient: Tensor<B, D>,
+        state: Option<Self::State<D>>,
+    ) -> (Tensor<B, D>, Option<Self::State<D>>) {
+        let (time, moments) = match state {
+            Some(state) => (state.time, [state.first, state.second]),
+            None => (0, moments(&gradient)),
+        };
+        let step = AdamWStep {
+            rate: rate as f32,
+            weight_decay: self.weight_decay,
+            betas: self.betas,
+            epsilon: self.epsilon,
+            time: time + 1,
+        };
+        let (parameter, [first, second]) = adamw(parameter, gradient, moments, step);
+        let state = AdamWState {
+            time: step.time,
+            first,
+            second,
+        };
+        (parameter, Some(state))
+    }
+
+    fn to_device<const D: usize>(state: Self::State<D>, device: &B::Device) -> Self::State<D> {
+        AdamWState {
+            first: state.first.to_device(device),
+            second: state.second.to_device(device),
+            ..state
+        }
+    }
+}
+
 type Group<B, M> = OptimizerAdaptor<AdamW, M, B>;
 
 /// AdamW (Loshchilov & Hutter 2019) over two groups: with and without decay.
-pub struct Optimizer<B: AutodiffBackend, M: AutodiffModule<B>> {
+pub struct Optimizer<B: TrainBackend, M: AutodiffModule<B>> {
     decayed: Group<B, M>,
     undecayed: Group<B, M>,
     undecayed_ids: Vec<ParamId>,
     clip_norm: Option<f64>,
 }
 
-impl<B: AutodiffBackend, M: AutodiffModule<B>> Optimizer<B, M> {
+impl<B: TrainBackend, M: AutodiffModule<B>> Optimizer<B, M> {
     /// Groups the parameters of a module.
     pub fn new(config: &OptimizerConfig, module: &M) -> Self {
         let group = |decay: f64| {
-            AdamWConfig::new()
-                .with_beta_1(config.betas[0] as f32)
-                .with_beta_2(config.betas[1] as f32)
-                .with_epsilon(config.epsilon as f32)
-                .with_weight_decay(decay as f32)
-                .init()
+            OptimizerAdaptor::from(AdamW {
+                betas: config.betas.map(|beta| beta as f32),
+                epsilon: config.epsilon as f32,
+                weight_decay: decay as f32,
+            })
         };
         Self {
             decayed: group(config.weight_decay),
@@ -233,33 +298,35 @@ fn identities<B: AutodiffBackend, M: AutodiffModule<B>>(
 }
 
 /// The Euclidean norm of all gradients together.
-fn global_norm<B: AutodiffBackend, M: AutodiffModule<B>>(
+fn global_norm<B: TrainBackend, M: AutodiffModule<B>>(
     module: &M,
     gradients: &GradientsParams,
 ) -> f64 {
     struct Squares<'a, B: AutodiffBackend> {
         gradients: &'a GradientsParams,
-        sums: Vec<Tensor<B::InnerBackend, 1>>,
+        found: Vec<FloatTensor<B::InnerBackend>>,
     }
 
     impl<B: AutodiffBackend> ModuleVisitor<B> for Squares<'_, B> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
             if let Some(gradient) = self.gradients.get::<B::InnerBackend, D>(param.id) {
-                self.sums.push(gradient.square().sum());
+                self.found.push(gradient.into_primitive().tensor());
             }
         }
     }
 
     let mut squares = Squares::<B> {
         gradients,
-        sums: Vec::new(),
+        found: Vec::new(),
     };
     module.visit(&mut squares);
-    if squares.sums.is_empty() {
+    if squares.found.is_empty() {
         return 0.0;
     }
     // One read for all parameters: a device is asked once per step.
-    let total: f64 = Tensor::cat(squares.sums, 0).sum().into_scalar().elem();
+    let total: f64 = sum_of_squares::<B::InnerBackend>(squares.found)
+        .into_scalar()
+        .elem();
     total.sqrt()
 }
 

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
+use burn::tensor::backend::Backend;
 
 /// Runs a case once.
 pub type Run = Box<dyn FnMut() -> Result<()>>;
@@ -13,6 +14,29 @@ pub struct Case {
     pub name: String,
     /// Makes inputs and weights.
     pub build: Box<dyn Fn() -> Result<Run>>,
+}
+
+impl Case {
+    /// A case whose runs end when the device has done what it was sent.
+    pub fn on<B: Backend>(
+        device: &B::Device,
+        name: String,
+        build: impl Fn() -> Result<Run> + 'static,
+    ) -> Self {
+        let device = device.clone();
+        let build = move || -> Result<Run> {
+            let device = device.clone();
+            let mut run = build()?;
+            Ok(Box::new(move || {
+                run()?;
+                B::sync(&device).map_err(|error| anyhow!("the device failed: {error}"))
+            }))
+        };
+        Self {
+            name,
+            build: Box::new(build),
+        }
+    }
 }
 
 /// The seconds of every run in about `seconds`; at least one.

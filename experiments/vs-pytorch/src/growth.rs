@@ -6,7 +6,6 @@ use anyhow::Result;
 use plotters::prelude::*;
 
 use crate::report::{self, Row};
-use crate::steps;
 use vs_pytorch::case::Case;
 
 const SIDES: [usize; 5] = [224, 320, 448, 640, 896];
@@ -19,11 +18,13 @@ pub struct Curve {
 }
 
 /// Steps on one image of growing sides, and on growing batches of side 224.
-pub fn measure(mut compare: impl FnMut(&Case) -> Result<Row>) -> Result<Vec<Curve>> {
+pub fn measure(
+    of_size: impl Fn(usize, usize) -> Case,
+    mut compare: impl FnMut(&Case) -> Result<Row>,
+) -> Result<Vec<Curve>> {
     let mut curve = |title, points: [(usize, usize, f64); 5]| -> Result<Curve> {
-        let rows = points.map(|(batch, side, work)| {
-            compare(&steps::of_size(batch, side)).map(|row| (work, row))
-        });
+        let rows =
+            points.map(|(batch, side, work)| compare(&of_size(batch, side)).map(|row| (work, row)));
         let rows = rows.into_iter().collect::<Result<_>>()?;
         Ok(Curve { title, rows })
     };

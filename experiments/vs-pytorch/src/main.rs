@@ -16,6 +16,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use gradway::device::{DeviceName, Job, run_on};
+use gradway::kernels::{KernelBackend, TrainBackend};
 use gradway::trainer::memory::{self, CountingAllocator};
 use vs_pytorch::case::{self, Case};
 use vs_pytorch::operators;
@@ -39,6 +41,15 @@ struct Arguments {
     /// Names the cases and ends.
     #[arg(long)]
     list: bool,
+    /// Device of our side: cpu, cuda:N, vulkan:N, wgpu:N; PyTorch's is the processor with the first, CUDA else.
+    #[arg(long, default_value_t)]
+    device: DeviceName,
+    /// How PyTorch multiplies single precision on a graphics card: as it is, or rounded as TF32.
+    #[arg(long)]
+    tf32: bool,
+    /// PyTorch compiles its networks.
+    #[arg(long)]
+    compile: bool,
     /// Threads of each side.
     #[arg(long, default_value_t = 2)]
     threads: usize,
@@ -79,20 +90,46 @@ impl Arguments {
 fn main() -> Result<()> {
     memory::keep_freed_memory();
     let arguments = Arguments::parse();
-    let mut cases: Vec<Case> = if arguments.memory {
-        steps::training()
-    } else if arguments.profile {
-        [steps::frozen(), steps::training()]
-            .into_iter()
-            .flatten()
-            .collect()
-    } else {
-        let photos = loading::all(&arguments.photos()?);
-        [operators::all(), steps::frozen(), steps::training(), photos]
-            .into_iter()
-            .flatten()
-            .collect()
+    run_on(arguments.device, Comparison(arguments))?
+}
+
+struct Comparison(Arguments);
+
+impl Job for Comparison {
+    type Output = Result<()>;
+
+    fn run<B: TrainBackend>(self, device: B::Device) -> Result<()> {
+        compare::<B>(&self.0, &device)
+    }
+}
+
+fn cases<B: TrainBackend>(arguments: &Arguments, device: &B::Device) -> Result<Vec<Case>> {
+    let is_card = !arguments.device.is_cpu();
+    let operators = || operators::all::<B::InnerBackend>(device);
+    let frozen = || steps::frozen::<B::InnerBackend>(device, &steps::FROZEN);
+    let mut steps = steps::training::<B>(device);
+    if is_card {
+        steps.extend(steps::large::<B>(device));
+    }
+    let parts = match arguments {
+        Arguments { memory: true, .. } => vec![steps],
+        Arguments { profile: true, .. } => vec![frozen(), steps],
+        _ if is_card => vec![operators(), frozen(), steps],
+        _ => vec![
+            operators(),
+            frozen(),
+            steps,
+            loading::all(&arguments.photos()?),
+        ],
     };
+    Ok(parts.into_iter().flatten().collect())
+}
+
+fn compare<B: TrainBackend>(arguments: &Arguments, device: &B::Device) -> Result<()> {
+    if arguments.profile && !arguments.device.is_cpu() {
+        bail!("--profile: operators report their time on the processor only");
+    }
+    let mut cases = cases::<B>(arguments, device)?;
     if !arguments.filter.is_empty() {
         cases.retain(|case| arguments.filter.iter().any(|part| case.name.contains(part)));
     }
@@ -110,7 +147,7 @@ fn main() -> Result<()> {
         .num_threads(arguments.threads)
         .build_global()
         .context("cannot set the number of threads")?;
-    let mut torch = Torch::start(&arguments)?;
+    let mut torch = Torch::start(arguments)?;
     if arguments.profile {
         let profile = Profile::default();
         tracing::subscriber::set_global_default(profile.clone())?;
@@ -122,7 +159,8 @@ fn main() -> Result<()> {
         return Ok(());
     }
     if let Some(path) = &arguments.growth {
-        let curves = growth::measure(|case| compare_times(case, &mut torch, &arguments))?;
+        let of_size = |batch, side| steps::of_size::<B>(device, batch, side);
+        let curves = growth::measure(of_size, |case| compare_times(case, &mut torch, arguments))?;
         growth::plot(&curves, path)?;
         for curve in &curves {
             write!(out, "{}", growth::table(curve))?;
@@ -132,9 +170,9 @@ fn main() -> Result<()> {
     let mut rows = Vec::new();
     for case in cases {
         let row = if arguments.memory {
-            compare_memory(&case, &mut torch)?
+            compare_memory::<B>(&case, &mut torch, device)?
         } else {
-            compare_times(&case, &mut torch, &arguments)?
+            compare_times(&case, &mut torch, arguments)?
         };
         if !arguments.json {
             writeln!(out, "{}", report::line(&row))?;
@@ -162,15 +200,33 @@ fn compare_times(case: &Case, torch: &mut Torch, arguments: &Arguments) -> Resul
     Ok(Row::of_times(&case.name, &rounds))
 }
 
-fn compare_memory(case: &Case, torch: &mut Torch) -> Result<Row> {
-    let live = || memory::live().context("this binary counts its bytes");
+fn compare_memory<B: TrainBackend>(
+    case: &Case,
+    torch: &mut Torch,
+    device: &B::Device,
+) -> Result<Row> {
+    let gauge = B::InnerBackend::memory_gauge(device);
+    let live = || match &gauge {
+        Some(gauge) => Ok(gauge()),
+        None => memory::live().context("this binary counts its bytes"),
+    };
     let before = live()?;
     let mut run = (case.build)()?;
     // The first step makes the optimiser's moments.
     run()?;
     memory::reset_peak();
-    run()?;
-    let ours = memory::peak().context("this binary counts its bytes")? - before;
+    let ours = match &gauge {
+        Some(gauge) => {
+            let (result, most) = memory::watch(gauge, run);
+            result?;
+            most
+        }
+        None => {
+            run()?;
+            memory::peak().context("this binary counts its bytes")?
+        }
+    };
+    let ours = ours.saturating_sub(before);
     Ok(Row::of_bytes(&case.name, ours, torch.bytes(&case.name)?))
 }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Distribution, Tensor};
 use gradway::backbone::{AnyBackbone, Backbone, BackboneConfig, Phase, Untouched};
 use gradway::data::{DetectionBatch, DetectionTarget, Instance, Mask, SegmentationBatch};
+use gradway::kernels::{KernelBackend, TrainBackend};
 use gradway::trainer::task::BatchOf;
 use gradway::trainer::{DetectionTask, Model, RunConfig, SegmentationTask, Task, Trainer, config};
 use rand_chacha::ChaCha8Rng;
@@ -14,14 +14,13 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use vs_pytorch::case::{Case, Run};
 
-type Tracked = Autodiff<Flex>;
-
 const CLASSES: usize = 21;
 
 /// A backbone, a batch and the size of its images.
-type Shape = (&'static str, usize, [usize; 2]);
+pub type Shape = (&'static str, usize, [usize; 2]);
 
-const FROZEN: [Shape; 3] = [
+/// Forward passes of frozen backbones.
+pub const FROZEN: [Shape; 3] = [
     ("swin_tiny", 4, [224, 224]),
     ("swin_base", 4, [224, 224]),
     ("efficientnet_lite0", 8, [360, 480]),
@@ -32,6 +31,8 @@ const TRAINING: [Shape; 3] = [
     ("swin_tiny", 2, [512, 512]),
     ("efficientnet_lite0", 4, [360, 480]),
 ];
+
+const LARGE: [Shape; 2] = [("swin_base", 2, [512, 512]), ("swin_large", 2, [512, 512])];
 
 const DETECTION: Shape = ("swin_tiny", 1, [480, 640]);
 
@@ -48,14 +49,44 @@ fn name((backbone, batch, [height, width]): Shape) -> String {
     format!("{backbone} {height}x{width} batch {batch}")
 }
 
-const LIGHT_DECODER: &str = r#"
-        head = { name = "segformer", channels = 128 }
-        data = { format = "synthetic" }"#;
+/// A head and the data that it is for, which are never opened.
+#[derive(Clone, Copy)]
+enum Network {
+    Light,
+    UPerNet,
+    MaskRcnn,
+}
 
-/// The data is never opened.
-const MASK_RCNN: &str = r#"
-        head = { name = "mask_rcnn" }
-        data = { format = "coco", root = "coco" }"#;
+impl Network {
+    /// As a step's name has it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Light => "",
+            Self::UPerNet => " UPerNet",
+            Self::MaskRcnn => " Mask R-CNN",
+        }
+    }
+
+    fn head(self) -> &'static str {
+        match self {
+            Self::Light => {
+                r#"
+                head = { name = "segformer", channels = 128 }
+                data = { format = "synthetic" }"#
+            }
+            Self::UPerNet => {
+                r#"
+                head = { name = "upernet" }
+                data = { format = "synthetic" }"#
+            }
+            Self::MaskRcnn => {
+                r#"
+                head = { name = "mask_rcnn" }
+                data = { format = "coco", root = "coco" }"#
+            }
+        }
+    }
+}
 
 fn configuration(method: &str, head: &str, (backbone, batch, _): Shape) -> Result<RunConfig> {
     let text = format!(
@@ -70,74 +101,94 @@ fn configuration(method: &str, head: &str, (backbone, batch, _): Shape) -> Resul
 }
 
 /// Forward passes of frozen backbones.
-pub fn frozen() -> Vec<Case> {
-    let case = |shape: Shape| Case {
-        name: format!("frozen forward {}", name(shape)),
-        build: Box::new(move || frozen_forward(shape)),
+pub fn frozen<B: KernelBackend>(device: &B::Device, shapes: &[Shape]) -> Vec<Case> {
+    let case = |&shape: &Shape| {
+        let (name, at) = (format!("frozen forward {}", name(shape)), device.clone());
+        Case::on::<B>(device, name, move || frozen_forward::<B>(shape, &at))
     };
-    FROZEN.map(case).into()
+    shapes.iter().map(case).collect()
 }
 
-fn frozen_forward((backbone, batch, [height, width]): Shape) -> Result<Run> {
-    let device = Default::default();
-    let backbone: AnyBackbone<Flex> = BackboneConfig::named(backbone).init(&device)?;
+fn frozen_forward<B: KernelBackend>(
+    (backbone, batch, [height, width]): Shape,
+    device: &B::Device,
+) -> Result<Run> {
+    let backbone: AnyBackbone<B> = BackboneConfig::named(backbone).init(device)?;
     let distribution = Distribution::Normal(0.0, 1.0);
-    let images = Tensor::<Flex, 4>::random([batch, 3, height, width], distribution, &device);
+    let images = Tensor::<B, 4>::random([batch, 3, height, width], distribution, device);
     Ok(Box::new(move || {
         backbone.forward(images.clone(), Phase::Inference, &mut Untouched);
         Ok(())
     }))
 }
 
-/// Optimiser steps with the light decoder.
-pub fn training() -> Vec<Case> {
+/// Optimiser steps: with the light decoder, and of a detector.
+pub fn training<B: TrainBackend>(device: &B::Device) -> Vec<Case> {
+    let light = |method, shape| step::<B>(device, Network::Light, method, shape);
     let cases = TRAINING
         .into_iter()
-        .flat_map(|shape| METHODS.map(|method| step(method, shape)));
-    let others = OTHERS.map(|method| step(method, TRAINING[0]));
-    let detection = ["e3va", "full"].map(detection_step);
+        .flat_map(|shape| METHODS.map(|method| light(method, shape)));
+    let others = OTHERS.map(|method| light(method, TRAINING[0]));
+    let detection = |method| step::<B>(device, Network::MaskRcnn, method, DETECTION);
+    let detection = ["e3va", "full"].map(detection);
     cases.chain(others).chain(detection).collect()
 }
 
-/// A step of e3va on images of this side.
-pub fn of_size(batch: usize, side: usize) -> Case {
-    step("e3va", ("swin_tiny", batch, [side, side]))
-}
-
-fn step(method: &'static str, shape: Shape) -> Case {
-    Case {
-        name: format!("{method} step {}", name(shape)),
-        build: Box::new(move || training_step(method, shape)),
-    }
-}
-
-fn training_step(method: &str, shape: Shape) -> Result<Run> {
-    let (_, count, size) = shape;
-    let config = configuration(method, LIGHT_DECODER, shape)?;
-    steps::<SegmentationTask>(&config, CLASSES, random_batch(count, size))
-}
-
-fn detection_step(method: &'static str) -> Case {
-    let build = move || {
-        let (_, count, size) = DETECTION;
-        let config = configuration(method, MASK_RCNN, DETECTION)?;
-        steps::<DetectionTask>(&config, OBJECT_CLASSES, objects(count, size)?)
+/// What only a graphics card is asked for: the published networks.
+pub fn large<B: TrainBackend>(device: &B::Device) -> Vec<Case> {
+    let pyramid = |shape| {
+        let step = |method| step::<B>(device, Network::UPerNet, method, shape);
+        ["e3va", "full"].map(step)
     };
-    Case {
-        name: format!("{method} Mask R-CNN step {}", name(DETECTION)),
-        build: Box::new(build),
-    }
+    let steps = LARGE.into_iter().flat_map(pyramid);
+    let frozen = frozen::<B::InnerBackend>(device, &LARGE);
+    frozen.into_iter().chain(steps).collect()
+}
+
+/// A step of e3va on images of this side.
+pub fn of_size<B: TrainBackend>(device: &B::Device, batch: usize, side: usize) -> Case {
+    step::<B>(
+        device,
+        Network::Light,
+        "e3va",
+        ("swin_tiny", batch, [side, side]),
+    )
+}
+
+fn step<B: TrainBackend>(
+    device: &B::Device,
+    network: Network,
+    method: &'static str,
+    shape: Shape,
+) -> Case {
+    let (kind, at) = (network.name(), device.clone());
+    let name = format!("{method}{kind} step {}", name(shape));
+    let build = move || {
+        let (_, count, size) = shape;
+        let config = configuration(method, network.head(), shape)?;
+        match network {
+            Network::Light | Network::UPerNet => {
+                let batch = random_batch(count, size);
+                steps::<B, SegmentationTask>(&config, CLASSES, batch, &at)
+            }
+            Network::MaskRcnn => {
+                let batch = objects(count, size)?;
+                steps::<B, DetectionTask>(&config, OBJECT_CLASSES, batch, &at)
+            }
+        }
+    };
+    Case::on::<B>(device, name, build)
 }
 
 /// One step after another on the same batch.
-fn steps<T: Task<Tracked> + 'static>(
+fn steps<B: TrainBackend, T: Task<B> + 'static>(
     config: &RunConfig,
     classes: usize,
-    batch: BatchOf<Tracked, T>,
+    batch: BatchOf<B, T>,
+    device: &B::Device,
 ) -> Result<Run> {
-    let device = Default::default();
-    let model = Model::<Tracked, T>::new(config, classes, &device)?;
-    let mut trainer = Trainer::new(config, &model, 1 << 20, &device);
+    let model = Model::<B, T>::new(config, classes, device)?;
+    let mut trainer = Trainer::new(config, &model, 1 << 20, device);
     let mut model = Some(model);
     Ok(Box::new(move || {
         if let Some(taken) = model.take() {

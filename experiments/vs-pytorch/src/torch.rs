@@ -45,9 +45,20 @@ impl Torch {
             None => environment(&arguments.environment)?,
         };
         let threads = arguments.threads.to_string();
+        let is_set = |set: bool| if set { "1" } else { "" };
         let mut process = Command::new(&python)
             .arg(Path::new(SCRIPTS).join("worker.py"))
             .env("GRADWAY_THREADS", &threads)
+            .env(
+                "GRADWAY_DEVICE",
+                if arguments.device.is_cpu() {
+                    "cpu"
+                } else {
+                    "cuda"
+                },
+            )
+            .env("GRADWAY_TF32", is_set(arguments.tf32))
+            .env("GRADWAY_COMPILE", is_set(arguments.compile))
             .env("GRADWAY_PHOTOS", arguments.photos()?)
             .env("OMP_NUM_THREADS", &threads)
             // Threads that spin between two turns would slow ours.

@@ -1,5 +1,7 @@
 """The operators of Gradway's kernels in PyTorch, by the names and shapes of src/operators.rs."""
 
+import functools
+
 import torch
 from torch.nn import functional as F
 from torchvision.ops import nms, roi_align, sigmoid_focal_loss
@@ -51,9 +53,9 @@ def batch_norm(x, mean, variance, gamma, beta):
 
 def window_attention(side, shift, heads):
     """timm's window attention: partition, scores with bias and mask, reverse."""
-    index = relative_position_index(side)
 
     def run(qkv, table):
+        index = relative_position_index(side)
         batch, height, width, triple = qkv.shape
         if shift:
             qkv = torch.roll(qkv, (-shift, -shift), (1, 2))
@@ -72,25 +74,22 @@ def window_attention(side, shift, heads):
     return run
 
 
-MASKS = {}
-
-
+@functools.cache
 def mask(height, width, side, shift):
-    key = (height, width, side, shift)
-    if key not in MASKS:
-        regions = torch.zeros(height, width)
-        number = 0
-        bands = (slice(0, -side), slice(-side, -shift), slice(-shift, None))
-        for rows in bands:
-            for columns in bands:
-                regions[rows, columns] = number
-                number += 1
-        windows = regions.view(height // side, side, width // side, side).permute(0, 2, 1, 3).reshape(-1, side * side)
-        apart = windows.unsqueeze(1) != windows.unsqueeze(2)
-        MASKS[key] = torch.zeros(apart.shape).masked_fill(apart, -100.0)
-    return MASKS[key]
+    regions = torch.zeros(height, width)
+    number = 0
+    bands = (slice(0, -side), slice(-side, -shift), slice(-shift, None))
+    for rows in bands:
+        for columns in bands:
+            regions[rows, columns] = number
+            number += 1
+    windows = regions.view(height // side, side, width // side, side).permute(0, 2, 1, 3).reshape(-1, side * side)
+    apart = windows.unsqueeze(1) != windows.unsqueeze(2)
+    return torch.zeros(apart.shape).masked_fill(apart, -100.0)
 
 
+# Made by the first call, on the device that is then the default.
+@functools.cache
 def relative_position_index(side):
     positions = torch.stack(torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")).flatten(1)
     offsets = positions[:, :, None] - positions[:, None, :] + side - 1
@@ -106,6 +105,7 @@ def cross_entropy():
     return lambda logits: F.cross_entropy(logits, labels)
 
 
+@functools.cache
 def rectangles(count):
     """Those of src/detection.rs, in an image of 1344 x 800."""
     i = torch.arange(count)
@@ -114,14 +114,16 @@ def rectangles(count):
 
 
 def suppression():
-    bounds = rectangles(4000)
-    scores = torch.arange(4000) * 7919 % 4001 / 4001
-    return lambda: lambda: nms(bounds, scores, 0.7)
+    def build():
+        bounds = rectangles(4000)
+        scores = torch.arange(4000) * 7919 % 4001 / 4001
+        return lambda: nms(bounds, scores, 0.7)
+
+    return build
 
 
 def regions(count, size):
-    bounds = rectangles(count)
-    return lambda x: roi_align(x, [bounds], size, 1 / 8, 0, aligned=True)
+    return lambda x: roi_align(x, [rectangles(count)], size, 1 / 8, 0, aligned=True)
 
 
 def focal(logits):

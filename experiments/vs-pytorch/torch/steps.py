@@ -1,5 +1,6 @@
 """Whole networks and training steps: timm's backbones, tuning methods and the light decoder, by the names of src/steps.rs."""
 
+import os
 import re
 
 import timm
@@ -138,6 +139,14 @@ def as_it_is(_, z):
     return z
 
 
+def resize(x, size):
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
+def cross_entropy(logits, labels):
+    return F.cross_entropy(resize(logits, labels.shape[1:]), labels, ignore_index=255)
+
+
 class Segmentation(nn.Module):
     """A backbone under a method, output norms and SegFormer's decoder as published."""
 
@@ -210,27 +219,81 @@ class Segmentation(nn.Module):
             count = 0
 
     def forward(self, images):
-        features = self.features(images)
+        return self.decode(self.features(images))
+
+    def loss(self, images, labels):
+        return cross_entropy(self(images), labels)
+
+    def decode(self, features):
         size = features[0].shape[2:]
-        projected = [
-            F.interpolate(projection(x), size=size, mode="bilinear", align_corners=False)
-            for projection, x in zip(self.projections, features)
-        ]
+        projected = [resize(projection(x), size) for projection, x in zip(self.projections, features)]
         return self.classifier(self.fuse(torch.cat(projected, 1)))
+
+
+def convolution(inputs, outputs, kernel):
+    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+def classifier(channels):
+    return nn.Sequential(nn.Dropout2d(0.1), nn.Conv2d(channels, CLASSES, 1))
+
+
+class UPerNet(Segmentation):
+    """The same under UPerNet with mmsegmentation's widths and its auxiliary FCN."""
+
+    channels, auxiliary_channels, pools = 512, 256, (1, 2, 3, 6)
+
+    def __init__(self, encoder, method):
+        super().__init__(encoder, method)
+        del self.projections, self.fuse, self.classifier
+        *finer, coarsest = encoder.stage_channels
+        width = self.channels
+        self.pooled = nn.ModuleList(convolution(coarsest, width, 1) for _ in self.pools)
+        self.bottleneck = convolution(coarsest + len(self.pools) * width, width, 3)
+        self.laterals = nn.ModuleList(convolution(channels, width, 1) for channels in finer)
+        self.smooth = nn.ModuleList(convolution(width, width, 3) for _ in finer)
+        self.fuse = convolution(4 * width, width, 3)
+        self.classifier = classifier(width)
+        auxiliary = self.auxiliary_channels
+        self.auxiliary = nn.Sequential(convolution(finer[-1], auxiliary, 3), classifier(auxiliary))
+
+    def decode(self, features):
+        *finer, coarsest = features
+        size = coarsest.shape[2:]
+        pools = zip(self.pools, self.pooled)
+        pooled = [resize(module(F.adaptive_avg_pool2d(coarsest, side)), size) for side, module in pools]
+        above = self.bottleneck(torch.cat([coarsest, *pooled], 1))
+        levels = [above]
+        for x, lateral, smooth in zip(reversed(finer), reversed(self.laterals), reversed(self.smooth)):
+            above = lateral(x) + resize(above, x.shape[2:])
+            levels.insert(0, smooth(above))
+        size = features[0].shape[2:]
+        return self.classifier(self.fuse(torch.cat([resize(level, size) for level in levels], 1)))
+
+    def loss(self, images, labels):
+        features = self.features(images)
+        auxiliary = cross_entropy(self.auxiliary(features[-2]), labels)
+        return cross_entropy(self.decode(features), labels) + 0.4 * auxiliary
 
 
 def frozen_forward(encoder, batch, height, width):
     def build():
         model = encoder().eval()
         images = torch.randn(batch, 3, height, width)
+        forward = compiled(lambda images: [x for _, x, stage in model.run(images, as_it_is) if stage is not None])
 
         def run():
             with torch.inference_mode():
-                return [x for _, x, stage in model.run(images, as_it_is) if stage is not None]
+                return forward(images)
 
         return run
 
     return build
+
+
+def compiled(model):
+    """As it is, unless networks are to be compiled."""
+    return torch.compile(model) if os.environ.get("GRADWAY_COMPILE") else model
 
 
 def adamw(model):
@@ -290,17 +353,17 @@ def detection_step(encoder, method, batch, height, width):
     return build
 
 
-def training_step(encoder, method, batch, height, width):
+def training_step(network, encoder, method, batch, height, width):
     def build():
-        model = Segmentation(encoder(), method).train()
+        model = network(encoder(), method).train()
         optimizer = adamw(model)
         images = torch.randn(batch, 3, height, width)
         labels = torch.randint(0, CLASSES, (batch, height, width))
+        loss_of = compiled(lambda: model.loss(images, labels))
 
         def run():
             optimizer.zero_grad()
-            logits = F.interpolate(model(images), size=(height, width), mode="bilinear", align_corners=False)
-            loss = F.cross_entropy(logits, labels, ignore_index=255)
+            loss = loss_of()
             loss.item()
             loss.backward()
             optimizer.step()
@@ -313,19 +376,20 @@ def training_step(encoder, method, batch, height, width):
 ENCODERS = {
     "swin_tiny": lambda: SwinEncoder("swin_tiny"),
     "swin_base": lambda: SwinEncoder("swin_base"),
+    "swin_large": lambda: SwinEncoder("swin_large"),
     "efficientnet_lite0": lambda: LiteEncoder("efficientnet_lite0"),
 }
 
 
 def find(name):
     """The case of a name such as "e3va step swin_tiny 224x224 batch 4" or "frozen forward ...", if it is one."""
-    match = re.fullmatch(r"(frozen forward|(\w+)( Mask R-CNN)? step) (\w+) (\d+)x(\d+) batch (\d+)", name)
+    match = re.fullmatch(r"(frozen forward|(\w+)( Mask R-CNN| UPerNet)? step) (\w+) (\d+)x(\d+) batch (\d+)", name)
     if match is None:
         return None
-    _, method, detector, backbone, height, width, batch = match.groups()
+    _, method, network, backbone, height, width, batch = match.groups()
     sizes = int(batch), int(height), int(width)
     if method is None:
         return frozen_forward(ENCODERS[backbone], *sizes)
-    if detector is not None:
+    if network == " Mask R-CNN":
         return detection_step(ENCODERS[backbone], method, *sizes)
-    return training_step(ENCODERS[backbone], method, *sizes)
+    return training_step(UPerNet if network else Segmentation, ENCODERS[backbone], method, *sizes)

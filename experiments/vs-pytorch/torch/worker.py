@@ -17,6 +17,7 @@ import operators
 import steps
 
 THREADS = int(os.environ["GRADWAY_THREADS"])
+DEVICE = os.environ["GRADWAY_DEVICE"]
 
 
 def find(name: str):
@@ -24,6 +25,16 @@ def find(name: str):
     if build is None:
         raise KeyError(f"no case {name}")
     return build()
+
+
+def synced(run):
+    """The same, but done when it returns."""
+
+    def run_and_wait():
+        run()
+        torch.cuda.synchronize()
+
+    return run if DEVICE == "cpu" else run_and_wait
 
 
 def measure(run, seconds: float) -> list[float]:
@@ -41,6 +52,10 @@ def peak_bytes(run) -> int:
     import gc
 
     gc.collect()
+    if DEVICE != "cpu":
+        torch.cuda.reset_peak_memory_stats()
+        run()
+        return torch.cuda.max_memory_allocated()
     tensors = {}
     for thing in gc.get_objects():
         # Not isinstance, which wakes deprecated objects of PyTorch to ask them for their class.
@@ -73,13 +88,15 @@ def profile(run, runs: int) -> dict:
 
 def main() -> None:
     torch.set_num_threads(THREADS)
+    torch.set_default_device(DEVICE)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = bool(os.environ["GRADWAY_TF32"])
     torch.manual_seed(0)
     name, run = None, None
     for line in sys.stdin:
         request = json.loads(line)
         if request["case"] != name:
             run = None
-            name, run = request["case"], find(request["case"])
+            name, run = request["case"], synced(find(request["case"]))
             run()
             run()
         if request.get("memory"):

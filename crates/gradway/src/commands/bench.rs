@@ -80,10 +80,6 @@ impl Bench {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
         match self.command {
-            Command::Memory(measure) if !measure.device.is_cpu() => bail!(
-                "--device {}: live bytes are counted on the processor only",
-                measure.device
-            ),
             Command::Memory(measure) => measure.run(memory_table),
             Command::Speed(measure) => measure.run(speed_table),
             Command::Row(row) => row.run(),
@@ -183,11 +179,7 @@ impl Job for Row {
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Result<Measured> {
         let config = load(self.config.as_ref(), &self.set)?;
-        let mut cost = step_cost::<B>(&config, self.steps, &device)?;
-        if !self.device.is_cpu() {
-            // The allocator sees the host's memory.
-            cost.bytes = None;
-        }
+        let cost = step_cost::<B>(&config, self.steps, &device)?;
         let provenance = Provenance::new(&config, B::name(&device), self.device);
         Ok(Measured { cost, provenance })
     }

@@ -1,18 +1,28 @@
 //! Runs an operator and its plain statement on the same random inputs.
 
-use burn::backend::{Autodiff, Flex};
+use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
+/// The backend that was compiled in, the processor where there is no other.
+#[cfg(feature = "cuda")]
+pub type Plain = burn::backend::Cuda;
+#[cfg(all(feature = "vulkan", not(feature = "cuda")))]
+pub type Plain = burn::backend::Wgpu<f32, i32, u8>;
+#[cfg(not(any(feature = "cuda", feature = "vulkan")))]
+pub type Plain = burn::backend::Flex;
+
 /// The backend under test: operators with their explicit backward.
-pub type Tracked = Autodiff<Flex>;
+pub type Tracked = Autodiff<Plain>;
+
+const IS_CARD: bool = cfg!(any(feature = "cuda", feature = "vulkan"));
 
 /// Largest relative error of a value; see the crate's documentation.
-pub const VALUE: f64 = 5e-6;
+pub const VALUE: f64 = if IS_CARD { 1e-3 } else { 5e-6 };
 /// Largest relative error of a gradient.
-pub const GRADIENT: f64 = 2e-5;
+pub const GRADIENT: f64 = if IS_CARD { 1e-2 } else { 2e-5 };
 
 /// Values of the inputs of an operator.
 pub struct Inputs {
@@ -135,21 +145,23 @@ pub fn assert_only_tracked_inputs_have_gradients<const D: usize>(
     }
 }
 
-/// Asserts a relative error, `max|a - b| / max|b|`.
+/// Asserts a relative error: `max|a - b| / max|b|`, on a graphics card `||a - b|| / ||b||`.
 pub fn assert_close(what: &str, actual: &[f32], expected: &[f32], tolerance: f64) {
     assert_eq!(actual.len(), expected.len(), "{what}");
-    // Not `f64::max`, which would drop what is not a number.
-    let largest = |values: &mut dyn Iterator<Item = f64>| {
-        values.fold(0.0, |a: f64, b| if b <= a { a } else { b })
-    };
-    let difference = largest(
-        &mut actual
-            .iter()
-            .zip(expected)
-            .map(|(a, b)| f64::from(a - b).abs()),
-    );
-    let scale = largest(&mut expected.iter().map(|b| f64::from(*b).abs()));
+    let size = if IS_CARD { norm } else { largest };
+    let differences = actual.iter().zip(expected).map(|(a, b)| f64::from(a - b));
+    let difference = size(&mut differences.map(f64::abs));
+    let scale = size(&mut expected.iter().map(|b| f64::from(*b).abs()));
     assert!(scale > 0.0, "{what}: nothing but zeros is expected");
     let error = difference / scale;
     assert!(error <= tolerance, "{what} is off by {error:.1e}");
+}
+
+fn largest(values: &mut dyn Iterator<Item = f64>) -> f64 {
+    // Not `f64::max`, which would drop what is not a number.
+    values.fold(0.0, |a: f64, b| if b <= a { a } else { b })
+}
+
+fn norm(values: &mut dyn Iterator<Item = f64>) -> f64 {
+    values.map(|value| value * value).sum::<f64>().sqrt()
 }

@@ -1,6 +1,6 @@
 //! Matrix products over positions. Their statements broadcast the weight over every leading axis.
 
-use burn::backend::Flex;
+use crate::harness::Plain;
 use burn::tensor::Tensor;
 use gradway_kernels::{
     Activation, bias_activation_reference, feed_forward, linear, linear_activation,
@@ -114,7 +114,7 @@ fn feed_forward_equals_its_plain_statement() {
         );
         // Without a graph the two layers are one pass.
         let layer = |index| (inputs.tensor(index), Some(inputs.tensor(index + 1)));
-        let value = feed_forward::<Flex, 2>(inputs.tensor(0), [layer(1), layer(3)]);
+        let value = feed_forward::<Plain, 2>(inputs.tensor(0), [layer(1), layer(3)]);
         let value: Vec<f32> = value.into_data().to_vec().unwrap();
         let expected = evaluate(&inputs, |_| true, plain_feed_forward).value;
         assert_close("the value without a graph", &value, &expected, VALUE);

@@ -1,0 +1,135 @@
+//! A bias and an activation, one unit a number.
+
+#![allow(
+    unstable_name_collisions,
+    reason = "`erf` is CubeCL's, which the kernel's compiler knows"
+)]
+
+use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
+use cubecl::prelude::*;
+
+use super::launch::{dense, elementwise, empty};
+use crate::activation::{Activation, INVERSE_SQRT_TWO_PI};
+
+/// The standard normal distribution.
+#[cube]
+fn distribution(x: f32) -> f32 {
+    (x * comptime!(std::f32::consts::FRAC_1_SQRT_2)).erf() * 0.5 + 0.5
+}
+
+#[cube]
+fn biased(x: &Array<f32>, bias: &Array<f32>, inner: usize, #[comptime] has_bias: bool) -> f32 {
+    let mut value = x[ABSOLUTE_POS];
+    if comptime!(has_bias) {
+        value += bias[(ABSOLUTE_POS / inner) % bias.len()];
+    }
+    value
+}
+
+#[cube(launch_unchecked)]
+fn forward_kernel(
+    x: &Array<f32>,
+    bias: &Array<f32>,
+    output: &mut Array<f32>,
+    inner: usize,
+    #[comptime] has_bias: bool,
+    #[comptime] activation: Activation,
+) {
+    if ABSOLUTE_POS >= output.len() {
+        terminate!();
+    }
+    let value = biased(x, bias, inner, has_bias);
+    output[ABSOLUTE_POS] = match comptime!(activation) {
+        Activation::Identity => value,
+        Activation::Relu => max(value, 0.0),
+        Activation::Relu6 => min(max(value, 0.0), 6.0),
+        Activation::Gelu => value * distribution(value),
+    };
+}
+
+#[cube(launch_unchecked)]
+fn backward_kernel(
+    kept: &Array<f32>,
+    bias: &Array<f32>,
+    grad: &Array<f32>,
+    output: &mut Array<f32>,
+    inner: usize,
+    #[comptime] has_bias: bool,
+    #[comptime] activation: Activation,
+) {
+    if ABSOLUTE_POS >= output.len() {
+        terminate!();
+    }
+    let slope = match comptime!(activation) {
+        Activation::Identity => 1.0f32.runtime(),
+        Activation::Relu => select(kept[ABSOLUTE_POS] > 0.0, 1.0, 0.0),
+        Activation::Relu6 => {
+            let value = kept[ABSOLUTE_POS];
+            select(value > 0.0 && value < 6.0, 1.0, 0.0)
+        }
+        Activation::Gelu => {
+            let value = biased(kept, bias, inner, has_bias);
+            let density = (value * value * -0.5).exp() * comptime!(INVERSE_SQRT_TWO_PI as f32);
+            distribution(value) + value * density
+        }
+    };
+    output[ABSOLUTE_POS] = grad[ABSOLUTE_POS] * slope;
+}
+
+/// Of `[outer, channels, inner]`.
+pub(super) fn forward<R: CubeRuntime>(
+    x: CubeTensor<R>,
+    bias: Option<CubeTensor<R>>,
+    activation: Activation,
+) -> CubeTensor<R> {
+    let x = dense(x);
+    let output = empty(&x, x.meta.shape().clone());
+    let (count, dim) = elementwise(&x.client, x.meta.num_elements());
+    let (inner, has_bias) = (x.meta.shape()[2], bias.is_some());
+    let bias = dense(bias.unwrap_or_else(|| x.clone()));
+    // SAFETY: every unit reads and writes its own place of arrays of one length, which it checks.
+    unsafe {
+        forward_kernel::launch_unchecked(
+            &x.client.clone(),
+            count,
+            dim,
+            x.into_array_arg(),
+            bias.into_array_arg(),
+            output.clone().into_array_arg(),
+            inner,
+            has_bias,
+            activation,
+        );
+    }
+    output
+}
+
+/// The gradient of `x + bias`.
+pub(super) fn backward<R: CubeRuntime>(
+    kept: CubeTensor<R>,
+    bias: Option<CubeTensor<R>>,
+    grad: CubeTensor<R>,
+    activation: Activation,
+) -> CubeTensor<R> {
+    let (kept, grad) = (dense(kept), dense(grad));
+    let output = empty(&grad, grad.meta.shape().clone());
+    let (count, dim) = elementwise(&grad.client, grad.meta.num_elements());
+    let (inner, has_bias) = (grad.meta.shape()[2], bias.is_some());
+    let bias = dense(bias.unwrap_or_else(|| kept.clone()));
+    // SAFETY: as in `forward`.
+    unsafe {
+        backward_kernel::launch_unchecked(
+            &grad.client.clone(),
+            count,
+            dim,
+            kept.into_array_arg(),
+            bias.into_array_arg(),
+            grad.into_array_arg(),
+            output.clone().into_array_arg(),
+            inner,
+            has_bias,
+            activation,
+        );
+    }
+    output
+}

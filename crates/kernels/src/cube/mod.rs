@@ -1,0 +1,389 @@
+//! Graphics cards: CUDA, Vulkan, Metal, WebGPU and ROCm, through CubeCL.
+//!
+//! What is not single precision, or does not fit a card's shared memory, is computed by plain Burn.
+
+mod activation;
+mod adamw;
+mod channels;
+mod convolution;
+mod launch;
+mod layer_norm;
+mod resize;
+mod roi_align;
+mod rows;
+mod window_attention;
+
+use std::sync::Arc;
+
+use burn::tensor::backend::DeviceOps;
+use burn::tensor::ops::{FloatTensor, ModuleOps, PadMode};
+use burn::tensor::{Tensor, TensorData, TensorMetadata};
+use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
+use cubecl::server::ComputeServer;
+use cubecl::stream_id::StreamId;
+
+use crate::activation::Activation;
+use crate::adamw::AdamWStep;
+use crate::backend::{KernelBackend, MemoryGauge};
+use crate::convolution::{ConvolutionOptions, is_pointwise, padded};
+use crate::layer_norm::{float, tensor};
+use crate::roi_align::{Roi, RoiAlign};
+use crate::window::Windows;
+use launch::is_single;
+
+impl<R, F, I, T> KernelBackend for CubeBackend<R, F, I, T>
+where
+    R: CubeRuntime,
+    R::Server: ComputeServer,
+    R::Device: DeviceOps,
+    F: FloatElement,
+    I: IntElement,
+    T: BoolElement,
+{
+    fn memory_gauge(device: &Self::Device) -> Option<MemoryGauge> {
+        let client = R::client(device);
+        // Memory belongs to the stream of a thread: this thread's is meant, whoever asks.
+        let stream = StreamId::current();
+        Some(Box::new(move || {
+            let usage = stream.executes(|| client.memory_usage());
+            usage.map_or(0, |usage| usage.bytes_in_use as usize)
+        }))
+    }
+
+    fn layer_norm_rows(
+        rows: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        if is_single(&rows) {
+            layer_norm::forward(rows, gamma, beta, epsilon)
+        } else {
+            <Self as ModuleOps<Self>>::layer_norm(rows, gamma, Some(beta), epsilon)
+        }
+    }
+
+    fn layer_norm_backward(
+        rows: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> [FloatTensor<Self>; 3] {
+        if !is_single(&rows) {
+            return crate::layer_norm::backward::<Self>(rows, gamma, grad, epsilon);
+        }
+        let channels = rows.meta.shape()[1];
+        let (grad, sums) = layer_norm::backward(rows, gamma, grad, epsilon);
+        let sums = tensor::<Self, 3>(sums).sum_dim(1);
+        let sum = |index: usize| {
+            let row = sums.clone().narrow(0, index, 1);
+            float(row.reshape([channels]))
+        };
+        [grad, sum(0), sum(1)]
+    }
+
+    fn bias_activation(
+        x: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        if activation == Activation::Identity && bias.is_none() {
+            x
+        } else if is_single(&x) {
+            activation::forward(x, bias, activation)
+        } else {
+            crate::activation::forward::<Self>(x, bias, activation)
+        }
+    }
+
+    fn bias_activation_backward(
+        kept: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        grad: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        if activation == Activation::Identity {
+            grad
+        } else if is_single(&grad) {
+            activation::backward(kept, bias, grad, activation)
+        } else {
+            crate::activation::backward::<Self>(kept, bias, grad, activation)
+        }
+    }
+
+    fn linear_backward_weight(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        // A product whose inner axis is all positions has few outputs: by parts, whose sum it is, it
+        // fills the card.
+        let [rows, inputs] = x.shape().dims();
+        let outputs = grad.shape()[1];
+        let parts = parts(rows);
+        let x = tensor::<Self, 2>(x).reshape([parts, rows / parts, inputs]);
+        let grad = tensor::<Self, 2>(grad).reshape([parts, rows / parts, outputs]);
+        let products = x.swap_dims(1, 2).matmul(grad);
+        float(products.sum_dim(0).reshape([inputs, outputs]))
+    }
+
+    fn channel_sum(grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        if !is_single(&grad) {
+            return crate::activation::channel_sum::<Self>(grad);
+        }
+        let channels = grad.meta.shape()[1];
+        let sums = tensor::<Self, 2>(channels::sums(grad)).sum_dim(0);
+        float(sums.reshape([channels]))
+    }
+
+    fn convolution(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+        options: ConvolutionOptions,
+    ) -> FloatTensor<Self> {
+        if options.groups == 1 && !is_pointwise(weight.shape().dims(), options) {
+            let (x, burn) = padded::<Self>(x.clone(), options);
+            if let Some(output) = convolution::forward(x, weight.clone(), burn) {
+                let output = tensor::<Self, 4>(output);
+                let activation = options.activation;
+                return float(crate::bias_activation(
+                    output,
+                    bias.map(tensor),
+                    1,
+                    activation,
+                ));
+            }
+        }
+        crate::convolution::forward::<Self>(x, weight, bias, options)
+    }
+
+    fn convolution_backward_input(
+        size: [usize; 4],
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        options: ConvolutionOptions,
+    ) -> FloatTensor<Self> {
+        let kernel: [usize; 4] = weight.shape().dims();
+        if options.groups == 1 && !is_pointwise(kernel, options) {
+            // As without a stride, for a gradient with zeros between; Burn's own answers zeros where
+            // the kernel is not longer than the stride.
+            let grad = spread::<Self>(grad.clone(), size, kernel, options);
+            let dense = ConvolutionOptions {
+                stride: 1,
+                ..options
+            };
+            let (padded, burn, inside) = crate::convolution::unpadded(size, dense);
+            let found = convolution::backward_input(padded, weight.clone(), grad, burn);
+            if let Some(full) = found {
+                return match inside {
+                    Some(inside) => float(tensor::<Self, 4>(full).slice(inside)),
+                    None => full,
+                };
+            }
+        }
+        crate::convolution::backward_input::<Self>(size, weight, grad, options)
+    }
+
+    fn convolution_backward_weight(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        options: ConvolutionOptions,
+    ) -> FloatTensor<Self> {
+        let size = weight.shape().dims();
+        if options.groups == 1 && !is_pointwise(size, options) {
+            let (x, burn) = padded::<Self>(x.clone(), options);
+            if let Some(found) = convolution::backward_weight(x, grad.clone(), size, burn) {
+                return found;
+            }
+        }
+        crate::convolution::backward_weight::<Self>(x, weight, grad, options)
+    }
+
+    fn batch_norm_train(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> [FloatTensor<Self>; 3] {
+        if is_single(&input) {
+            channels::normalise(input, gamma, beta, epsilon)
+        } else {
+            crate::batch_norm::forward::<Self>(input, gamma, beta, epsilon)
+        }
+    }
+
+    fn batch_norm_backward(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        statistics: [FloatTensor<Self>; 2],
+        grad: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> [FloatTensor<Self>; 3] {
+        if is_single(&input) {
+            channels::normalise_backward(input, gamma, statistics, grad, epsilon)
+        } else {
+            crate::batch_norm::backward::<Self>(input, gamma, statistics, grad, epsilon)
+        }
+    }
+
+    fn resize_bilinear(x: FloatTensor<Self>, size: [usize; 2]) -> FloatTensor<Self> {
+        if is_single(&x) {
+            resize::forward(x, size)
+        } else {
+            crate::resize::forward::<Self>(x, size)
+        }
+    }
+
+    fn resize_bilinear_backward(grad: FloatTensor<Self>, size: [usize; 2]) -> FloatTensor<Self> {
+        if is_single(&grad) {
+            resize::backward(grad, size)
+        } else {
+            crate::resize::backward::<Self>(grad, size)
+        }
+    }
+
+    fn roi_align(x: FloatTensor<Self>, rois: Arc<[Roi]>, options: RoiAlign) -> FloatTensor<Self> {
+        if is_single(&x) {
+            let rois = numbers::<Self>(&rois, &x.device);
+            roi_align::forward(x, rois, options)
+        } else {
+            crate::roi_align::forward::<Self>(x, &rois, options)
+        }
+    }
+
+    fn roi_align_backward(
+        grad: FloatTensor<Self>,
+        rois: Arc<[Roi]>,
+        options: RoiAlign,
+        shape: [usize; 4],
+    ) -> FloatTensor<Self> {
+        if is_single(&grad) {
+            let rois = numbers::<Self>(&rois, &grad.device);
+            roi_align::backward(grad, rois, options, shape)
+        } else {
+            crate::roi_align::backward::<Self>(grad, &rois, options, shape)
+        }
+    }
+
+    fn adamw(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        moments: [FloatTensor<Self>; 2],
+        step: AdamWStep,
+    ) -> (FloatTensor<Self>, [FloatTensor<Self>; 2]) {
+        if is_single(&parameter) && is_single(&gradient) {
+            adamw::step(parameter, gradient, moments, step)
+        } else {
+            crate::adamw::forward::<Self>(parameter, gradient, moments, step)
+        }
+    }
+
+    fn sum_of_squares(tensors: Vec<FloatTensor<Self>>) -> FloatTensor<Self> {
+        if tensors.iter().all(is_single) {
+            float(tensor::<Self, 1>(adamw::squares(tensors)).sum())
+        } else {
+            crate::adamw::squares::<Self>(tensors)
+        }
+    }
+
+    fn window_attention(
+        qkv: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        windows: Windows,
+    ) -> FloatTensor<Self> {
+        match window_attention::layout(&qkv, &table, windows).filter(|_| is_single(&qkv)) {
+            Some(plan) => plan.forward(qkv, table),
+            None => crate::window_attention::forward::<Self>(qkv, table, windows),
+        }
+    }
+
+    fn window_attention_backward(
+        qkv: FloatTensor<Self>,
+        table: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        windows: Windows,
+        is_table_wanted: bool,
+    ) -> (FloatTensor<Self>, Option<FloatTensor<Self>>) {
+        let plan = window_attention::layout(&qkv, &table, windows).filter(|_| is_single(&qkv));
+        let Some(plan) = plan else {
+            return crate::window_attention::backward::<Self>(
+                qkv,
+                table,
+                grad,
+                windows,
+                is_table_wanted,
+            );
+        };
+        let (grad, of_windows) = plan.backward(qkv, table, grad, is_table_wanted);
+        let grad_table = is_table_wanted.then(|| {
+            let sums = tensor::<Self, 3>(of_windows).sum_dim(0);
+            let [_, heads, offsets] = sums.dims();
+            float(sums.reshape([heads, offsets]).transpose())
+        });
+        (grad, grad_table)
+    }
+}
+
+/// The gradient of a strided convolution as that of one without a stride whose other outputs nobody
+/// uses.
+fn spread<B: KernelBackend>(
+    grad: FloatTensor<B>,
+    [_, _, height, width]: [usize; 4],
+    [outputs, _, rows, columns]: [usize; 4],
+    options: ConvolutionOptions,
+) -> FloatTensor<B> {
+    let stride = options.stride;
+    if stride == 1 {
+        return grad;
+    }
+    let grad = tensor::<B, 4>(grad);
+    let [batch, _, down, across] = grad.dims();
+    let gaps = |gap: usize| (0, gap);
+    let wide = grad
+        .reshape([batch * outputs, down, 1, across, 1])
+        .pad(
+            [
+                gaps(0),
+                gaps(0),
+                gaps(stride - 1),
+                gaps(0),
+                gaps(stride - 1),
+            ],
+            PadMode::Constant(0.0),
+        )
+        .reshape([batch, outputs, down * stride, across * stride]);
+    let [[top, bottom], [left, right]] = options.padding;
+    let full = [
+        top + height + bottom + 1 - rows,
+        left + width + right + 1 - columns,
+    ];
+    float(wide.slice([0..batch, 0..outputs, 0..full[0], 0..full[1]]))
+}
+
+/// Regions as a kernel reads them, `[regions, 5]`: what is no number is far from any map.
+fn numbers<B: KernelBackend>(rois: &[Roi], device: &B::Device) -> FloatTensor<B> {
+    const FAR: f32 = 1e7;
+    let place = |number: f32| {
+        if number.is_nan() {
+            FAR
+        } else {
+            number.clamp(-FAR, FAR)
+        }
+    };
+    let row = |roi: &Roi| {
+        let [left, top, right, bottom] = roi.bounds.map(place);
+        [roi.image as f32, left, top, right, bottom]
+    };
+    let rows: Vec<f32> = rois.iter().flat_map(row).collect();
+    let data = TensorData::new(rows, [rois.len(), roi_align::NUMBERS]);
+    float(Tensor::<B, 2>::from_data(data, device))
+}
+
+/// Parts that a sum over `rows` is cut into: as many as divide it, up to what fills a card.
+fn parts(rows: usize) -> usize {
+    const MOST: usize = 128;
+    const SHORTEST: usize = 256;
+    let most = (rows / SHORTEST).clamp(1, MOST);
+    (1..=most)
+        .rev()
+        .find(|parts| rows.is_multiple_of(*parts))
+        .unwrap_or(1)
+}

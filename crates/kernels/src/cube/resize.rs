@@ -1,0 +1,138 @@
+//! Bilinear interpolation, a unit for every number that is written.
+
+use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
+use cubecl::prelude::*;
+
+use super::launch::{dense, elementwise, empty};
+
+/// Where a new position lies among the old ones, `0..old - 1`.
+#[cube]
+fn position(index: usize, old: usize, new: usize) -> f32 {
+    let at = (index as f32 + 0.5) * (old as f32 / new as f32) - 0.5;
+    clamp(at, 0.0, (old - 1) as f32)
+}
+
+/// The share that an old position has in a new one.
+#[cube]
+fn share(index: usize, wanted: usize, old: usize, new: usize) -> f32 {
+    let distance = position(index, old, new) - wanted as f32;
+    max(1.0 - distance.abs(), 0.0)
+}
+
+#[cube(launch_unchecked)]
+fn forward_kernel(
+    x: &Array<f32>,
+    output: &mut Array<f32>,
+    old_height: usize,
+    old_width: usize,
+    height: usize,
+    width: usize,
+) {
+    if ABSOLUTE_POS >= output.len() {
+        terminate!();
+    }
+    let column = ABSOLUTE_POS % width;
+    let row = (ABSOLUTE_POS / width) % height;
+    let map = ABSOLUTE_POS / width / height * old_height * old_width;
+    let (y, x_at) = (
+        position(row, old_height, height),
+        position(column, old_width, width),
+    );
+    let (top, left) = (y as usize, x_at as usize);
+    let (bottom, right) = (min(top + 1, old_height - 1), min(left + 1, old_width - 1));
+    let (down, across) = (y - top as f32, x_at - left as f32);
+    let above = x[map + top * old_width + left] * (1.0 - across)
+        + x[map + top * old_width + right] * across;
+    let below = x[map + bottom * old_width + left] * (1.0 - across)
+        + x[map + bottom * old_width + right] * across;
+    output[ABSOLUTE_POS] = above * (1.0 - down) + below * down;
+}
+
+/// The first new position that may have a share of an old one, and the one after the last.
+#[cube]
+fn range(wanted: usize, old: usize, new: usize) -> (usize, usize) {
+    let ratio = new as f32 / old as f32;
+    let mut first = 0usize.runtime();
+    if wanted > 0 {
+        // A position too many is no harm: its share is zero.
+        first = max((wanted as f32 - 0.5) * ratio - 1.5, 0.0) as usize;
+    }
+    let mut end = new;
+    if wanted + 1 < old {
+        end = min(((wanted as f32 + 1.5) * ratio + 1.5) as usize, new);
+    }
+    (first, end)
+}
+
+#[cube(launch_unchecked)]
+fn backward_kernel(
+    grad: &Array<f32>,
+    output: &mut Array<f32>,
+    old_height: usize,
+    old_width: usize,
+    height: usize,
+    width: usize,
+) {
+    if ABSOLUTE_POS >= output.len() {
+        terminate!();
+    }
+    let column = ABSOLUTE_POS % old_width;
+    let row = (ABSOLUTE_POS / old_width) % old_height;
+    let map = ABSOLUTE_POS / old_width / old_height * height * width;
+    let (top, bottom) = range(row, old_height, height);
+    let (left, right) = range(column, old_width, width);
+    let mut sum = 0.0f32;
+    for y in top..bottom {
+        let down = share(y, row, old_height, height);
+        for x in left..right {
+            sum += down * share(x, column, old_width, width) * grad[map + y * width + x];
+        }
+    }
+    output[ABSOLUTE_POS] = sum;
+}
+
+/// Of `[batch, channels, height, width]` to `[height, width]`.
+pub(super) fn forward<R: CubeRuntime>(x: CubeTensor<R>, size: [usize; 2]) -> CubeTensor<R> {
+    let x = dense(x);
+    let [batch, channels, height, width] = std::array::from_fn(|axis| x.meta.shape()[axis]);
+    let output = empty(&x, [batch, channels, size[0], size[1]]);
+    let (count, dim) = elementwise(&x.client, output.meta.num_elements());
+    // SAFETY: a unit writes its own place, which it checks, and reads inside of its map.
+    unsafe {
+        forward_kernel::launch_unchecked(
+            &x.client.clone(),
+            count,
+            dim,
+            x.into_array_arg(),
+            output.clone().into_array_arg(),
+            height,
+            width,
+            size[0],
+            size[1],
+        );
+    }
+    output
+}
+
+/// The gradient of a map of `[height, width]`.
+pub(super) fn backward<R: CubeRuntime>(grad: CubeTensor<R>, size: [usize; 2]) -> CubeTensor<R> {
+    let grad = dense(grad);
+    let [batch, channels, height, width] = std::array::from_fn(|axis| grad.meta.shape()[axis]);
+    let output = empty(&grad, [batch, channels, size[0], size[1]]);
+    let (count, dim) = elementwise(&grad.client, output.meta.num_elements());
+    // SAFETY: as in `forward`.
+    unsafe {
+        backward_kernel::launch_unchecked(
+            &grad.client.clone(),
+            count,
+            dim,
+            grad.into_array_arg(),
+            output.clone().into_array_arg(),
+            size[0],
+            size[1],
+            height,
+            width,
+        );
+    }
+    output
+}

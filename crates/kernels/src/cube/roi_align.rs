@@ -1,0 +1,315 @@
+//! RoIAlign. The share that a cell has in a bin is the product of one share for each axis: the
+//! backward pass tabulates those, so that a cell finds what it gets without any other writing to it.
+
+use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
+use cubecl::prelude::*;
+
+use super::launch::{cubes, dense, elementwise, empty};
+use crate::roi_align::RoiAlign;
+
+/// Cells of a line, and channels of each, that a cube of the backward pass has.
+const UNITS: u32 = 64;
+const CHANNELS: usize = 8;
+
+/// Numbers of a region: its image, and left, top, right and bottom in pixels.
+pub(super) const NUMBERS: usize = 5;
+
+/// Where a region begins on an axis, and the length of a bin, in cells.
+#[cube]
+fn bins(
+    rois: &Array<f32>,
+    roi: usize,
+    #[comptime] axis: usize,
+    scale: f32,
+    #[comptime] options: Options,
+) -> (f32, f32) {
+    let offset = comptime!(if options.aligned { 0.5f32 } else { 0.0f32 });
+    let at = roi * comptime!(NUMBERS);
+    let start = rois[at + comptime!(2 - axis)] * scale - offset;
+    let mut side = rois[at + comptime!(4 - axis)] * scale - offset - start;
+    if comptime!(!options.aligned) {
+        side = max(side, 1.0);
+    }
+    (start, side / comptime!(options.size as f32))
+}
+
+/// [`RoiAlign`] as far as a kernel is made for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Options {
+    size: u32,
+    sampling: u32,
+    aligned: bool,
+}
+
+impl From<RoiAlign> for Options {
+    fn from(options: RoiAlign) -> Self {
+        Self {
+            size: options.size as u32,
+            sampling: options.sampling as u32,
+            aligned: options.aligned,
+        }
+    }
+}
+
+/// Samples of a bin along an axis of `length` cells.
+#[cube]
+fn samples(bin: f32, length: usize, #[comptime] options: Options) -> u32 {
+    let mut count = options.sampling.runtime();
+    if comptime!(options.sampling == 0) {
+        // More than two samples for a cell add nothing, and a wild region may ask for any number.
+        count = min(max(bin.ceil(), 0.0) as u32, 2 * length as u32 + 1);
+    }
+    count
+}
+
+/// The share of a cell in a bin of a region along an axis: `[regions, size, length]`.
+#[cube(launch_unchecked)]
+fn shares_kernel(
+    rois: &Array<f32>,
+    shares: &mut Array<f32>,
+    length: usize,
+    scale: f32,
+    #[comptime] axis: usize,
+    #[comptime] options: Options,
+) {
+    if ABSOLUTE_POS >= shares.len() {
+        terminate!();
+    }
+    let size = comptime!(options.size as usize);
+    let cell = ABSOLUTE_POS % length;
+    let index = (ABSOLUTE_POS / length) % size;
+    let roi = ABSOLUTE_POS / length / size;
+    let (start, bin) = bins(rois, roi, axis, scale, options);
+    let count = samples(bin, length, options);
+    let mut sum = 0.0f32;
+    for sample in 0..count {
+        let place = start + index as f32 * bin + (sample as f32 + 0.5) * bin / count as f32;
+        if place >= -1.0 && place <= length as f32 {
+            // Beyond the outermost cells the map goes on as it ends.
+            let place = clamp(place, 0.0, (length - 1) as f32);
+            sum += max(1.0 - (place - cell as f32).abs(), 0.0);
+        }
+    }
+    shares[ABSOLUTE_POS] = sum / max(count as f32, 1.0);
+}
+
+/// A bin of a region and a channel for every unit: `[regions, channels, size, size]`.
+#[cube(launch_unchecked)]
+fn forward_kernel(
+    x: &Array<f32>,
+    rois: &Array<f32>,
+    down: &Array<f32>,
+    across: &Array<f32>,
+    output: &mut Array<f32>,
+    channels: usize,
+    height: usize,
+    width: usize,
+    scale: f32,
+    #[comptime] options: Options,
+) {
+    if ABSOLUTE_POS >= output.len() {
+        terminate!();
+    }
+    let size = comptime!(options.size as usize);
+    let column = ABSOLUTE_POS % size;
+    let row = (ABSOLUTE_POS / size) % size;
+    let channel = (ABSOLUTE_POS / size / size) % channels;
+    let roi = ABSOLUTE_POS / size / size / channels;
+    let map = (rois[roi * comptime!(NUMBERS)] as usize * channels + channel) * height;
+    let (top, bottom) = cells(rois, roi, row, height, 0usize, scale, options);
+    let (left, right) = cells(rois, roi, column, width, 1usize, scale, options);
+    let mut sum = 0.0f32;
+    for y in top..bottom {
+        let upper = down[(roi * size + row) * height + y];
+        let mut line = 0.0f32;
+        for cell in left..right {
+            line += across[(roi * size + column) * width + cell] * x[(map + y) * width + cell];
+        }
+        sum += upper * line;
+    }
+    output[ABSOLUTE_POS] = sum;
+}
+
+/// The cells that may have a share in a bin, to the one after the last.
+#[cube]
+fn cells(
+    rois: &Array<f32>,
+    roi: usize,
+    index: usize,
+    length: usize,
+    #[comptime] axis: usize,
+    scale: f32,
+    #[comptime] options: Options,
+) -> (usize, usize) {
+    let (start, bin) = bins(rois, roi, axis, scale, options);
+    let one = start + index as f32 * bin;
+    let other = one + bin;
+    let last = (length - 1) as f32;
+    // A region whose sides are the wrong way round has its bins so too.
+    let first = clamp(min(one, other) - 1.0, 0.0, last);
+    let end = clamp(max(one, other) + 1.0, 0.0, last);
+    (first as usize, end.ceil() as usize + 1)
+}
+
+/// The gradient of some cells of a line, for some channels, by a cube.
+#[cube(launch_unchecked)]
+fn backward_kernel(
+    grad: &Array<f32>,
+    rois: &Array<f32>,
+    down: &Array<f32>,
+    across: &Array<f32>,
+    output: &mut Array<f32>,
+    count: usize,
+    channels: usize,
+    height: usize,
+    width: usize,
+    blocks: usize,
+    groups: usize,
+    cubes: usize,
+    #[comptime] options: Options,
+) {
+    if CUBE_POS >= cubes {
+        terminate!();
+    }
+    let size = comptime!(options.size as usize);
+    let block = CUBE_POS % blocks;
+    let row = (CUBE_POS / blocks) % height;
+    let group = (CUBE_POS / blocks / height) % groups;
+    let image = CUBE_POS / blocks / height / groups;
+    let cell = block * comptime!(UNITS as usize) + UNIT_POS as usize;
+    let first = group * comptime!(CHANNELS);
+    let is_inside = cell < width;
+    let place = min(cell, width - 1);
+    let mut sums = Array::<f32>::new(comptime!(CHANNELS));
+    #[unroll]
+    for channel in 0..comptime!(CHANNELS) {
+        sums[channel] = 0.0;
+    }
+    for roi in 0..count {
+        if rois[roi * comptime!(NUMBERS)] as usize == image {
+            for vertical in 0..size {
+                let upper = down[(roi * size + vertical) * height + row];
+                if upper != 0.0 {
+                    for horizontal in 0..size {
+                        let share = upper * across[(roi * size + horizontal) * width + place];
+                        if share != 0.0 {
+                            #[unroll]
+                            for channel in 0..comptime!(CHANNELS) {
+                                let at = min(first + channel, channels - 1);
+                                let bin = ((roi * channels + at) * size + vertical) * size;
+                                sums[channel] += share * grad[bin + horizontal];
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    #[unroll]
+    for channel in 0..comptime!(CHANNELS) {
+        if is_inside && first + channel < channels {
+            output[((image * channels + first + channel) * height + row) * width + cell] =
+                sums[channel];
+        }
+    }
+}
+
+/// Shares of all cells in all bins along both axes.
+fn shares<R: CubeRuntime>(
+    rois: &CubeTensor<R>,
+    [height, width]: [usize; 2],
+    options: RoiAlign,
+) -> [CubeTensor<R>; 2] {
+    let regions = rois.meta.shape()[0];
+    [(0, height), (1, width)].map(|(axis, length)| {
+        let shares = empty(rois, [regions, options.size, length]);
+        let (count, dim) = elementwise(&rois.client, regions * options.size * length);
+        // SAFETY: a unit writes its own place, which it checks.
+        unsafe {
+            shares_kernel::launch_unchecked(
+                &rois.client,
+                count,
+                dim,
+                rois.clone().into_array_arg(),
+                shares.clone().into_array_arg(),
+                length,
+                options.scale,
+                axis,
+                options.into(),
+            );
+        }
+        shares
+    })
+}
+
+/// `rois` is `[regions, 5]`: [`NUMBERS`].
+pub(super) fn forward<R: CubeRuntime>(
+    x: CubeTensor<R>,
+    rois: CubeTensor<R>,
+    options: RoiAlign,
+) -> CubeTensor<R> {
+    let (x, rois) = (dense(x), dense(rois));
+    let [_, channels, height, width] = std::array::from_fn(|axis| x.meta.shape()[axis]);
+    let [down, across] = shares(&rois, [height, width], options);
+    let size = options.size;
+    let output = empty(&x, [rois.meta.shape()[0], channels, size, size]);
+    let (count, dim) = elementwise(&x.client, output.meta.num_elements());
+    // SAFETY: a unit writes its own place, which it checks, and reads inside of the map of an image
+    // that the batch has.
+    unsafe {
+        forward_kernel::launch_unchecked(
+            &x.client.clone(),
+            count,
+            dim,
+            x.into_array_arg(),
+            rois.into_array_arg(),
+            down.into_array_arg(),
+            across.into_array_arg(),
+            output.clone().into_array_arg(),
+            channels,
+            height,
+            width,
+            options.scale,
+            options.into(),
+        );
+    }
+    output
+}
+
+/// The gradient of a map of `shape`.
+pub(super) fn backward<R: CubeRuntime>(
+    grad: CubeTensor<R>,
+    rois: CubeTensor<R>,
+    options: RoiAlign,
+    [batch, channels, height, width]: [usize; 4],
+) -> CubeTensor<R> {
+    let (grad, rois) = (dense(grad), dense(rois));
+    let [down, across] = shares(&rois, [height, width], options);
+    let output = empty(&grad, [batch, channels, height, width]);
+    let blocks = width.div_ceil(UNITS as usize);
+    let groups = channels.div_ceil(CHANNELS);
+    let count = blocks * height * groups * batch;
+    let regions = rois.meta.shape()[0];
+    // SAFETY: every cell and channel has one unit that writes it.
+    unsafe {
+        backward_kernel::launch_unchecked(
+            &grad.client.clone(),
+            cubes(&grad.client, count),
+            CubeDim::new_1d(UNITS),
+            grad.into_array_arg(),
+            rois.into_array_arg(),
+            down.into_array_arg(),
+            across.into_array_arg(),
+            output.clone().into_array_arg(),
+            regions,
+            channels,
+            height,
+            width,
+            blocks,
+            groups,
+            count,
+            options.into(),
+        );
+    }
+    output
+}
