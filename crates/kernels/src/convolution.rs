@@ -161,6 +161,43 @@ pub(crate) fn unpadded(
     (padded, burn_options(options), Some(inside))
 }
 
+/// The gradient of a strided convolution as that of one without a stride whose other outputs nobody
+/// uses.
+#[cfg(any(test, feature = "cube"))]
+pub(crate) fn spread<B: KernelBackend>(
+    grad: FloatTensor<B>,
+    [_, _, height, width]: [usize; 4],
+    [outputs, _, rows, columns]: [usize; 4],
+    options: ConvolutionOptions,
+) -> FloatTensor<B> {
+    let stride = options.stride;
+    if stride == 1 {
+        return grad;
+    }
+    let grad = tensor::<B, 4>(grad);
+    let [batch, _, down, across] = grad.dims();
+    let gaps = |gap: usize| (0, gap);
+    let wide = grad
+        .reshape([batch * outputs, down, 1, across, 1])
+        .pad(
+            [
+                gaps(0),
+                gaps(0),
+                gaps(stride - 1),
+                gaps(0),
+                gaps(stride - 1),
+            ],
+            PadMode::Constant(0.0),
+        )
+        .reshape([batch, outputs, down * stride, across * stride]);
+    let [[top, bottom], [left, right]] = options.padding;
+    let full = [
+        top + height + bottom + 1 - rows,
+        left + width + right + 1 - columns,
+    ];
+    float(wide.slice([0..batch, 0..outputs, 0..full[0], 0..full[1]]))
+}
+
 /// Whether a convolution is a matrix product over positions, which every backend does better.
 pub(crate) fn is_pointwise([_, _, height, width]: [usize; 4], options: ConvolutionOptions) -> bool {
     [height, width] == [1, 1]
@@ -252,7 +289,47 @@ pub(crate) fn backward_weight<B: KernelBackend>(
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Distribution;
+    use burn_flex::Flex;
+
     use super::*;
+
+    #[test]
+    fn a_strided_gradient_is_that_of_a_spread_one() {
+        for (size, kernel, stride) in [([19, 22], 3, 2), ([21, 30], 4, 4), ([13, 18], 1, 2)] {
+            let options = ConvolutionOptions::same(size, kernel, stride);
+            let device = Default::default();
+            let weights = [5, 3, kernel, kernel];
+            let random = |shape| Tensor::<Flex, 4>::random(shape, Distribution::Default, &device);
+            let (x, weight) = (random([2, 3, size[0], size[1]]), random(weights));
+            let output = convolution(x.clone(), weight.clone(), None, options);
+            let grad = random(output.dims());
+            let dims = x.dims();
+            let expected = <Flex as KernelBackend>::convolution_backward_input(
+                dims,
+                float(weight.clone()),
+                float(grad.clone()),
+                options,
+            );
+            let dense = ConvolutionOptions {
+                stride: 1,
+                ..options
+            };
+            let wide = spread::<Flex>(float(grad), dims, weights, options);
+            let found = <Flex as KernelBackend>::convolution_backward_input(
+                dims,
+                float(weight),
+                wide,
+                dense,
+            );
+            let [found, expected] = [found, expected].map(tensor::<Flex, 4>);
+            let difference: f32 = (found - expected).abs().max().into_scalar();
+            assert!(
+                difference < 1e-4,
+                "{size:?} {kernel} {stride}: off by {difference}"
+            );
+        }
+    }
 
     #[test]
     fn a_kernel_of_one_is_a_matrix_product() {

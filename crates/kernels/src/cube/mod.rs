@@ -16,7 +16,7 @@ mod window_attention;
 use std::sync::Arc;
 
 use burn::tensor::backend::DeviceOps;
-use burn::tensor::ops::{FloatTensor, ModuleOps, PadMode};
+use burn::tensor::ops::{FloatTensor, ModuleOps};
 use burn::tensor::{Tensor, TensorData, TensorMetadata};
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
 use cubecl::server::ComputeServer;
@@ -161,24 +161,25 @@ where
         options: ConvolutionOptions,
     ) -> FloatTensor<Self> {
         let kernel: [usize; 4] = weight.shape().dims();
-        if options.groups == 1 && !is_pointwise(kernel, options) {
-            // As without a stride, for a gradient with zeros between; Burn's own answers zeros where
-            // the kernel is not longer than the stride.
-            let grad = spread::<Self>(grad.clone(), size, kernel, options);
-            let dense = ConvolutionOptions {
-                stride: 1,
-                ..options
-            };
-            let (padded, burn, inside) = crate::convolution::unpadded(size, dense);
-            let found = convolution::backward_input(padded, weight.clone(), grad, burn);
-            if let Some(full) = found {
-                return match inside {
-                    Some(inside) => float(tensor::<Self, 4>(full).slice(inside)),
-                    None => full,
-                };
+        if options.groups != 1 || is_pointwise(kernel, options) {
+            return crate::convolution::backward_input::<Self>(size, weight, grad, options);
+        }
+        // As without a stride, for a gradient with zeros between: Burn's own answers zeros where the
+        // kernel is not longer than the stride.
+        let grad = crate::convolution::spread::<Self>(grad, size, kernel, options);
+        let dense = ConvolutionOptions {
+            stride: 1,
+            ..options
+        };
+        // The matrix units' way is right where the output is as large as the input, and nowhere else.
+        if dense.padding == [[kernel[2] / 2; 2], [kernel[3] / 2; 2]] && kernel[2] % 2 == 1 {
+            let (_, burn, _) = crate::convolution::unpadded(size, dense);
+            let found = convolution::backward_input(size, weight.clone(), grad.clone(), burn);
+            if let Some(found) = found {
+                return found;
             }
         }
-        crate::convolution::backward_input::<Self>(size, weight, grad, options)
+        crate::convolution::backward_input::<Self>(size, weight, grad, dense)
     }
 
     fn convolution_backward_weight(
@@ -320,42 +321,6 @@ where
         });
         (grad, grad_table)
     }
-}
-
-/// The gradient of a strided convolution as that of one without a stride whose other outputs nobody
-/// uses.
-fn spread<B: KernelBackend>(
-    grad: FloatTensor<B>,
-    [_, _, height, width]: [usize; 4],
-    [outputs, _, rows, columns]: [usize; 4],
-    options: ConvolutionOptions,
-) -> FloatTensor<B> {
-    let stride = options.stride;
-    if stride == 1 {
-        return grad;
-    }
-    let grad = tensor::<B, 4>(grad);
-    let [batch, _, down, across] = grad.dims();
-    let gaps = |gap: usize| (0, gap);
-    let wide = grad
-        .reshape([batch * outputs, down, 1, across, 1])
-        .pad(
-            [
-                gaps(0),
-                gaps(0),
-                gaps(stride - 1),
-                gaps(0),
-                gaps(stride - 1),
-            ],
-            PadMode::Constant(0.0),
-        )
-        .reshape([batch, outputs, down * stride, across * stride]);
-    let [[top, bottom], [left, right]] = options.padding;
-    let full = [
-        top + height + bottom + 1 - rows,
-        left + width + right + 1 - columns,
-    ];
-    float(wide.slice([0..batch, 0..outputs, 0..full[0], 0..full[1]]))
 }
 
 /// Regions as a kernel reads them, `[regions, 5]`: what is no number is far from any map.

@@ -17,7 +17,8 @@ pub type Plain = burn::backend::Flex;
 /// The backend under test: operators with their explicit backward.
 pub type Tracked = Autodiff<Plain>;
 
-const IS_CARD: bool = cfg!(any(feature = "cuda", feature = "vulkan"));
+/// Whether it is a graphics card's.
+pub const IS_CARD: bool = cfg!(any(feature = "cuda", feature = "vulkan"));
 
 /// Largest relative error of a value; see the crate's documentation.
 pub const VALUE: f64 = if IS_CARD { 1e-3 } else { 5e-6 };

@@ -10,9 +10,8 @@
 //! 1e-3 and more, the approximate derivative of the GELU as 1e-4.
 //!
 //! With `--features cuda` or `vulkan` the operators and their statements run on the graphics card. Its
-//! matrix units round what they multiply to ten bits (TF32), which makes 3e-4 of the norm; a map that
-//! lies so close to a rectifier's kink may have the other slope, which is all of that entry's
-//! gradient. So values are held to 1e-3 and gradients to 1e-2, by their norms.
+//! matrix units round what they multiply to ten bits (TF32), which makes 3e-4 of the norm: values are
+//! held to 1e-3 and gradients to 1e-2, by their norms.
 
 mod activation;
 mod attention;
