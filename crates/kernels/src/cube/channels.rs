@@ -1,5 +1,6 @@
 //! What goes over a channel of all images: bias gradients and batch normalisation.
 
+use burn::tensor::TensorMetadata;
 use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
 use cubecl::prelude::*;
 
@@ -57,7 +58,7 @@ fn rows_kernel(x: &Array<f32>, sums: &mut Array<f32>, inner: usize) {
 /// Sums of `[outer, channels, inner]` over parts of everything but the channels, `[parts, channels]`.
 pub(super) fn sums<R: CubeRuntime>(x: CubeTensor<R>) -> CubeTensor<R> {
     let x = dense(x);
-    let [outer, channels, inner] = std::array::from_fn(|axis| x.meta.shape()[axis]);
+    let [outer, channels, inner] = x.shape().dims();
     let client = x.client.clone();
     let parts = if inner == 1 {
         outer.div_ceil(ROWS)

@@ -1,5 +1,6 @@
 //! Bilinear interpolation, a unit for every number that is written.
 
+use burn::tensor::TensorMetadata;
 use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
 use cubecl::prelude::*;
 
@@ -94,7 +95,7 @@ fn backward_kernel(
 /// Of `[batch, channels, height, width]` to `[height, width]`.
 pub(super) fn forward<R: CubeRuntime>(x: CubeTensor<R>, size: [usize; 2]) -> CubeTensor<R> {
     let x = dense(x);
-    let [batch, channels, height, width] = std::array::from_fn(|axis| x.meta.shape()[axis]);
+    let [batch, channels, height, width] = x.shape().dims();
     let output = empty(&x, [batch, channels, size[0], size[1]]);
     let (count, dim) = elementwise(&x.client, output.meta.num_elements());
     // SAFETY: a unit writes its own place, which it checks, and reads inside of its map.
@@ -117,7 +118,7 @@ pub(super) fn forward<R: CubeRuntime>(x: CubeTensor<R>, size: [usize; 2]) -> Cub
 /// The gradient of a map of `[height, width]`.
 pub(super) fn backward<R: CubeRuntime>(grad: CubeTensor<R>, size: [usize; 2]) -> CubeTensor<R> {
     let grad = dense(grad);
-    let [batch, channels, height, width] = std::array::from_fn(|axis| grad.meta.shape()[axis]);
+    let [batch, channels, height, width] = grad.shape().dims();
     let output = empty(&grad, [batch, channels, size[0], size[1]]);
     let (count, dim) = elementwise(&grad.client, output.meta.num_elements());
     // SAFETY: as in `forward`.

@@ -1,6 +1,7 @@
 //! RoIAlign. The share that a cell has in a bin is the product of one share for each axis: the
 //! backward pass tabulates those, so that a cell finds what it gets without any other writing to it.
 
+use burn::tensor::TensorMetadata;
 use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
 use cubecl::prelude::*;
 
@@ -249,7 +250,7 @@ pub(super) fn forward<R: CubeRuntime>(
     options: RoiAlign,
 ) -> CubeTensor<R> {
     let (x, rois) = (dense(x), dense(rois));
-    let [_, channels, height, width] = std::array::from_fn(|axis| x.meta.shape()[axis]);
+    let [_, channels, height, width] = x.shape().dims();
     let [down, across] = shares(&rois, [height, width], options);
     let size = options.size;
     let output = empty(&x, [rois.meta.shape()[0], channels, size, size]);

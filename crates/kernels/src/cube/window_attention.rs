@@ -4,6 +4,7 @@
 //! softmax of what it has seen so far (Milakov & Gimelshein 2018, arXiv 1805.02867), so that scores are
 //! never held.
 
+use burn::tensor::TensorMetadata;
 use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
 use cubecl::prelude::*;
 
@@ -495,7 +496,7 @@ impl Plan {
         table: CubeTensor<R>,
     ) -> CubeTensor<R> {
         let (qkv, table) = (dense(qkv), dense(table));
-        let [batch, height, width, triple] = shape(&qkv);
+        let [batch, height, width, triple] = qkv.shape().dims();
         let [rows, columns] = self.windows.size;
         let output = empty(&qkv, [batch, rows, columns, triple / 3]);
         let count = self.cubes(batch);
@@ -528,7 +529,7 @@ impl Plan {
         is_table_wanted: bool,
     ) -> (CubeTensor<R>, CubeTensor<R>) {
         let (qkv, table, grad) = (dense(qkv), dense(table), dense(grad));
-        let [batch, height, width, triple] = shape(&qkv);
+        let [batch, height, width, triple] = qkv.shape().dims();
         let [rows, columns] = self.windows.size;
         let output = empty(&qkv, [batch, height, width, triple]);
         let count = self.cubes(batch);
@@ -561,8 +562,4 @@ impl Plan {
         }
         (output, grad_table)
     }
-}
-
-fn shape<R: CubeRuntime>(x: &CubeTensor<R>) -> [usize; 4] {
-    std::array::from_fn(|axis| x.meta.shape()[axis])
 }
