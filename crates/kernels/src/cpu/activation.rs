@@ -57,6 +57,16 @@ impl<'a> Finish<'a> {
         Self { bias, activation }
     }
 
+    /// What sums of these columns begin with where they are finished once they are sums; none where
+    /// something is left to be done. No bias is an empty one.
+    pub(super) fn first(&self, columns: Range<usize>) -> Option<&'a [f32]> {
+        match (self.activation, self.bias) {
+            (Activation::Identity, SumBias::None) => Some(&[]),
+            (Activation::Identity, SumBias::Columns(bias)) => Some(&bias[columns]),
+            _ => None,
+        }
+    }
+
     /// Writes `activation(sum + bias)` to these rows and columns of a product, where `places` are;
     /// `sums` are `[rows, width]`.
     pub(super) fn write<'p>(

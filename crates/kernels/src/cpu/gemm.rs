@@ -8,7 +8,9 @@ use rayon::prelude::*;
 
 use super::activation::Finish;
 use super::matrix::Matrix;
-use super::packed::{Destination, Left, Right, pack_panel, panel_columns, product_panel, width};
+use super::packed::{
+    Destination, Left, Right, pack_panel, panel_columns, product_panel, width, write_panel,
+};
 use super::storage::{Elements, refill, split_columns, written};
 use super::vector::vectorised;
 
@@ -30,29 +32,37 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// The product of these rows and a packed right side: `emit` is given some rows and columns at a
-    /// time, `[rows, width]`.
-    pub(super) fn rows(
+    /// The product of these rows and a packed right side, finished, in `places` of so many columns:
+    /// every place of these rows is written.
+    pub(super) fn finished_rows(
         &mut self,
         a: Matrix<'_>,
-        rows: usize,
         b: &Right,
-        mut emit: impl FnMut(Range<usize>, Range<usize>, &[f32]),
+        finish: Finish<'_>,
+        places: &mut [MaybeUninit<f32>],
+        columns: usize,
     ) {
+        let rows = places.len() / columns;
         self.result.resize(rows * width(), 0.0);
         vectorised(
             #[inline(always)]
             || self.left.pack(a, [rows, b.depth]),
         );
-        for (columns, panel) in b.panels() {
+        for (range, panel) in b.panels() {
+            if range.len() == width()
+                && let Some(first) = finish.first(range.clone())
+                && write_panel(&self.left, panel, first, &mut places[range.start..], columns)
+            {
+                continue;
+            }
             product_panel(&self.left, panel, &mut self.result, None, |rows, sums| {
-                emit(rows, columns.clone(), sums);
+                finish.write_into(places, columns, sums, [rows, range.clone()]);
             });
         }
     }
 
-    /// The product of packed rows and some panels of a right side with this many columns; see
-    /// [`Scratch::rows`].
+    /// The product of packed rows and some panels of a right side with this many columns: `emit` is given
+    /// some rows and columns at a time, `[rows, width]`.
     fn panels(
         &mut self,
         left: &Left,
@@ -83,7 +93,7 @@ impl Scratch {
         }
     }
 
-    /// `a b` by this thread, panel by panel; see [`Scratch::rows`].
+    /// `a b` by this thread, panel by panel; see [`Scratch::panels`].
     fn product(
         &mut self,
         a: Matrix<'_>,
@@ -200,9 +210,7 @@ pub(super) fn multiply(
         let tasks = places.par_chunks_mut(rows * columns).enumerate();
         tasks.for_each_init(Scratch::default, |scratch, (task, places)| {
             let a = a.after(task * rows);
-            scratch.rows(a, places.len() / columns, &right, |rows, range, sums| {
-                finish.write_into(places, columns, sums, [rows, range]);
-            });
+            scratch.finished_rows(a, &right, finish, places, columns);
         });
     };
     // SAFETY: either way the tasks cover all places, and every task all of its columns.

@@ -177,10 +177,7 @@ fn through(x: &[f32], layers: &[Layer], [count, inputs, outputs]: [usize; 3]) ->
                     let [inputs, outputs] = layer.size();
                     let x = Matrix::rows(if index == 0 { x } else { from }, inputs);
                     let mut forward = |places: &mut [MaybeUninit<f32>]| {
-                        scratch.rows(x, rows, weight, |rows, columns, sums| {
-                            let finish = layer.finish();
-                            finish.write_into(places, outputs, sums, [rows, columns]);
-                        });
+                        scratch.finished_rows(x, weight, layer.finish(), places, outputs);
                     };
                     if index + 1 == layers.len() {
                         forward(places);

@@ -285,6 +285,88 @@ pub(super) fn product_panel(
     });
 }
 
+/// As [`product_panel`], of a panel without columns of padding whose sums are written where they belong
+/// straight from the registers: to the first columns of `places`, rows of `row` elements. Sums begin with
+/// `first`, or with nothing.
+///
+/// Answers whether it was done: the sums of a panel too deep for the first cache are made in parts.
+pub(super) fn write_panel(
+    left: &Left,
+    panel: &[f32],
+    first: &[f32],
+    places: &mut [MaybeUninit<f32>],
+    row: usize,
+) -> bool {
+    struct Write<'a> {
+        left: &'a Left,
+        panel: &'a [f32],
+        first: &'a [f32],
+        places: &'a mut [MaybeUninit<f32>],
+        row: usize,
+    }
+
+    impl WithSimd for Write<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let depth = self.left.depth;
+            let (panel, _) = S::as_simd_f32s(self.panel);
+            let (panel, _) = panel.as_chunks::<2>();
+            assert_eq!(panel.len(), depth);
+            let (first, _) = S::as_simd_f32s(self.first);
+            let first = match first {
+                [first, second] => [*first, *second],
+                _ => [simd.splat_f32s(0.0); 2],
+            };
+            for rows in bands(self.left.rows) {
+                let values = &self.left.values[rows.start * depth..rows.end * depth];
+                let places = &mut self.places[rows.start * self.row..];
+                match rows.len() {
+                    6 => write_tile::<S, 6>(simd, values, panel, first, places, self.row),
+                    5 => write_tile::<S, 5>(simd, values, panel, first, places, self.row),
+                    4 => write_tile::<S, 4>(simd, values, panel, first, places, self.row),
+                    3 => write_tile::<S, 3>(simd, values, panel, first, places, self.row),
+                    2 => write_tile::<S, 2>(simd, values, panel, first, places, self.row),
+                    _ => write_tile::<S, 1>(simd, values, panel, first, places, self.row),
+                }
+            }
+        }
+    }
+
+    if left.depth > DEPTH {
+        return false;
+    }
+    Arch::new().dispatch(Write {
+        left,
+        panel,
+        first,
+        places,
+        row,
+    });
+    true
+}
+
+/// `R` rows of a panel, written to `places`.
+#[inline(always)]
+fn write_tile<S: Simd, const R: usize>(
+    simd: S,
+    left: &[f32],
+    panel: &[[S::f32s; 2]],
+    first: [S::f32s; 2],
+    places: &mut [MaybeUninit<f32>],
+    row: usize,
+) {
+    let sums = tile_sums::<S, R>(simd, left, panel, first);
+    for (index, sums) in sums.into_iter().enumerate() {
+        let places = &mut places[index * row..][..2 * S::F32_LANES];
+        let (places, _) = S::as_uninit_mut_simd_f32s(places);
+        for (place, sum) in places.iter_mut().zip(sums) {
+            place.write(sum);
+        }
+    }
+}
+
 /// `R` rows of a panel.
 #[inline(always)]
 fn tile<S: Simd, const R: usize>(
@@ -294,9 +376,29 @@ fn tile<S: Simd, const R: usize>(
     result: &mut [[S::f32s; 2]],
     is_sum: bool,
 ) {
+    let sums = tile_sums::<S, R>(simd, left, panel, [simd.splat_f32s(0.0); 2]);
+    for (result, sums) in result.iter_mut().zip(sums) {
+        for (result, sum) in result.iter_mut().zip(sums) {
+            *result = if is_sum {
+                simd.add_f32s(*result, sum)
+            } else {
+                sum
+            };
+        }
+    }
+}
+
+/// The sums of `R` rows of a panel, each beginning with `first`.
+#[inline(always)]
+fn tile_sums<S: Simd, const R: usize>(
+    simd: S,
+    left: &[f32],
+    panel: &[[S::f32s; 2]],
+    first: [S::f32s; 2],
+) -> [[S::f32s; 2]; R] {
     let (left, _) = left.as_chunks::<R>();
     let left = &left[..panel.len()];
-    let mut sums = [[simd.splat_f32s(0.0); 2]; R];
+    let mut sums = [first; R];
     // Four steps to a turn, so that counting costs little beside the arithmetic.
     let (left_turns, left) = left.as_chunks::<4>();
     let (panel_turns, panel) = panel.as_chunks::<4>();
@@ -308,13 +410,5 @@ fn tile<S: Simd, const R: usize>(
     for (left, panel) in left.iter().zip(panel) {
         add_step(simd, &mut sums, left, panel);
     }
-    for (result, sums) in result.iter_mut().zip(sums) {
-        for (result, sum) in result.iter_mut().zip(sums) {
-            *result = if is_sum {
-                simd.add_f32s(*result, sum)
-            } else {
-                sum
-            };
-        }
-    }
+    sums
 }
