@@ -3,12 +3,24 @@
 //! A metric accumulates over a dataset and is asked for its scores at the end, because most of them
 //! are not averages over images. [`table()`] lists them.
 
+pub mod depth;
 pub mod detection;
+pub mod edges;
+mod map;
+pub mod normals;
+pub mod relative;
+pub mod saliency;
 pub mod segmentation;
 
 use serde::Serialize;
 
+pub use depth::{DepthEvaluation, DepthScores};
 pub use detection::{DetectionError, DetectionScores, GroundTruth, IouType};
+pub use edges::{EdgeConfig, EdgeError, EdgeEvaluation, EdgeScores};
+pub use map::MapError;
+pub use normals::{NormalsEvaluation, NormalsScores};
+pub use relative::{RelativeError, RelativeScores, TaskScore, relative_improvement};
+pub use saliency::{SaliencyEvaluation, SaliencyScores};
 pub use segmentation::{ConfusionMatrix, SegmentationError, SegmentationScores};
 
 /// The scores that a metric is a field of.
@@ -21,14 +33,30 @@ pub enum MetricFamily {
     Detection,
     /// [`detection::voc::VocScores`].
     VocDetection,
+    /// [`SaliencyScores`].
+    Saliency,
+    /// [`NormalsScores`].
+    Normals,
+    /// [`DepthScores`].
+    Depth,
+    /// [`EdgeScores`].
+    Edges,
+    /// [`RelativeScores`].
+    Relative,
 }
 
 impl MetricFamily {
-    /// `segmentation` or `detection`.
+    /// `segmentation`, `detection`, `saliency`, `normals`, `depth` or `edges`; `multi-task` of what
+    /// several of them make.
     pub fn task(self) -> &'static str {
         match self {
             Self::Segmentation => "segmentation",
             Self::Detection | Self::VocDetection => "detection",
+            Self::Saliency => "saliency",
+            Self::Normals => "normals",
+            Self::Depth => "depth",
+            Self::Edges => "edges",
+            Self::Relative => "multi-task",
         }
     }
 }
@@ -67,6 +95,24 @@ const TABLE: &[MetricDescriptor] = &[
     detection::AR_LARGE,
     detection::voc::MEAN_AP_11_POINTS,
     detection::voc::MEAN_AP_AREA,
+    saliency::MAX_JACCARD,
+    saliency::MAX_F,
+    saliency::MAX_F_POOLED,
+    normals::MEAN_ANGULAR_ERROR,
+    normals::MEDIAN_ANGULAR_ERROR,
+    normals::ANGULAR_RMSE,
+    normals::WITHIN_11_25_DEGREES,
+    normals::WITHIN_22_5_DEGREES,
+    normals::WITHIN_30_DEGREES,
+    depth::DEPTH_RMSE,
+    depth::MEAN_RELATIVE_ERROR,
+    depth::WITHIN_1_25,
+    depth::WITHIN_1_25_SQUARED,
+    depth::WITHIN_1_25_CUBED,
+    edges::ODS_F,
+    edges::OIS_F,
+    edges::EDGE_AVERAGE_PRECISION,
+    relative::RELATIVE_IMPROVEMENT,
 ];
 
 /// Every metric, in the order of listings.
@@ -96,6 +142,35 @@ mod tests {
                     difficult: false,
                 };
                 serde_json::to_value(voc::score(1, &[object], &[], voc::Edges::Inclusive).unwrap())
+            }
+            MetricFamily::Saliency => {
+                let mut evaluation = SaliencyEvaluation::new();
+                evaluation.add(&[0.5], &[1], 255).unwrap();
+                serde_json::to_value(evaluation.scores())
+            }
+            MetricFamily::Normals => {
+                let mut evaluation = NormalsEvaluation::new();
+                evaluation.add(&[1.0; 3], &[1.0; 3]).unwrap();
+                serde_json::to_value(evaluation.scores())
+            }
+            MetricFamily::Depth => {
+                let mut evaluation = DepthEvaluation::new();
+                evaluation.add(&[1.0], &[1.0]).unwrap();
+                serde_json::to_value(evaluation.scores())
+            }
+            MetricFamily::Edges => {
+                let mut evaluation = EdgeConfig::default().init().unwrap();
+                evaluation.add(&[0.5], &[1], 255, 1).unwrap();
+                serde_json::to_value(evaluation.scores())
+            }
+            MetricFamily::Relative => {
+                let score = TaskScore {
+                    task: "segmentation".into(),
+                    metric: segmentation::MEAN_IOU,
+                    value: 0.5,
+                };
+                let scores = [score];
+                serde_json::to_value(relative_improvement(&scores, &scores).unwrap())
             }
         };
         scores.unwrap()
@@ -129,6 +204,11 @@ mod tests {
             MetricFamily::Segmentation,
             MetricFamily::Detection,
             MetricFamily::VocDetection,
+            MetricFamily::Saliency,
+            MetricFamily::Normals,
+            MetricFamily::Depth,
+            MetricFamily::Edges,
+            MetricFamily::Relative,
         ] {
             let scores = scores(family);
             let fields = scores.as_object().unwrap().iter();
