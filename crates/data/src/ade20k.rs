@@ -34,7 +34,7 @@ fn reduce_zero() -> LabelPolicy {
 impl DatasetFormat for Ade20kConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "ade20k",
-        task: Task::Segmentation,
+        tasks: &[Task::Segmentation],
         summary: "ADE20K SceneParsing: images and annotations in training and validation folders",
         layout: "\
   images/training/*.jpg          images/validation/*.jpg

@@ -1,6 +1,7 @@
 //! A report on every sample of a dataset.
 
 mod detection;
+mod multi_task;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use crate::error::DataError;
 use crate::label::IGNORE;
 
 pub use detection::{InstanceCount, InstanceReport, check_detection};
+pub use multi_task::{TaskReport, check_multi_task};
 
 /// What a dataset holds and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -27,15 +29,18 @@ pub struct Report {
     pub readable: usize,
     /// How often every image size occurs, the most frequent first.
     pub sizes: Vec<SizeCount>,
-    /// How many pixels every class has, in label order; empty for detection.
+    /// How many pixels every class has, in label order; of segmentation alone.
     pub labels: Vec<LabelCount>,
     /// Number of pixels without a class.
     pub ignored_pixels: u64,
     /// Share of the pixels without a class.
     pub ignored_share: f64,
-    /// The objects; none for segmentation.
+    /// The objects; of detection alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instances: Option<InstanceReport>,
+    /// The labels of every task; of several tasks alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<TaskReport>,
     /// What is wrong, in sample order.
     pub problems: Vec<Problem>,
 }
@@ -171,6 +176,7 @@ pub fn check(dataset: &dyn SegmentationDataset) -> Report {
         ignored_pixels: ignored,
         ignored_share: share(ignored, labelled + ignored),
         instances: None,
+        tasks: Vec::new(),
         problems: tally.problems,
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::DataError;
 use crate::label::LabelPolicy;
 use crate::manifest;
+use crate::multi_task::DenseTask;
 use crate::palette::PaletteRule;
 
 /// The class list of a configuration.
@@ -46,8 +47,22 @@ impl Classes {
         })
     }
 
+    /// The two classes of saliency and of edges; none for other tasks.
+    pub(crate) fn of_binary(task: DenseTask) -> Option<Self> {
+        let name = match task {
+            DenseTask::Saliency => "salient",
+            DenseTask::Edges => "edge",
+            _ => return None,
+        };
+        Some(Self {
+            list: None,
+            names: vec!["background".into(), name.into()],
+            palette: vec![[0; 3], [255; 3]],
+        })
+    }
+
     /// Names without colours of their own: the Pascal VOC colour map.
-    fn named(names: Vec<String>) -> Self {
+    pub(crate) fn named(names: Vec<String>) -> Self {
         let palette = PaletteRule::VocColormap.colors(names.len());
         Self {
             list: None,

@@ -79,7 +79,7 @@ impl CocoConfig {
 impl DatasetFormat for CocoConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "coco",
-        task: Task::Detection,
+        tasks: &[Task::Detection],
         summary: "COCO: boxes, polygons and run-length masks in one json a split",
         layout: "\
   train2017/*.jpg                             `train_images`

@@ -8,27 +8,31 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::{Report, check, check_detection};
+use crate::check::{Report, check, check_detection, check_multi_task};
 use crate::dataset::{FileDataset, SegmentationDataset, Split};
 use crate::detection::{AnnotatedDataset, DetectionDataset};
 use crate::error::DataError;
+use crate::multi_task::{DenseTask, MultiTaskDataset, SegmentationView};
 
 /// What the samples of a dataset hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Task {
     /// The class of every pixel.
     Segmentation,
     /// Boxes of objects, and masks where they are annotated.
     Detection,
+    /// Several labels of every pixel; which ones, the opened dataset says.
+    MultiTask,
 }
 
 impl Task {
-    /// `segmentation` or `detection`.
+    /// `segmentation`, `detection` or `multi_task`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Segmentation => "segmentation",
             Self::Detection => "detection",
+            Self::MultiTask => "multi_task",
         }
     }
 }
@@ -44,8 +48,8 @@ impl fmt::Display for Task {
 pub struct DatasetDescriptor {
     /// The value of `format` in a configuration.
     pub name: &'static str,
-    /// What its samples hold.
-    pub task: Task,
+    /// What its samples can be opened for.
+    pub tasks: &'static [Task],
     /// One line about it.
     pub summary: &'static str,
     /// The folders and files expected below the root, a line each.
@@ -58,8 +62,9 @@ pub enum Opened {
     Files(FileDataset),
     /// Images and their annotated objects on disk, the images yet to be looked for.
     Annotated(AnnotatedDataset),
-    /// Any other dataset for segmentation.
-    Other(Arc<dyn SegmentationDataset>),
+    /// Images and several labels of every pixel, whose files are yet to be looked for; also opened for
+    /// segmentation, where that is one of the labels.
+    MultiTask(Arc<dyn MultiTaskDataset>),
 }
 
 /// The contract of a dataset format's configuration.
@@ -115,6 +120,14 @@ datasets! {
     Coco(crate::coco::CocoConfig),
     /// See [`crate::voc_detection`].
     PascalVocDetection(crate::voc_detection::PascalVocDetectionConfig),
+    /// See [`crate::clothing_co_parsing`].
+    ClothingCoParsing(crate::clothing_co_parsing::ClothingCoParsingConfig),
+    /// See [`crate::pascal_mt`].
+    PascalMt(crate::pascal_mt::PascalMtConfig),
+    /// See [`crate::nyud_mt`].
+    NyudMt(crate::nyud_mt::NyudMtConfig),
+    /// See [`crate::red_kitchen`].
+    RedKitchen(crate::red_kitchen::RedKitchenConfig),
 }
 
 /// Every dataset format, in the order of listings.
@@ -136,7 +149,10 @@ impl DatasetConfig {
                 dataset.require_masks()?;
                 Ok(Arc::new(dataset))
             }
-            Opened::Other(dataset) => Ok(dataset),
+            Opened::MultiTask(dataset) => {
+                dataset.require(&[DenseTask::SemanticSegmentation])?;
+                Ok(Arc::new(SegmentationView(dataset)))
+            }
             Opened::Annotated(_) => Err(self.wrong_task(Task::Segmentation)),
         }
     }
@@ -154,11 +170,33 @@ impl DatasetConfig {
                 dataset.require_files()?;
                 Ok(Arc::new(dataset))
             }
-            Opened::Files(_) | Opened::Other(_) => Err(self.wrong_task(Task::Detection)),
+            Opened::Files(_) | Opened::MultiTask(_) => Err(self.wrong_task(Task::Detection)),
         }
     }
 
-    /// Number of classes, without a look at images or masks.
+    /// Opens a split for several tasks, and checks that every sample has the files of `tasks`; samples
+    /// are read when asked for.
+    ///
+    /// # Errors
+    /// [`DataError::WrongTask`] if the format holds something else, [`DataError::TaskNotOffered`];
+    /// missing folders or files, an empty split, or a class list that does not fit.
+    pub fn open_multi_task(
+        &self,
+        split: Split,
+        tasks: &[DenseTask],
+    ) -> Result<Arc<dyn MultiTaskDataset>, DataError> {
+        self.require(Task::MultiTask)?;
+        match self.find(split)? {
+            Opened::MultiTask(dataset) => {
+                dataset.require(tasks)?;
+                Ok(dataset)
+            }
+            Opened::Files(_) | Opened::Annotated(_) => Err(self.wrong_task(Task::MultiTask)),
+        }
+    }
+
+    /// Number of classes, without a look at images or masks; of several tasks, those of semantic
+    /// segmentation.
     ///
     /// # Errors
     /// A split that cannot be found, or a class list that does not fit.
@@ -166,7 +204,7 @@ impl DatasetConfig {
         Ok(match self.find(split)? {
             Opened::Files(dataset) => dataset.classes().len(),
             Opened::Annotated(dataset) => dataset.classes().len(),
-            Opened::Other(dataset) => dataset.classes().len(),
+            Opened::MultiTask(dataset) => dataset.classes(DenseTask::SemanticSegmentation).len(),
         })
     }
 
@@ -182,7 +220,7 @@ impl DatasetConfig {
         Ok(match self.find(split)? {
             Opened::Files(dataset) => check(&dataset),
             Opened::Annotated(dataset) => check_detection(&dataset),
-            Opened::Other(dataset) => check(dataset.as_ref()),
+            Opened::MultiTask(dataset) => check_multi_task(dataset.as_ref()),
         })
     }
 
@@ -192,18 +230,20 @@ impl DatasetConfig {
     /// # Errors
     /// [`DataError::WrongTask`].
     pub fn require(&self, task: Task) -> Result<(), DataError> {
-        match self.descriptor().task == task {
+        match self.descriptor().tasks.contains(&task) {
             true => Ok(()),
             false => Err(self.wrong_task(task)),
         }
     }
 
     fn wrong_task(&self, expected: Task) -> DataError {
-        let DatasetDescriptor { name, task, .. } = self.descriptor();
-        let known = TABLE.iter().filter(|format| format.task == expected);
+        let DatasetDescriptor { name, tasks, .. } = self.descriptor();
+        let known = TABLE
+            .iter()
+            .filter(|format| format.tasks.contains(&expected));
         DataError::WrongTask {
             format: name,
-            found: task,
+            found: tasks,
             expected,
             known: known.map(|format| format.name).collect(),
         }

@@ -5,14 +5,17 @@
 
 mod annotation;
 mod hint;
+mod labels;
 
 use std::path::PathBuf;
 
 use thiserror::Error;
 
 use crate::datasets::Task;
+use crate::multi_task::DenseTask;
 
 pub use annotation::AnnotationFault;
+pub use labels::LabelFault;
 
 /// An error of the data crate.
 #[derive(Debug, Error)]
@@ -221,16 +224,44 @@ pub enum DataError {
     },
 
     /// A dataset was asked for what its format does not hold.
-    #[error("`format` = \"{format}\" is a {found} dataset; expected one for {expected}: {}", known.join(", "))]
+    #[error(
+        "`format` = \"{format}\" is a {} dataset; expected one for {expected}: {}",
+        list(found, " and "), known.join(", ")
+    )]
     WrongTask {
         /// Name of the dataset format.
         format: &'static str,
         /// What it holds.
-        found: Task,
+        found: &'static [Task],
         /// What was asked for.
         expected: Task,
         /// The formats that hold it.
         known: Vec<&'static str>,
+    },
+
+    /// A dataset of several tasks was asked for one that it does not offer.
+    #[error(
+        "dataset `{dataset}` has no labels of `{task}`; it has those of {}",
+        list(offered, ", ")
+    )]
+    TaskNotOffered {
+        /// Name of the dataset.
+        dataset: String,
+        /// The task asked for.
+        task: DenseTask,
+        /// The tasks it offers.
+        offered: Vec<DenseTask>,
+    },
+
+    /// The labels of one task of a sample cannot be used.
+    #[error("sample `{id}`, {task}: {fault}")]
+    Labels {
+        /// Identifier of the sample.
+        id: String,
+        /// The task.
+        task: DenseTask,
+        /// What is wrong with them.
+        fault: LabelFault,
     },
 
     /// An image or mask cannot be decoded.
@@ -397,4 +428,10 @@ pub enum DataError {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+/// Several tasks, in words.
+fn list(tasks: &[impl ToString], separator: &str) -> String {
+    let names: Vec<String> = tasks.iter().map(ToString::to_string).collect();
+    names.join(separator)
 }

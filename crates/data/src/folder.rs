@@ -112,7 +112,7 @@ impl FolderConfig {
 impl DatasetFormat for FolderConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "folder",
-        task: Task::Segmentation,
+        tasks: &[Task::Segmentation],
         summary: "a folder of images and a folder of masks matched by stem, with split lists",
         layout: "\
   IMAGES/*.{jpg,jpeg,png}        `images`, below the root; may hold {split}

@@ -41,6 +41,28 @@ impl LabelMap {
     }
 }
 
+/// 1 where a pixel's left, right, upper or lower neighbour belongs to another region, else 0; of rows
+/// of `width` pixels.
+///
+/// Both sides of a boundary count, so that edges are the same after a flip.
+pub(crate) fn boundaries<T: PartialEq>(regions: &[T], width: usize) -> Vec<u8> {
+    let mut edges = vec![0; regions.len()];
+    for here in 0..regions.len() {
+        let last_column = (here + 1) % width.max(1) == 0;
+        let right = (!last_column).then_some(here + 1);
+        for there in right.into_iter().chain([here + width]) {
+            if regions
+                .get(there)
+                .is_some_and(|there| *there != regions[here])
+            {
+                edges[here] = 1;
+                edges[there] = 1;
+            }
+        }
+    }
+    edges
+}
+
 /// How values stored in a mask become classes.
 ///
 /// Stated by the configuration or the format, never guessed, and checked on every mask read.
@@ -174,6 +196,14 @@ mod tests {
                 .apply(&mut labels, 11)
                 .is_err()
         );
+    }
+
+    #[test]
+    fn boundaries_have_two_sides() {
+        let regions = [1, 1, 1, 1, 1, 2, 1, 1, 1, 3, 1, 1];
+        let edges = [0, 0, 1, 0, 1, 1, 1, 0, 1, 1, 1, 0];
+        assert_eq!(boundaries(&regions, 3), edges);
+        assert!(boundaries(&regions[..0], 0).is_empty());
     }
 
     #[test]

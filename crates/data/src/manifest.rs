@@ -84,6 +84,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("ade20k", include_str!("../../../datasets/ade20k.toml")),
     ("camvid", include_str!("../../../datasets/camvid.toml")),
     ("ccp", include_str!("../../../datasets/ccp.toml")),
+    ("nyud_mt", include_str!("../../../datasets/nyud_mt.toml")),
     (
         "pascal_voc",
         include_str!("../../../datasets/pascal_voc.toml"),
@@ -152,6 +153,7 @@ mod tests {
         assert_eq!(require("pascal_voc").unwrap().classes.len(), 21);
         assert_eq!(require("camvid").unwrap().classes.len(), 11);
         assert_eq!(require("ccp").unwrap().classes.len(), 59);
+        assert_eq!(require("nyud_mt").unwrap().classes.len(), 40);
         assert!(find("nothing").unwrap().is_none());
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use crate::dataset::FilePair;
+use crate::dataset::{FilePair, Split};
 use crate::error::DataError;
+use crate::multi_task::ImageFile;
 
 /// Endings of image files, lower case.
 const IMAGE_EXTENSIONS: [&str; 3] = ["jpg", "jpeg", "png"];
@@ -190,6 +191,31 @@ pub(crate) fn pairs_of_list(
         });
     }
     Ok(pairs)
+}
+
+/// The images named by a split list, in its order.
+///
+/// # Errors
+/// As [`pairs_of_list`], a folder that cannot be listed, and an empty list.
+pub(crate) fn images_of_list(
+    list: &Path,
+    folder: &Path,
+    split: Split,
+) -> Result<Vec<ImageFile>, DataError> {
+    let by_stem = images_by_stem(folder)?;
+    let pairs = pairs_of_list(list, &by_stem, folder, |_| PathBuf::new())?;
+    if pairs.is_empty() {
+        return Err(DataError::EmptySplit {
+            split: split.name(),
+            expected: "stems",
+            path: list.to_path_buf(),
+        });
+    }
+    let image = |pair: FilePair| ImageFile {
+        id: pair.id,
+        path: pair.image,
+    };
+    Ok(pairs.into_iter().map(image).collect())
 }
 
 /// `a` for `a.jpg`, and `a.b` for `a.b`: only endings of images are endings.

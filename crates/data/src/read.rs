@@ -47,7 +47,9 @@ pub fn image(path: &Path) -> Result<RgbImage, DataError> {
 /// # Errors
 /// As [`image()`], an RGB mask, and a value that is neither a class nor ignore under the policy.
 pub fn labels(path: &Path, policy: &LabelPolicy, classes: usize) -> Result<LabelMap, DataError> {
-    let mut map = mask(path, policy, classes)?;
+    let mut map = mask(path, |width, index, value| {
+        out_of_range(path, policy, classes, width, index, value)
+    })?;
     policy.apply(&mut map.data, classes).map_err(|bad| {
         out_of_range(
             path,
@@ -61,21 +63,47 @@ pub fn labels(path: &Path, policy: &LabelPolicy, classes: usize) -> Result<Label
     Ok(map)
 }
 
-/// Reads the values a PNG mask stores: grey levels, or palette indices rather than their colours.
-///
-/// Sub-byte depths are not stretched: value 1 of a two-bit mask is 1.
+/// Reads the values a PNG mask stores, up to 255: grey levels, or palette indices rather than their
+/// colours.
 ///
 /// # Errors
 /// A file that cannot be read or decoded, has colours instead of values, or holds a 16-bit value
 /// above 255.
-fn mask(path: &Path, policy: &LabelPolicy, classes: usize) -> Result<LabelMap, DataError> {
+pub fn grey(path: &Path) -> Result<LabelMap, DataError> {
+    mask(path, |_, _, value| DataError::Decode {
+        path: path.to_path_buf(),
+        reason: format!("it holds the value {value}"),
+        expected: "PNG of values up to 255",
+    })
+}
+
+/// Reads the values of a 16-bit grey PNG: width, height and `[height, width]` values.
+///
+/// # Errors
+/// A file that cannot be read or decoded, or is of another kind.
+pub fn grey_16(path: &Path) -> Result<(u32, u32, Vec<u16>), DataError> {
     let bytes = bytes(path)?;
+    let (info, buffer) = png_values(path, &bytes)?;
+    if info.bit_depth != png::BitDepth::Sixteen {
+        return Err(DataError::Decode {
+            path: path.to_path_buf(),
+            reason: format!("its values have {} bits", info.bit_depth as u8),
+            expected: "16-bit grey PNG",
+        });
+    }
+    let values = buffer.chunks_exact(2);
+    let values = values.map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
+    Ok((info.width, info.height, values.collect()))
+}
+
+/// The rows of a PNG of one value a pixel, as they are stored.
+fn png_values(path: &Path, bytes: &[u8]) -> Result<(png::OutputInfo, Vec<u8>), DataError> {
     let fail = |reason: String| DataError::Decode {
         path: path.to_path_buf(),
         reason,
         expected: "PNG",
     };
-    let mut decoder = png::Decoder::new(Cursor::new(&bytes));
+    let mut decoder = png::Decoder::new(Cursor::new(bytes));
     // The default transformations would turn palette indices into colours.
     decoder.set_transformations(png::Transformations::IDENTITY);
     let mut reader = decoder
@@ -99,23 +127,32 @@ fn mask(path: &Path, policy: &LabelPolicy, classes: usize) -> Result<LabelMap, D
     let frame = reader
         .next_frame(&mut buffer)
         .map_err(|error| fail(error.to_string()))?;
+    Ok((frame, buffer))
+}
+
+/// Reads the values a PNG mask stores: grey levels, or palette indices rather than their colours.
+///
+/// Sub-byte depths are not stretched: value 1 of a two-bit mask is 1. `overflow` makes an error of a
+/// 16-bit value above 255, given the width, the index of the pixel and the value.
+///
+/// # Errors
+/// A file that cannot be read or decoded, has colours instead of values, or such a value.
+fn mask(
+    path: &Path,
+    overflow: impl Fn(u32, usize, u32) -> DataError,
+) -> Result<LabelMap, DataError> {
+    let bytes = bytes(path)?;
+    let (frame, buffer) = png_values(path, &bytes)?;
     let (width, height) = (frame.width as usize, frame.height as usize);
     let mut data = Vec::with_capacity(width * height);
     for row in buffer.chunks_exact(frame.line_size.max(1)).take(height) {
-        match depth {
+        match frame.bit_depth {
             png::BitDepth::Eight => data.extend_from_slice(&row[..width]),
             png::BitDepth::Sixteen => {
                 for pair in row.chunks_exact(2).take(width) {
                     if pair[0] != 0 {
                         let value = u32::from(u16::from_be_bytes([pair[0], pair[1]]));
-                        return Err(out_of_range(
-                            path,
-                            policy,
-                            classes,
-                            frame.width,
-                            data.len(),
-                            value,
-                        ));
+                        return Err(overflow(frame.width, data.len(), value));
                     }
                     data.push(pair[1]);
                 }

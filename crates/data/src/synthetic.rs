@@ -1,22 +1,30 @@
 //! Synthetic scenes as a dataset: nothing to download, every sample a function of its index.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::{BTreeMap, HashMap};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{SegmentationDataset, SegmentationSample, Split};
+use crate::classes::Classes;
+use crate::dataset::Split;
 use crate::datasets::{DatasetDescriptor, DatasetFormat, Opened, Task};
 use crate::error::DataError;
 use crate::label::LabelMap;
-use crate::scenes::{self, CLASSES, PALETTE, SceneConfig};
+use crate::multi_task::{
+    DenseLabels, DenseTask, DepthMap, MultiTaskDataset, MultiTaskSample, NormalMap, VerticalAxis,
+};
+use crate::palette::PaletteRule;
+use crate::scenes::{self, CLASSES, PALETTE, PARTS, SceneConfig};
 use crate::transform::invalid;
 
 /// Validation scenes start here, far beyond any number of training scenes, so that changing the
 /// number of training scenes leaves them as they are.
 const FIRST_VALIDATION_SCENE: u64 = 1 << 40;
 
-/// A split whose pixels and labels fit in this many bytes is rendered once and kept: every epoch
-/// asks for the same scenes again, and rendering one takes longer than reading one would.
+/// A split whose pixels and labels, of the tasks asked for, fit in this many bytes is rendered once and
+/// kept: every epoch asks for the same scenes again, and rendering one takes longer than reading one
+/// would.
 const KEPT_BYTES: u64 = 256 << 20;
 
 /// Configuration of synthetic scenes.
@@ -69,8 +77,8 @@ impl SyntheticConfig {
 impl DatasetFormat for SyntheticConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "synthetic",
-        task: Task::Segmentation,
-        summary: "synthetic scenes, generated on the fly from a seed",
+        tasks: &[Task::Segmentation, Task::MultiTask],
+        summary: "synthetic scenes with the labels of six tasks, generated on the fly from a seed",
         layout: "  nothing on disk",
     };
 
@@ -80,10 +88,23 @@ impl DatasetFormat for SyntheticConfig {
             Split::Train => (0, self.train_samples),
             Split::Val => (FIRST_VALIDATION_SCENE, self.val_samples),
         };
-        // Three bytes of colour and one of label a pixel.
-        let bytes = 4 * u64::from(self.width) * u64::from(self.height) * samples as u64;
-        let kept = if bytes <= KEPT_BYTES { samples } else { 0 };
-        Ok(Opened::Other(Arc::new(SyntheticDataset {
+        let named = |names: &[&str], palette: Vec<[u8; 3]>| Classes {
+            list: None,
+            names: names.iter().map(|name| (*name).to_string()).collect(),
+            palette,
+        };
+        let parts = PaletteRule::VocColormap.colors(PARTS.len());
+        let mut classes = BTreeMap::from([
+            (
+                DenseTask::SemanticSegmentation,
+                named(CLASSES, PALETTE.to_vec()),
+            ),
+            (DenseTask::HumanParts, named(PARTS, parts)),
+        ]);
+        for task in DenseTask::ALL {
+            classes.extend(Classes::of_binary(task).map(|binary| (task, binary)));
+        }
+        Ok(Opened::MultiTask(Arc::new(SyntheticDataset {
             scene: SceneConfig {
                 width: self.width,
                 height: self.height,
@@ -93,8 +114,8 @@ impl DatasetFormat for SyntheticConfig {
             split,
             first,
             samples,
-            kept: (0..kept).map(|_| OnceLock::new()).collect(),
-            classes: CLASSES.iter().map(|name| (*name).to_string()).collect(),
+            kept: Mutex::default(),
+            classes,
         })))
     }
 }
@@ -105,28 +126,68 @@ struct SyntheticDataset {
     split: Split,
     first: u64,
     samples: usize,
-    /// The samples rendered so far; empty if they are not kept.
-    kept: Vec<OnceLock<SegmentationSample>>,
-    classes: Vec<String>,
+    /// The samples rendered so far, with the labels asked for so far.
+    kept: Mutex<HashMap<usize, Arc<MultiTaskSample>>>,
+    classes: BTreeMap<DenseTask, Classes>,
 }
 
 impl SyntheticDataset {
-    fn render(&self, index: usize) -> SegmentationSample {
-        let scene = scenes::render(&self.scene, self.first + index as u64);
+    fn render(&self, index: usize, tasks: &[DenseTask]) -> MultiTaskSample {
+        let mut scene = scenes::render(&self.scene, self.first + index as u64);
         let (width, height) = scene.image.dimensions();
-        SegmentationSample {
-            id: self.id(index),
-            image: scene.image,
-            labels: LabelMap {
+        let classes = |data: &mut Vec<u8>| {
+            DenseLabels::Classes(LabelMap {
                 width,
                 height,
-                data: scene.classes,
-            },
+                data: mem::take(data),
+            })
+        };
+        let labels = tasks.iter().map(|&task| {
+            let labels = match task {
+                DenseTask::SemanticSegmentation => classes(&mut scene.classes),
+                DenseTask::HumanParts => classes(&mut scene.parts),
+                DenseTask::Saliency => classes(&mut scene.saliency),
+                DenseTask::Edges => classes(&mut scene.edges),
+                DenseTask::SurfaceNormals => DenseLabels::Normals(NormalMap {
+                    width,
+                    height,
+                    vertical: VerticalAxis::Up,
+                    data: mem::take(&mut scene.normals),
+                }),
+                DenseTask::Depth => DenseLabels::Depth(DepthMap {
+                    width,
+                    height,
+                    data: mem::take(&mut scene.depth),
+                }),
+            };
+            (task, labels)
+        });
+        MultiTaskSample {
+            id: self.id(index),
+            labels: labels.collect(),
+            image: scene.image,
         }
+    }
+
+    /// Whether a split with the labels of these tasks may be kept.
+    fn is_kept<'a>(&self, tasks: impl IntoIterator<Item = &'a DenseTask>) -> bool {
+        let labels = tasks.into_iter().map(|task| match task {
+            DenseTask::SurfaceNormals => 12,
+            DenseTask::Depth => 4,
+            _ => 1,
+        });
+        let bytes = 3 + labels.sum::<u64>();
+        let pixels = u64::from(self.scene.width) * u64::from(self.scene.height);
+        bytes * pixels * self.samples as u64 <= KEPT_BYTES
+    }
+
+    /// The scenes of a poisoned lock are whole: they are added in one piece.
+    fn kept(&self) -> MutexGuard<'_, HashMap<usize, Arc<MultiTaskSample>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl SegmentationDataset for SyntheticDataset {
+impl MultiTaskDataset for SyntheticDataset {
     fn name(&self) -> &str {
         SyntheticConfig::DESCRIPTOR.name
     }
@@ -135,12 +196,18 @@ impl SegmentationDataset for SyntheticDataset {
         self.samples
     }
 
-    fn classes(&self) -> &[String] {
-        &self.classes
+    fn tasks(&self) -> &[DenseTask] {
+        &DenseTask::ALL
     }
 
-    fn palette(&self) -> &[[u8; 3]] {
-        PALETTE
+    fn classes(&self, task: DenseTask) -> &[String] {
+        let classes = self.classes.get(&task);
+        classes.map(|classes| &*classes.names).unwrap_or_default()
+    }
+
+    fn palette(&self, task: DenseTask) -> &[[u8; 3]] {
+        let classes = self.classes.get(&task);
+        classes.map(|classes| &*classes.palette).unwrap_or_default()
     }
 
     fn id(&self, index: usize) -> String {
@@ -150,7 +217,7 @@ impl SegmentationDataset for SyntheticDataset {
         format!("{}-{index:06}", self.split.name())
     }
 
-    fn get(&self, index: usize) -> Result<SegmentationSample, DataError> {
+    fn get(&self, index: usize, tasks: &[DenseTask]) -> Result<MultiTaskSample, DataError> {
         if index >= self.samples {
             return Err(DataError::IndexOutOfRange {
                 dataset: self.name().into(),
@@ -158,9 +225,30 @@ impl SegmentationDataset for SyntheticDataset {
                 len: self.samples,
             });
         }
-        Ok(match self.kept.get(index) {
-            Some(sample) => sample.get_or_init(|| self.render(index)).clone(),
-            None => self.render(index),
-        })
+        let kept = self.kept().get(&index).cloned();
+        let has_all = |sample: &&Arc<MultiTaskSample>| {
+            tasks.iter().all(|task| sample.labels.contains_key(task))
+        };
+        if let Some(sample) = kept.as_ref().filter(has_all) {
+            let labels = tasks
+                .iter()
+                .filter_map(|task| sample.labels.get_key_value(task));
+            return Ok(MultiTaskSample {
+                id: sample.id.clone(),
+                image: sample.image.clone(),
+                labels: labels
+                    .map(|(task, labels)| (*task, labels.clone()))
+                    .collect(),
+            });
+        }
+        let sample = self.render(index, tasks);
+        let mut labels = kept.map_or_else(BTreeMap::new, |kept| kept.labels.clone());
+        labels.extend(sample.labels.clone());
+        if self.is_kept(labels.keys()) {
+            let (id, image) = (sample.id.clone(), sample.image.clone());
+            let sample = MultiTaskSample { id, image, labels };
+            self.kept().insert(index, Arc::new(sample));
+        }
+        Ok(sample)
     }
 }

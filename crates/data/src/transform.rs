@@ -193,12 +193,17 @@ impl EvaluationSize {
     /// [`DataError::Resize`].
     pub fn apply(&self, sample: SegmentationSample) -> Result<SegmentationSample, DataError> {
         let (width, height) = sample.image.dimensions();
-        let (width, height) = match *self {
-            Self::Original => return Ok(sample),
+        let (width, height) = self.target(width, height);
+        geometry::resize(sample, width, height)
+    }
+
+    /// Width and height that an image of `width` and `height` is resized to.
+    pub fn target(&self, width: u32, height: u32) -> (u32, u32) {
+        match *self {
+            Self::Original => (width, height),
             Self::Fixed { height, width } => (width, height),
             Self::Fit { long, short } => scaled(width, height, fit(width, height, [long, short])),
-        };
-        geometry::resize(sample, width, height)
+        }
     }
 }
 

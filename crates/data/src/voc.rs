@@ -56,7 +56,7 @@ fn mask_folder() -> String {
 impl DatasetFormat for PascalVocConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "pascal_voc",
-        task: Task::Segmentation,
+        tasks: &[Task::Segmentation],
         summary: "Pascal VOC segmentation: palette-indexed masks and split lists",
         layout: "\
   JPEGImages/*.jpg

@@ -49,7 +49,7 @@ fn val_lists() -> Vec<String> {
 impl DatasetFormat for PascalVocDetectionConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "pascal_voc_detection",
-        task: Task::Detection,
+        tasks: &[Task::Detection],
         summary: "Pascal VOC detection: an xml of boxes an image and split lists, over several years",
         layout: "\
   VOC2007/JPEGImages/*.jpg                       and so for every folder that a list names

@@ -224,13 +224,15 @@ fn a_dataset_opens_for_its_own_task_alone() {
             name => format!("format = \"{name}\"\nroot = \"ROOT\""),
         };
         let config = config(folder.path(), &text);
-        let error = match format.task {
-            Task::Detection => config.open(Split::Val).map(|_| ()),
-            Task::Segmentation => config.open_detection(Split::Val).map(|_| ()),
+        let error = match format.tasks {
+            [Task::Detection] => config.open(Split::Val).map(|_| ()),
+            _ => config.open_detection(Split::Val).map(|_| ()),
         };
-        let (found, expected, other) = match format.task {
-            Task::Detection => ("a detection", "for segmentation", "ade20k"),
-            Task::Segmentation => ("a segmentation", "for detection", "coco"),
+        let (found, expected, other) = match format.tasks {
+            [Task::Detection] => ("a detection", "for segmentation", "ade20k"),
+            [Task::Segmentation] => ("a segmentation", "for detection", "coco"),
+            [Task::MultiTask] => ("a multi_task", "for detection", "coco"),
+            _ => ("a segmentation and multi_task", "for detection", "coco"),
         };
         let parts = [format.name, found, expected, other];
         assert_says(&error.unwrap_err(), &parts);

@@ -150,6 +150,7 @@ pub fn check_detection(dataset: &dyn DetectionDataset) -> Report {
             classes: classes.collect(),
             skipped: dataset.skipped(),
         }),
+        tasks: Vec::new(),
         sizes: most_frequent_first(tally.sizes),
         problems: tally.problems,
     }

@@ -70,6 +70,7 @@ impl DataError {
                  them again"
                     .into()
             }
+            Self::Labels { fault, .. } => return fault.hint().map(str::to_string),
             Self::Read { .. }
             | Self::DuplicateClass { .. }
             | Self::EmptyDataset { .. }
@@ -79,6 +80,7 @@ impl DataError {
             | Self::InconsistentInstance { .. }
             | Self::MaskLength { .. }
             | Self::WrongTask { .. }
+            | Self::TaskNotOffered { .. }
             | Self::Resize { .. }
             | Self::Worker { .. }
             | Self::Manifest { .. } => return None,

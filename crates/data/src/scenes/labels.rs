@@ -4,6 +4,7 @@ use super::camera::Camera;
 use super::render::Buffers;
 use super::world::{Hit, World};
 use super::{Class, IGNORE, Instance, Scene, SceneConfig};
+use crate::label::boundaries;
 
 /// The scene of a finished picture.
 pub(super) fn label(
@@ -55,7 +56,7 @@ pub(super) fn label(
         .collect();
     Scene {
         instances: instances(world, hits, camera.size, config.minimum_instance_pixels),
-        edges: edges(&regions(world, hits), camera.size),
+        edges: boundaries(&regions(world, hits), camera.size[0] as usize),
         image,
         classes,
         parts,
@@ -120,30 +121,4 @@ fn regions(world: &World, hits: &[Option<Hit>]) -> Vec<usize> {
             },
         })
         .collect()
-}
-
-/// 1 where a pixel's left, right, upper or lower neighbour belongs to another region.
-///
-/// Both sides of a boundary count, so that edges are the same after a flip.
-fn edges(regions: &[usize], [width, height]: [u32; 2]) -> Vec<u8> {
-    let (width, height) = (width as usize, height as usize);
-    let mut edges = vec![0; regions.len()];
-    for y in 0..height {
-        for x in 0..width {
-            let here = y * width + x;
-            let mut compare = |there: usize| {
-                if regions[here] != regions[there] {
-                    edges[here] = 1;
-                    edges[there] = 1;
-                }
-            };
-            if x + 1 < width {
-                compare(here + 1);
-            }
-            if y + 1 < height {
-                compare(here + width);
-            }
-        }
-    }
-    edges
 }

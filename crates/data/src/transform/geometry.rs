@@ -29,7 +29,11 @@ pub fn resize(
     let SegmentationSample { id, image, labels } = sample;
     Ok(SegmentationSample {
         image: resize_image(&id, image, width, height)?,
-        labels: resize_labels(&labels, width, height),
+        labels: LabelMap {
+            width,
+            height,
+            data: resize_plane(&labels.data, (labels.width, labels.height), (width, height)),
+        },
         id,
     })
 }
@@ -80,25 +84,22 @@ fn interpolate(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage, St
         .ok_or_else(|| "the result has the wrong size".into())
 }
 
-/// Resizes labels with nearest neighbour, sampling at half-pixel centres.
-fn resize_labels(labels: &LabelMap, width: u32, height: u32) -> LabelMap {
-    let columns = nearest(labels.width, width);
-    let rows = nearest(labels.height, height);
-    let stride = labels.width as usize;
-    let mut data = Vec::with_capacity(columns.len() * rows.len());
+/// Resizes a plane of `from` to one of `to`, width and height, with nearest neighbour, sampling at
+/// half-pixel centres.
+pub(crate) fn resize_plane<T: Copy>(data: &[T], from: (u32, u32), to: (u32, u32)) -> Vec<T> {
+    let columns = nearest(from.0, to.0);
+    let rows = nearest(from.1, to.1);
+    let stride = from.0 as usize;
+    let mut resized = Vec::with_capacity(columns.len() * rows.len());
     for row in rows {
-        let row = &labels.data[row * stride..(row + 1) * stride];
-        data.extend(columns.iter().map(|&column| row[column]));
+        let row = &data[row * stride..(row + 1) * stride];
+        resized.extend(columns.iter().map(|&column| row[column]));
     }
-    LabelMap {
-        width,
-        height,
-        data,
-    }
+    resized
 }
 
 /// The source index whose cell holds the centre of every target cell.
-fn nearest(source: u32, target: u32) -> Vec<usize> {
+pub(crate) fn nearest(source: u32, target: u32) -> Vec<usize> {
     let (source, target) = (u64::from(source), u64::from(target));
     // (i + 0.5) * source / target, rounded down, without the rounding errors of floats.
     let index = |i: u64| (2 * i + 1) * source / (2 * target);
@@ -117,19 +118,31 @@ pub fn crop(
     let (x, y) = (x.min(sample.labels.width), y.min(sample.labels.height));
     let image = image::imageops::crop_imm(&sample.image, x, y, width, height).to_image();
     let (width, height) = image.dimensions();
-    let mut data = Vec::with_capacity(width as usize * height as usize);
-    for row in rows(&sample.labels, x, y, width, height) {
-        data.extend_from_slice(row);
-    }
+    let labels = &sample.labels;
     SegmentationSample {
         id: sample.id.clone(),
         image,
         labels: LabelMap {
             width,
             height,
-            data,
+            data: crop_plane(&labels.data, labels.width, [x, y], (width, height)),
         },
     }
+}
+
+/// The window of `size`, width and height, of a plane of rows of `stride` pixels, which must lie within
+/// it.
+pub(crate) fn crop_plane<T: Copy>(
+    data: &[T],
+    stride: u32,
+    [x, y]: [u32; 2],
+    (width, height): (u32, u32),
+) -> Vec<T> {
+    let mut cropped = Vec::with_capacity(width as usize * height as usize);
+    for row in rows(data, stride, [x, y], (width, height)) {
+        cropped.extend_from_slice(row);
+    }
+    cropped
 }
 
 /// The share of the most frequent class among the labelled pixels of a window, or none if fewer
@@ -142,7 +155,7 @@ pub(super) fn largest_class_share(
     height: u32,
 ) -> Option<f32> {
     let mut counts = [0u64; 256];
-    for row in rows(labels, x, y, width, height) {
+    for row in rows(&labels.data, labels.width, [x, y], (width, height)) {
         for &label in row {
             counts[usize::from(label)] += 1;
         }
@@ -160,21 +173,29 @@ pub(super) fn largest_class_share(
     (classes > 1).then(|| (largest as f64 / total as f64) as f32)
 }
 
-/// The rows of a window of a label map, which must lie within it.
-fn rows(labels: &LabelMap, x: u32, y: u32, width: u32, height: u32) -> impl Iterator<Item = &[u8]> {
-    let stride = labels.width as usize;
+/// The rows of a window of a plane, which must lie within it.
+fn rows<T>(
+    data: &[T],
+    stride: u32,
+    [x, y]: [u32; 2],
+    (width, height): (u32, u32),
+) -> impl Iterator<Item = &[T]> {
     let (x, y) = (x as usize, y as usize);
     (y..y + height as usize).map(move |row| {
-        let start = row * stride + x;
-        &labels.data[start..start + width as usize]
+        let start = row * stride as usize + x;
+        &data[start..start + width as usize]
     })
 }
 
 /// Mirrors a sample left to right, in place.
 pub fn flip_horizontal(sample: &mut SegmentationSample) {
     image::imageops::flip_horizontal_in_place(&mut sample.image);
-    let width = (sample.labels.width as usize).max(1);
-    for row in sample.labels.data.chunks_exact_mut(width) {
+    flip_plane(&mut sample.labels.data, sample.labels.width);
+}
+
+/// Mirrors a plane of rows of `width` pixels left to right, in place.
+pub(crate) fn flip_plane<T>(data: &mut [T], width: u32) {
+    for row in data.chunks_exact_mut((width as usize).max(1)) {
         row.reverse();
     }
 }

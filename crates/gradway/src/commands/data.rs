@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use gradway::data::Split;
-use gradway::data::check::{InstanceReport, Report};
+use gradway::data::check::{InstanceReport, LabelCount, Report, TaskReport};
 use gradway::trainer::config;
 
 use gradway::report::{Align, table};
@@ -24,7 +24,8 @@ enum Command {
     Check(Check),
 }
 
-/// Read every sample of both splits and report counts, sizes, class shares and what is wrong.
+/// Read every sample of both splits and report counts, sizes, class shares and what is wrong; of
+/// several tasks, task by task.
 ///
 /// Exit status 1 if anything is wrong.
 #[derive(Debug, Args)]
@@ -103,9 +104,19 @@ fn print_report(split: &str, report: &Report) -> Result<()> {
         more => format!(" and {more} more"),
     };
     print_line(format_args!("sizes: {}{more}", sizes.join(", ")))?;
+    for task in &report.tasks {
+        print_task(task)?;
+    }
     match &report.instances {
         Some(found) => print_instances(found)?,
-        None => print_labels(report)?,
+        None if report.tasks.is_empty() => {
+            print_labels(&report.labels)?;
+            print_line(format_args!(
+                "no class: {:.2} % of the pixels",
+                100.0 * report.ignored_share
+            ))?;
+        }
+        None => {}
     }
     for problem in report.problems.iter().take(LISTED) {
         print_line(format_args!("problem: {}", problem.message))?;
@@ -116,9 +127,34 @@ fn print_report(split: &str, report: &Report) -> Result<()> {
     print_line("")
 }
 
-fn print_labels(report: &Report) -> Result<()> {
-    let rows: Vec<Vec<String>> = report
-        .labels
+fn print_task(task: &TaskReport) -> Result<()> {
+    print_line(format_args!(
+        "{}: {} samples, {} of them without a label; a label on {:.2} % of the pixels",
+        task.task,
+        task.samples,
+        task.empty,
+        100.0 * task.labelled_share
+    ))?;
+    if let Some(path) = &task.first_missing {
+        print_line(format_args!(
+            "missing: {} samples, the first one {}",
+            task.missing,
+            path.display()
+        ))?;
+    }
+    if let Some([smallest, mean, largest]) = task.depth {
+        print_line(format_args!(
+            "depth: {smallest:.2} to {largest:.2} m, {mean:.2} m on average"
+        ))?;
+    }
+    if task.labels.is_empty() {
+        return Ok(());
+    }
+    print_labels(&task.labels)
+}
+
+fn print_labels(labels: &[LabelCount]) -> Result<()> {
+    let rows: Vec<Vec<String>> = labels
         .iter()
         .map(|label| {
             vec![
@@ -135,11 +171,7 @@ fn print_labels(report: &Report) -> Result<()> {
         ("samples", Align::Right),
         ("pixels %", Align::Right),
     ];
-    print_line(table(&heading, &rows))?;
-    print_line(format_args!(
-        "no class: {:.2} % of the pixels",
-        100.0 * report.ignored_share
-    ))
+    print_line(table(&heading, &rows))
 }
 
 fn print_instances(found: &InstanceReport) -> Result<()> {

@@ -34,7 +34,7 @@ struct Line {
     name: &'static str,
     /// What it is for, in the tables that serve several tasks.
     #[serde(skip_serializing_if = "Option::is_none")]
-    task: Option<&'static str>,
+    task: Option<String>,
     summary: &'static str,
 }
 
@@ -56,13 +56,14 @@ impl Table {
             Self::Backbones => lines!(gradway::backbone::table(), |_| None),
             Self::Methods => lines!(gradway::adapters::table(), |_| None),
             Self::Heads => lines!(gradway::heads::table(), |line: &HeadDescriptor| {
-                Some(line.task.name())
+                Some(line.task.name().to_string())
             }),
             Self::Datasets => lines!(gradway::data::table(), |line: &DatasetDescriptor| {
-                Some(line.task.name())
+                let names: Vec<&str> = line.tasks.iter().map(|task| task.name()).collect();
+                Some(names.join(", "))
             }),
             Self::Metrics => lines!(gradway::metrics::table(), |line: &MetricDescriptor| {
-                Some(line.family.task())
+                Some(line.family.task().to_string())
             }),
         }
     }
@@ -77,7 +78,7 @@ impl List {
         }
         let width = lines.iter().map(|line| line.name.len()).max().unwrap_or(0);
         for line in &lines {
-            let task = line.task.map(|task| format!("{task:12}  "));
+            let task = line.task.as_ref().map(|task| format!("{task:24}  "));
             let task = task.unwrap_or_default();
             print_line(format_args!("{:width$}  {task}{}", line.name, line.summary))?;
         }

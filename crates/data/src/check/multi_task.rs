@@ -1,0 +1,283 @@
+//! The report on a dataset of several tasks.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::{LabelCount, Problem, Report, most_frequent_first};
+use crate::datasets::Task;
+use crate::error::{DataError, LabelFault};
+use crate::label::IGNORE;
+use crate::multi_task::{DenseLabels, DenseTask, MultiTaskDataset, MultiTaskSample};
+
+/// The labels of one task, those of its readable samples.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TaskReport {
+    /// The task.
+    pub task: DenseTask,
+    /// Number of samples whose labels could be read.
+    pub samples: usize,
+    /// Number of samples without a file of labels.
+    pub missing: usize,
+    /// The first such file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_missing: Option<PathBuf>,
+    /// Number of samples in which no pixel has a label.
+    pub empty: usize,
+    /// Number of pixels with a label.
+    pub labelled_pixels: u64,
+    /// Share of the pixels with a label.
+    pub labelled_share: f64,
+    /// How many pixels every class has, in label order; empty for normals and depth.
+    pub labels: Vec<LabelCount>,
+    /// Smallest, mean and largest depth; none for other tasks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth: Option<[f64; 3]>,
+}
+
+#[derive(Default)]
+struct TaskTally {
+    samples: usize,
+    missing: usize,
+    first_missing: Option<(usize, PathBuf)>,
+    empty: usize,
+    pixels: u64,
+    labelled: u64,
+    /// Samples and pixels by class.
+    classes: BTreeMap<u8, (usize, u64)>,
+    /// Smallest, sum and largest.
+    depth: Option<[f64; 3]>,
+}
+
+#[derive(Default)]
+struct Tally {
+    sizes: BTreeMap<(u32, u32), usize>,
+    tasks: BTreeMap<DenseTask, TaskTally>,
+    problems: Vec<Problem>,
+    /// Samples without a file of a task, problems unless every sample is.
+    missing: Vec<(DenseTask, Problem)>,
+}
+
+impl Tally {
+    fn add(mut self, dataset: &dyn MultiTaskDataset, index: usize) -> Self {
+        let read = |tasks: &[DenseTask]| -> Result<MultiTaskSample, DataError> {
+            let sample = dataset.get(index, tasks)?;
+            sample.check()?;
+            check_classes(dataset, &sample)?;
+            Ok(sample)
+        };
+        let whole = read(dataset.tasks());
+        // What is wrong with one task does not hide the others.
+        let parts = match whole {
+            Ok(sample) => vec![Ok(sample)],
+            Err(_) => match read(&[]) {
+                Err(error) => vec![Err((None, error))],
+                Ok(image) => {
+                    let tasks = dataset.tasks().iter();
+                    let parts = tasks.map(|&task| {
+                        let part = read(&[task]);
+                        part.map_err(|error| (Some(task), error))
+                    });
+                    std::iter::once(Ok(image)).chain(parts).collect()
+                }
+            },
+        };
+        for (number, part) in parts.into_iter().enumerate() {
+            match part {
+                Ok(sample) => {
+                    if number == 0 {
+                        *self.sizes.entry(sample.image.dimensions()).or_default() += 1;
+                    }
+                    for (task, labels) in sample.labels {
+                        self.tasks.entry(task).or_default().count(&labels);
+                    }
+                }
+                Err((task, error)) => self.fail(dataset, index, task, &error),
+            }
+        }
+        self
+    }
+
+    fn fail(
+        &mut self,
+        dataset: &dyn MultiTaskDataset,
+        index: usize,
+        task: Option<DenseTask>,
+        error: &DataError,
+    ) {
+        let problem = Problem::new(index, dataset.id(index), error);
+        let fault = match error {
+            DataError::Labels { fault, .. } => Some(fault),
+            _ => None,
+        };
+        let (Some(task), Some(LabelFault::Missing { path, .. })) = (task, fault) else {
+            return self.problems.push(problem);
+        };
+        let tally = self.tasks.entry(task).or_default();
+        tally.missing += 1;
+        tally.keep_first(Some((index, path.clone())));
+        self.missing.push((task, problem));
+    }
+
+    fn merge(mut self, other: Self) -> Self {
+        for (size, samples) in other.sizes {
+            *self.sizes.entry(size).or_default() += samples;
+        }
+        for (task, tally) in other.tasks {
+            self.tasks.entry(task).or_default().merge(tally);
+        }
+        self.problems.extend(other.problems);
+        self.missing.extend(other.missing);
+        self
+    }
+}
+
+impl TaskTally {
+    fn count(&mut self, labels: &DenseLabels) {
+        self.samples += 1;
+        let labelled = labels.labelled() as u64;
+        self.pixels += labels.len() as u64;
+        self.labelled += labelled;
+        self.empty += usize::from(labelled == 0);
+        match labels {
+            DenseLabels::Classes(map) => {
+                let mut counts = [0u64; 256];
+                for &label in &map.data {
+                    counts[usize::from(label)] += 1;
+                }
+                for (class, count) in (0..IGNORE).zip(counts).filter(|(_, count)| *count > 0) {
+                    let sum = self.classes.entry(class).or_default();
+                    sum.0 += 1;
+                    sum.1 += count;
+                }
+            }
+            DenseLabels::Depth(map) => {
+                for depth in map.data.iter().filter(|depth| **depth > 0.0) {
+                    self.add_depth([f64::from(*depth); 3]);
+                }
+            }
+            DenseLabels::Normals(_) => {}
+        }
+    }
+
+    fn add_depth(&mut self, [smallest, sum, largest]: [f64; 3]) {
+        let [low, total, high] = self.depth.unwrap_or([f64::INFINITY, 0.0, 0.0]);
+        self.depth = Some([low.min(smallest), total + sum, high.max(largest)]);
+    }
+
+    fn keep_first(&mut self, other: Option<(usize, PathBuf)>) {
+        let both = self.first_missing.take().into_iter().chain(other);
+        self.first_missing = both.min_by_key(|(index, _)| *index);
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.samples += other.samples;
+        self.missing += other.missing;
+        self.keep_first(other.first_missing);
+        self.empty += other.empty;
+        self.pixels += other.pixels;
+        self.labelled += other.labelled;
+        for (class, (samples, pixels)) in other.classes {
+            let sum = self.classes.entry(class).or_default();
+            sum.0 += samples;
+            sum.1 += pixels;
+        }
+        if let Some(depth) = other.depth {
+            self.add_depth(depth);
+        }
+    }
+
+    fn report(self, dataset: &dyn MultiTaskDataset, task: DenseTask) -> TaskReport {
+        let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
+        let names = (0..IGNORE).zip(dataset.classes(task));
+        let labels = names.map(|(class, name)| {
+            let (samples, pixels) = self.classes.get(&class).copied().unwrap_or_default();
+            LabelCount {
+                class: class.into(),
+                name: name.clone(),
+                samples,
+                pixels,
+                share: share(pixels, self.labelled),
+            }
+        });
+        TaskReport {
+            task,
+            labels: labels.collect(),
+            samples: self.samples,
+            missing: self.missing,
+            first_missing: self.first_missing.map(|(_, path)| path),
+            empty: self.empty,
+            labelled_pixels: self.labelled,
+            labelled_share: share(self.labelled, self.pixels),
+            depth: self.depth.map(|[smallest, sum, largest]| {
+                [smallest, sum / self.labelled.max(1) as f64, largest]
+            }),
+        }
+    }
+}
+
+/// Refuses classes beyond the class list of their task.
+fn check_classes(
+    dataset: &dyn MultiTaskDataset,
+    sample: &MultiTaskSample,
+) -> Result<(), DataError> {
+    for (&task, labels) in &sample.labels {
+        let classes = dataset.classes(task).len();
+        let DenseLabels::Classes(map) = labels else {
+            continue;
+        };
+        let beyond = |label: &&u8| **label != IGNORE && usize::from(**label) >= classes;
+        if let Some(label) = map.data.iter().find(beyond) {
+            return Err(DataError::Labels {
+                id: sample.id.clone(),
+                task,
+                fault: LabelFault::Values {
+                    reason: format!("a label is {label}, of {classes} classes"),
+                },
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Reads every sample with the labels of every task, on all cores; a problem of one sample or task does
+/// not stop the others.
+///
+/// A task that no sample has a file of is missing, which is no problem: it may not be wanted.
+pub fn check_multi_task(dataset: &dyn MultiTaskDataset) -> Report {
+    let mut tally = (0..dataset.len())
+        .into_par_iter()
+        .fold(Tally::default, |tally, index| tally.add(dataset, index))
+        .reduce(Tally::default, Tally::merge);
+    let absent: Vec<DenseTask> = tally
+        .tasks
+        .iter()
+        .filter(|(_, task)| task.missing == dataset.len())
+        .map(|(&task, _)| task)
+        .collect();
+    let partly = tally.missing.into_iter();
+    let partly = partly.filter(|(task, _)| !absent.contains(task));
+    tally.problems.extend(partly.map(|(_, problem)| problem));
+    tally.problems.sort_by_key(|problem| problem.index);
+    let mut unusable: Vec<usize> = tally.problems.iter().map(|p| p.index).collect();
+    unusable.dedup();
+    let tasks = dataset.tasks().iter().map(|&task| {
+        let of_task = tally.tasks.remove(&task).unwrap_or_default();
+        of_task.report(dataset, task)
+    });
+    Report {
+        dataset: dataset.name().into(),
+        task: Task::MultiTask,
+        samples: dataset.len(),
+        readable: dataset.len() - unusable.len(),
+        labels: Vec::new(),
+        ignored_pixels: 0,
+        ignored_share: 0.0,
+        instances: None,
+        tasks: tasks.collect(),
+        sizes: most_frequent_first(tally.sizes),
+        problems: tally.problems,
+    }
+}
