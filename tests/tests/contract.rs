@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::module::AutodiffModule;
 use burn::nn::LayerNormConfig;
 use burn::tensor::{Tensor, TensorData};
-use gradway::trainer::{Segmentation, SegmentationTask, TrainError, Trainer, config};
+use gradway::trainer::{Labels, Segmentation, SegmentationTask, TrainError, Trainer, config};
 use gradway_adapters::{
     Base, Encoder, Method, MethodConfig, SavedAdapter, Tuned, collect, is_statistic, table,
 };
@@ -37,7 +37,7 @@ fn model(
     );
     let device = Default::default();
     let config = config::parse(&text, "the test", &[]).unwrap();
-    let model = Segmentation::new(&config, 12, &device).unwrap();
+    let model = Segmentation::new(&config, &Labels::unnamed(12), &device).unwrap();
     let trainer = Trainer::new(&config, &model, 10, &device);
     (model, trainer)
 }
@@ -95,6 +95,14 @@ fn filled(backbone: &str, seed: usize) -> AnyBackbone<Plain> {
     })
 }
 
+/// The features of all tasks, one after the other.
+fn of_every_task(encoder: &Encoder<Tracked>, tuned: &Tuned<Tracked>) -> Vec<TensorData> {
+    let plain = tuned.valid();
+    let features = encoder.features_inference(&plain, images());
+    let tasks = (0..tuned.tasks()).flat_map(|task| features.of_task(task));
+    tasks.map(Tensor::into_data).collect()
+}
+
 /// A backbone whose weights are not drawn yet.
 fn described(backbone: &str) -> AnyBackbone<Plain> {
     let backbone = BackboneConfig::named(backbone).init(&Default::default());
@@ -142,8 +150,7 @@ fn methods_that_promise_it_start_from_the_frozen_backbone() {
         let method = config::method(method, &[]).unwrap();
         let (encoder, tuned) =
             Encoder::<Tracked>::new(&method, backbone, &Default::default()).unwrap();
-        let features = encoder.features_inference(&tuned.valid(), images());
-        features.into_iter().map(Tensor::into_data).collect()
+        of_every_task(&encoder, &tuned)
     };
     every(|backbone, method| {
         if !config::method(method, &[])
@@ -193,13 +200,7 @@ fn a_saved_adapter_gives_the_same_features_on_its_base_and_is_refused_by_another
         assert_eq!(loaded, adapter, "{method} on {backbone}");
         let (encoder, tuned) = base.with(loaded, folder.path()).unwrap();
         let (_, original) = base.with(adapter.clone(), folder.path()).unwrap();
-        let features = [tuned, original].map(|tuned| {
-            let features = encoder.features_inference(&tuned.valid(), images());
-            features
-                .into_iter()
-                .map(Tensor::into_data)
-                .collect::<Vec<_>>()
-        });
+        let features = [tuned, original].map(|tuned| of_every_task(&encoder, &tuned));
         assert_eq!(features[0], features[1], "{method} on {backbone}");
 
         let other = Base::<Tracked>::new(backbone, filled(backbone, 8), &Default::default());
@@ -225,12 +226,12 @@ fn merged_or_refused() {
             }
             (merged, expected) => panic!("{name}: {expected:?}, but {}", merged.is_ok()),
         };
-        let apart = encoder.features_inference(&tuned.valid(), images());
+        let apart = of_every_task(&encoder, &tuned);
         let together = merged
             .valid()
             .features::<Plain, Same>(None, images(), Phase::Inference);
         for (stage, (apart, together)) in apart.into_iter().zip(together).enumerate() {
-            let (apart, together) = (apart.into_data(), together.into_data());
+            let together = together.into_data();
             let scale = apart
                 .iter::<f32>()
                 .fold(0.0, |most: f32, value| most.max(value.abs()));

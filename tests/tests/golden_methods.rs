@@ -2,7 +2,7 @@
 
 use burn::prelude::Tensor;
 use gradway::trainer::config;
-use gradway_adapters::{Encoder, Tuned};
+use gradway_adapters::{Encoder, Method, Tuned};
 use gradway_backbone::swin::SwinConfig;
 use gradway_backbone::{AnyBackbone, Checkpoint, Phase, import};
 use gradway_tests::{
@@ -57,13 +57,23 @@ fn run(name: &str, fields: &[&str], golden: &Golden) -> Tensors {
     });
     let images = Golden::open("swin_window4.io").tensor("input");
     let features = encoder.features(&tuned, images, Phase::Inference);
-    assert_eq!(features.len(), 4);
     let weights = Golden::open("e3va.loss");
     let mut loss = Tensor::<Tracked, 1>::zeros([1], &device);
-    for (stage, feature) in features.into_iter().enumerate() {
-        let key = format!("stage{stage}");
-        assert_close(&key, &feature.to_data(), &golden.data(&key), STAGES);
-        loss = loss + (feature * weights.tensor(&format!("weight{stage}"))).sum();
+    for task in 0..tuned.tasks() {
+        let stages = features.of_task(task);
+        assert_eq!(stages.len(), 4);
+        for (stage, feature) in stages.into_iter().enumerate() {
+            let key = match tuned.tasks() {
+                1 => format!("stage{stage}"),
+                _ => format!("task{task}.stage{stage}"),
+            };
+            assert_close(&key, &feature.to_data(), &golden.data(&key), STAGES);
+            let weight = weights.tensor::<Tracked, 4>(&format!("weight{stage}"));
+            // Features twice as wide are weighed twice alike.
+            let halves = feature.dims()[1] / weight.dims()[1];
+            let weight = Tensor::cat(vec![weight; halves], 1);
+            loss = loss + (feature * weight).sum() * (task + 1) as f64;
+        }
     }
     assert_close("the loss", &loss.to_data(), &golden.data("loss"), LOSS);
     let gradients = gradients::<Tracked, _>(&tuned, &loss.backward()).into_iter();
@@ -131,6 +141,56 @@ fn vpt_deep() {
 #[test]
 fn vpt_shallow() {
     assert_method("vpt_shallow", &["tokens=3"]);
+}
+
+fn assert_tasks(case: &str, name: &str, fields: &[&str]) {
+    let golden = Golden::open(&format!("method.{case}"));
+    let fields: Vec<&str> = [fields, &["tasks=2", "reduction=2"]].concat();
+    let gradients = run(name, &fields, &golden);
+    assert_gradients(&gradients, &golden.below("grad."), GRADIENTS);
+}
+
+/// The choices that are not the defaults.
+const OTHER: [&str; 3] = ["extraction=linear", "streams=stage_end", "merge=concat"];
+
+#[test]
+fn vmt_adapter() {
+    assert_tasks("vmt_adapter", "vmt_adapter", &[]);
+    let fields = [
+        &OTHER[..],
+        &["place=output", "input=pre_norm", "learn_scale=true"],
+    ];
+    assert_tasks("vmt_adapter_other", "vmt_adapter", &fields.concat());
+    assert_tasks(
+        "vmt_adapter_output",
+        "vmt_adapter",
+        &["place=output", "scale=0.5"],
+    );
+}
+
+#[test]
+fn vmt_adapter_lite() {
+    assert_tasks("vmt_adapter_lite", "vmt_adapter_lite", &["scale=0.5"]);
+}
+
+#[test]
+fn vmt_highway() {
+    assert_tasks("vmt_highway", "vmt_highway", &[]);
+    assert_tasks("vmt_highway_other", "vmt_highway", &OTHER);
+}
+
+#[test]
+fn hyperformer() {
+    assert_tasks("hyperformer", "hyperformer", &["embedding=3"]);
+}
+
+#[test]
+fn polyhistor_lite() {
+    assert_tasks(
+        "polyhistor_lite",
+        "polyhistor_lite",
+        &["embedding=3", "rank=2"],
+    );
 }
 
 /// Methods that train parts of the backbone: their gradients are those of full fine-tuning.

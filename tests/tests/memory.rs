@@ -6,7 +6,7 @@
 
 use burn::backend::{Autodiff, Flex};
 use gradway::trainer::memory::CountingAllocator;
-use gradway::trainer::{Segmentation, Trainer, config};
+use gradway::trainer::{Labels, Segmentation, Trainer, config};
 use gradway_tests::scenes;
 
 type Train = Autodiff<Flex>;
@@ -30,7 +30,8 @@ fn peak_of_a_step(method: &str) -> usize {
     let overrides = [format!("method.name={method}")];
     let config = config::parse(CONFIG, "the test", &overrides).expect("a configuration");
     let batch = scenes(BATCH, SIDE);
-    let mut model = Segmentation::<Train>::new(&config, 12, &device).expect("a model");
+    let mut model =
+        Segmentation::<Train>::new(&config, &Labels::unnamed(12), &device).expect("a model");
     let mut trainer = Trainer::new(&config, &model, 10, &device);
     let mut peak = None;
     // The first step makes the moments, so that the second is like all others.

@@ -7,6 +7,8 @@ use gradway_adapters::fixed::FixedConfig;
 use gradway_adapters::full::FullConfig;
 use gradway_adapters::{Encoder, GroupCount, MethodConfig, Tuned, count};
 use gradway_backbone::{Backbone, Description, Section, table};
+use gradway_heads::HeadConfig;
+use gradway_heads::multi_task::MultiTaskHead;
 use gradway_tests::{Tracked, blank};
 
 const PLAIN: Form = Form::Plain;
@@ -133,6 +135,91 @@ fn methods_add_what_their_closed_formulas_say() {
             assert_eq!(count.other, 0);
         }
     }
+}
+
+/// What tasks add to every block of a section that ends a stage: a scale and a shift of each narrow map.
+fn of_tasks(section: &Section, tasks: usize, narrow: usize) -> usize {
+    if section.stage.is_some() {
+        2 * tasks * narrow
+    } else {
+        0
+    }
+}
+
+#[test]
+fn a_task_adds_a_scale_and_a_shift_to_what_is_shared() {
+    for line in table() {
+        let description = blank(line.name).description();
+        for tasks in [1, 4] {
+            let adapter = |name: &str| {
+                let method = named(name).for_tasks(tasks);
+                trained(line.name, &method).adapter
+            };
+            let expected = blocks(&description, |section| {
+                let (d, n) = (section.channels, section.channels / 4);
+                2 * d * n + d + n + of_tasks(section, tasks, n)
+            });
+            assert_eq!(adapter("vmt_adapter"), expected, "{}", line.name);
+            let expected = blocks(&description, |section| {
+                let (d, n) = (section.channels, section.channels / 6);
+                d * n + d + n + of_tasks(section, tasks, n)
+            });
+            assert_eq!(adapter("vmt_adapter_lite"), expected, "{}", line.name);
+            let expected = blocks(&description, |section| {
+                let (d, n) = (section.channels, section.channels / 8);
+                let branch = 2 * d * n + d + n + of_tasks(section, tasks, n);
+                description.branches.len() * branch
+            });
+            assert_eq!(adapter("vmt_highway"), expected, "{}", line.name);
+        }
+    }
+}
+
+/// 1.10 M and 0.40 M by the publication, which prints per cents of four backbones: about 1 and 0.36.
+#[test]
+fn vmt_adapter_trains_the_published_number_of_parameters() {
+    let adapter = |name: &str, fields: &[String]| {
+        let method = config::method(name, fields).unwrap().for_tasks(4);
+        trained("swin_tiny", &method).adapter
+    };
+    assert_eq!(adapter("vmt_adapter", &[]), 1_092_624);
+    let last = ["method.streams=stage_end".to_string()];
+    assert_eq!(adapter("vmt_adapter", &last), 1_086_672);
+    assert_eq!(adapter("vmt_adapter_lite", &[]), 370_464);
+    let backbones = 4 * blank("swin_tiny").num_params();
+    let share = 100.0 * 1_092_624.0 / backbones as f64;
+    assert_eq!(format!("{share:.2}"), "0.99");
+}
+
+#[test]
+fn methods_with_a_pass_for_each_task_train_what_their_formulas_say() {
+    let adapter = |name: &str| trained("swin_tiny", &named(name).for_tasks(4)).adapter;
+    let description = blank("swin_tiny").description();
+    // Of four embeddings of 64, two projections and two biases for each branch.
+    let expected = 4 * 64 + branches(&description, |d| 64 * (2 * d * (d / 8) + d + d / 8));
+    assert_eq!(adapter("hyperformer"), expected);
+    // Two hypernetworks of rank 64 for templates of 96 x 24; kernels and biases for each branch.
+    let networks = 2 * (64 * 64 + 64 * 96 * 24);
+    let places = branches(&description, |d| 2 * (d / 96) * (d / 96) + d + d / 4);
+    assert_eq!(adapter("polyhistor_lite"), 4 * 64 + networks + places);
+    assert_eq!(adapter("per_task"), 4 * adapter("adapter"));
+}
+
+/// Outputs for 21 classes, 7 parts, saliency and normals.
+#[test]
+fn the_decoders_of_four_tasks_have_the_published_number_of_parameters() {
+    let head = |head: &str, inputs: &[usize]| {
+        let config: HeadConfig = toml::from_str(&format!("name = {head:?}")).unwrap();
+        let outputs = [21, 7, 1, 3];
+        let device = Default::default();
+        let head = MultiTaskHead::<Tracked>::new(&config, inputs, &outputs, false, &device);
+        count::<Tracked, _>(&head).total
+    };
+    let stages = blank("swin_tiny").description().stage_channels();
+    assert_eq!(head("segformer", &stages), 2_537_504);
+    // MTLoRA's encoder hands over maps behind its patch mergings.
+    assert_eq!(head("hrnet", &[192, 384, 768, 768]), 1_946_624);
+    assert_eq!(head("hrnet", &stages), 1_801_472);
 }
 
 #[test]

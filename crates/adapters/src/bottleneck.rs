@@ -51,19 +51,36 @@ pub(crate) type Projection<B> = (Tensor<B, 2>, Option<Tensor<B, 1>>);
 /// `W_U activation(W_D x + b_D) + b_U` of weights that may be made of others.
 pub(crate) fn bottleneck<B: KernelBackend>(
     x: Tensor<B, 4>,
-    [(down, down_bias), (up, up_bias)]: [Projection<B>; 2],
+    [down, up]: [Projection<B>; 2],
+    axis: ChannelAxis,
+    activation: Activation,
+) -> Tensor<B, 4> {
+    widen(narrow(x, down, axis, activation), up, axis)
+}
+
+/// `activation(W_D x + b_D)`
+pub(crate) fn narrow<B: KernelBackend>(
+    x: Tensor<B, 4>,
+    (weight, bias): Projection<B>,
     axis: ChannelAxis,
     activation: Activation,
 ) -> Tensor<B, 4> {
     match axis {
-        ChannelAxis::Last => {
-            let narrow = linear_activation(x, down, down_bias, activation);
-            linear(narrow, up, up_bias)
-        }
+        ChannelAxis::Last => linear_activation(x, weight, bias, activation),
         ChannelAxis::First => {
-            let narrow = project_channels(x, down, None);
-            let narrow = bias_activation(narrow, down_bias, 1, activation);
-            project_channels(narrow, up, up_bias)
+            bias_activation(project_channels(x, weight, None), bias, 1, activation)
         }
+    }
+}
+
+/// `W_U u + b_U`
+pub(crate) fn widen<B: KernelBackend>(
+    u: Tensor<B, 4>,
+    (weight, bias): Projection<B>,
+    axis: ChannelAxis,
+) -> Tensor<B, 4> {
+    match axis {
+        ChannelAxis::Last => linear(u, weight, bias),
+        ChannelAxis::First => project_channels(u, weight, bias),
     }
 }

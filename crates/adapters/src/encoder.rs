@@ -3,7 +3,7 @@
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::Tensor;
 use gradway_backbone::{AnyBackbone, Backbone, Description, Phase};
-use gradway_kernels::{Constant, Same, TrainBackend};
+use gradway_kernels::{Constant, KernelBackend, Same, TrainBackend};
 
 use crate::method::{Method, Misfit, Placement};
 use crate::table::{MethodConfig, Tuned};
@@ -59,27 +59,69 @@ impl<B: TrainBackend> Encoder<B> {
         &self.description
     }
 
-    /// Features for a training step: `[batch, channels, height, width]` per stage.
+    /// What one pass makes of images, for a training step.
     ///
     /// # Shapes
     ///
     /// - `images`: `[batch, 3, height, width]`, normalised
-    pub fn features(
+    pub fn features<'a>(
         &self,
-        tuned: &Tuned<B>,
+        tuned: &'a Tuned<B>,
         images: Tensor<B::InnerBackend, 4>,
         phase: Phase,
-    ) -> Vec<Tensor<B, 4>> {
-        tuned.features::<B::InnerBackend, Constant>(self.frozen.as_ref(), images, phase)
+    ) -> Features<'a, B> {
+        let frozen = self.frozen.as_ref();
+        Features {
+            tuned,
+            shared: tuned.features::<B::InnerBackend, Constant>(frozen, images, phase),
+        }
     }
 
-    /// Features without a graph, of a module from
+    /// The same without a graph, of a module from
     /// [`AutodiffModule::valid`](burn::module::AutodiffModule::valid).
-    pub fn features_inference(
+    pub fn features_inference<'a>(
         &self,
-        tuned: &Tuned<B::InnerBackend>,
+        tuned: &'a Tuned<B::InnerBackend>,
         images: Tensor<B::InnerBackend, 4>,
-    ) -> Vec<Tensor<B::InnerBackend, 4>> {
-        tuned.features::<B::InnerBackend, Same>(self.frozen.as_ref(), images, Phase::Inference)
+    ) -> Features<'a, B::InnerBackend> {
+        let frozen = self.frozen.as_ref();
+        Features {
+            tuned,
+            shared: tuned.features::<B::InnerBackend, Same>(frozen, images, Phase::Inference),
+        }
+    }
+}
+
+/// What one pass through a backbone makes of images, for any number of tasks.
+#[derive(Debug, Clone)]
+pub struct Features<'a, B: KernelBackend> {
+    tuned: &'a Tuned<B>,
+    shared: Vec<Tensor<B, 4>>,
+}
+
+impl<'a, B: KernelBackend> Features<'a, B> {
+    /// What a neck receives: every stage, normalised, `[batch, channels, height, width]`, the finest first.
+    ///
+    /// Whoever knows one task asks for that of task 0.
+    pub fn of_task(&self, task: usize) -> Vec<Tensor<B, 4>> {
+        self.tuned.of_task(&self.shared, task)
+    }
+
+    /// What all tasks are made of.
+    pub fn shared(&self) -> &[Tensor<B, 4>] {
+        &self.shared
+    }
+
+    /// The same of other maps in place of the [shared](Self::shared) ones.
+    pub fn with_shared(&self, shared: Vec<Tensor<B, 4>>) -> Self {
+        Self {
+            tuned: self.tuned,
+            shared,
+        }
+    }
+
+    /// The module that makes a task's features.
+    pub fn tuned(&self) -> &'a Tuned<B> {
+        self.tuned
     }
 }

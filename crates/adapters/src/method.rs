@@ -50,6 +50,16 @@ pub trait Settings {
     /// The groups whose sum the method's publication prints.
     fn published_groups(&self) -> &'static [Group];
 
+    /// The field that holds the number of tasks, of a method that has a part for each.
+    fn tasks(&mut self) -> Option<&mut usize> {
+        None
+    }
+
+    /// Channels of the features of a task, by stage.
+    fn feature_channels(&self, backbone: &Description) -> Vec<usize> {
+        backbone.stage_channels()
+    }
+
     /// Why the method cannot tune a backbone of this description, if it cannot.
     fn misfit(&self, _backbone: &Description) -> Option<&'static str> {
         None
@@ -92,8 +102,15 @@ pub trait Method<B: KernelBackend>: Module<B> {
         None
     }
 
-    /// The features that a neck receives: every stage, normalised, in
-    /// `[batch, channels, height, width]`.
+    /// Tasks that it has a part for; 1 of a method that knows no tasks.
+    fn tasks(&self) -> usize {
+        1
+    }
+
+    /// What one pass through the backbone makes of images for all tasks, ready for [`Self::of_task`].
+    ///
+    /// Of a method that knows no tasks these are the features that a neck receives: every stage,
+    /// normalised, in `[batch, channels, height, width]`.
     ///
     /// `frozen` is the backbone of a method of [`Placement::Frozen`]; a method of
     /// [`Placement::Tracked`] has its own and leaves it alone. `L` carries tensors of the frozen
@@ -104,6 +121,12 @@ pub trait Method<B: KernelBackend>: Module<B> {
         images: Tensor<F, 4>,
         phase: Phase,
     ) -> Vec<Tensor<B, 4>>;
+
+    /// The features that the neck of a task receives: every stage, normalised, in
+    /// `[batch, channels, height, width]`; `features` as [`Self::features`] answers.
+    fn of_task(&self, features: &[Tensor<B, 4>], _task: usize) -> Vec<Tensor<B, 4>> {
+        features.to_vec()
+    }
 }
 
 /// The features of a method that holds its backbone, with what it changes at the access points.

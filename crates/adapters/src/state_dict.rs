@@ -82,9 +82,39 @@ pub fn restore<B: AutodiffBackend, M: Module<B>>(
     module: M,
     values: StateDict,
 ) -> Result<M, StateDictError> {
+    put(module, values, Extent::Changed)
+}
+
+/// Puts values in whichever parameters they are of, trained or frozen; the others stay.
+///
+/// # Errors
+///
+/// [`StateDictError`] with the first value that does not fit.
+pub fn adopt<B: AutodiffBackend, M: Module<B>>(
+    module: M,
+    values: StateDict,
+) -> Result<M, StateDictError> {
+    put(module, values, Extent::Given)
+}
+
+/// Which parameters are put back.
+#[derive(Clone, Copy, PartialEq)]
+enum Extent {
+    /// All that a run changes, and no others.
+    Changed,
+    /// Those that there are values of.
+    Given,
+}
+
+fn put<B: AutodiffBackend, M: Module<B>>(
+    module: M,
+    values: StateDict,
+    extent: Extent,
+) -> Result<M, StateDictError> {
     struct Restorer {
         path: Vec<String>,
         values: StateDict,
+        extent: Extent,
         wrong: Option<StateDictError>,
     }
 
@@ -100,7 +130,11 @@ pub fn restore<B: AutodiffBackend, M: Module<B>>(
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
             let path = self.path.join(".");
             let trained = param.is_require_grad();
-            if !changes(&path, trained) {
+            let is_put = match self.extent {
+                Extent::Changed => changes(&path, trained),
+                Extent::Given => self.values.contains_key(&path),
+            };
+            if !is_put {
                 return param;
             }
             let expected = param.dims().to_vec();
@@ -126,6 +160,7 @@ pub fn restore<B: AutodiffBackend, M: Module<B>>(
     let mut restorer = Restorer {
         path: Vec::new(),
         values,
+        extent,
         wrong: None,
     };
     let module = module.map(&mut restorer);

@@ -59,6 +59,13 @@ macro_rules! methods {
                 }
             }
 
+            fn settings_mut(&mut self) -> &mut dyn Settings {
+                match self {
+                    $(Self::$beside(config) => config,)*
+                    $(Self::$around(config) => config,)*
+                }
+            }
+
             /// The module of a method that sits beside a frozen backbone; of the others the bare
             /// minimum never asked for, since [`descriptor`](Self::descriptor) tells them apart.
             pub(crate) fn init_beside<B: KernelBackend>(
@@ -104,6 +111,20 @@ macro_rules! methods {
                     $(Self::$around(module) => module.features::<F, L>(frozen, images, phase),)*
                 }
             }
+
+            fn tasks(&self) -> usize {
+                match self {
+                    $(Self::$beside(module) => module.tasks(),)*
+                    $(Self::$around(module) => module.tasks(),)*
+                }
+            }
+
+            fn of_task(&self, features: &[Tensor<B, 4>], task: usize) -> Vec<Tensor<B, 4>> {
+                match self {
+                    $(Self::$beside(module) => module.of_task(features, task),)*
+                    $(Self::$around(module) => module.of_task(features, task),)*
+                }
+            }
         }
     };
 }
@@ -112,6 +133,7 @@ methods! {
     beside {
         E3va(E3vaConfig, E3va, e3va),
         Fixed(FixedConfig, Fixed, fixed),
+        VmtHighway(VmtHighwayConfig, VmtHighway, vmt_highway),
     }
     around {
         Full(FullConfig, Full, full),
@@ -130,6 +152,11 @@ methods! {
         Ssf(SsfConfig, Ssf, ssf),
         Bitfit(BitfitConfig, Bitfit, bitfit),
         NormTuning(NormTuningConfig, NormTuning, norm_tuning),
+        VmtAdapter(VmtAdapterConfig, VmtAdapter, vmt_adapter),
+        VmtAdapterLite(VmtAdapterLiteConfig, VmtAdapterLite, vmt_adapter_lite),
+        Hyperformer(HyperformerConfig, Hyperformer, hyperformer),
+        PolyhistorLite(PolyhistorLiteConfig, PolyhistorLite, polyhistor_lite),
+        PerTask(PerTaskConfig, PerTask, per_task),
     }
 }
 
@@ -146,6 +173,24 @@ impl MethodConfig {
     /// A sentence that names the key and its value.
     pub fn validate(&self) -> Result<(), String> {
         self.settings().validate()
+    }
+
+    /// The same method for so many tasks; one that knows no tasks stays as it is.
+    pub fn for_tasks(mut self, tasks: usize) -> Self {
+        if let Some(field) = self.settings_mut().tasks() {
+            *field = tasks;
+        }
+        self
+    }
+
+    /// Whether the method has a part for each task.
+    pub fn knows_tasks(&self) -> bool {
+        self.clone().settings_mut().tasks().is_some()
+    }
+
+    /// Channels of the features of a task, by stage, on a backbone of this description.
+    pub fn feature_channels(&self, backbone: &Description) -> Vec<usize> {
+        self.settings().feature_channels(backbone)
     }
 
     /// Whether the method can tune a backbone of this description.

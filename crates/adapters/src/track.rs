@@ -12,6 +12,11 @@ pub(crate) fn track<B: Backend, M: Module<B>>(module: M, chosen: impl Fn(&str) -
     mark(module, |path| Some(chosen(path)))
 }
 
+/// Freezes the parameters whose path is chosen; the others stay what they are.
+pub fn freeze<B: Backend, M: Module<B>>(module: M, chosen: impl Fn(&str) -> bool) -> M {
+    mark(module, |path| chosen(path).then_some(false))
+}
+
 /// Freezes the output norms of stages that a head does not read: no gradient would ever reach them.
 pub fn freeze_output_norms<B: Backend, M: Module<B>>(
     module: M,

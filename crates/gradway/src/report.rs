@@ -1,7 +1,7 @@
 //! Tables of results, as text.
 
 use gradway_metrics::DetectionScores;
-use gradway_trainer::{RunOutcome, Scores};
+use gradway_trainer::{Headline, MultiTaskScores, RunOutcome, Scores};
 
 /// How a column of a table is aligned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,10 +47,7 @@ pub fn comparison(runs: &[(String, RunOutcome)]) -> String {
     let scores: Vec<String> = match runs.first() {
         Some((_, outcome)) => {
             let headlines = outcome.last.scores.headlines();
-            headlines
-                .iter()
-                .map(|(name, _)| format!("{name} %"))
-                .collect()
+            headlines.iter().map(heading_of).collect()
         }
         None => Vec::new(),
     };
@@ -75,7 +72,7 @@ pub fn comparison(runs: &[(String, RunOutcome)]) -> String {
                 outcome.steps.to_string(),
             ];
             let headlines = outcome.last.scores.headlines();
-            row.extend(headlines.iter().map(|(_, score)| percent(*score)));
+            row.extend(headlines.iter().map(value_of));
             row
         })
         .collect();
@@ -85,8 +82,65 @@ pub fn comparison(runs: &[(String, RunOutcome)]) -> String {
 /// The scores that matter most, in a line.
 pub fn headlines(scores: &Scores) -> String {
     let all = scores.headlines().into_iter();
-    let named = all.map(|(name, score)| format!("{name} {} %", percent(score)));
+    let named = all.map(|headline| {
+        let (name, value) = (&headline.name, value_of(&headline));
+        format!("{name} {value} {}", unit_of(&headline))
+    });
     named.collect::<Vec<_>>().join(", ")
+}
+
+fn heading_of(headline: &Headline) -> String {
+    format!("{} {}", headline.name, unit_of(headline))
+}
+
+fn unit_of(headline: &Headline) -> &'static str {
+    match headline.unit {
+        "share" => "%",
+        unit => unit,
+    }
+}
+
+/// A score in its unit, a share in per cent; a dash where there is none.
+fn value_of(headline: &Headline) -> String {
+    match headline.unit {
+        "share" => percent(headline.value),
+        _ => headline
+            .value
+            .map_or("-".to_string(), |value| format!("{value:.3}")),
+    }
+}
+
+/// A row for each of several tasks and each of its scores.
+pub fn task_table(scores: &MultiTaskScores) -> String {
+    let rows: Vec<Vec<String>> = scores
+        .tasks
+        .iter()
+        .map(|(task, scores)| {
+            let (metric, value) = scores.main();
+            let headline = Headline {
+                name: metric.name.to_string(),
+                unit: metric.unit,
+                value,
+            };
+            let unit = unit_of(&headline).to_string();
+            let summary = metric.summary.to_string();
+            vec![
+                task.to_string(),
+                headline.name.clone(),
+                value_of(&headline),
+                unit,
+                summary,
+            ]
+        })
+        .collect();
+    let heading = [
+        ("task", Align::Left),
+        ("score", Align::Left),
+        ("value", Align::Right),
+        ("unit", Align::Left),
+        ("what", Align::Left),
+    ];
+    table(&heading, &rows)
 }
 
 /// COCO's numbers, a row each.

@@ -20,7 +20,7 @@ use gradway::backbone::{export, write_tensors};
 use gradway::data::SegmentationBatch;
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
-use gradway::trainer::{RunConfig, Segmentation, Trainer, config};
+use gradway::trainer::{Labels, RunConfig, Segmentation, Trainer, config};
 
 /// Relative error of a value. Software and graphics drivers fuse and reorder; 1e-3 is what the
 /// project promises.
@@ -114,7 +114,7 @@ impl Job for Draw<'_> {
             .backbone
             .init::<B::InnerBackend>(&device)
             .expect("known");
-        let model = Segmentation::<B>::new(self.0, 12, &device).expect("a model");
+        let model = Segmentation::<B>::new(self.0, &Labels::unnamed(12), &device).expect("a model");
         Weights {
             backbone: export(&backbone),
             trainable: collect(&model.trainable),
@@ -129,7 +129,8 @@ impl Job for Take<'_> {
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Step {
         let Self(config, weights) = self;
-        let mut model = Segmentation::<B>::new(config, 12, &device).expect("a model");
+        let mut model =
+            Segmentation::<B>::new(config, &Labels::unnamed(12), &device).expect("a model");
         model.trainable = restore(model.trainable, weights.trainable).expect("they fit");
         let batch = batch();
         let shape = [2, 3, batch.height, batch.width];

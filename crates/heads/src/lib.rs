@@ -8,15 +8,19 @@
 //! | [`SegFormerDecoder`](segformer::SegFormerDecoder) | SegFormer (Xie et al. 2021), All-MLP: the light one |
 //! | [`UPerNet`](upernet::UPerNet) | UPerNet (Xiao et al. 2018) |
 //! | [`Fcn`](fcn::Fcn) | FCN (Long et al. 2015), the auxiliary of UPerNet |
+//! | [`HrNet`](hrnet::HrNet) | the small head of MTLoRA in the manner of HRNet |
 
 mod convolution;
 mod decoder;
 pub mod detection;
 mod dropout;
 pub mod fcn;
+pub mod hrnet;
+pub mod multi_task;
 mod normalization;
 pub mod segformer;
 mod segmentation;
+mod staged;
 mod table;
 pub mod upernet;
 
@@ -25,4 +29,5 @@ pub use decoder::Decoder;
 pub use dropout::drop_channels;
 pub use normalization::BatchNorm;
 pub use segmentation::{SegmentationHead, SegmentationOutput};
+pub use staged::StagedLoss;
 pub use table::{AnyDecoder, HeadConfig, HeadDescriptor, HeadTask, table};

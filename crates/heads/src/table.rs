@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::decoder::Decoder;
 use crate::detection::detector;
 use crate::fcn::{self, Fcn, FcnConfig};
+use crate::hrnet::{self, HrNet, HrNetConfig};
 use crate::segformer::{self, SegFormerConfig, SegFormerDecoder};
 use crate::segmentation::SegmentationHead;
 use crate::upernet::{self, UPerNet, UPerNetConfig};
@@ -99,6 +100,7 @@ heads! {
     SegFormer(SegFormerConfig, SegFormerDecoder, segformer),
     UPerNet(UPerNetConfig, UPerNet, upernet),
     Fcn(FcnConfig, Fcn, fcn),
+    HrNet(HrNetConfig, HrNet, hrnet),
 }
 
 /// Every head that can be named.
@@ -114,10 +116,23 @@ impl HeadConfig {
     /// A sentence that names the key and its value.
     pub fn validate(&self, stages: usize) -> Result<(), String> {
         let (channels, dropout, fcn) = match self {
+            Self::HrNet(config) => {
+                let widths = config.widths.len();
+                if widths != stages || config.widths.contains(&0) {
+                    return Err(format!(
+                        "head.widths = {:?}; it must have a positive width for each of {stages} stages",
+                        config.widths
+                    ));
+                }
+                (config.expansion, 0.0, None)
+            }
             Self::SegFormer(config) => (config.channels, config.dropout, None),
             Self::UPerNet(config) => (config.channels, config.dropout, Some(&config.auxiliary)),
             Self::Fcn(config) => (config.channels, config.dropout, Some(config)),
         };
+        if let (Self::HrNet(_), 0) = (self, channels) {
+            return Err("head.expansion = 0; it must be at least 1".to_string());
+        }
         if channels == 0 || fcn.is_some_and(|fcn| fcn.channels == 0) {
             return Err("head.channels = 0; it must be at least 1".to_string());
         }

@@ -13,7 +13,7 @@ use crate::log::median;
 use crate::memory;
 use crate::model::Model;
 use crate::step::Trainer;
-use crate::task::{DetectionTask, SegmentationTask, Task};
+use crate::task::{DetectionTask, MultiTask, SegmentationTask, Task};
 
 /// Bytes of a single-precision number.
 const BYTES: usize = 4;
@@ -67,6 +67,7 @@ pub fn step_cost<B: TrainBackend>(
     match config.task {
         TaskConfig::Segmentation(_) => cost_of::<B, SegmentationTask>(config, steps, device),
         TaskConfig::Detection(_) => cost_of::<B, DetectionTask>(config, steps, device),
+        TaskConfig::MultiTask(_) => cost_of::<B, MultiTask>(config, steps, device),
     }
 }
 
@@ -76,7 +77,7 @@ fn cost_of<B: TrainBackend, T: Task<B>>(
     device: &B::Device,
 ) -> Result<StepCost, TrainError> {
     let loader = T::training_loader(config)?;
-    let classes = T::labels(loader.pipeline()).classes.len();
+    let labels = T::labels(loader.pipeline());
     let batch = match loader.iter(0).next() {
         Some(batch) => vec![batch?],
         None => Vec::new(),
@@ -89,7 +90,7 @@ fn cost_of<B: TrainBackend, T: Task<B>>(
             .map_or_else(memory::live, |gauge| Some(gauge()))
     };
     let before = live();
-    let mut model = Model::<B, T>::new(config, classes, device)?;
+    let mut model = Model::<B, T>::new(config, &labels, device)?;
     let mut trainer = Trainer::new(config, &model, steps + 1, device);
     let mut seconds = Vec::with_capacity(steps);
     let (mut peak, mut after) = (None, None);

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use gradway_adapters::Misfit;
 use gradway_backbone::{CheckpointError, ImportError, UnknownBackbone};
-use gradway_data::DataError;
-use gradway_heads::HeadTask;
-use gradway_metrics::{DetectionError, SegmentationError};
+use gradway_data::{DataError, DenseTask, Task};
+use gradway_metrics::{DetectionError, EdgeError, MapError, RelativeError, SegmentationError};
 
 use gradway_adapters::StateDictError;
 
@@ -45,13 +44,28 @@ pub enum TrainError {
     /// Objects that cannot be scored.
     #[error(transparent)]
     Objects(#[from] DetectionError),
+    /// Maps that cannot be scored.
+    #[error(transparent)]
+    Map(#[from] MapError),
+    /// Edges that cannot be scored.
+    #[error(transparent)]
+    Edges(#[from] EdgeError),
+    /// Scores that cannot be compared with those of tasks alone.
+    #[error("tasks.single: {0}")]
+    Relative(#[from] RelativeError),
+    /// A batch without the labels of a task.
+    #[error("a batch has no labels of `{task}`, which is trained")]
+    NoLabels {
+        /// The task.
+        task: DenseTask,
+    },
     /// A configuration of another task.
     #[error("a run of {}, where {} is needed", found.name(), expected.name())]
     Task {
         /// What is needed.
-        expected: HeadTask,
+        expected: Task,
         /// What there is.
-        found: HeadTask,
+        found: Task,
     },
     /// An object without a mask, where masks are trained.
     #[error("image `{image}`: annotation {annotation} has no mask, which the head is trained on")]

@@ -28,11 +28,13 @@ pub use config::RunConfig;
 pub use cost::{StepBytes, StepCost, step_cost};
 pub use error::TrainError;
 pub use evaluate::{Evaluation, evaluate};
-pub use model::{Detection, Inference, Model, Segmentation, Trainable};
+pub use model::{Detection, Inference, ManyTasks, Model, Segmentation, Trainable};
 pub use observer::{Event, Observer, Silent};
 pub use optimizer::{Optimizer, OptimizerConfig, RateScaling};
 pub use provenance::Provenance;
 pub use run::{RunOutcome, evaluate_run, train};
 pub use schedule::{Schedule, ScheduleConfig};
 pub use step::{StepReport, Trainer};
-pub use task::{DetectionTask, Labels, Scores, SegmentationTask, Task};
+pub use task::{
+    DetectionTask, Headline, Labels, MultiTask, MultiTaskScores, Scores, SegmentationTask, Task,
+};

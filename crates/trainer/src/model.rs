@@ -5,7 +5,10 @@ use std::path::Path;
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use gradway_adapters::{Encoder, Tuned, freeze_output_norms, restore};
+use gradway_adapters::{
+    Encoder, Features, MethodConfig, StateDict, Tuned, adopt, collect, freeze, freeze_output_norms,
+    restore,
+};
 use gradway_backbone::{AnyBackbone, EMBEDDED, Phase, hash_module, import};
 use gradway_data::ImageBatch;
 use gradway_kernels::{KernelBackend, TrainBackend};
@@ -14,7 +17,7 @@ use crate::checkpoint::{Checkpoint, TrainingState};
 use crate::config::RunConfig;
 use crate::error::TrainError;
 use crate::identity::name_parameters;
-use crate::task::{BatchOf, DetectionTask, PlainHead, SegmentationTask, Task};
+use crate::task::{BatchOf, DetectionTask, Labels, MultiTask, PlainHead, SegmentationTask, Task};
 
 /// Everything that training changes: the method's module and the head, as one module for one
 /// optimiser and one checkpoint.
@@ -33,14 +36,21 @@ pub struct Model<B: TrainBackend, T: Task<B>> {
     pub encoder: Encoder<B>,
     /// The trained side.
     pub trainable: Trainable<B, T::Head>,
+    method: MethodConfig,
     task: T,
     base: String,
+    /// Whether tasks are added to those of another run.
+    adds: bool,
+    /// What the other run has trained.
+    kept: StateDict,
 }
 
 /// A model of semantic segmentation.
 pub type Segmentation<B> = Model<B, SegmentationTask>;
 /// A model of object detection.
 pub type Detection<B> = Model<B, DetectionTask>;
+/// A model of several dense tasks.
+pub type ManyTasks<B> = Model<B, MultiTask>;
 
 impl<B: TrainBackend, T: Task<B>> Model<B, T> {
     /// Builds the model of a configuration, with the backbone's weights if it names some.
@@ -50,24 +60,91 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
     /// # Errors
     ///
     /// [`TrainError`]: a backbone that is not in the table, weights that cannot be read or do not
-    /// fit; a configuration of another task, or for another number of classes.
-    pub fn new(config: &RunConfig, classes: usize, device: &B::Device) -> Result<Self, TrainError> {
-        let task = T::new(config, classes)?;
+    /// fit; a configuration of another task, or for other labels.
+    pub fn new(
+        config: &RunConfig,
+        labels: &Labels,
+        device: &B::Device,
+    ) -> Result<Self, TrainError> {
+        let task = T::new(config, labels)?;
         B::seed(device, config.seed);
         let backbone = backbone::<B::InnerBackend>(config, device)?;
         let base = hash_module(&backbone);
-        let (encoder, method) = Encoder::new(&config.method, backbone, device)?;
-        let channels = encoder.description().stage_channels();
+        let method = config.method.clone().for_tasks(task.count());
+        let (encoder, tuned) = Encoder::new(&method, backbone, device)?;
+        let channels = method.feature_channels(encoder.description());
         let trainable = Trainable {
-            method: freeze_output_norms(method, |stage| config.task.reads(stage)),
+            method: freeze_output_norms(tuned, |stage| config.task.reads(stage)),
             head: task.head(&channels, device),
         };
+        let trainable = freeze(trainable, |path| !task.trains(path));
         Ok(Self {
             encoder,
             trainable: name_parameters(trainable),
+            method,
             task,
             base,
+            adds: config.task.base().is_some(),
+            kept: StateDict::new(),
         })
+    }
+
+    /// The same with what another run has trained of the tasks that it shares with this one; `path` names
+    /// its checkpoint in messages.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load`].
+    pub fn inherit(self, saved: Checkpoint, path: &Path) -> Result<Self, TrainError> {
+        self.require_base(&saved, path)?;
+        let labels = &saved.state.labels;
+        let weights = saved.weights.into_iter();
+        let weights = weights.map(|(name, value)| (self.task.path_from(&name, labels), value));
+        let weights = weights.collect();
+        self.put(weights, path)
+    }
+
+    /// What a checkpoint holds: what is trained, and what another run has trained.
+    pub fn weights(&self) -> StateDict {
+        let mut weights = self.kept.clone();
+        weights.extend(collect(&self.trainable));
+        weights
+    }
+
+    fn require_base(&self, saved: &Checkpoint, path: &Path) -> Result<(), TrainError> {
+        if saved.state.base == self.base {
+            return Ok(());
+        }
+        Err(TrainError::OtherBase {
+            path: path.to_path_buf(),
+            backbone: saved.state.backbone.clone(),
+            trained_on: saved.state.base.clone(),
+            present: self.base.clone(),
+        })
+    }
+
+    /// Puts weights in, and keeps those that are not trained here.
+    fn put(self, weights: StateDict, path: &Path) -> Result<Self, TrainError> {
+        let changing = collect(&self.trainable);
+        let is_kept = |(name, _): &(&String, &TensorData)| !changing.contains_key(*name);
+        let kept = weights.iter().filter(is_kept);
+        let kept = kept
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        let trainable = adopt(self.trainable, weights).map_err(|source| TrainError::StateDict {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        Ok(Self {
+            trainable,
+            kept,
+            ..self
+        })
+    }
+
+    /// The method, for the tasks that the model is of.
+    pub fn method(&self) -> &MethodConfig {
+        &self.method
     }
 
     /// Hash of the backbone's weights before training, see
@@ -88,7 +165,7 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
     ) -> Result<(Self, TrainingState), TrainError> {
         let saved = Checkpoint::load(path)?;
         let state = saved.state.clone();
-        let model = Self::new(config, state.labels.classes.len(), device)?.load(saved, path)?;
+        let model = Self::new(config, &state.labels, device)?.load(saved, path)?;
         Ok((model, state))
     }
 
@@ -99,13 +176,9 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
     /// [`TrainError::OtherBase`] where it was trained on other weights, [`TrainError::StateDict`]
     /// where a parameter does not fit.
     pub fn load(self, saved: Checkpoint, path: &Path) -> Result<Self, TrainError> {
-        if saved.state.base != self.base {
-            return Err(TrainError::OtherBase {
-                path: path.to_path_buf(),
-                backbone: saved.state.backbone,
-                trained_on: saved.state.base,
-                present: self.base,
-            });
+        self.require_base(&saved, path)?;
+        if self.adds {
+            return self.put(saved.weights, path);
         }
         let trainable =
             restore(self.trainable, saved.weights).map_err(|source| TrainError::StateDict {
@@ -126,9 +199,20 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         phase: Phase,
         device: &B::Device,
     ) -> Result<Tensor<B, 1>, TrainError> {
-        let Trainable { method, head } = &self.trainable;
-        let features = self.encoder.features(method, images(batch, device), phase);
-        self.task.loss(head, &features, batch, phase)
+        let features = self.features(batch, phase, device);
+        self.task
+            .loss(&self.trainable.head, &features, batch, phase)
+    }
+
+    /// What the encoder makes of a batch, with its graph.
+    pub fn features(
+        &self,
+        batch: &BatchOf<B, T>,
+        phase: Phase,
+        device: &B::Device,
+    ) -> Features<'_, B> {
+        let method = &self.trainable.method;
+        self.encoder.features(method, images(batch, device), phase)
     }
 
     /// The model as it predicts: no graph, running statistics.
@@ -158,9 +242,8 @@ impl<B: TrainBackend, T: Task<B>> Inference<'_, B, T> {
     /// What is predicted of every image.
     pub fn predict(&self, batch: &BatchOf<B, T>, device: &B::Device) -> Vec<T::Prediction> {
         let Trainable { method, head } = &self.trainable;
-        let features = self
-            .encoder
-            .features_inference(method, images(batch, device));
+        let images = images(batch, device);
+        let features = self.encoder.features_inference(method, images);
         self.task.predict(head, &features, batch)
     }
 }
@@ -176,7 +259,8 @@ impl<B: TrainBackend> Inference<'_, B, SegmentationTask> {
         let [_, _, height, width] = images.dims();
         let Trainable { method, head } = &self.trainable;
         let features = self.encoder.features_inference(method, images);
-        self.task.logits(head, &features, [height, width])
+        self.task
+            .logits(head, &features.of_task(0), [height, width])
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gradway_adapters::{GroupCount, collect, count};
+use gradway_adapters::{GroupCount, count};
 use gradway_data::{Loader, Split};
 use gradway_kernels::TrainBackend;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use crate::model::Model;
 use crate::observer::{Event, Observer};
 use crate::provenance::Provenance;
 use crate::step::Trainer;
-use crate::task::{BatchOf, DetectionTask, SegmentationTask, Task};
+use crate::task::{BatchOf, DetectionTask, MultiTask, SegmentationTask, Task};
 
 /// What came of a run: the content of `result.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,6 +66,10 @@ pub fn train<B: TrainBackend>(
             let run = Run::<B, DetectionTask>::start(config, directory, device)?;
             run.finish(provenance, observer)
         }
+        TaskConfig::MultiTask(_) => {
+            let run = Run::<B, MultiTask>::start(config, directory, device)?;
+            run.finish(provenance, observer)
+        }
     }
 }
 
@@ -92,6 +96,7 @@ pub fn evaluate_run<B: TrainBackend>(
     match config.task {
         TaskConfig::Segmentation(_) => of::<B, SegmentationTask>(config, checkpoint, device),
         TaskConfig::Detection(_) => of::<B, DetectionTask>(config, checkpoint, device),
+        TaskConfig::MultiTask(_) => of::<B, MultiTask>(config, checkpoint, device),
     }
 }
 
@@ -128,11 +133,18 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
                 ),
             });
         }
-        let labels = T::labels(training.pipeline());
-        let mut model = Model::<B, T>::new(config, labels.classes.len(), device)?;
+        // Tasks that are added alone have labels in training; all are scored.
+        let labels = T::labels(validation.pipeline());
+        let mut model = Model::<B, T>::new(config, &labels, device)?;
         let steps = steps_per_epoch * config.train.epochs;
         let mut trainer = Trainer::new(config, &model, steps, device);
-        let state = match newest(directory)? {
+        let saved = newest(directory)?;
+        if let (None, Some(base)) = (&saved, config.task.base()) {
+            let (base, _) = RunDirectory::open(&gradway_data::paths::expand(base)?)?;
+            let path = base.checkpoint_file(false);
+            model = model.inherit(Checkpoint::load(&path)?, &path)?;
+        }
+        let state = match saved {
             None => TrainingState {
                 backbone: config.backbone.name.clone(),
                 base: model.base().to_string(),
@@ -305,7 +317,7 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
     ) -> Result<(), TrainError> {
         Checkpoint {
             state: self.state.clone(),
-            weights: collect(&self.model.trainable),
+            weights: self.model.weights(),
             optimizer,
         }
         .save(path)?;

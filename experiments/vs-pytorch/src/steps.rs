@@ -8,7 +8,9 @@ use gradway::backbone::{AnyBackbone, Backbone, BackboneConfig, Phase, Untouched}
 use gradway::data::{DetectionBatch, DetectionTarget, Instance, Mask, SegmentationBatch};
 use gradway::kernels::{KernelBackend, TrainBackend};
 use gradway::trainer::task::BatchOf;
-use gradway::trainer::{DetectionTask, Model, RunConfig, SegmentationTask, Task, Trainer, config};
+use gradway::trainer::{
+    DetectionTask, Labels, Model, RunConfig, SegmentationTask, Task, Trainer, config,
+};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
@@ -187,7 +189,7 @@ fn steps<B: TrainBackend, T: Task<B> + 'static>(
     batch: BatchOf<B, T>,
     device: &B::Device,
 ) -> Result<Run> {
-    let model = Model::<B, T>::new(config, classes, device)?;
+    let model = Model::<B, T>::new(config, &Labels::unnamed(classes), device)?;
     let mut trainer = Trainer::new(config, &model, 1 << 20, device);
     let mut model = Some(model);
     Ok(Box::new(move || {

@@ -17,7 +17,7 @@
 //! [transition](gradway_backbone::Backbone::transition): an extension of ours, since the paper
 //! defines E3VA on a Swin.
 
-mod highway;
+mod taps;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -31,7 +31,7 @@ use crate::dual_low_rank::DualLowRank;
 pub use crate::dual_low_rank::{DualLowRankAdapter, UpInit};
 use crate::inserted::{Places, sections};
 use crate::method::{Method, MethodDescriptor, Placement, Settings, at_least_one, unmergeable};
-use highway::Highway;
+use taps::Taps;
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     name: "e3va",
@@ -220,9 +220,9 @@ impl<B: KernelBackend> Method<B> for E3va<B> {
         let Some(backbone) = frozen else {
             return Vec::new();
         };
-        let mut highway = Highway::<B, F, L>::new(self, backbone);
+        let mut taps = Taps::<B, F, L>::new(self, backbone);
         // The stage outputs are read at their access points; what the backbone returns is dropped.
-        backbone.forward(images, Phase::Inference, &mut highway);
-        highway.into_features()
+        backbone.forward(images, Phase::Inference, &mut taps);
+        taps.into_features()
     }
 }

@@ -9,7 +9,9 @@ use gradway::kernels::TrainBackend;
 use gradway::trainer::{Evaluation, Provenance, RunDirectory, Scores, evaluate_run};
 use serde::Serialize;
 
-use gradway::report::{Align, detection_classes, detection_table, headlines, percent, table};
+use gradway::report::{
+    Align, detection_classes, detection_table, headlines, percent, table, task_table,
+};
 
 use crate::output::{print_json, print_line};
 
@@ -77,6 +79,16 @@ impl Eval {
                     headlines(&report.evaluation.scores),
                     report.evaluation.images
                 ))
+            }
+            Scores::MultiTask(scores) => {
+                print_line(task_table(scores))?;
+                if let Some(improvement) = scores.relative_improvement {
+                    print_line(format_args!(
+                        "{} % better than each task alone",
+                        percent(Some(improvement))
+                    ))?;
+                }
+                print_line(format_args!("over {} images", report.evaluation.images))
             }
         }
     }

@@ -12,7 +12,9 @@ use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::{Same, TrainBackend};
 use gradway::report::thousands;
 use gradway::trainer::config::TaskConfig;
-use gradway::trainer::{DetectionTask, Model, RunConfig, RunDirectory, SegmentationTask, Task};
+use gradway::trainer::{
+    DetectionTask, Model, MultiTask, RunConfig, RunDirectory, SegmentationTask, Task,
+};
 use serde::Serialize;
 
 use crate::output::{print_json, print_line, write_tensors};
@@ -97,6 +99,7 @@ impl Job for Export {
                 self.of::<B, SegmentationTask>(&directory, &config, &device)
             }
             TaskConfig::Detection(_) => self.of::<B, DetectionTask>(&directory, &config, &device),
+            TaskConfig::MultiTask(_) => self.of::<B, MultiTask>(&directory, &config, &device),
         }
     }
 }
@@ -120,16 +123,16 @@ impl Export {
             greatest_magnitude: None,
         };
         if !self.merge {
-            let method = config.method.clone();
+            let method = model.method().clone();
             let adapter = SavedAdapter::of(&config.backbone.name, model.base(), method, tuned);
             adapter.save(&self.output)?;
             return Ok(report);
         }
         let merged = config.method.merge(tuned)?.valid();
         let images = Tensor::random(IMAGES, Distribution::Normal(0.0, 1.0), device);
-        let apart = model
-            .encoder
-            .features_inference(&tuned.valid(), images.clone());
+        let plain = tuned.valid();
+        let apart = model.encoder.features_inference(&plain, images.clone());
+        let apart = apart.of_task(0);
         let together = merged.features::<B::InnerBackend, Same>(None, images, Phase::Inference);
         let (mut difference, mut magnitude) = (0.0_f64, 0.0_f64);
         for (apart, together) in apart.into_iter().zip(together) {

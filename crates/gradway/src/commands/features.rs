@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use burn::module::AutodiffModule;
 use burn::tensor::{Tensor, TensorData};
 use clap::Args;
-use gradway::adapters::{Base, SavedAdapter};
+use gradway::adapters::{Base, Method, SavedAdapter};
 use gradway::backbone::{
     Backbone, BackboneConfig, Checkpoint, Description, EMBEDDED, OutputNorms, Phase, Untouched,
     import, to_channels_first,
@@ -43,6 +43,9 @@ pub struct Features {
     /// receives, behind the adapter's output norms.
     #[arg(long, value_name = "FOLDER", conflicts_with = "norm")]
     adapter: Option<PathBuf>,
+    /// The task that features are wanted of, from 0 on, of an adapter of several.
+    #[arg(long, default_value_t = 0, requires = "adapter")]
+    task: usize,
     /// Of a Swin: pad a map before it is shifted, as mmdetection does; otherwise after, as timm does.
     #[arg(long)]
     pad_first: bool,
@@ -93,7 +96,16 @@ impl Job for Features {
             Some(folder) => {
                 let base = Base::<B>::new(&self.backbone, backbone, &device);
                 let (encoder, tuned) = base.with(SavedAdapter::load(folder)?, folder)?;
-                encoder.features_inference(&tuned.valid(), images)
+                let tuned = tuned.valid();
+                let tasks = tuned.tasks();
+                if self.task >= tasks {
+                    bail!(
+                        "--task {}: the adapter is of {tasks} tasks, counted from 0",
+                        self.task
+                    );
+                }
+                let features = encoder.features_inference(&tuned, images);
+                features.of_task(self.task)
             }
             None => {
                 let Description { axis, .. } = backbone.description();

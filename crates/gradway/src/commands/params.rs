@@ -10,8 +10,8 @@ use gradway::backbone::{Backbone, BackboneConfig};
 use gradway::data::Split;
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
-use gradway::trainer::RunConfig;
 use gradway::trainer::config::{self, TaskConfig};
+use gradway::trainer::{MultiTask, RunConfig, Task};
 use serde::Serialize;
 
 use gradway::report::{Align, table, thousands};
@@ -35,6 +35,9 @@ pub struct Params {
     /// Classes of the head of a configuration.
     #[arg(long, requires = "config", value_parser = clap::value_parser!(u16).range(1..))]
     classes: Option<u16>,
+    /// Tasks that the method serves.
+    #[arg(long, default_value_t = 1, conflicts_with = "config", value_parser = clap::value_parser!(u16).range(1..))]
+    tasks: u16,
     /// Overrides a key, such as `method.form=kernel`.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -122,7 +125,11 @@ impl Job for Params {
         };
         let module = backbone.init::<B::InnerBackend>(&device)?;
         let backbone_parameters = module.num_params();
-        let channels = module.description().stage_channels();
+        let method = match &config {
+            Some(config) => method.for_tasks(config.task.tasks()),
+            None => method.for_tasks(self.tasks.into()),
+        };
+        let channels = method.feature_channels(&module.description());
         let (_, mut tuned) = Encoder::<B>::new(&method, module, &device)?;
         let mut head = None;
         if let Some(config) = &config {
@@ -152,15 +159,23 @@ impl Params {
         channels: &[usize],
         device: &B::Device,
     ) -> Result<usize> {
-        let classes = match self.classes {
-            Some(classes) => usize::from(classes),
-            None => config.data.classes(Split::Train)?,
+        let classes = || match self.classes {
+            Some(classes) => Ok(usize::from(classes)),
+            None => config.data.classes(Split::Train),
         };
         let parameters = match &config.task {
             TaskConfig::Segmentation(task) => {
-                count(&task.head.init::<B>(channels, classes, device))
+                count(&task.head.init::<B>(channels, classes()?, device))
             }
-            TaskConfig::Detection(task) => count(&task.head.init::<B>(channels, classes, device)),
+            TaskConfig::Detection(task) => {
+                count(&task.head.init::<B>(channels, classes()?, device))
+            }
+            TaskConfig::MultiTask(_) => {
+                let loader = <MultiTask as Task<B>>::training_loader(config)?;
+                let labels = <MultiTask as Task<B>>::labels(loader.pipeline());
+                let task = <MultiTask as Task<B>>::new(config, &labels)?;
+                count(&Task::<B>::head(&task, channels, device))
+            }
         };
         Ok(parameters.total)
     }

@@ -1,6 +1,7 @@
-//! Pictures of label maps and of objects.
+//! Pictures of label maps, of objects and of dense tasks.
 
 mod objects;
+mod tasks;
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -9,6 +10,7 @@ use gradway_data::IGNORE;
 use image::{Rgb, RgbImage, imageops};
 
 pub use objects::objects;
+pub use tasks::task;
 
 /// Share of the class colours in an overlay.
 const OPACITY: f32 = 0.6;

@@ -149,6 +149,7 @@ mod tests {
             classes: vec!["dog".to_string()],
             palette: vec![[1, 2, 3]],
             category_ids: vec![1],
+            ..Labels::unnamed(0)
         }
     }
 

@@ -3,7 +3,6 @@
 //! What needs no gradient (anchors, matching, sampling, suppression) works on plain slices, on the host
 //! whatever the device; networks and losses work on tensors.
 
-mod advance;
 pub mod anchors;
 pub mod bounds;
 pub mod box_head;

@@ -57,9 +57,9 @@ impl<'a> Finish<'a> {
         Self { bias, activation }
     }
 
-    /// What sums of these columns begin with where they are finished once they are sums; none where
-    /// something is left to be done. No bias is an empty one.
-    pub(super) fn first(&self, columns: Range<usize>) -> Option<&'a [f32]> {
+    /// What is added to sums of these columns where nothing else is left to be done; an empty slice is
+    /// nothing.
+    pub(super) fn bias_alone(&self, columns: Range<usize>) -> Option<&'a [f32]> {
         match (self.activation, self.bias) {
             (Activation::Identity, SumBias::None) => Some(&[]),
             (Activation::Identity, SumBias::Columns(bias)) => Some(&bias[columns]),

@@ -50,8 +50,8 @@ impl Scratch {
         );
         for (range, panel) in b.panels() {
             if range.len() == width()
-                && let Some(first) = finish.first(range.clone())
-                && write_panel(&self.left, panel, first, &mut places[range.start..], columns)
+                && let Some(bias) = finish.bias_alone(range.clone())
+                && write_panel(&self.left, panel, bias, &mut places[range.start..], columns)
             {
                 continue;
             }

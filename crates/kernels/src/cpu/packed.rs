@@ -286,21 +286,21 @@ pub(super) fn product_panel(
 }
 
 /// As [`product_panel`], of a panel without columns of padding whose sums are written where they belong
-/// straight from the registers: to the first columns of `places`, rows of `row` elements. Sums begin with
-/// `first`, or with nothing.
+/// straight from the registers: to the first columns of `places`, rows of `row` elements, with `bias` or
+/// nothing added.
 ///
 /// Answers whether it was done: the sums of a panel too deep for the first cache are made in parts.
 pub(super) fn write_panel(
     left: &Left,
     panel: &[f32],
-    first: &[f32],
+    bias: &[f32],
     places: &mut [MaybeUninit<f32>],
     row: usize,
 ) -> bool {
     struct Write<'a> {
         left: &'a Left,
         panel: &'a [f32],
-        first: &'a [f32],
+        bias: &'a [f32],
         places: &'a mut [MaybeUninit<f32>],
         row: usize,
     }
@@ -314,8 +314,8 @@ pub(super) fn write_panel(
             let (panel, _) = S::as_simd_f32s(self.panel);
             let (panel, _) = panel.as_chunks::<2>();
             assert_eq!(panel.len(), depth);
-            let (first, _) = S::as_simd_f32s(self.first);
-            let first = match first {
+            let (bias, _) = S::as_simd_f32s(self.bias);
+            let bias = match bias {
                 [first, second] => [*first, *second],
                 _ => [simd.splat_f32s(0.0); 2],
             };
@@ -323,12 +323,12 @@ pub(super) fn write_panel(
                 let values = &self.left.values[rows.start * depth..rows.end * depth];
                 let places = &mut self.places[rows.start * self.row..];
                 match rows.len() {
-                    6 => write_tile::<S, 6>(simd, values, panel, first, places, self.row),
-                    5 => write_tile::<S, 5>(simd, values, panel, first, places, self.row),
-                    4 => write_tile::<S, 4>(simd, values, panel, first, places, self.row),
-                    3 => write_tile::<S, 3>(simd, values, panel, first, places, self.row),
-                    2 => write_tile::<S, 2>(simd, values, panel, first, places, self.row),
-                    _ => write_tile::<S, 1>(simd, values, panel, first, places, self.row),
+                    6 => write_tile::<S, 6>(simd, values, panel, bias, places, self.row),
+                    5 => write_tile::<S, 5>(simd, values, panel, bias, places, self.row),
+                    4 => write_tile::<S, 4>(simd, values, panel, bias, places, self.row),
+                    3 => write_tile::<S, 3>(simd, values, panel, bias, places, self.row),
+                    2 => write_tile::<S, 2>(simd, values, panel, bias, places, self.row),
+                    _ => write_tile::<S, 1>(simd, values, panel, bias, places, self.row),
                 }
             }
         }
@@ -340,7 +340,7 @@ pub(super) fn write_panel(
     Arch::new().dispatch(Write {
         left,
         panel,
-        first,
+        bias,
         places,
         row,
     });
@@ -353,16 +353,17 @@ fn write_tile<S: Simd, const R: usize>(
     simd: S,
     left: &[f32],
     panel: &[[S::f32s; 2]],
-    first: [S::f32s; 2],
+    bias: [S::f32s; 2],
     places: &mut [MaybeUninit<f32>],
     row: usize,
 ) {
-    let sums = tile_sums::<S, R>(simd, left, panel, first);
+    let sums = tile_sums::<S, R>(simd, left, panel);
     for (index, sums) in sums.into_iter().enumerate() {
         let places = &mut places[index * row..][..2 * S::F32_LANES];
         let (places, _) = S::as_uninit_mut_simd_f32s(places);
-        for (place, sum) in places.iter_mut().zip(sums) {
-            place.write(sum);
+        for ((place, sum), bias) in places.iter_mut().zip(sums).zip(bias) {
+            // Last, as everywhere: what is the same otherwise stays the same to the bit.
+            place.write(simd.add_f32s(sum, bias));
         }
     }
 }
@@ -376,7 +377,7 @@ fn tile<S: Simd, const R: usize>(
     result: &mut [[S::f32s; 2]],
     is_sum: bool,
 ) {
-    let sums = tile_sums::<S, R>(simd, left, panel, [simd.splat_f32s(0.0); 2]);
+    let sums = tile_sums::<S, R>(simd, left, panel);
     for (result, sums) in result.iter_mut().zip(sums) {
         for (result, sum) in result.iter_mut().zip(sums) {
             *result = if is_sum {
@@ -388,17 +389,16 @@ fn tile<S: Simd, const R: usize>(
     }
 }
 
-/// The sums of `R` rows of a panel, each beginning with `first`.
+/// The sums of `R` rows of a panel.
 #[inline(always)]
 fn tile_sums<S: Simd, const R: usize>(
     simd: S,
     left: &[f32],
     panel: &[[S::f32s; 2]],
-    first: [S::f32s; 2],
 ) -> [[S::f32s; 2]; R] {
     let (left, _) = left.as_chunks::<R>();
     let left = &left[..panel.len()];
-    let mut sums = [first; R];
+    let mut sums = [[simd.splat_f32s(0.0); 2]; R];
     // Four steps to a turn, so that counting costs little beside the arithmetic.
     let (left_turns, left) = left.as_chunks::<4>();
     let (panel_turns, panel) = panel.as_chunks::<4>();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use gradway_adapters::MethodConfig;
-use gradway_data::DatasetConfig;
+use gradway_data::{DatasetConfig, Task};
 use gradway_heads::HeadTask;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
@@ -115,7 +115,7 @@ pub fn to_toml(config: &RunConfig) -> Result<String, toml::ser::Error> {
 
 /// The field of a configuration that stands for these tables of a file.
 const TASK: &str = "task";
-const TASK_TABLES: [&str; 4] = ["head", "loss", "augment", "evaluation"];
+const TASK_TABLES: [&str; 5] = ["head", "loss", "augment", "evaluation", "tasks"];
 
 fn resolve(mut table: Table, origin: &str, overrides: &[String]) -> Result<RunConfig, TrainError> {
     for entry in overrides {
@@ -145,7 +145,12 @@ fn nest(table: &mut Table) -> Result<(), String> {
     let name = head.get("name").and_then(Value::as_str);
     let name = name.ok_or("missing key `head.name`, a string")?;
     let line = gradway_heads::table().iter().find(|line| line.name == name);
-    let task = line.map_or(HeadTask::Segmentation, |line| line.task).name();
+    let task = match line.map_or(HeadTask::Segmentation, |line| line.task) {
+        HeadTask::Segmentation if table.contains_key("tasks") => Task::MultiTask,
+        HeadTask::Segmentation => Task::Segmentation,
+        HeadTask::Detection => Task::Detection,
+    };
+    let task = task.name();
     let tables = TASK_TABLES
         .into_iter()
         .filter_map(|key| Some((key.to_string(), table.remove(key)?)));

@@ -1,12 +1,12 @@
 //! Configuration of a run: typed TOML.
 
 mod load;
+mod multi_task;
 mod task;
 
 use gradway_adapters::MethodConfig;
 use gradway_backbone::BackboneConfig;
-use gradway_data::{DatasetConfig, LoaderConfig, Normalization, Task};
-use gradway_heads::HeadTask;
+use gradway_data::{DatasetConfig, LoaderConfig, Normalization};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
@@ -14,6 +14,7 @@ use crate::optimizer::OptimizerConfig;
 use crate::schedule::ScheduleConfig;
 
 pub use load::{dataset, load, method, parse, to_toml};
+pub use multi_task::{MultiTaskConfig, MultiTaskEvaluationConfig, TasksConfig, Weighting};
 pub use task::{
     DetectionConfig, DetectionEvaluationConfig, LossConfig, Protocol, SegmentationConfig,
     SegmentationEvaluationConfig, TaskConfig,
@@ -139,10 +140,7 @@ impl RunConfig {
             }
         }
         self.task.validate()?;
-        self.data.require(match self.task.task() {
-            HeadTask::Segmentation => Task::Segmentation,
-            HeadTask::Detection => Task::Detection,
-        })?;
+        self.data.require(self.task.task())?;
         Ok(())
     }
 

@@ -1,15 +1,21 @@
 //! The part of a configuration that belongs to its task: head, loss, augmentation, evaluation.
 
-use gradway_data::{AugmentConfig, DetectionAugmentConfig, DetectionSizeConfig, EvaluationSize};
+use std::path::Path;
+
+use gradway_data::{
+    AugmentConfig, DetectionAugmentConfig, DetectionSizeConfig, EvaluationSize, Task,
+};
+use gradway_heads::HeadConfig;
 use gradway_heads::detection::{DetectionLimits, DetectorConfig};
-use gradway_heads::{HeadConfig, HeadTask};
 use serde::{Deserialize, Serialize};
 
+use super::multi_task::MultiTaskConfig;
 use crate::error::TrainError;
 
-/// What a run predicts; its head decides which of these it is.
+/// What a run predicts; its head, or that there are tasks, decides which of these it is.
 ///
-/// In a file its tables stand beside the others: `[head]`, `[augment]`, `[evaluation]`.
+/// In a file its tables stand beside the others: `[head]`, `[augment]`, `[evaluation]`; `[tasks]` makes it
+/// several.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskConfig {
@@ -17,6 +23,8 @@ pub enum TaskConfig {
     Segmentation(SegmentationConfig),
     /// Objects.
     Detection(DetectionConfig),
+    /// Several dense tasks.
+    MultiTask(MultiTaskConfig),
 }
 
 /// Semantic segmentation.
@@ -141,17 +149,34 @@ impl LossConfig {
 
 impl TaskConfig {
     /// What it predicts.
-    pub fn task(&self) -> HeadTask {
+    pub fn task(&self) -> Task {
         match self {
-            Self::Segmentation(_) => HeadTask::Segmentation,
-            Self::Detection(_) => HeadTask::Detection,
+            Self::Segmentation(_) => Task::Segmentation,
+            Self::Detection(_) => Task::Detection,
+            Self::MultiTask(_) => Task::MultiTask,
+        }
+    }
+
+    /// The run that tasks are added to, where some are.
+    pub fn base(&self) -> Option<&Path> {
+        match self {
+            Self::Segmentation(_) | Self::Detection(_) => None,
+            Self::MultiTask(config) => config.tasks.base.as_deref(),
+        }
+    }
+
+    /// How many tasks there are.
+    pub fn tasks(&self) -> usize {
+        match self {
+            Self::Segmentation(_) | Self::Detection(_) => 1,
+            Self::MultiTask(config) => config.tasks.names.len(),
         }
     }
 
     /// Whether its head reads a stage of the backbone, counted from the finest.
     pub fn reads(&self, stage: usize) -> bool {
         match self {
-            Self::Segmentation(_) => true,
+            Self::Segmentation(_) | Self::MultiTask(_) => true,
             Self::Detection(config) => config.head.reads(stage),
         }
     }
@@ -161,6 +186,7 @@ impl TaskConfig {
         match self {
             Self::Segmentation(config) => config.evaluation.batch_size,
             Self::Detection(config) => config.evaluation.batch_size,
+            Self::MultiTask(config) => config.evaluation.batch_size,
         }
     }
 
@@ -168,6 +194,7 @@ impl TaskConfig {
     pub fn resolution(&self) -> [u32; 2] {
         match self {
             Self::Segmentation(config) => config.augment.crop_size,
+            Self::MultiTask(config) => config.augment.crop_size,
             Self::Detection(config) => {
                 let largest = config.augment.scales.iter().max_by_key(|[a, b]| a * b);
                 let [long, short] = largest.copied().unwrap_or_default();
@@ -184,7 +211,7 @@ impl TaskConfig {
     pub fn segmentation(&self) -> Result<&SegmentationConfig, TrainError> {
         match self {
             Self::Segmentation(config) => Ok(config),
-            Self::Detection(_) => Err(self.is_not(HeadTask::Segmentation)),
+            _ => Err(self.is_not(Task::Segmentation)),
         }
     }
 
@@ -196,11 +223,23 @@ impl TaskConfig {
     pub fn detection(&self) -> Result<&DetectionConfig, TrainError> {
         match self {
             Self::Detection(config) => Ok(config),
-            Self::Segmentation(_) => Err(self.is_not(HeadTask::Detection)),
+            _ => Err(self.is_not(Task::Detection)),
         }
     }
 
-    fn is_not(&self, expected: HeadTask) -> TrainError {
+    /// That of several dense tasks.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Task`] where it is another.
+    pub fn multi_task(&self) -> Result<&MultiTaskConfig, TrainError> {
+        match self {
+            Self::MultiTask(config) => Ok(config),
+            _ => Err(self.is_not(Task::MultiTask)),
+        }
+    }
+
+    fn is_not(&self, expected: Task) -> TrainError {
         TrainError::Task {
             expected,
             found: self.task(),
@@ -226,6 +265,12 @@ impl TaskConfig {
                 limits.map_err(|reason| wrong(format!("evaluation.{reason}")))?;
                 config.augment.validate()?;
                 config.evaluation.size().validate()?;
+            }
+            Self::MultiTask(config) => {
+                config.head.validate(4).map_err(wrong)?;
+                config.tasks.validate().map_err(wrong)?;
+                config.augment.validate()?;
+                config.evaluation.size.validate()?;
             }
         }
         Ok(())

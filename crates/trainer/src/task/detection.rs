@@ -1,6 +1,7 @@
 //! Objects: their boxes, classes, and where the head predicts them, masks.
 
 use burn::tensor::Tensor;
+use gradway_adapters::Features;
 use gradway_backbone::Phase;
 use gradway_data::detection::DetectionPipeline;
 use gradway_data::{DetectionBatch, DetectionLoader, DetectionTarget, Instance, Split};
@@ -91,7 +92,8 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
     type Prediction = DetectionPrediction;
     type Scorer = DetectionScorer;
 
-    fn new(config: &RunConfig, classes: usize) -> Result<Self, TrainError> {
+    fn new(config: &RunConfig, labels: &Labels) -> Result<Self, TrainError> {
+        let classes = labels.classes.len();
         let config = config.task.detection()?.clone();
         Ok(Self { config, classes })
     }
@@ -122,6 +124,7 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
             classes: dataset.classes().to_vec(),
             palette: dataset.palette().to_vec(),
             category_ids: dataset.category_ids().to_vec(),
+            tasks: Vec::new(),
         }
     }
 
@@ -137,7 +140,7 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
     fn loss(
         &self,
         head: &Detector<B>,
-        features: &[Tensor<B, 4>],
+        features: &Features<'_, B>,
         batch: &DetectionBatch,
         phase: Phase,
     ) -> Result<Tensor<B, 1>, TrainError> {
@@ -166,17 +169,17 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
             mask,
             seed,
         };
-        Ok(head.loss(features, &truth))
+        Ok(head.loss(&features.of_task(0), &truth))
     }
 
     fn predict(
         &self,
         head: &Detector<B::InnerBackend>,
-        features: &[Tensor<B::InnerBackend, 4>],
+        features: &Features<'_, B::InnerBackend>,
         batch: &DetectionBatch,
     ) -> Vec<DetectionPrediction> {
         let sizes: Vec<[usize; 2]> = batch.items.iter().map(|item| item.size).collect();
-        let found = head.detect(features, &sizes, self.config.evaluation.limits);
+        let found = head.detect(&features.of_task(0), &sizes, self.config.evaluation.limits);
         let images = batch.items.iter().zip(found);
         images
             .map(|(item, found)| DetectionPrediction {

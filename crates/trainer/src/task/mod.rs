@@ -5,6 +5,7 @@
 //! scored. Models, steps, runs and checkpoints are the same for all of them.
 
 mod detection;
+mod multi_task;
 mod scores;
 mod segmentation;
 
@@ -12,8 +13,9 @@ use std::fmt::Debug;
 
 use burn::module::{AutodiffModule, ModuleDisplay};
 use burn::tensor::Tensor;
+use gradway_adapters::Features;
 use gradway_backbone::Phase;
-use gradway_data::{Loader, Pipeline};
+use gradway_data::{DenseTask, Loader, Pipeline};
 use gradway_kernels::TrainBackend;
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +23,8 @@ use crate::config::RunConfig;
 use crate::error::TrainError;
 
 pub use detection::{DetectionPrediction, DetectionScorer, DetectionTask, PredictedObject};
-pub use scores::{ObjectScores, Scores};
+pub use multi_task::{MultiTask, MultiTaskPrediction, MultiTaskScorer, TaskPrediction};
+pub use scores::{Headline, MultiTaskScores, ObjectScores, Scores, TaskScores};
 pub use segmentation::{SegmentationPrediction, SegmentationScorer, SegmentationTask};
 
 /// What a task's batches are.
@@ -44,9 +47,8 @@ pub trait Task<B: TrainBackend>: Sized + Debug {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Config`]: a configuration of another task, or one that does not fit the number of
-    /// classes.
-    fn new(config: &RunConfig, classes: usize) -> Result<Self, TrainError>;
+    /// [`TrainError::Config`]: a configuration of another task, or one that does not fit the labels.
+    fn new(config: &RunConfig, labels: &Labels) -> Result<Self, TrainError>;
 
     /// The loader of a configuration's training split.
     ///
@@ -70,14 +72,25 @@ pub trait Task<B: TrainBackend>: Sized + Debug {
         None
     }
 
+    /// How many tasks the features serve.
+    fn count(&self) -> usize {
+        1
+    }
+
+    /// Whether a parameter of method or head is trained, where the method trains it.
+    fn trains(&self, _path: &str) -> bool {
+        true
+    }
+
+    /// The path that a parameter has here which has another one in a run that tasks are added to.
+    fn path_from(&self, path: &str, _base: &Labels) -> String {
+        path.to_string()
+    }
+
     /// A head for features of these widths.
     fn head(&self, channels: &[usize], device: &B::Device) -> Self::Head;
 
     /// The loss of a batch, `[1]`, with its graph.
-    ///
-    /// # Shapes
-    ///
-    /// - `features`: per stage `[batch, channels, height, width]`, the finest first
     ///
     /// # Errors
     ///
@@ -85,16 +98,16 @@ pub trait Task<B: TrainBackend>: Sized + Debug {
     fn loss(
         &self,
         head: &Self::Head,
-        features: &[Tensor<B, 4>],
+        features: &Features<'_, B>,
         batch: &BatchOf<B, Self>,
         phase: Phase,
     ) -> Result<Tensor<B, 1>, TrainError>;
 
-    /// What is predicted of every image of a batch; `features` as of [`Self::loss`].
+    /// What is predicted of every image of a batch.
     fn predict(
         &self,
         head: &PlainHead<B, Self>,
-        features: &[Tensor<B::InnerBackend, 4>],
+        features: &Features<'_, B::InnerBackend>,
         batch: &BatchOf<B, Self>,
     ) -> Vec<Self::Prediction>;
 
@@ -133,4 +146,30 @@ pub struct Labels {
     /// The classes' identifiers in the dataset's files, where it has such.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub category_ids: Vec<u64>,
+    /// Of every task, where there are several; [`Self::classes`] is empty then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<TaskLabels>,
+}
+
+/// What the labels of one of several tasks mean.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskLabels {
+    /// The task.
+    pub task: DenseTask,
+    /// Names of the classes, in label order; none of a task without classes.
+    pub classes: Vec<String>,
+    /// One colour per class.
+    pub palette: Vec<[u8; 3]>,
+}
+
+impl Labels {
+    /// So many classes, each with its number for a name.
+    pub fn unnamed(classes: usize) -> Self {
+        Self {
+            classes: (0..classes).map(|class| class.to_string()).collect(),
+            palette: vec![[0; 3]; classes],
+            category_ids: Vec::new(),
+            tasks: Vec::new(),
+        }
+    }
 }

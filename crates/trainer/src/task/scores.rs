@@ -1,10 +1,27 @@
 //! What came of an evaluation, whatever the task.
 
+use std::collections::BTreeMap;
+
+use gradway_data::DenseTask;
 use gradway_metrics::detection::voc::VocScores;
+use gradway_metrics::relative::RELATIVE_IMPROVEMENT;
 use gradway_metrics::{
-    DetectionScores, MetricDescriptor, SegmentationScores, detection, segmentation,
+    DepthScores, DetectionScores, EdgeScores, MetricDescriptor, MetricFamily, NormalsScores,
+    SaliencyScores, SegmentationScores, TaskScore, depth, detection, edges, normals,
+    relative_improvement, saliency, segmentation,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::error::TrainError;
+
+/// What a run of several tasks is the best by where nothing is known of each task alone.
+const MEAN_OF_TASKS: MetricDescriptor = MetricDescriptor {
+    name: "mean_of_tasks",
+    family: MetricFamily::Relative,
+    summary: "mean over the tasks of the score, or of 1 / (1 + error), to tell checkpoints of a run apart",
+    higher_is_better: true,
+    unit: "share",
+};
 
 /// The scores of a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,6 +31,8 @@ pub enum Scores {
     Segmentation(SegmentationScores),
     /// Of detection.
     Objects(Box<ObjectScores>),
+    /// Of several dense tasks.
+    MultiTask(Box<MultiTaskScores>),
 }
 
 /// Scores of detected objects.
@@ -27,6 +46,119 @@ pub struct ObjectScores {
     /// Pascal VOC's, where the configuration asks for them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pascal_voc: Option<VocScores>,
+}
+
+/// Scores of several dense tasks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MultiTaskScores {
+    /// By task.
+    pub tasks: BTreeMap<DenseTask, TaskScores>,
+    /// Over each task alone, where the configuration has those scores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relative_improvement: Option<f64>,
+}
+
+/// The scores of one of several dense tasks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TaskScores {
+    /// Of classes or parts.
+    Segmentation(SegmentationScores),
+    /// Of saliency.
+    Saliency(SaliencyScores),
+    /// Of surface normals.
+    Normals(NormalsScores),
+    /// Of depth.
+    Depth(DepthScores),
+    /// Of edges.
+    Edges(EdgeScores),
+}
+
+/// A score that reports name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Headline {
+    /// What was scored, and how.
+    pub name: String,
+    /// Unit of the value: `share`, `degrees`, `metres`.
+    pub unit: &'static str,
+    /// None where it is not defined.
+    pub value: Option<f64>,
+}
+
+impl Headline {
+    fn share(name: &str, value: Option<f64>) -> Self {
+        Self {
+            name: name.to_string(),
+            unit: segmentation::MEAN_IOU.unit,
+            value,
+        }
+    }
+}
+
+impl TaskScores {
+    /// The score that publications print, and its value.
+    pub fn main(&self) -> (MetricDescriptor, Option<f64>) {
+        match self {
+            Self::Segmentation(scores) => (segmentation::MEAN_IOU, Some(scores.mean_iou)),
+            Self::Saliency(scores) => (saliency::MAX_JACCARD, scores.max_jaccard),
+            Self::Normals(scores) => (normals::MEAN_ANGULAR_ERROR, scores.mean_angular_error),
+            Self::Depth(scores) => (depth::DEPTH_RMSE, scores.depth_rmse),
+            Self::Edges(scores) => (edges::ODS_F, scores.ods_f),
+        }
+    }
+
+    /// The main score as a share of which more is better, whatever its unit.
+    fn goodness(&self) -> f64 {
+        match self.main() {
+            (_, None) => 0.0,
+            (metric, Some(value)) if metric.higher_is_better => value,
+            (_, Some(error)) => 1.0 / (1.0 + error),
+        }
+    }
+}
+
+impl MultiTaskScores {
+    /// The scores of tasks; `single` has the main scores of each of them alone, or nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Relative`]: scores that cannot be compared.
+    pub fn new(
+        tasks: BTreeMap<DenseTask, TaskScores>,
+        single: &BTreeMap<DenseTask, f64>,
+    ) -> Result<Self, TrainError> {
+        let of = |task: &DenseTask, metric, value| TaskScore {
+            task: task.name().to_string(),
+            metric,
+            value,
+        };
+        let relative = match single.is_empty() {
+            true => None,
+            false => {
+                let main = tasks.iter().map(|(task, scores)| (task, scores.main()));
+                let references = single.iter().filter_map(|(task, value)| {
+                    let (metric, _) = tasks.get(task)?.main();
+                    Some(of(task, metric, *value))
+                });
+                // A score that is not defined, of a split without a single label, is not compared.
+                let scores: Option<Vec<_>> = main
+                    .map(|(task, (metric, value))| Some(of(task, metric, value?)))
+                    .collect();
+                let references: Vec<_> = references.collect();
+                let compared = scores.map(|scores| relative_improvement(&scores, &references));
+                compared.transpose()?
+            }
+        };
+        Ok(Self {
+            relative_improvement: relative.map(|relative| relative.relative_improvement),
+            tasks,
+        })
+    }
+
+    fn mean(&self) -> f64 {
+        let sum: f64 = self.tasks.values().map(TaskScores::goodness).sum();
+        sum / self.tasks.len().max(1) as f64
+    }
 }
 
 impl Scores {
@@ -46,27 +178,45 @@ impl Scores {
                     or_none(scores.boxes.average_precision),
                 ),
             },
+            Self::MultiTask(scores) => match scores.relative_improvement {
+                Some(relative) => (RELATIVE_IMPROVEMENT, relative),
+                None => (MEAN_OF_TASKS, scores.mean()),
+            },
         }
     }
 
-    /// The scores that reports name, the main one first: shares, more is better.
-    pub fn headlines(&self) -> Vec<(&'static str, Option<f64>)> {
+    /// The scores that reports name, the main one first.
+    pub fn headlines(&self) -> Vec<Headline> {
+        let share = Headline::share;
         match self {
-            Self::Segmentation(scores) => vec![("mean IoU", Some(scores.mean_iou))],
+            Self::Segmentation(scores) => vec![share("mean IoU", Some(scores.mean_iou))],
             Self::Objects(scores) => {
                 let mut headlines = Vec::new();
                 if let Some(voc) = &scores.pascal_voc {
-                    headlines.push(("VOC mAP, 11 points", voc.mean_ap_11_points));
-                    headlines.push(("VOC mAP, area", voc.mean_ap_area));
+                    headlines.push(share("VOC mAP, 11 points", voc.mean_ap_11_points));
+                    headlines.push(share("VOC mAP, area", voc.mean_ap_area));
                 }
                 let boxes = &scores.boxes;
-                headlines.push(("box AP", boxes.average_precision));
-                headlines.push(("box AP50", boxes.ap50));
+                headlines.push(share("box AP", boxes.average_precision));
+                headlines.push(share("box AP50", boxes.ap50));
                 if let Some(masks) = &scores.masks {
-                    headlines.push(("mask AP", masks.average_precision));
-                    headlines.push(("mask AP50", masks.ap50));
+                    headlines.push(share("mask AP", masks.average_precision));
+                    headlines.push(share("mask AP50", masks.ap50));
                 }
                 headlines
+            }
+            Self::MultiTask(scores) => {
+                let relative = scores.relative_improvement;
+                let relative = relative.map(|value| share("improvement", Some(value)));
+                let tasks = scores.tasks.iter().map(|(task, scores)| {
+                    let (metric, value) = scores.main();
+                    Headline {
+                        name: format!("{task} {}", metric.name),
+                        unit: metric.unit,
+                        value,
+                    }
+                });
+                relative.into_iter().chain(tasks).collect()
             }
         }
     }

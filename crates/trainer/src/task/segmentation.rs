@@ -2,9 +2,10 @@
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
+use gradway_adapters::Features;
 use gradway_backbone::Phase;
 use gradway_data::loader::SegmentationPipeline;
-use gradway_data::{IGNORE, SegmentationBatch, SegmentationLoader, Split};
+use gradway_data::{IGNORE, ImageBatch, SegmentationBatch, SegmentationLoader, Split};
 use gradway_heads::SegmentationHead;
 use gradway_kernels::{KernelBackend, TrainBackend, resize_bilinear};
 use gradway_metrics::ConfusionMatrix;
@@ -60,7 +61,8 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
     type Prediction = SegmentationPrediction;
     type Scorer = SegmentationScorer;
 
-    fn new(config: &RunConfig, classes: usize) -> Result<Self, TrainError> {
+    fn new(config: &RunConfig, labels: &Labels) -> Result<Self, TrainError> {
+        let classes = labels.classes.len();
         let config = config.task.segmentation()?.clone();
         let weights = config.loss.class_weights.len();
         if weights != 0 && weights != classes {
@@ -99,6 +101,7 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
             classes: pipeline.dataset().classes().to_vec(),
             palette: pipeline.dataset().palette().to_vec(),
             category_ids: Vec::new(),
+            tasks: Vec::new(),
         }
     }
 
@@ -109,22 +112,22 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
     fn loss(
         &self,
         head: &SegmentationHead<B>,
-        features: &[Tensor<B, 4>],
+        features: &Features<'_, B>,
         batch: &SegmentationBatch,
         phase: Phase,
     ) -> Result<Tensor<B, 1>, TrainError> {
-        let output = head.forward(features, phase);
-        let labels = labels::<B>(batch, &output.logits.device());
+        let output = head.forward(&features.of_task(0), phase);
+        let labels = class_map::<B>(&batch.labels, batch.shape(), &output.logits.device());
         Ok(head.loss(output, labels, IGNORE, &self.config.loss.class_weights))
     }
 
     fn predict(
         &self,
         head: &SegmentationHead<B::InnerBackend>,
-        features: &[Tensor<B::InnerBackend, 4>],
+        features: &Features<'_, B::InnerBackend>,
         batch: &SegmentationBatch,
     ) -> Vec<SegmentationPrediction> {
-        let logits = self.logits(head, features, [batch.height, batch.width]);
+        let logits = self.logits(head, &features.of_task(0), [batch.height, batch.width]);
         let classes = logits.dims()[1];
         let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
         let pixels = batch.height * batch.width;
@@ -168,7 +171,7 @@ impl Scorer<SegmentationBatch, SegmentationPrediction> for SegmentationScorer {
 }
 
 /// The class of the largest logit of every pixel of `[classes, pixels]`, the first of equals.
-fn most_likely(planes: &[f32], pixels: usize) -> Vec<u8> {
+pub(super) fn most_likely(planes: &[f32], pixels: usize) -> Vec<u8> {
     let mut best = vec![f32::NEG_INFINITY; pixels];
     let mut labels = vec![0; pixels];
     for (class, plane) in planes.chunks_exact(pixels).enumerate() {
@@ -182,9 +185,12 @@ fn most_likely(planes: &[f32], pixels: usize) -> Vec<u8> {
     labels
 }
 
-/// `[batch, height, width]`
-fn labels<B: Backend>(batch: &SegmentationBatch, device: &B::Device) -> Tensor<B, 3, Int> {
-    let shape = [batch.count, batch.height, batch.width];
-    let values: Vec<i32> = batch.labels.iter().copied().map(i32::from).collect();
-    Tensor::from_data(TensorData::new(values, shape), device)
+/// Labels of images of this shape, `[batch, height, width]`.
+pub(super) fn class_map<B: Backend>(
+    labels: &[u8],
+    [batch, _, height, width]: [usize; 4],
+    device: &B::Device,
+) -> Tensor<B, 3, Int> {
+    let values: Vec<i32> = labels.iter().copied().map(i32::from).collect();
+    Tensor::from_data(TensorData::new(values, [batch, height, width]), device)
 }

@@ -1,6 +1,7 @@
-//! `gradway predict`: label maps or objects of photos.
+//! `gradway predict`: label maps, objects, or all of several tasks of photos.
 
 mod detection;
+mod multi_task;
 mod segmentation;
 
 use std::path::{Path, PathBuf};
@@ -112,6 +113,7 @@ impl Job for Predict {
         match config.task {
             TaskConfig::Segmentation(_) => segmentation::predict::<B>(&work, &device),
             TaskConfig::Detection(_) => detection::predict::<B>(&work, &device),
+            TaskConfig::MultiTask(_) => multi_task::predict::<B>(&work, &device),
         }
     }
 }

@@ -14,7 +14,6 @@ use burn::tensor::backend::Backend;
 use gradway_backbone::Phase;
 use gradway_kernels::{KernelBackend, Roi, TrainBackend};
 
-use super::advance::Maps;
 use super::bounds::{Bounds, clip, is_larger};
 use super::box_head::{BoxHead, BoxHeadConfig, BoxOutputs, BoxTarget};
 use super::coder::BoxCoder;
@@ -27,6 +26,7 @@ use super::proposals::{ProposalLimits, ProposalLosses, ProposalNetwork};
 use super::pyramid::{ExtraLevels, FeaturePyramid};
 use super::regions::{Region, choose};
 use super::sampler::Sampler;
+use crate::staged::StagedLoss;
 
 pub use config::{RcnnConfig, StageConfig};
 
@@ -141,7 +141,7 @@ impl<B: TrainBackend> Rcnn<B> {
         features: &[Tensor<B, 4>],
         truth: &Truth<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
     ) -> Tensor<B, 1> {
-        let mut maps = Maps::new(self.pyramid.forward(features));
+        let mut maps = StagedLoss::new(self.pyramid.forward(features));
         let leaves = maps.leaves();
         let device = leaves[0].device();
         let (losses, mut candidates) = self.proposal_losses(&leaves, truth);

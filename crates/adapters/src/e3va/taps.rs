@@ -1,0 +1,94 @@
+//! What E3VA reads along the forward pass of the frozen backbone.
+
+use burn::tensor::Tensor;
+use gradway_backbone::{Access, AnyBackbone, Backbone, Description, Point, Site};
+use gradway_kernels::{ChannelAxis, KernelBackend, Lift, add};
+
+use crate::highway::Highway;
+use crate::inserted::Places;
+
+use super::{E3va, Fusion, Skip, Start, Tap};
+
+/// Rides along the frozen backbone's forward pass.
+///
+/// Adapters run the moment their tap is computed, so the backbone's maps are let go as it proceeds.
+pub(super) struct Taps<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> {
+    module: &'a E3va<B>,
+    description: Description,
+    highway: Highway<'a, B, F, L>,
+    features: Vec<Tensor<B, 4>>,
+}
+
+impl<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> Taps<'a, B, F, L> {
+    pub(super) fn new(module: &'a E3va<B>, backbone: &'a AnyBackbone<F>) -> Self {
+        Self {
+            module,
+            description: backbone.description(),
+            highway: Highway::new(backbone),
+            features: Vec::new(),
+        }
+    }
+
+    pub(super) fn into_features(self) -> Vec<Tensor<B, 4>> {
+        self.features
+    }
+
+    /// The branch whose adapter reads this point, if one does.
+    fn branch_read_at(&self, point: Point) -> Option<usize> {
+        let places = match self.module.config.tap {
+            Tap::ResidualBranch => Places::Branches,
+            Tap::PostResidual => Places::Residuals,
+        };
+        places.index(&self.description, point)
+    }
+
+    fn end_section(&mut self, section: usize, output: &Tensor<F, 4>) {
+        let output = match self.module.config.fusion {
+            Fusion::Add => Some(output),
+            Fusion::HighwayOnly => None,
+        };
+        let joined = self.highway.end_section(section, output);
+        if let (Some(stage), Some(joined)) = (self.description.sections[section].stage, joined) {
+            let norms = &self.module.norms;
+            self.features
+                .push(norms.forward(stage, joined, self.description.axis));
+        }
+    }
+
+    /// The embedding in the width of the first section; a stem may be wider than it.
+    fn embedding(&self, output: Tensor<F, 4>) -> Tensor<B, 4> {
+        let axis = match self.description.axis {
+            ChannelAxis::Last => 3,
+            ChannelAxis::First => 1,
+        };
+        let channels = self.description.sections[0].channels;
+        let lifted = L::lift(output);
+        if lifted.dims()[axis] > channels {
+            lifted.narrow(axis, 0, channels)
+        } else {
+            lifted
+        }
+    }
+}
+
+impl<B: KernelBackend, F: KernelBackend, L: Lift<F, B>> Access<F> for Taps<'_, B, F, L> {
+    fn at(&mut self, site: Site, _input: &Tensor<F, 4>, output: Tensor<F, 4>) -> Tensor<F, 4> {
+        if site.point == Point::Embedding && self.module.config.start == Start::PatchEmbed {
+            let start = self.embedding(output.clone());
+            self.highway.add(start);
+        }
+        if let Some(branch) = self.branch_read_at(site.point) {
+            let tap = L::lift(output.clone());
+            let adapter = &self.module.sections[site.section][site.block][branch];
+            let adapted = adapter.forward(tap.clone(), self.description.axis);
+            self.highway.add(match self.module.config.skip {
+                Skip::None => adapted,
+                Skip::Identity => add(tap, adapted),
+            });
+        }
+        if site.point == Point::Section {
+            self.end_section(site.section, &output);
+        }
+        output
+    }
+}

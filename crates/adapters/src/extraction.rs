@@ -1,0 +1,125 @@
+//! Knowledge extraction: what a task makes of a narrow map that all tasks share (VMT-Adapter, arXiv
+//! 2312.08733).
+//!
+//! Every form here is affine, and so is the up projection behind or before it: what a task takes from a
+//! block is one affine map of the shared narrow map, and what it takes from several blocks is one of their
+//! narrow maps side by side. A task costs one product per stage, whatever the form.
+
+use burn::module::{Module, Param};
+use burn::nn::Initializer;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use serde::{Deserialize, Serialize};
+
+/// What a task does to the map that it extracts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Extraction {
+    /// `gamma * u + beta` by channel, from 1 and 0.
+    #[default]
+    ScaleShift,
+    /// `M u + beta`, from the identity and 0.
+    Linear,
+}
+
+/// The map that a task extracts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// The narrow map, before the up projection.
+    #[default]
+    Bottleneck,
+    /// What the up projection makes of it.
+    Output,
+}
+
+/// How [`KnowledgeExtraction`] is made.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Form {
+    pub extraction: Extraction,
+    pub place: Place,
+}
+
+/// The module of one task in one block. Exactly one of `scale` and `mixing` is there.
+#[derive(Module, Debug)]
+pub struct KnowledgeExtraction<B: Backend> {
+    /// `gamma`, `[channels]` of the map that is extracted from.
+    pub scale: Option<Param<Tensor<B, 1>>>,
+    /// `M`, `[channels, channels]`.
+    pub mixing: Option<Param<Tensor<B, 2>>>,
+    /// `beta`, `[channels]`.
+    pub shift: Param<Tensor<B, 1>>,
+}
+
+impl<B: Backend> KnowledgeExtraction<B> {
+    /// The module of a task on an up projection of `[narrow, wide]` channels.
+    pub(crate) fn new(form: Form, [narrow, wide]: [usize; 2], device: &B::Device) -> Self {
+        let channels = match form.place {
+            Place::Bottleneck => narrow,
+            Place::Output => wide,
+        };
+        let (scale, mixing) = match form.extraction {
+            Extraction::ScaleShift => {
+                let ones = Initializer::Ones.init([channels], device);
+                (Some(ones), None)
+            }
+            Extraction::Linear => {
+                let identity = Tensor::eye(channels, device);
+                (None, Some(Param::from_tensor(identity)))
+            }
+        };
+        Self {
+            scale,
+            mixing,
+            shift: Initializer::Zeros.init([channels], device),
+        }
+    }
+
+    /// What the task takes of a narrow map, as one affine map: `[narrow, wide]` and `[wide]`.
+    ///
+    /// # Shapes
+    ///
+    /// - `up`: the up projection, `[narrow, wide]`
+    /// - `bias`: its bias, `[wide]`, of which a task that extracts before it takes nothing
+    pub(crate) fn folded(
+        &self,
+        place: Place,
+        up: Tensor<B, 2>,
+        bias: Tensor<B, 1>,
+    ) -> (Tensor<B, 2>, Tensor<B, 1>) {
+        let shift = self.shift.val();
+        match place {
+            Place::Bottleneck => {
+                let bias = row(shift).matmul(up.clone());
+                (self.before(up), bias.squeeze_dim(0))
+            }
+            Place::Output => {
+                let bias = self.behind(row(bias)).squeeze_dim(0);
+                (self.behind(up), bias + shift)
+            }
+        }
+    }
+
+    /// The extraction and then `up`.
+    fn before(&self, up: Tensor<B, 2>) -> Tensor<B, 2> {
+        match (&self.scale, &self.mixing) {
+            (Some(scale), _) => up * scale.val().unsqueeze_dim(1),
+            (None, Some(mixing)) => mixing.val().matmul(up),
+            (None, None) => up,
+        }
+    }
+
+    /// `up` and then the extraction.
+    fn behind(&self, up: Tensor<B, 2>) -> Tensor<B, 2> {
+        match (&self.scale, &self.mixing) {
+            (Some(scale), _) => up * row(scale.val()),
+            (None, Some(mixing)) => up.matmul(mixing.val()),
+            (None, None) => up,
+        }
+    }
+}
+
+/// `[1, channels]`
+fn row<B: Backend>(x: Tensor<B, 1>) -> Tensor<B, 2> {
+    x.unsqueeze_dim(0)
+}

@@ -1,0 +1,199 @@
+//! Any method that holds its backbone, once for each task: what a method of one task costs many.
+//!
+//! The rows of multi-task tables that are named after a method of one task (Adapter, LoRA, BitFit, VPT,
+//! Compacter) are this; the same methods by their own names are shared by all tasks.
+//!
+//! Memory: a pass through the backbone for each task; the frozen weights are in memory once.
+
+use burn::module::{
+    AutodiffModule, Content, Devices, EmptyRecord, Module, ModuleDisplay, ModuleDisplayDefault,
+    ModuleMapper, ModuleVisitor,
+};
+use burn::tensor::Tensor;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use gradway_backbone::{AnyBackbone, Description, Phase};
+use gradway_kernels::{KernelBackend, Lift};
+use serde::{Deserialize, Serialize};
+
+use crate::conditioned;
+use crate::count::Group;
+use crate::method::{Method, MethodDescriptor, Placement, Settings, at_least_one};
+use crate::table::{MethodConfig, Tuned};
+
+pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+    name: "per_task",
+    summary: "another method, once for each task",
+    source: "the usual baseline",
+    placement: Placement::Tracked,
+    starts_frozen: true,
+    merges: Err("every task has another backbone"),
+};
+
+/// The container's name to visitors.
+const NAME: &str = "PerTask";
+
+/// Configuration of [`PerTask`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PerTaskConfig {
+    /// Number of tasks; a run sets it to what it trains.
+    pub tasks: usize,
+    /// The method, one that holds its backbone.
+    pub method: Box<MethodConfig>,
+}
+
+impl Default for PerTaskConfig {
+    fn default() -> Self {
+        Self {
+            tasks: 1,
+            method: Box::new(MethodConfig::Adapter(Default::default())),
+        }
+    }
+}
+
+/// A module for each task.
+///
+/// It is one of the table's modules and holds others of them, which Burn's derived records cannot express;
+/// what is trained is saved by its path ([`collect`](crate::collect)), for which no record is needed.
+#[derive(Debug, Clone)]
+pub struct PerTask<B: Backend> {
+    /// By task.
+    pub tasks: Vec<Tuned<B>>,
+}
+
+impl<B: Backend> PerTask<B> {
+    fn each(self, f: impl FnMut(Tuned<B>) -> Tuned<B>) -> Self {
+        Self {
+            tasks: self.tasks.into_iter().map(f).collect(),
+        }
+    }
+}
+
+impl<B: Backend> Module<B> for PerTask<B> {
+    type Record = EmptyRecord;
+
+    fn collect_devices(&self, devices: Devices<B>) -> Devices<B> {
+        let tasks = self.tasks.iter();
+        tasks.fold(devices, |devices, task| task.collect_devices(devices))
+    }
+
+    fn fork(self, device: &B::Device) -> Self {
+        self.each(|task| task.fork(device))
+    }
+
+    fn to_device(self, device: &B::Device) -> Self {
+        self.each(|task| task.to_device(device))
+    }
+
+    fn visit<V: ModuleVisitor<B>>(&self, visitor: &mut V) {
+        visitor.enter_module("tasks", NAME);
+        self.tasks.visit(visitor);
+        visitor.exit_module("tasks", NAME);
+    }
+
+    fn map<M: ModuleMapper<B>>(self, mapper: &mut M) -> Self {
+        mapper.enter_module("tasks", NAME);
+        let tasks = self.tasks.map(mapper);
+        mapper.exit_module("tasks", NAME);
+        Self { tasks }
+    }
+
+    fn load_record(self, _record: EmptyRecord) -> Self {
+        self
+    }
+
+    fn into_record(self) -> EmptyRecord {
+        EmptyRecord::new()
+    }
+}
+
+impl<B: AutodiffBackend> AutodiffModule<B> for PerTask<B> {
+    type InnerModule = PerTask<B::InnerBackend>;
+
+    fn valid(&self) -> Self::InnerModule {
+        PerTask {
+            tasks: self.tasks.iter().map(AutodiffModule::valid).collect(),
+        }
+    }
+
+    fn from_inner(module: Self::InnerModule) -> Self {
+        let tasks = module.tasks.into_iter();
+        Self {
+            tasks: tasks.map(AutodiffModule::from_inner).collect(),
+        }
+    }
+}
+
+impl<B: Backend> ModuleDisplayDefault for PerTask<B> {
+    fn content(&self, content: Content) -> Option<Content> {
+        content
+            .add_formatted(&format!("{NAME} of {} tasks", self.tasks.len()))
+            .optional()
+    }
+}
+
+impl<B: Backend> ModuleDisplay for PerTask<B> {}
+
+impl PerTaskConfig {
+    /// The module around a backbone.
+    pub fn init<B: KernelBackend>(
+        &self,
+        backbone: AnyBackbone<B>,
+        device: &B::Device,
+    ) -> PerTask<B> {
+        let task = |_| self.method.init_around(backbone.clone(), device);
+        PerTask {
+            tasks: (0..self.tasks).map(task).collect(),
+        }
+    }
+}
+
+impl Settings for PerTaskConfig {
+    fn validate(&self) -> Result<(), String> {
+        at_least_one("tasks", self.tasks)?;
+        let descriptor = self.method.descriptor();
+        if descriptor.placement == Placement::Frozen || self.method.knows_tasks() {
+            return Err(format!(
+                "method.method.name = \"{}\"; it must be a method of one task that holds its backbone",
+                descriptor.name
+            ));
+        }
+        self.method.validate()
+    }
+
+    fn published_groups(&self) -> &'static [Group] {
+        self.method.published_groups()
+    }
+
+    fn tasks(&mut self) -> Option<&mut usize> {
+        Some(&mut self.tasks)
+    }
+
+    fn misfit(&self, backbone: &Description) -> Option<&'static str> {
+        self.method
+            .check(backbone)
+            .err()
+            .map(|misfit| misfit.reason)
+    }
+}
+
+impl<B: KernelBackend> Method<B> for PerTask<B> {
+    fn features<F: KernelBackend, L: Lift<F, B>>(
+        &self,
+        frozen: Option<&AnyBackbone<F>>,
+        images: Tensor<F, 4>,
+        phase: Phase,
+    ) -> Vec<Tensor<B, 4>> {
+        let tasks = self.tasks.iter();
+        let passes = tasks.flat_map(|task| task.features::<F, L>(frozen, images.clone(), phase));
+        passes.collect()
+    }
+
+    fn tasks(&self) -> usize {
+        self.tasks.len()
+    }
+
+    fn of_task(&self, features: &[Tensor<B, 4>], task: usize) -> Vec<Tensor<B, 4>> {
+        conditioned::of_task(features, task, self.tasks.len())
+    }
+}

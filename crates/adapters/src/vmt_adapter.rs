@@ -1,0 +1,339 @@
+//! VMT-Adapter: one adapter for many dense tasks (Xin et al. 2024, arXiv 2312.08733).
+//!
+//! ```text
+//! u     = gelu(W_D z + b_D)                            shared by all tasks
+//! y_gen = x' + MLP(LN x') + s (W_U u + b_U)            goes on to the next block
+//! t_t  += s W_U (gamma_t * u + beta_t)                 the stream of task t, a sum over a stage's blocks
+//! output of stage s for task t: norm_s(y_gen + t_t)
+//! ```
+//!
+//! with `z = LN x'` or `x'`. One pass through the backbone serves all tasks. What a task takes of a stage's
+//! blocks is one affine map of their narrow maps side by side (see [`extraction`](crate::extraction)), and
+//! it is made when the task's decoder asks for it: neither the pass nor what it keeps depends on the number
+//! of tasks.
+//!
+//! The publication leaves open where the streams leave. With a module in every block (`streams =
+//! "every_block"`) four tasks on Swin-T train 1.093 M, 0.99 % of four backbones; with one in the last block
+//! of a stage (`"stage_end"`) 1.087 M, which prints the same.
+//!
+//! On a convolutional backbone the adapter reads what the branch made, since a branch changes the shape of
+//! its input: an extension of ours, as is a section that ends no stage having no task modules.
+//!
+//! Memory: a gradient passes through the whole backbone; each adapter keeps its narrow map besides, and
+//! each stage the narrow maps of its blocks side by side.
+
+use burn::module::{Module, Param};
+use burn::nn::{Initializer, Linear, LinearConfig};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use gradway_backbone::{
+    Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Point, Section, Site,
+};
+use gradway_kernels::{Activation, ChannelAxis, KernelBackend, Lift, add};
+use serde::{Deserialize, Serialize};
+
+use crate::bottleneck::{Projection, narrow, widen};
+use crate::count::Group;
+use crate::extraction::{Extraction, Form, KnowledgeExtraction, Place};
+use crate::method::{
+    Method, MethodDescriptor, Placement, Settings, at_least_one, finite, unmergeable,
+};
+use crate::task_streams::{Leave, Merge, TaskStreams, feature_channels};
+use crate::track::track;
+
+pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+    name: "vmt_adapter",
+    summary: "shared bottlenecks beside the MLPs, a task's scale and shift in each, and the output norms",
+    source: "VMT-Adapter, arXiv 2312.08733",
+    placement: Placement::Tracked,
+    starts_frozen: true,
+    merges: Err(unmergeable::ACTIVATION),
+};
+
+/// What `reduction` is where the configuration does not say.
+const REDUCTION: usize = 4;
+
+/// What an adapter reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// `LN x'`, what the MLP reads.
+    #[default]
+    PostNorm,
+    /// `x'`.
+    PreNorm,
+}
+
+/// What is trained of the backbone's own parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Others {
+    /// Nothing.
+    #[default]
+    None,
+    /// Its norms.
+    Norms,
+}
+
+/// Configuration of [`VmtAdapter`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VmtAdapterConfig {
+    /// Number of tasks; a run sets it to what it trains.
+    pub tasks: usize,
+    /// The bottleneck is the channels divided by this; 4, in the Lite form 6, where it is left out.
+    pub reduction: Option<usize>,
+    /// What a task does to the map it extracts from.
+    pub extraction: Extraction,
+    /// The map that a task extracts from.
+    pub place: Place,
+    /// The blocks that a task extracts from.
+    pub streams: Leave,
+    /// How a task's features are made of the generic map and its stream.
+    pub merge: Merge,
+    /// What an adapter reads.
+    pub input: Input,
+    /// Factor of what an adapter adds, at first.
+    pub scale: f64,
+    /// Whether every block learns its factor.
+    pub learn_scale: bool,
+    /// What is trained of the backbone's own parameters.
+    pub others: Others,
+}
+
+impl Default for VmtAdapterConfig {
+    fn default() -> Self {
+        Self {
+            tasks: 1,
+            reduction: None,
+            extraction: Extraction::default(),
+            place: Place::default(),
+            streams: Leave::default(),
+            merge: Merge::default(),
+            input: Input::default(),
+            scale: 1.0,
+            learn_scale: false,
+            others: Others::default(),
+        }
+    }
+}
+
+/// The adapter of a block.
+#[derive(Module, Debug)]
+pub struct SharedAdapter<B: Backend> {
+    /// `[channels, narrow]`
+    pub down: Linear<B>,
+    /// `[narrow, channels]`, zero at first; none where it is the other one's transpose.
+    pub up: Option<Param<Tensor<B, 2>>>,
+    /// `[channels]`
+    pub up_bias: Param<Tensor<B, 1>>,
+    /// `[1]`, where it is learnt.
+    pub scale: Option<Param<Tensor<B, 1>>>,
+    /// The module of every task, where they extract from this block.
+    pub tasks: Vec<KnowledgeExtraction<B>>,
+}
+
+/// The module of VMT-Adapter and VMT-Adapter-Lite.
+#[derive(Module, Debug)]
+pub struct VmtAdapter<B: Backend> {
+    /// Frozen but for its norms, where they are trained.
+    pub backbone: AnyBackbone<B>,
+    /// Adapters by section and block.
+    pub sections: Vec<Vec<SharedAdapter<B>>>,
+    /// Trained.
+    pub norms: OutputNorms<B>,
+    #[module(skip)]
+    config: VmtAdapterConfig,
+}
+
+impl VmtAdapterConfig {
+    /// The module around a backbone.
+    pub fn init<B: KernelBackend>(
+        &self,
+        backbone: AnyBackbone<B>,
+        device: &B::Device,
+    ) -> VmtAdapter<B> {
+        let reduction = self.reduction.unwrap_or(REDUCTION);
+        self.init_with(reduction, false, backbone, device)
+    }
+
+    /// The module whose up projections are the transposes of the down projections, or are not.
+    pub(crate) fn init_with<B: KernelBackend>(
+        &self,
+        reduction: usize,
+        is_tied: bool,
+        backbone: AnyBackbone<B>,
+        device: &B::Device,
+    ) -> VmtAdapter<B> {
+        let description = backbone.description();
+        let sections = description.sections.iter().map(|section| {
+            let narrow = (section.channels / reduction).max(1);
+            let block = |block| self.adapter(is_tied, section, block, narrow, device);
+            (0..section.blocks).map(block).collect()
+        });
+        let norms = |path: &str| self.others == Others::Norms && path.contains("norm");
+        VmtAdapter {
+            sections: sections.collect(),
+            backbone: track(backbone, norms),
+            norms: OutputNorms::new(&description, device),
+            config: self.clone(),
+        }
+    }
+
+    fn adapter<B: Backend>(
+        &self,
+        is_tied: bool,
+        section: &Section,
+        block: usize,
+        narrow: usize,
+        device: &B::Device,
+    ) -> SharedAdapter<B> {
+        let channels = section.channels;
+        let form = Form {
+            extraction: self.extraction,
+            place: self.place,
+        };
+        let tasks = match self.streams.extracts(section, block) {
+            true => self.tasks,
+            false => 0,
+        };
+        let task = |_| KnowledgeExtraction::new(form, [narrow, channels], device);
+        SharedAdapter {
+            down: LinearConfig::new(channels, narrow).init(device),
+            up: (!is_tied).then(|| Initializer::Zeros.init([narrow, channels], device)),
+            up_bias: Initializer::Zeros.init([channels], device),
+            scale: self.learn_scale.then(|| {
+                let value = self.scale;
+                Initializer::Constant { value }.init([1], device)
+            }),
+            tasks: (0..tasks).map(task).collect(),
+        }
+    }
+}
+
+impl Settings for VmtAdapterConfig {
+    fn validate(&self) -> Result<(), String> {
+        at_least_one("tasks", self.tasks)?;
+        at_least_one("reduction", self.reduction.unwrap_or(REDUCTION))?;
+        finite("scale", self.scale)
+    }
+
+    fn published_groups(&self) -> &'static [Group] {
+        &[Group::Adapter]
+    }
+
+    fn tasks(&mut self) -> Option<&mut usize> {
+        Some(&mut self.tasks)
+    }
+
+    fn feature_channels(&self, backbone: &Description) -> Vec<usize> {
+        feature_channels(self.merge, backbone)
+    }
+}
+
+impl<B: KernelBackend> SharedAdapter<B> {
+    fn narrow(&self, x: Tensor<B, 4>, axis: ChannelAxis) -> Tensor<B, 4> {
+        let bias = self.down.bias.as_ref().map(Param::val);
+        narrow(x, (self.down.weight.val(), bias), axis, Activation::Gelu)
+    }
+
+    /// The up projection times the factor.
+    fn up(&self, scale: f64) -> (Tensor<B, 2>, Tensor<B, 1>) {
+        let weight = match &self.up {
+            Some(up) => up.val(),
+            None => self.down.weight.val().transpose(),
+        };
+        let bias = self.up_bias.val();
+        match &self.scale {
+            Some(factor) => {
+                let factor = factor.val();
+                (weight * factor.clone().unsqueeze(), bias * factor)
+            }
+            None if scale == 1.0 => (weight, bias),
+            None => (weight.mul_scalar(scale), bias.mul_scalar(scale)),
+        }
+    }
+
+    /// What a task takes of the narrow map.
+    fn of_task(&self, task: usize, config: &VmtAdapterConfig) -> Option<Projection<B>> {
+        let (up, bias) = self.up(config.scale);
+        let (weight, bias) = self.tasks.get(task)?.folded(config.place, up, bias);
+        Some((weight, Some(bias)))
+    }
+}
+
+impl<B: KernelBackend> Method<B> for VmtAdapter<B> {
+    fn features<F: KernelBackend, L: Lift<F, B>>(
+        &self,
+        _frozen: Option<&AnyBackbone<F>>,
+        images: Tensor<F, 4>,
+        phase: Phase,
+    ) -> Vec<Tensor<B, 4>> {
+        let description = self.backbone.description();
+        let mut inside = Inside {
+            module: self,
+            normed: None,
+            streams: TaskStreams::new(&description),
+        };
+        self.backbone.forward(L::lift(images), phase, &mut inside);
+        inside.streams.into_features()
+    }
+
+    fn tasks(&self) -> usize {
+        self.config.tasks
+    }
+
+    fn of_task(&self, features: &[Tensor<B, 4>], task: usize) -> Vec<Tensor<B, 4>> {
+        let description = self.backbone.description();
+        let blocks = |section: usize| {
+            let blocks = self.sections[section].iter();
+            blocks.filter_map(|block| block.of_task(task, &self.config))
+        };
+        TaskStreams::of_task(
+            &description,
+            features,
+            self.config.merge,
+            &self.norms,
+            |section| blocks(section).collect(),
+        )
+    }
+}
+
+/// Adds the adapters and keeps what the tasks extract from.
+struct Inside<'a, B: KernelBackend> {
+    module: &'a VmtAdapter<B>,
+    /// What the MLP of the current block reads.
+    normed: Option<Tensor<B, 4>>,
+    streams: TaskStreams<'a, B>,
+}
+
+impl<B: KernelBackend> Access<B> for Inside<'_, B> {
+    fn at(&mut self, site: Site, input: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4> {
+        let description = self.streams.description();
+        let axis = description.axis;
+        let last_branch = description.branches.last() == Some(&site.point);
+        match site.point {
+            Point::MlpNorm if self.module.config.input == Input::PostNorm => {
+                self.normed = Some(output.clone());
+            }
+            Point::Section => self.streams.end_section(site.section, output.clone()),
+            _ => {}
+        }
+        if !last_branch {
+            return output;
+        }
+        let read = match (description.is_transformer(), self.normed.take()) {
+            (true, Some(normed)) => normed,
+            (true, None) => input.clone(),
+            (false, _) => output.clone(),
+        };
+        let config = &self.module.config;
+        let adapter = &self.module.sections[site.section][site.block];
+        let narrow = adapter.narrow(read, axis);
+        if !adapter.tasks.is_empty() {
+            self.streams.push(narrow.clone());
+        }
+        let (weight, bias) = adapter.up(config.scale);
+        add(widen(narrow, (weight, Some(bias)), axis), output)
+    }
+}

@@ -1,0 +1,244 @@
+//! The multi-task adapter on a gradient highway: what VMT-Adapter shares and what it tells apart, beside a
+//! frozen backbone as in E3VA. Ours, beyond both papers.
+//!
+//! ```text
+//! frozen, untracked:  a_l, m_l the branches of block l, x_s the output of stage s
+//! shared by tasks:    u_l = gelu(W_D z_l + b_D) for z_l in {a_l, m_l};  h <- h + W_U u_l + b_U
+//! stage boundary:     h <- PatchMerging_frozen(h)
+//! stream of task t:   t_s = sum over the stage's l of W_U (gamma_t * u_l + beta_t)
+//! output for task t:  norm_s(x_s + h_s + t_s)
+//! ```
+//!
+//! One pass through the backbone without a graph serves all tasks; nothing is back-propagated through it,
+//! and neither the pass nor what it keeps depends on the number of tasks. As in
+//! [`vmt_adapter`](crate::vmt_adapter), a task's stream is one affine map of a stage's narrow maps side by
+//! side, made when its decoder asks for it. A gradient therefore reaches every block of every stage from
+//! every task by a way of a few products.
+//!
+//! With an eighth of the channels at both branches of a block, the bottlenecks have the parameters that
+//! VMT-Adapter's have with a fourth at one.
+//!
+//! Memory: the backbone keeps nothing. Each bottleneck keeps its tap and its narrow map, each stage the
+//! narrow maps side by side, each stage boundary and output norm one map.
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use gradway_backbone::{
+    Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Point, Site,
+};
+use gradway_kernels::{Activation, KernelBackend, Lift};
+use serde::{Deserialize, Serialize};
+
+use crate::bottleneck::{Bottleneck, Projection, narrow, widen};
+use crate::count::Group;
+use crate::extraction::{Extraction, Form, KnowledgeExtraction, Place};
+use crate::highway::Highway;
+use crate::inserted::Places;
+use crate::method::{Method, MethodDescriptor, Placement, Settings, at_least_one, unmergeable};
+use crate::task_streams::{Leave, Merge, TaskStreams, feature_channels};
+
+pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+    name: "vmt_highway",
+    summary: "shared bottlenecks on a highway beside the backbone, a task's scale and shift in each, and the output norms",
+    source: "ours, after arXiv 2306.09729 and 2312.08733",
+    placement: Placement::Frozen,
+    starts_frozen: false,
+    merges: Err(unmergeable::HIGHWAY),
+};
+
+/// Configuration of [`VmtHighway`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VmtHighwayConfig {
+    /// Number of tasks; a run sets it to what it trains.
+    pub tasks: usize,
+    /// The bottleneck is the channels divided by this.
+    pub reduction: usize,
+    /// What a task does to the map it extracts from.
+    pub extraction: Extraction,
+    /// The map that a task extracts from.
+    pub place: Place,
+    /// The blocks that a task extracts from.
+    pub streams: Leave,
+    /// How a task's features are made of the generic map and its stream.
+    pub merge: Merge,
+}
+
+impl Default for VmtHighwayConfig {
+    fn default() -> Self {
+        Self {
+            tasks: 1,
+            reduction: 8,
+            extraction: Extraction::default(),
+            place: Place::default(),
+            streams: Leave::default(),
+            merge: Merge::default(),
+        }
+    }
+}
+
+/// The bottleneck of a branch.
+#[derive(Module, Debug)]
+pub struct BranchAdapter<B: Backend> {
+    /// Starts at zero.
+    pub bottleneck: Bottleneck<B>,
+    /// The module of every task, where they extract from this block.
+    pub tasks: Vec<KnowledgeExtraction<B>>,
+}
+
+/// The module of the method: everything on the highway, nothing of the backbone.
+#[derive(Module, Debug)]
+pub struct VmtHighway<B: Backend> {
+    /// Bottlenecks by section, block and branch.
+    pub sections: Vec<Vec<Vec<BranchAdapter<B>>>>,
+    /// Trained.
+    pub norms: OutputNorms<B>,
+    #[module(skip)]
+    description: Description,
+    #[module(skip)]
+    config: VmtHighwayConfig,
+}
+
+impl VmtHighwayConfig {
+    /// The module beside a backbone of this description.
+    pub fn init<B: Backend>(&self, description: &Description, device: &B::Device) -> VmtHighway<B> {
+        let form = Form {
+            extraction: self.extraction,
+            place: self.place,
+        };
+        let sections = description.sections.iter().map(|section| {
+            let channels = section.channels;
+            let narrow = (channels / self.reduction).max(1);
+            let branch = |extracts: bool| BranchAdapter {
+                bottleneck: Bottleneck::new(channels, narrow, device),
+                tasks: (0..if extracts { self.tasks } else { 0 })
+                    .map(|_| KnowledgeExtraction::new(form, [narrow, channels], device))
+                    .collect(),
+            };
+            let block = |block| {
+                let extracts = self.streams.extracts(section, block);
+                let branches = description.branches.iter();
+                branches.map(|_| branch(extracts)).collect()
+            };
+            (0..section.blocks).map(block).collect()
+        });
+        VmtHighway {
+            sections: sections.collect(),
+            norms: OutputNorms::new(description, device),
+            description: description.clone(),
+            config: self.clone(),
+        }
+    }
+}
+
+impl Settings for VmtHighwayConfig {
+    fn validate(&self) -> Result<(), String> {
+        at_least_one("tasks", self.tasks)?;
+        at_least_one("reduction", self.reduction)
+    }
+
+    fn published_groups(&self) -> &'static [Group] {
+        &[]
+    }
+
+    fn tasks(&mut self) -> Option<&mut usize> {
+        Some(&mut self.tasks)
+    }
+
+    fn feature_channels(&self, backbone: &Description) -> Vec<usize> {
+        feature_channels(self.merge, backbone)
+    }
+}
+
+impl<B: KernelBackend> BranchAdapter<B> {
+    fn up(&self) -> (Tensor<B, 2>, Tensor<B, 1>) {
+        let up = &self.bottleneck.up;
+        let weight = up.weight.val();
+        let [_, channels] = weight.dims();
+        let bias = match &up.bias {
+            Some(bias) => bias.val(),
+            None => Tensor::zeros([channels], &weight.device()),
+        };
+        (weight, bias)
+    }
+
+    /// What a task takes of the narrow map.
+    fn of_task(&self, task: usize, place: Place) -> Option<Projection<B>> {
+        let (up, bias) = self.up();
+        let (weight, bias) = self.tasks.get(task)?.folded(place, up, bias);
+        Some((weight, Some(bias)))
+    }
+}
+
+impl<B: KernelBackend> Method<B> for VmtHighway<B> {
+    fn features<F: KernelBackend, L: Lift<F, B>>(
+        &self,
+        frozen: Option<&AnyBackbone<F>>,
+        images: Tensor<F, 4>,
+        _phase: Phase,
+    ) -> Vec<Tensor<B, 4>> {
+        let Some(backbone) = frozen else {
+            return Vec::new();
+        };
+        let mut taps = Taps::<B, F, L> {
+            module: self,
+            highway: Highway::new(backbone),
+            streams: TaskStreams::new(&self.description),
+        };
+        // The stage outputs are read at their access points; what the backbone returns is dropped.
+        backbone.forward(images, Phase::Inference, &mut taps);
+        taps.streams.into_features()
+    }
+
+    fn tasks(&self) -> usize {
+        self.config.tasks
+    }
+
+    fn of_task(&self, features: &[Tensor<B, 4>], task: usize) -> Vec<Tensor<B, 4>> {
+        let (description, config) = (&self.description, &self.config);
+        TaskStreams::of_task(
+            description,
+            features,
+            config.merge,
+            &self.norms,
+            |section| {
+                let adapters = self.sections[section].iter().flatten();
+                adapters
+                    .filter_map(|adapter| adapter.of_task(task, config.place))
+                    .collect()
+            },
+        )
+    }
+}
+
+/// Rides along the frozen backbone's forward pass.
+struct Taps<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> {
+    module: &'a VmtHighway<B>,
+    highway: Highway<'a, B, F, L>,
+    streams: TaskStreams<'a, B>,
+}
+
+impl<B: KernelBackend, F: KernelBackend, L: Lift<F, B>> Access<F> for Taps<'_, B, F, L> {
+    fn at(&mut self, site: Site, _input: &Tensor<F, 4>, output: Tensor<F, 4>) -> Tensor<F, 4> {
+        let description = &self.module.description;
+        let axis = description.axis;
+        if let Some(branch) = Places::Branches.index(description, site.point) {
+            let adapter = &self.module.sections[site.section][site.block][branch];
+            let down = &adapter.bottleneck.down;
+            let down = (down.weight.val(), down.bias.as_ref().map(Param::val));
+            let narrow = narrow(L::lift(output.clone()), down, axis, Activation::Gelu);
+            if !adapter.tasks.is_empty() {
+                self.streams.push(narrow.clone());
+            }
+            let (weight, bias) = adapter.up();
+            self.highway.add(widen(narrow, (weight, Some(bias)), axis));
+        }
+        if site.point == Point::Section
+            && let Some(generic) = self.highway.end_section(site.section, Some(&output))
+        {
+            self.streams.end_section(site.section, generic);
+        }
+        output
+    }
+}

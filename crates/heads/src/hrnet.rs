@@ -1,0 +1,94 @@
+//! The small head in the manner of HRNet (Sun et al. 2019, arXiv 1904.04514) of MTLoRA (Agiza et al. 2024,
+//! arXiv 2403.20320): every stage in a narrow width of its own, upsampled and side by side, then a wide
+//! layer and the outputs.
+//!
+//! MTLoRA's encoder hands over its maps after patch merging, of 192, 384, 768 and 768 channels on Swin-T;
+//! of these the heads of four tasks with 32 outputs have 1,946,624 parameters. Of a Swin's stages
+//! themselves they have 1,801,472.
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use gradway_backbone::Phase;
+use gradway_kernels::{KernelBackend, project_channels, relu, resize_bilinear};
+use serde::{Deserialize, Serialize};
+
+use crate::convolution::{Pointwise, kaiming};
+use crate::decoder::Decoder;
+use crate::normalization::BatchNorm;
+use crate::table::{HeadDescriptor, HeadTask};
+
+pub(crate) const DESCRIPTOR: HeadDescriptor = HeadDescriptor {
+    name: "hrnet",
+    task: HeadTask::Segmentation,
+    summary: "narrow maps of all stages side by side and one wide layer: the head of MTLoRA",
+    source: "HRNet, arXiv 1904.04514; MTLoRA, arXiv 2403.20320",
+};
+
+/// Configuration of an [`HrNet`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HrNetConfig {
+    /// Width that every stage is projected to, the finest first.
+    pub widths: Vec<usize>,
+    /// Width of the layer before the outputs, times that of all stages together.
+    pub expansion: usize,
+}
+
+impl Default for HrNetConfig {
+    fn default() -> Self {
+        Self {
+            widths: vec![18, 36, 72, 144],
+            expansion: 4,
+        }
+    }
+}
+
+/// The head; logits at the finest stage's resolution.
+#[derive(Module, Debug)]
+pub struct HrNet<B: Backend> {
+    /// Projection of every stage, `[channels of the stage, width]`.
+    pub projections: Vec<Param<Tensor<B, 2>>>,
+    /// `[all widths, expansion * all widths]`
+    pub hidden: Pointwise<B>,
+    /// `[expansion * all widths]`
+    pub norm: BatchNorm<B>,
+    /// `[expansion * all widths, classes]`
+    pub classifier: Pointwise<B>,
+}
+
+impl HrNetConfig {
+    /// A head for features of these widths.
+    pub fn init<B: Backend>(
+        &self,
+        inputs: &[usize],
+        classes: usize,
+        device: &B::Device,
+    ) -> HrNet<B> {
+        let pairs = inputs.iter().zip(&self.widths);
+        let projections =
+            pairs.map(|(&input, &width)| kaiming(width, 1).init([input, width], device));
+        let narrow: usize = self.widths.iter().take(inputs.len()).sum();
+        let hidden = self.expansion * narrow;
+        HrNet {
+            projections: projections.collect(),
+            hidden: Pointwise::kaiming(narrow, hidden, device),
+            norm: BatchNorm::new(hidden, device),
+            classifier: Pointwise::classifier(hidden, classes, device),
+        }
+    }
+}
+
+impl<B: KernelBackend> Decoder<B> for HrNet<B> {
+    fn forward(&self, features: &[Tensor<B, 4>], phase: Phase) -> Tensor<B, 4> {
+        let [_, _, height, width] = features[0].dims();
+        let pairs = features.iter().zip(&self.projections);
+        let narrow = pairs.map(|(feature, weight)| {
+            let narrow = project_channels(feature.clone(), weight.val(), None);
+            resize_bilinear(narrow, [height, width])
+        });
+        let hidden = self.hidden.forward(Tensor::cat(narrow.collect(), 1));
+        self.classifier
+            .forward(relu(self.norm.forward(hidden, phase)))
+    }
+}

@@ -1,0 +1,75 @@
+//! Many dense tasks: a decoder for each, their losses and the weights of these.
+
+pub mod losses;
+
+use burn::module::{Module, Param};
+use burn::nn::Initializer;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use gradway_backbone::Phase;
+use gradway_kernels::KernelBackend;
+
+use crate::segmentation::{SegmentationHead, SegmentationOutput};
+use crate::table::HeadConfig;
+
+/// The decoders of several tasks, of one kind each, and what weights their losses.
+#[derive(Module, Debug)]
+pub struct MultiTaskHead<B: Backend> {
+    /// A decoder for every task, in their order.
+    pub decoders: Vec<SegmentationHead<B>>,
+    /// The logarithm of every task's variance, `[tasks]`, where the weights are learnt.
+    pub log_variances: Option<Param<Tensor<B, 1>>>,
+}
+
+impl<B: Backend> MultiTaskHead<B> {
+    /// Decoders for features of these widths, each with its number of output channels.
+    pub fn new(
+        config: &HeadConfig,
+        inputs: &[usize],
+        outputs: &[usize],
+        learns_weights: bool,
+        device: &B::Device,
+    ) -> Self {
+        let decoders = outputs
+            .iter()
+            .map(|&channels| config.init(inputs, channels, device));
+        Self {
+            decoders: decoders.collect(),
+            log_variances: learns_weights.then(|| Initializer::Zeros.init([outputs.len()], device)),
+        }
+    }
+}
+
+impl<B: KernelBackend> MultiTaskHead<B> {
+    /// What the decoder of a task makes of its features.
+    ///
+    /// # Shapes
+    ///
+    /// - `features`: per stage `[batch, channels, height, width]`, the finest first
+    pub fn forward(
+        &self,
+        task: usize,
+        features: &[Tensor<B, 4>],
+        phase: Phase,
+    ) -> SegmentationOutput<B> {
+        self.decoders[task].forward(features, phase)
+    }
+
+    /// The share of a task in the sum of losses: `weight * loss`, or, where the weights are learnt,
+    /// `weight * (exp(-s) loss + s)` of the task's log variance `s` (Kendall et al. 2018, arXiv
+    /// 1705.07115, equation 7 for a classification).
+    ///
+    /// # Shapes
+    ///
+    /// - `loss`, output: `[1]`
+    pub fn weighted(&self, task: usize, loss: Tensor<B, 1>, weight: f64) -> Tensor<B, 1> {
+        let loss = match &self.log_variances {
+            Some(log_variances) => {
+                let log_variance = log_variances.val().narrow(0, task, 1);
+                loss * log_variance.clone().neg().exp() + log_variance
+            }
+            None => loss,
+        };
+        loss.mul_scalar(weight)
+    }
+}

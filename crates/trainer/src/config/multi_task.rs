@@ -1,0 +1,183 @@
+//! The part of a configuration that belongs to several dense tasks.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use gradway_data::{DenseTask, EvaluationSize, MultiTaskAugmentConfig};
+use gradway_heads::HeadConfig;
+use serde::{Deserialize, Serialize};
+
+/// Several dense tasks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MultiTaskConfig {
+    /// Which tasks, and how their losses are weighed.
+    pub tasks: TasksConfig,
+    /// The decoder; every task has one of its own.
+    pub head: HeadConfig,
+    /// Augmentation of training images.
+    #[serde(default)]
+    pub augment: MultiTaskAugmentConfig,
+    /// Evaluation.
+    #[serde(default)]
+    pub evaluation: MultiTaskEvaluationConfig,
+}
+
+/// Which tasks, and how their losses are weighed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TasksConfig {
+    /// The tasks; their order is that of [`DenseTask`] whatever the order here.
+    pub names: Vec<DenseTask>,
+    /// Weights of losses that differ from the usual ones ([`weight`](Self::weight)).
+    #[serde(default)]
+    pub weights: BTreeMap<DenseTask, f64>,
+    /// Whether the weights are learnt.
+    #[serde(default)]
+    pub weighting: Weighting,
+    /// Weight of the pixels on edges in the loss of edges; 0.95 on PASCAL-Context, 0.8 on NYUD-v2.
+    #[serde(default = "edge_weight")]
+    pub edge_weight: f64,
+    /// Metres that an output of 1 stands for: a scene tens of metres deep is far from what a decoder starts
+    /// with.
+    #[serde(default = "depth_unit")]
+    pub depth_unit: f64,
+    /// Tasks that are added to a trained model: their own parts are trained, and nothing else.
+    #[serde(default)]
+    pub added: Vec<DenseTask>,
+    /// The run that the other tasks come from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<PathBuf>,
+    /// The score of every task trained alone, which the relative improvement is measured against.
+    #[serde(default)]
+    pub single: BTreeMap<DenseTask, f64>,
+}
+
+fn edge_weight() -> f64 {
+    0.95
+}
+
+fn depth_unit() -> f64 {
+    1.0
+}
+
+/// How the losses of several tasks are weighed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Weighting {
+    /// By the weights alone.
+    #[default]
+    Fixed,
+    /// By a learnt variance of each besides (Kendall et al. 2018, arXiv 1705.07115).
+    Uncertainty,
+}
+
+/// Evaluation of several dense tasks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MultiTaskEvaluationConfig {
+    /// Images per forward pass.
+    pub batch_size: usize,
+    /// Size of the images.
+    pub size: EvaluationSize,
+}
+
+impl Default for MultiTaskEvaluationConfig {
+    fn default() -> Self {
+        Self {
+            batch_size: 4,
+            size: EvaluationSize::default(),
+        }
+    }
+}
+
+impl TasksConfig {
+    /// The tasks in their order.
+    pub fn tasks(&self) -> Vec<DenseTask> {
+        let mut tasks = self.names.clone();
+        tasks.sort_unstable();
+        tasks.dedup();
+        tasks
+    }
+
+    /// Those that are trained: all, or those that are added.
+    pub fn trained(&self) -> Vec<DenseTask> {
+        let mut tasks = self.tasks();
+        if !self.added.is_empty() {
+            tasks.retain(|task| self.added.contains(task));
+        }
+        tasks
+    }
+
+    /// Weight of a task's loss: as configured, or as the recipes on PASCAL-Context and NYUD-v2 have it.
+    pub fn weight(&self, task: DenseTask) -> f64 {
+        let usual = match task {
+            DenseTask::SemanticSegmentation | DenseTask::Depth => 1.0,
+            DenseTask::HumanParts => 2.0,
+            DenseTask::Saliency => 5.0,
+            DenseTask::SurfaceNormals => 10.0,
+            DenseTask::Edges => 50.0,
+        };
+        self.weights.get(&task).copied().unwrap_or(usual)
+    }
+
+    pub(super) fn validate(&self) -> Result<(), String> {
+        if self.names.is_empty() {
+            return Err("tasks.names = []; it must name a task".to_string());
+        }
+        let tasks = self.tasks();
+        if tasks.len() != self.names.len() {
+            return Err("tasks.names has a task twice".to_string());
+        }
+        let others = self.weights.keys().chain(self.single.keys());
+        if let Some(task) = others.copied().find(|task| !tasks.contains(task)) {
+            let name = task.name();
+            return Err(format!(
+                "tasks.weights or tasks.single has `{name}`, which is not in tasks.names"
+            ));
+        }
+        if let Some(task) = self.added.iter().find(|task| !tasks.contains(task)) {
+            let name = task.name();
+            return Err(format!(
+                "tasks.added has `{name}`, which is not in tasks.names"
+            ));
+        }
+        match (self.added.is_empty(), &self.base) {
+            (true, None) => {}
+            (false, Some(_)) if self.trained().len() < tasks.len() => {}
+            (false, Some(_)) => {
+                return Err("tasks.added has all of tasks.names; nothing is left to add to".into());
+            }
+            (true, Some(_)) => {
+                return Err("tasks.base without tasks.added: nothing would be trained".into());
+            }
+            (false, None) => {
+                return Err(
+                    "tasks.added without tasks.base, the run that they are added to".into(),
+                );
+            }
+        }
+        let is_wrong = |value: f64| !(value.is_finite() && value > 0.0);
+        for (key, values) in [("weights", &self.weights), ("single", &self.single)] {
+            if let Some((task, value)) = values.iter().find(|(_, value)| is_wrong(**value)) {
+                let name = task.name();
+                return Err(format!(
+                    "tasks.{key}.{name} = {value}; it must be a positive number"
+                ));
+            }
+        }
+        if is_wrong(self.depth_unit) {
+            return Err(format!(
+                "tasks.depth_unit = {}; it must be a positive number",
+                self.depth_unit
+            ));
+        }
+        if !(0.0..=1.0).contains(&self.edge_weight) {
+            return Err(format!(
+                "tasks.edge_weight = {}; it must be in 0..=1",
+                self.edge_weight
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,462 @@
+//! Several dense tasks from one pass through the backbone.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use burn::tensor::activation::sigmoid;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+use gradway_adapters::Features;
+use gradway_backbone::Phase;
+use gradway_data::{
+    BatchLabels, DenseTask, IGNORE, ImageBatch, MultiTaskBatch, MultiTaskLoader, MultiTaskPipeline,
+    Split,
+};
+use gradway_heads::StagedLoss;
+use gradway_heads::multi_task::MultiTaskHead;
+use gradway_heads::multi_task::losses::{
+    PositiveWeight, binary_cross_entropy, depth_l1, normals_l1, unit,
+};
+use gradway_kernels::{KernelBackend, TrainBackend, resize_bilinear};
+use gradway_metrics::{
+    ConfusionMatrix, DepthEvaluation, EdgeConfig, EdgeEvaluation, NormalsEvaluation,
+    SaliencyEvaluation,
+};
+
+use super::segmentation::{class_map, most_likely};
+use super::{Labels, MultiTaskScores, Scorer, Scores, Task, TaskLabels, TaskScores};
+use crate::config::{MultiTaskConfig, RunConfig, Weighting};
+use crate::error::TrainError;
+
+/// Several dense tasks.
+#[derive(Debug, Clone)]
+pub struct MultiTask {
+    config: MultiTaskConfig,
+    tasks: Vec<TaskLabels>,
+}
+
+/// What is predicted of every pixel of an image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MultiTaskPrediction {
+    /// Identifier of the image in its dataset.
+    pub id: String,
+    /// Height in pixels.
+    pub height: usize,
+    /// Width in pixels.
+    pub width: usize,
+    /// By task.
+    pub tasks: BTreeMap<DenseTask, TaskPrediction>,
+}
+
+/// What is predicted of a task.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TaskPrediction {
+    /// `[height, width]` classes or parts.
+    Classes(Vec<u8>),
+    /// `[height, width]` probabilities of being salient or an edge.
+    Probabilities(Vec<f32>),
+    /// `[3, height, width]` unit normals.
+    Normals(Vec<f32>),
+    /// `[height, width]` distances.
+    Depth(Vec<f32>),
+}
+
+/// Compares the predictions of every task with the truth.
+#[derive(Debug)]
+pub struct MultiTaskScorer {
+    evaluations: BTreeMap<DenseTask, Evaluation>,
+    single: BTreeMap<DenseTask, f64>,
+}
+
+/// The counts of a task.
+#[derive(Debug)]
+enum Evaluation {
+    Classes(ConfusionMatrix),
+    Saliency(SaliencyEvaluation),
+    Normals(Box<NormalsEvaluation>),
+    Depth(DepthEvaluation),
+    Edges(EdgeEvaluation),
+}
+
+impl MultiTask {
+    /// Channels of the output of every task's decoder.
+    pub fn outputs(&self) -> Vec<usize> {
+        let channels = |labels: &TaskLabels| match labels.task {
+            DenseTask::SemanticSegmentation | DenseTask::HumanParts => labels.classes.len(),
+            DenseTask::Saliency | DenseTask::Depth | DenseTask::Edges => 1,
+            DenseTask::SurfaceNormals => 3,
+        };
+        self.tasks.iter().map(channels).collect()
+    }
+
+    /// The weighted loss of one of the tasks, `[1]`.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::NoLabels`]: a batch without the labels of the task.
+    pub fn task_loss<B: KernelBackend>(
+        &self,
+        index: usize,
+        head: &MultiTaskHead<B>,
+        features: &Features<'_, B>,
+        batch: &MultiTaskBatch,
+        phase: Phase,
+    ) -> Result<Tensor<B, 1>, TrainError> {
+        let task = self.tasks[index].task;
+        let output = head.forward(index, &features.of_task(index), phase);
+        let device = output.logits.device();
+        let size = [batch.height, batch.width];
+        let full = |map| resize_bilinear(map, size);
+        let missing = || TrainError::NoLabels { task };
+        let loss = match (task, batch.labels.get(&task).ok_or_else(missing)?) {
+            (
+                DenseTask::SemanticSegmentation | DenseTask::HumanParts,
+                BatchLabels::Classes(data),
+            ) => {
+                let labels = class_map(data, batch.shape(), &device);
+                head.decoders[index].loss(output, labels, IGNORE, &[])
+            }
+            (DenseTask::Saliency | DenseTask::Edges, BatchLabels::Classes(data)) => {
+                let labels = class_map(data, batch.shape(), &device);
+                let weight = match task {
+                    DenseTask::Edges => PositiveWeight::Fixed(self.config.tasks.edge_weight),
+                    _ => PositiveWeight::Balanced,
+                };
+                binary_cross_entropy(full(output.logits), labels, IGNORE, weight)
+            }
+            (DenseTask::SurfaceNormals, BatchLabels::Values { channels, data }) => {
+                let normals = values(data, *channels, batch, &device);
+                normals_l1(full(output.logits), normals)
+            }
+            (DenseTask::Depth, BatchLabels::Values { channels, data }) => {
+                let depth = values(data, *channels, batch, &device);
+                depth_l1(full(output.logits) * self.config.tasks.depth_unit, depth)
+            }
+            _ => return Err(missing()),
+        };
+        Ok(head.weighted(index, loss, self.config.tasks.weight(task)))
+    }
+
+    /// What the output of a task's decoder says, at the size of the images.
+    fn task_prediction<B: KernelBackend>(
+        &self,
+        task: DenseTask,
+        output: Tensor<B, 4>,
+    ) -> Tensor<B, 4> {
+        match task {
+            DenseTask::Saliency | DenseTask::Edges => sigmoid(output),
+            DenseTask::SurfaceNormals => unit(output),
+            DenseTask::Depth => output * self.config.tasks.depth_unit,
+            DenseTask::SemanticSegmentation | DenseTask::HumanParts => output,
+        }
+    }
+}
+
+impl<B: TrainBackend> Task<B> for MultiTask {
+    type Pipeline = MultiTaskPipeline;
+    type Head = MultiTaskHead<B>;
+    type Prediction = MultiTaskPrediction;
+    type Scorer = MultiTaskScorer;
+
+    fn new(config: &RunConfig, labels: &Labels) -> Result<Self, TrainError> {
+        let config = config.task.multi_task()?.clone();
+        let found: Vec<DenseTask> = labels.tasks.iter().map(|labels| labels.task).collect();
+        if found != config.tasks.tasks() {
+            let names = |tasks: &[DenseTask]| {
+                let names: Vec<&str> = tasks.iter().map(|task| task.name()).collect();
+                names.join(", ")
+            };
+            return Err(TrainError::Config {
+                origin: "configuration".to_string(),
+                reason: format!(
+                    "tasks.names has {}; the labels are of {}",
+                    names(&config.tasks.tasks()),
+                    names(&found)
+                ),
+            });
+        }
+        Ok(Self {
+            config,
+            tasks: labels.tasks.clone(),
+        })
+    }
+
+    fn training_loader(config: &RunConfig) -> Result<MultiTaskLoader, TrainError> {
+        let task = config.task.multi_task()?;
+        let tasks = task.tasks.trained();
+        Ok(MultiTaskLoader::training(
+            config.data.open_multi_task(Split::Train, &tasks)?,
+            &tasks,
+            task.augment.clone(),
+            config.normalization()?,
+            config.loader_of(config.loader.batch_size),
+        )?)
+    }
+
+    fn validation_loader(config: &RunConfig) -> Result<MultiTaskLoader, TrainError> {
+        let task = config.task.multi_task()?;
+        let tasks = task.tasks.tasks();
+        Ok(MultiTaskLoader::evaluation(
+            config.data.open_multi_task(Split::Val, &tasks)?,
+            &tasks,
+            task.evaluation.size,
+            config.normalization()?,
+            config.loader_of(task.evaluation.batch_size),
+        )?)
+    }
+
+    fn labels(pipeline: &MultiTaskPipeline) -> Labels {
+        let dataset = pipeline.dataset();
+        let tasks = pipeline.tasks().iter().map(|&task| TaskLabels {
+            task,
+            classes: dataset.classes(task).to_vec(),
+            palette: dataset.palette(task).to_vec(),
+        });
+        Labels {
+            classes: Vec::new(),
+            palette: Vec::new(),
+            category_ids: Vec::new(),
+            tasks: tasks.collect(),
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.tasks.len()
+    }
+
+    fn trains(&self, path: &str) -> bool {
+        let trained = self.config.tasks.trained();
+        let is_trained = |index: usize| {
+            let labels = self.tasks.get(index);
+            labels.is_some_and(|labels| trained.contains(&labels.task))
+        };
+        trained.len() == self.tasks.len()
+            || task_index(path).is_some_and(|(_, index)| is_trained(index))
+    }
+
+    fn path_from(&self, path: &str, base: &Labels) -> String {
+        let place = task_index(path).and_then(|(range, index)| {
+            let task = base.tasks.get(index)?.task;
+            let index = self.tasks.iter().position(|labels| labels.task == task)?;
+            Some((range, index))
+        });
+        match place {
+            Some((range, index)) => {
+                format!("{}{index}{}", &path[..range.start], &path[range.end..])
+            }
+            None => path.to_string(),
+        }
+    }
+
+    fn head(&self, channels: &[usize], device: &B::Device) -> MultiTaskHead<B> {
+        let learns_weights = self.config.tasks.weighting == Weighting::Uncertainty;
+        let head = &self.config.head;
+        MultiTaskHead::new(head, channels, &self.outputs(), learns_weights, device)
+    }
+
+    /// The loss of one task after the other, of which one graph is alive at a time.
+    fn loss(
+        &self,
+        head: &MultiTaskHead<B>,
+        features: &Features<'_, B>,
+        batch: &MultiTaskBatch,
+        phase: Phase,
+    ) -> Result<Tensor<B, 1>, TrainError> {
+        let trained = self.config.tasks.trained();
+        let tasks = self.tasks.iter().enumerate();
+        let trained: Vec<usize> = tasks
+            .filter(|(_, labels)| trained.contains(&labels.task))
+            .map(|(index, _)| index)
+            .collect();
+        if let [index] = trained[..] {
+            return self.task_loss(index, head, features, batch, phase);
+        }
+        let mut staged = StagedLoss::new(features.shared().to_vec());
+        let mut device = None;
+        for index in trained {
+            let leaves = staged.leaves();
+            let features = features.with_shared(leaves.clone());
+            let loss = self.task_loss(index, head, &features, batch, phase)?;
+            device = Some(loss.device());
+            let gradients = staged.differentiate(loss, &leaves);
+            staged.add_parameters(&gradients, head);
+            staged.add_parameters(&gradients, features.tuned());
+        }
+        Ok(staged.loss(&device.unwrap_or_default()))
+    }
+
+    fn predict(
+        &self,
+        head: &MultiTaskHead<B::InnerBackend>,
+        features: &Features<'_, B::InnerBackend>,
+        batch: &MultiTaskBatch,
+    ) -> Vec<MultiTaskPrediction> {
+        let images = batch.ids.iter().zip(&batch.sizes);
+        let mut predictions: Vec<MultiTaskPrediction> = images
+            .map(|(id, &(height, width))| MultiTaskPrediction {
+                id: id.clone(),
+                height,
+                width,
+                tasks: BTreeMap::new(),
+            })
+            .collect();
+        let pixels = batch.height * batch.width;
+        for (index, labels) in self.tasks.iter().enumerate() {
+            let features = features.of_task(index);
+            let output = head.forward(index, &features, Phase::Inference).logits;
+            let output = resize_bilinear(output, [batch.height, batch.width]);
+            let output = self.task_prediction(labels.task, output);
+            let channels = output.dims()[1];
+            let values: Vec<f32> = output.into_data().iter::<f32>().collect();
+            let maps = values.chunks_exact(channels * pixels);
+            for (image, (map, prediction)) in maps.zip(&mut predictions).enumerate() {
+                let map = match labels.task {
+                    DenseTask::SemanticSegmentation | DenseTask::HumanParts => {
+                        let classes = most_likely(map, pixels);
+                        TaskPrediction::Classes(batch.without_padding(image, &classes))
+                    }
+                    DenseTask::Saliency | DenseTask::Edges => {
+                        TaskPrediction::Probabilities(batch.without_padding(image, map))
+                    }
+                    DenseTask::SurfaceNormals => {
+                        TaskPrediction::Normals(batch.without_padding(image, map))
+                    }
+                    DenseTask::Depth => TaskPrediction::Depth(batch.without_padding(image, map)),
+                };
+                prediction.tasks.insert(labels.task, map);
+            }
+        }
+        predictions
+    }
+
+    fn scorer(&self, _: &MultiTaskPipeline) -> Result<MultiTaskScorer, TrainError> {
+        let evaluation = |labels: &TaskLabels| -> Result<Evaluation, TrainError> {
+            Ok(match labels.task {
+                DenseTask::SemanticSegmentation | DenseTask::HumanParts => {
+                    Evaluation::Classes(ConfusionMatrix::new(labels.classes.len()))
+                }
+                DenseTask::Saliency => Evaluation::Saliency(SaliencyEvaluation::new()),
+                DenseTask::SurfaceNormals => Evaluation::Normals(Box::default()),
+                DenseTask::Depth => Evaluation::Depth(DepthEvaluation::new()),
+                DenseTask::Edges => Evaluation::Edges(EdgeConfig::default().init()?),
+            })
+        };
+        let evaluations = self.tasks.iter();
+        let evaluations = evaluations.map(|labels| Ok((labels.task, evaluation(labels)?)));
+        Ok(MultiTaskScorer {
+            evaluations: evaluations.collect::<Result<_, TrainError>>()?,
+            single: self.config.tasks.single.clone(),
+        })
+    }
+}
+
+impl Scorer<MultiTaskBatch, MultiTaskPrediction> for MultiTaskScorer {
+    fn add(
+        &mut self,
+        batch: &MultiTaskBatch,
+        predictions: Vec<MultiTaskPrediction>,
+    ) -> Result<(), TrainError> {
+        for (index, prediction) in predictions.into_iter().enumerate() {
+            for (task, predicted) in &prediction.tasks {
+                let truth = batch.labels_of(index, *task);
+                let truth = truth.ok_or(TrainError::NoLabels { task: *task })?;
+                if let Some(evaluation) = self.evaluations.get_mut(task) {
+                    evaluation.add(*task, predicted, &truth, prediction.width)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn scores(self) -> Result<Scores, TrainError> {
+        let tasks = self.evaluations.into_iter();
+        let tasks = tasks.map(|(task, evaluation)| (task, evaluation.scores()));
+        Ok(Scores::MultiTask(Box::new(MultiTaskScores::new(
+            tasks.collect(),
+            &self.single,
+        )?)))
+    }
+}
+
+impl Evaluation {
+    fn add(
+        &mut self,
+        task: DenseTask,
+        predicted: &TaskPrediction,
+        truth: &BatchLabels,
+        width: usize,
+    ) -> Result<(), TrainError> {
+        use BatchLabels::{Classes, Values};
+        use TaskPrediction as Predicted;
+
+        match (self, predicted, truth) {
+            (Self::Classes(matrix), Predicted::Classes(predicted), Classes(truth)) => {
+                matrix.add(predicted, truth, IGNORE)?;
+            }
+            (Self::Saliency(counts), Predicted::Probabilities(predicted), Classes(truth)) => {
+                counts.add(predicted, truth, IGNORE)?;
+            }
+            (Self::Edges(counts), Predicted::Probabilities(predicted), Classes(truth)) => {
+                counts.add(predicted, truth, IGNORE, width)?;
+            }
+            (Self::Normals(counts), Predicted::Normals(predicted), Values { data, .. }) => {
+                counts.add(predicted, data)?;
+            }
+            (Self::Depth(counts), Predicted::Depth(predicted), Values { data, .. }) => {
+                counts.add(predicted, data)?;
+            }
+            _ => return Err(TrainError::NoLabels { task }),
+        }
+        Ok(())
+    }
+
+    fn scores(self) -> TaskScores {
+        match self {
+            Self::Classes(matrix) => TaskScores::Segmentation(matrix.scores()),
+            Self::Saliency(counts) => TaskScores::Saliency(counts.scores()),
+            Self::Normals(counts) => TaskScores::Normals(counts.scores()),
+            Self::Depth(counts) => TaskScores::Depth(counts.scores()),
+            Self::Edges(counts) => TaskScores::Edges(counts.scores()),
+        }
+    }
+}
+
+/// Where in the path of a parameter the number of its task is, and the number: `tasks.2` or `decoders.2`.
+fn task_index(path: &str) -> Option<(Range<usize>, usize)> {
+    let mut start = 0;
+    let mut before = "";
+    for part in path.split('.') {
+        if let ("tasks" | "decoders", Ok(index)) = (before, part.parse()) {
+            return Some((start..start + part.len(), index));
+        }
+        before = part;
+        start += part.len() + 1;
+    }
+    None
+}
+
+/// `[batch, channels, height, width]`
+fn values<B: Backend>(
+    data: &[f32],
+    channels: usize,
+    batch: &MultiTaskBatch,
+    device: &B::Device,
+) -> Tensor<B, 4> {
+    let shape = [batch.count, channels, batch.height, batch.width];
+    Tensor::from_data(TensorData::new(data.to_vec(), shape), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_a_task_in_a_path() {
+        let path = "method.VmtAdapter.sections.0.1.tasks.12.scale";
+        let (range, index) = task_index(path).unwrap();
+        assert_eq!((&path[range], index), ("12", 12));
+        assert_eq!(task_index("head.decoders.3.decoder").unwrap().1, 3);
+        assert_eq!(task_index("method.VmtAdapter.sections.0.1.up"), None);
+        assert_eq!(task_index("head.log_variances"), None);
+    }
+}

@@ -1,0 +1,330 @@
+//! How time and memory grow with the number of tasks: the shared part of a step and of inference, that is
+//! backbone and adapters with the features of every task, without decoders.
+//!
+//! All numbers of tasks and all methods take turns in one process, so that a slow minute slows all of them.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::Result;
+use burn::module::AutodiffModule;
+use burn::tensor::{Distribution, Tensor};
+use clap::Parser;
+use gradway::adapters::{Base, Encoder, Features, Tuned};
+use gradway::backbone::{BackboneConfig, Phase};
+use gradway::device::{DeviceName, Job, run_on};
+use gradway::heads::StagedLoss;
+use gradway::kernels::{KernelBackend, TrainBackend};
+use gradway::report::{Align, table};
+use gradway::trainer::config;
+use gradway::trainer::memory::{self, CountingAllocator};
+use plotters::prelude::*;
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+const TASKS: [usize; 5] = [1, 2, 4, 8, 16];
+
+/// Measure how backbone and adapters grow with the number of tasks.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Backbone; see `gradway list backbones`.
+    #[arg(long, default_value = "swin_tiny")]
+    backbone: String,
+    /// Methods.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "vmt_adapter,vmt_adapter_lite,vmt_highway,hyperformer"
+    )]
+    methods: Vec<String>,
+    /// Side of the images in pixels.
+    #[arg(long, default_value_t = 224)]
+    side: usize,
+    /// Images of a batch.
+    #[arg(long, default_value_t = 2)]
+    batch: usize,
+    /// Turns that every point takes.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.
+    #[arg(long, default_value_t)]
+    device: DeviceName,
+    /// Draw the curves there, as SVG.
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+}
+
+/// What is measured of a method with so many tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// What all tasks share: the pass, and its backward pass.
+    Shared,
+    /// The same and the features of every task.
+    Tasks,
+}
+
+/// Seconds and most bytes beyond the weights.
+#[derive(Debug, Clone, Default)]
+struct Cost {
+    seconds: Vec<f64>,
+    bytes: usize,
+}
+
+impl Cost {
+    fn take(&mut self, run: impl FnOnce()) {
+        let before = memory::live().unwrap_or_default();
+        memory::reset_peak();
+        let start = Instant::now();
+        run();
+        self.seconds.push(start.elapsed().as_secs_f64());
+        let peak = memory::peak().unwrap_or_default();
+        self.bytes = self.bytes.max(peak.saturating_sub(before));
+    }
+
+    fn median(&self) -> f64 {
+        let mut sorted = self.seconds.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+    }
+}
+
+/// A method with a number of tasks.
+struct Point<B: TrainBackend> {
+    method: String,
+    tasks: usize,
+    encoder: Encoder<B>,
+    tuned: Tuned<B>,
+    /// Step and inference, of the shared part and with the tasks' features.
+    costs: [[Cost; 2]; 2],
+}
+
+const PARTS: [Part; 2] = [Part::Shared, Part::Tasks];
+
+impl<B: TrainBackend> Point<B> {
+    fn turn(&mut self, images: &Tensor<B::InnerBackend, 4>, device: &B::Device) {
+        let plain = self.tuned.valid();
+        for (part, [step, inference]) in PARTS.into_iter().zip(&mut self.costs) {
+            let (encoder, tuned, tasks) = (&self.encoder, &self.tuned, self.tasks);
+            step.take(|| {
+                let phase = Phase::Training { seed: 0 };
+                let features = encoder.features(tuned, images.clone(), phase);
+                let loss = match part {
+                    Part::Shared => sum(features.shared()),
+                    Part::Tasks => loss_of_tasks(&features, tasks, device),
+                };
+                let _gradients = loss.backward();
+                let _synchronised = B::sync(device);
+            });
+            inference.take(|| {
+                let features = encoder.features_inference(&plain, images.clone());
+                if part == Part::Tasks {
+                    for task in 0..tasks {
+                        let _features = features.of_task(task);
+                    }
+                }
+                let _synchronised = B::sync(device);
+            });
+        }
+    }
+
+    fn cost(&self, part: Part, inference: bool) -> &Cost {
+        &self.costs[usize::from(part == Part::Tasks)][usize::from(inference)]
+    }
+}
+
+fn sum<B: KernelBackend>(maps: &[Tensor<B, 4>]) -> Tensor<B, 1> {
+    let sums = maps.iter().map(|map| map.clone().sum());
+    sums.reduce(|all, one| all + one)
+        .unwrap_or_else(|| unreachable!("a backbone has stages"))
+}
+
+/// As a training step takes them: one task's graph after the other's.
+fn loss_of_tasks<B: TrainBackend>(
+    features: &Features<'_, B>,
+    tasks: usize,
+    device: &B::Device,
+) -> Tensor<B, 1> {
+    let mut staged = StagedLoss::new(features.shared().to_vec());
+    for task in 0..tasks {
+        let leaves = staged.leaves();
+        let loss = sum(&features.with_shared(leaves.clone()).of_task(task));
+        let gradients = staged.differentiate(loss, &leaves);
+        staged.add_parameters(&gradients, features.tuned());
+    }
+    staged.loss(device)
+}
+
+/// A curve's points: tasks, and a value for each.
+type Curve = (String, Vec<(usize, f64)>);
+
+struct Measured {
+    rows: Vec<Vec<String>>,
+    curves: Vec<(&'static str, Vec<Curve>)>,
+}
+
+impl Job for &Arguments {
+    type Output = Result<Measured>;
+
+    fn run<B: TrainBackend>(self, device: B::Device) -> Result<Measured> {
+        let backbone = BackboneConfig::named(&self.backbone).init::<B::InnerBackend>(&device)?;
+        let base = Base::<B>::new(&self.backbone, backbone, &device);
+        let mut points = Vec::new();
+        for method in &self.methods {
+            for tasks in TASKS {
+                let (encoder, tuned) = base.bare(&config::method(method, &[])?.for_tasks(tasks))?;
+                // What is drawn when it is first read is drawn here.
+                let tuned = burn::module::Module::to_device(tuned, &device);
+                points.push(Point {
+                    method: method.clone(),
+                    tasks,
+                    encoder,
+                    tuned,
+                    costs: Default::default(),
+                });
+            }
+        }
+        let shape = [self.batch, 3, self.side, self.side];
+        let images = Tensor::random(shape, Distribution::Normal(0.0, 1.0), &device);
+        for round in 0..=self.rounds {
+            for point in &mut points {
+                if round == 0 {
+                    point.turn(&images, &device);
+                    point.costs = Default::default();
+                } else {
+                    point.turn(&images, &device);
+                }
+            }
+        }
+        Ok(measured(&points))
+    }
+}
+
+fn measured<B: TrainBackend>(points: &[Point<B>]) -> Measured {
+    const MEBIBYTE: f64 = 1024.0 * 1024.0;
+    let value = |point: &Point<B>, part, inference, bytes: bool| {
+        let cost = point.cost(part, inference);
+        if bytes {
+            cost.bytes as f64 / MEBIBYTE
+        } else {
+            1e3 * cost.median()
+        }
+    };
+    let first = |method: &str| {
+        let found = points.iter().find(|point| point.method == method);
+        found.unwrap_or(&points[0])
+    };
+    let rows = points.iter().map(|point| {
+        let mut row = vec![point.method.clone(), point.tasks.to_string()];
+        for part in PARTS {
+            for inference in [false, true] {
+                for bytes in [false, true] {
+                    let here = value(point, part, inference, bytes);
+                    let one = value(first(&point.method), part, inference, bytes);
+                    row.push(format!("{here:.0} ({:.2})", here / one));
+                }
+            }
+        }
+        row
+    });
+    let mut methods: Vec<&str> = Vec::new();
+    for point in points {
+        if !methods.contains(&point.method.as_str()) {
+            methods.push(&point.method);
+        }
+    }
+    let curves = [
+        ("a step's time over that of one task", false, false),
+        ("a step's memory over that of one task", false, true),
+        ("inference's time over that of one task", true, false),
+    ];
+    let curves = curves.map(|(title, inference, bytes)| {
+        let curve = |method: &&str| {
+            let one = value(first(method), Part::Tasks, inference, bytes);
+            let of = points.iter().filter(|point| point.method == **method);
+            let ratio = |point: &Point<B>| {
+                (
+                    point.tasks,
+                    value(point, Part::Tasks, inference, bytes) / one,
+                )
+            };
+            (method.to_string(), of.map(ratio).collect())
+        };
+        (title, methods.iter().map(curve).collect())
+    });
+    Measured {
+        rows: rows.collect(),
+        curves: curves.into(),
+    }
+}
+
+fn plot(measured: &Measured, path: &Path) -> Result<()> {
+    const COLORS: [RGBColor; 4] = [BLUE, GREEN, RED, BLACK];
+    let count = measured.curves.len();
+    let root = SVGBackend::new(path, (360 * count as u32, 320)).into_drawing_area();
+    root.fill(&WHITE)?;
+    for ((title, curves), area) in measured.curves.iter().zip(root.split_evenly((1, count))) {
+        let values = curves.iter().flat_map(|(_, points)| points);
+        let most = values.map(|(_, value)| *value).fold(1.0, f64::max);
+        let mut chart = ChartBuilder::on(&area)
+            .margin(12)
+            .x_label_area_size(36)
+            .y_label_area_size(44)
+            .build_cartesian_2d((0.9..18.0).log_scale(), (0.8..1.2 * most).log_scale())?;
+        chart
+            .configure_mesh()
+            .x_desc("tasks")
+            .y_desc(*title)
+            .max_light_lines(1)
+            .x_label_formatter(&|x| format!("{x:.0}"))
+            .y_label_formatter(&|y| format!("{y:.0}"))
+            .draw()?;
+        for ((name, points), color) in curves.iter().zip(COLORS.iter().cycle()) {
+            let points: Vec<(f64, f64)> = points
+                .iter()
+                .map(|(tasks, value)| (*tasks as f64, *value))
+                .collect();
+            let color = *color;
+            chart
+                .draw_series(LineSeries::new(points.clone(), color.stroke_width(2)))?
+                .label(name)
+                .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], color));
+            let dots = points.into_iter();
+            chart.draw_series(dots.map(|at| Circle::new(at, 3, color.filled())))?;
+        }
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperLeft)
+            .border_style(BLACK)
+            .background_style(WHITE)
+            .draw()?;
+    }
+    root.present()?;
+    Ok(())
+}
+
+fn main() -> Result<()> {
+    memory::keep_freed_memory();
+    let arguments = Arguments::parse();
+    let measured = run_on(arguments.device, &arguments)??;
+    let names = [
+        "method",
+        "tasks",
+        "shared step ms",
+        "MiB",
+        "inference ms",
+        "MiB",
+        "with features step ms",
+        "MiB",
+        "inference ms",
+        "MiB",
+    ];
+    let mut heading: Vec<(&str, Align)> = names.map(|name| (name, Align::Right)).into();
+    heading[0].1 = Align::Left;
+    writeln!(io::stdout(), "{}", table(&heading, &measured.rows))?;
+    if let Some(path) = &arguments.plot {
+        plot(&measured, path)?;
+    }
+    Ok(())
+}
