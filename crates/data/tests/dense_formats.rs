@@ -420,7 +420,7 @@ fn normals_from_depth_end_where_surfaces_do() {
     }
     // Nothing fits to noise.
     let noise = normals([20.0, 15.0], &|x, y| {
-        2.0 + 0.05 * (x * 9e4).sin() * (y * 7e4).cos()
+        2.0 + 0.1 * (x * 9e4).sin() * (y * 7e4).cos()
     });
     assert!(noise.iter().filter(|normal| **normal == [0.0; 3]).count() > 1000);
 }
