@@ -6,7 +6,7 @@
 
 use burn::tensor::Tensor;
 use gradway_backbone::{Description, OutputNorms, Section, to_channels_first};
-use gradway_kernels::{ChannelAxis, KernelBackend, add};
+use gradway_kernels::{KernelBackend, add};
 use serde::{Deserialize, Serialize};
 
 use crate::bottleneck::{Projection, widen};
@@ -83,7 +83,7 @@ impl<'a, B: KernelBackend> TaskStreams<'a, B> {
         let narrow = std::mem::take(&mut self.narrow);
         if self.description.sections[section].stage.is_some() {
             self.features.push(generic);
-            let axis = channel_dimension(self.description.axis);
+            let axis = self.description.axis.of_map();
             self.features.push(match <[_; 1]>::try_from(narrow) {
                 Ok([narrow]) => narrow,
                 Err(narrow) => Tensor::cat(narrow, axis),
@@ -127,11 +127,4 @@ fn stacked<B: KernelBackend>(projections: Vec<Projection<B>>) -> Projection<B> {
     let (weights, biases): (Vec<_>, Vec<_>) = projections.into_iter().unzip();
     let bias = biases.into_iter().flatten().reduce(|sum, bias| sum + bias);
     (Tensor::cat(weights, 0), bias)
-}
-
-fn channel_dimension(axis: ChannelAxis) -> usize {
-    match axis {
-        ChannelAxis::Last => 3,
-        ChannelAxis::First => 1,
-    }
 }

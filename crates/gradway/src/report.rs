@@ -116,20 +116,14 @@ pub fn task_table(scores: &MultiTaskScores) -> String {
         .tasks
         .iter()
         .map(|(task, scores)| {
-            let (metric, value) = scores.main();
-            let headline = Headline {
-                name: metric.name.to_string(),
-                unit: metric.unit,
-                value,
-            };
-            let unit = unit_of(&headline).to_string();
-            let summary = metric.summary.to_string();
+            let (metric, _) = scores.main();
+            let headline = scores.headline(|metric| metric.name.to_string());
             vec![
                 task.to_string(),
-                headline.name.clone(),
+                metric.name.to_string(),
                 value_of(&headline),
-                unit,
-                summary,
+                unit_of(&headline).to_string(),
+                metric.summary.to_string(),
             ]
         })
         .collect();

@@ -17,6 +17,14 @@ pub enum ChannelAxis {
 }
 
 impl ChannelAxis {
+    /// Index of the axis in a map.
+    pub fn of_map(self) -> usize {
+        match self {
+            Self::Last => 3,
+            Self::First => 1,
+        }
+    }
+
     /// Index of the axis in `[batch, positions, channels]` or `[batch, channels, positions]`.
     fn of_rows(self) -> usize {
         match self {

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 use gradway_backbone::{Access, AnyBackbone, Backbone, Description, Point, Site};
-use gradway_kernels::{ChannelAxis, KernelBackend, Lift, add};
+use gradway_kernels::{KernelBackend, Lift, add};
 
 use crate::highway::Highway;
 use crate::inserted::Places;
@@ -57,10 +57,7 @@ impl<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> Taps<'a, B, F, L> {
 
     /// The embedding in the width of the first section; a stem may be wider than it.
     fn embedding(&self, output: Tensor<F, 4>) -> Tensor<B, 4> {
-        let axis = match self.description.axis {
-            ChannelAxis::Last => 3,
-            ChannelAxis::First => 1,
-        };
+        let axis = self.description.axis.of_map();
         let channels = self.description.sections[0].channels;
         let lifted = L::lift(output);
         if lifted.dims()[axis] > channels {

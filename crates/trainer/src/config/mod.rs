@@ -14,7 +14,7 @@ use crate::optimizer::OptimizerConfig;
 use crate::schedule::ScheduleConfig;
 
 pub use load::{dataset, load, method, parse, to_toml};
-pub use multi_task::{MultiTaskConfig, MultiTaskEvaluationConfig, TasksConfig, Weighting};
+pub use multi_task::{MultiTaskConfig, TasksConfig, Weighting};
 pub use task::{
     DetectionConfig, DetectionEvaluationConfig, LossConfig, Protocol, SegmentationConfig,
     SegmentationEvaluationConfig, TaskConfig,

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use gradway_data::{DenseTask, EvaluationSize, MultiTaskAugmentConfig};
+use gradway_data::{DenseTask, MultiTaskAugmentConfig};
 use gradway_heads::HeadConfig;
 use serde::{Deserialize, Serialize};
+
+use super::task::SegmentationEvaluationConfig;
 
 /// Several dense tasks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,7 +22,7 @@ pub struct MultiTaskConfig {
     pub augment: MultiTaskAugmentConfig,
     /// Evaluation.
     #[serde(default)]
-    pub evaluation: MultiTaskEvaluationConfig,
+    pub evaluation: SegmentationEvaluationConfig,
 }
 
 /// Which tasks, and how their losses are weighed.
@@ -70,25 +72,6 @@ pub enum Weighting {
     Fixed,
     /// By a learnt variance of each besides (Kendall et al. 2018, arXiv 1705.07115).
     Uncertainty,
-}
-
-/// Evaluation of several dense tasks.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct MultiTaskEvaluationConfig {
-    /// Images per forward pass.
-    pub batch_size: usize,
-    /// Size of the images.
-    pub size: EvaluationSize,
-}
-
-impl Default for MultiTaskEvaluationConfig {
-    fn default() -> Self {
-        Self {
-            batch_size: 4,
-            size: EvaluationSize::default(),
-        }
-    }
 }
 
 impl TasksConfig {

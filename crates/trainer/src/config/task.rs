@@ -66,7 +66,7 @@ pub struct LossConfig {
     pub class_weights: Vec<f32>,
 }
 
-/// Evaluation of segmentation.
+/// Evaluation of segmentation, and of several dense tasks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SegmentationEvaluationConfig {

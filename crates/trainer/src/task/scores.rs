@@ -107,6 +107,16 @@ impl TaskScores {
         }
     }
 
+    /// The same under a name.
+    pub fn headline(&self, name: impl FnOnce(&MetricDescriptor) -> String) -> Headline {
+        let (metric, value) = self.main();
+        Headline {
+            name: name(&metric),
+            unit: metric.unit,
+            value,
+        }
+    }
+
     /// The main score as a share of which more is better, whatever its unit.
     fn goodness(&self) -> f64 {
         match self.main() {
@@ -209,12 +219,7 @@ impl Scores {
                 let relative = scores.relative_improvement;
                 let relative = relative.map(|value| share("improvement", Some(value)));
                 let tasks = scores.tasks.iter().map(|(task, scores)| {
-                    let (metric, value) = scores.main();
-                    Headline {
-                        name: format!("{task} {}", metric.name),
-                        unit: metric.unit,
-                        value,
-                    }
+                    scores.headline(|metric| format!("{task} {}", metric.name))
                 });
                 relative.into_iter().chain(tasks).collect()
             }

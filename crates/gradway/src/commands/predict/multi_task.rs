@@ -1,6 +1,8 @@
 //! All tasks of photos.
 
-use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail};
 use burn::tensor::TensorData;
 use gradway::data::multi_task::geometry;
 use gradway::data::{MultiTaskBatch, MultiTaskSample, read};
@@ -34,7 +36,7 @@ pub fn predict<B: TrainBackend>(work: &Work<'_>, device: &B::Device) -> Result<(
             bail!("{}: nothing was predicted", photo.path.display());
         };
         let mut row = vec![picture];
-        let mut raw = std::collections::BTreeMap::new();
+        let mut raw = BTreeMap::new();
         for labels in &state.labels.tasks {
             if let Some(predicted) = prediction.tasks.get(&labels.task) {
                 row.push(picture::task(predicted, prediction.width, &labels.palette));
@@ -42,7 +44,7 @@ pub fn predict<B: TrainBackend>(work: &Work<'_>, device: &B::Device) -> Result<(
             }
         }
         let file = work.out.join(format!("{}.safetensors", photo.name));
-        write_tensors(&file, &raw).with_context(|| format!("cannot write {}", file.display()))?;
+        write_tensors(&file, &raw)?;
         print_line(file.display())?;
         work.save(&photo.name, &picture::sheet(&[row]))?;
     }
