@@ -1,5 +1,5 @@
-"""Writes the reference values of methods for many tasks: VMT-Adapter, its Lite form, the one on a gradient highway, and two whose
-weights hypernetworks make.
+"""Writes the reference values of methods for many tasks: VMT-Adapter, its Lite form, the one on a gradient highway, those whose
+weights hypernetworks make, and MTLoRA.
 
     python tests/golden/multi_task.py
 
@@ -212,6 +212,25 @@ def polyhistor_weights(parameters, own, task: int, channels: int) -> list[torch.
     ]
 
 
+def thin_shapes() -> dict[str, tuple[int, ...]]:
+    shapes = {"embeddings": (TASKS, EMBEDDING)}
+    for place, channels in places():
+        narrow = channels // REDUCTION
+        for network in ("down", "up"):
+            shapes |= {
+                f"{place}{network}.first": (EMBEDDING, HYPER_RANK),
+                f"{place}{network}.second": (HYPER_RANK, channels * narrow),
+            }
+        shapes |= {f"{place}down_bias": (narrow,), f"{place}up_bias": (channels,)}
+    return shapes
+
+
+def thin_weights(parameters, own, task: int, channels: int) -> list[torch.Tensor]:
+    embedding, narrow = parameters["embeddings"][task], channels // REDUCTION
+    down, up = (embedding @ own[f"{name}.first"] @ own[f"{name}.second"] for name in ("down", "up"))
+    return [down.view(channels, narrow), up.view(narrow, channels), own["down_bias"], own["up_bias"]]
+
+
 def forward_made(model, parameters, weights, images: torch.Tensor) -> list[list[torch.Tensor]]:
     features = []
     for task in range(TASKS):
@@ -233,6 +252,81 @@ def forward_made(model, parameters, weights, images: torch.Tensor) -> list[list[
     return features
 
 
+# Low-rank updates of projections, a task's own in the last block of a stage
+
+RANK, TASK_RANK, SCALE, TASK_SCALE = 3, 2, 0.75, 1.5
+
+
+def mtlora_shapes() -> dict[str, tuple[int, ...]]:
+    def factors(place: str, rank: int, **sizes) -> dict[str, tuple[int, ...]]:
+        downs = {f"{place}.{name}.down": (inputs, rank) for name, (inputs, _) in sizes.items()}
+        return downs | {f"{place}.{name}.up": (rank, outputs) for name, (_, outputs) in sizes.items()}
+
+    shapes = {}
+    for stage, depth in enumerate(WINDOW_4.depths):
+        channels = WINDOW_4.embed_dim * 2**stage
+        sizes = {"proj": (channels, channels), "fc1": (channels, 4 * channels), "fc2": (4 * channels, channels)}
+        for block in range(depth):
+            shapes |= factors(f"sections.{stage}.{block}", RANK, qkv=(channels, 3 * channels))
+            if (stage, block + 1) != (len(WINDOW_4.depths) - 1, depth):
+                shapes |= factors(f"sections.{stage}.{block}.rest", RANK, **sizes)
+        for task in range(TASKS):
+            shapes |= factors(f"ends.{stage}.tasks.{task}", TASK_RANK, **sizes)
+    return shapes
+
+
+class Updated(torch.nn.Module):
+    """A projection with an update; it remembers what it made without."""
+
+    def __init__(self, layer, own, scale: float):
+        super().__init__()
+        self.layer, self.own, self.scale = layer, own, scale
+
+    @property
+    def weight(self) -> torch.Tensor:
+        update = self.scale * (self.own["down"] @ self.own["up"]).T if self.own else 0
+        return self.layer.weight + update
+
+    @property
+    def bias(self) -> torch.Tensor:
+        return self.layer.bias
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.bare = self.layer(x)
+        return self.bare + (self.update(x) if self.own else 0)
+
+    def update(self, x: torch.Tensor) -> torch.Tensor:
+        return self.scale * (x @ self.own["down"] @ self.own["up"])
+
+
+def forward_mtlora(model, parameters, images: torch.Tensor) -> list[list[torch.Tensor]]:
+    """A task's attention is that of all with another projection at its end, so that it is simply run again."""
+    updated = lambda layer, place, scale: Updated(layer, below(parameters, f"{place}."), scale)
+    x = embed(model.patch_embed, {}, pad_to_patches(images))
+    features = [[] for _ in range(TASKS)]
+    for index, stage in enumerate(model.layers):
+        x = merge(stage.downsample, index, {}, x)
+        for position, block in enumerate(stage.blocks):
+            place = f"sections.{index}.{position}"
+            attention, mlp, projection = block.attn, block.mlp, block.attn.proj
+            attention.qkv = updated(attention.qkv, f"{place}.qkv", SCALE)
+            attention.proj = updated(projection, f"{place}.rest.proj", SCALE)
+            mlp.fc1, mlp.fc2 = (updated(getattr(mlp, name), f"{place}.rest.{name}", SCALE) for name in ("fc1", "fc2"))
+            before = x
+            x = x + block._attn(block.norm1(x))
+            x = x + mlp(block.norm2(x))
+        for task, stages in enumerate(features):
+            place = f"ends.{index}.tasks.{task}"
+            first, second = (updated(None, f"{place}.{name}", TASK_SCALE) for name in ("fc1", "fc2"))
+            attention.proj = updated(projection, f"{place}.proj", TASK_SCALE)
+            middle = before + block._attn(block.norm1(before))
+            wide = F.gelu(mlp.fc1.bare + first.update(block.norm2(middle)))
+            y = middle + mlp.fc2.bare + second.update(wide)
+            gamma, beta = (parameters[f"norms.norms.{index}.{name}"] for name in ("gamma", "beta"))
+            stages.append(F.layer_norm(y, y.shape[-1:], gamma, beta).permute(0, 3, 1, 2))
+    return features
+
+
 def main() -> None:
     frozen = WINDOW_4.build().requires_grad_(False)
     images = WINDOW_4.images(SIZE_4).double()
@@ -244,10 +338,16 @@ def main() -> None:
         cases.append((case.name, parameters, forward(case, frozen, parameters, images)))
     for name, shapes, made in (
         ("hyperformer", hyperformer_shapes, hyperformer_weights),
+        ("polyhistor", thin_shapes, thin_weights),
         ("polyhistor_lite", polyhistor_shapes, polyhistor_weights),
     ):
         parameters = normal(shapes())
         cases.append((name, parameters, forward_made(frozen, parameters, made, images)))
+    # Parts of the backbone are trained: the gradients of all of it, under its own names.
+    trained = WINDOW_4.build().double()
+    own = dict(trained.named_parameters())
+    parameters = normal(mtlora_shapes())
+    cases.append(("mtlora", parameters, forward_mtlora(trained, parameters, images)))
     for name, parameters, features in cases:
         # The weights are those of one task's channels; side by side, both halves have them.
         loss = sum(
@@ -265,6 +365,8 @@ def main() -> None:
                 **{f"grad.{key}": value.grad for key, value in parameters.items()},
             },
         )
+    gradients = {name: torch.zeros_like(value) if value.grad is None else value.grad for name, value in own.items()}
+    write("method.mtlora.gradients", gradients)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,8 @@
 use burn::tensor::Tensor;
 use gradway_backbone::efficientnet::{Classifier, EfficientNetLiteConfig};
 use gradway_backbone::swin::SwinConfig;
-use gradway_backbone::{
-    AnyBackbone, Backbone, Checkpoint, ImportReport, Phase, Untouched, import, to_channels_first,
-};
+use gradway_backbone::{AnyBackbone, Backbone, Checkpoint, ImportReport, Phase, Untouched, import};
+use gradway_kernels::channels_first;
 use gradway_tests::{
     Golden, Plain, assert_close, checkpoint, golden_path, largest_difference, parameters,
 };
@@ -53,7 +52,7 @@ fn assert_outputs(backbone: &AnyBackbone<Plain>, name: &str, tolerance: f64) {
     let stages = backbone.forward(images, Phase::Inference, &mut Untouched);
     assert_eq!(stages.len(), 4);
     for (index, stage) in stages.into_iter().enumerate() {
-        let stage = to_channels_first(stage, axis).into_data();
+        let stage = channels_first(stage, axis).into_data();
         let key = format!("stage{index}");
         assert_close(&key, &stage, &golden.data(&key), tolerance);
     }

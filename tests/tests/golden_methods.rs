@@ -193,14 +193,47 @@ fn polyhistor_lite() {
     );
 }
 
+#[test]
+fn polyhistor() {
+    assert_tasks("polyhistor", "polyhistor", &["embedding=3", "rank=2"]);
+}
+
+/// Its own parameters, and the parts of the backbone that it trains.
+#[test]
+fn mtlora() {
+    let golden = Golden::open("method.mtlora");
+    let fields = [
+        "tasks=2",
+        "rank=3",
+        "task_rank=2",
+        "scale=0.75",
+        "task_scale=1.5",
+    ];
+    let gradients = run("mtlora", &fields, &golden);
+    let of_backbone = of_backbone("method.mtlora.gradients");
+    let mut expected = golden.below("grad.");
+    for path in gradients.keys() {
+        if let Some(name) = path.strip_prefix("backbone.") {
+            expected.insert(path.clone(), of_backbone[name].clone());
+        }
+    }
+    assert_gradients(&gradients, &expected, GRADIENTS);
+}
+
+/// Gradients of a whole Swin under timm's names, by the paths of ours.
+fn of_backbone(golden: &str) -> Tensors {
+    let gradients = golden_path(&format!("{golden}.safetensors"));
+    let gradients = Checkpoint::open(&gradients).unwrap();
+    let config = SwinConfig::new(4, vec![2, 2, 1, 1], vec![1, 2, 2, 4]).with_window(4);
+    let swin: AnyBackbone<Plain> = AnyBackbone::Swin(config.init(&Default::default()));
+    parameters::<Plain, _>(&import(swin, &gradients).unwrap().0)
+}
+
 /// Methods that train parts of the backbone: their gradients are those of full fine-tuning.
 #[test]
 fn parts_of_the_backbone() {
     let golden = Golden::open("method.full");
-    let gradients = Checkpoint::open(&golden_path("method.full.gradients.safetensors")).unwrap();
-    let config = SwinConfig::new(4, vec![2, 2, 1, 1], vec![1, 2, 2, 4]).with_window(4);
-    let swin: AnyBackbone<Plain> = AnyBackbone::Swin(config.init(&Default::default()));
-    let expected = parameters::<Plain, _>(&import(swin, &gradients).unwrap().0);
+    let expected = of_backbone("method.full.gradients");
     for (name, fields) in [
         ("full", vec![]),
         ("partial", vec!["blocks=3"]),

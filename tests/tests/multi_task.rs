@@ -117,6 +117,8 @@ fn every_task_learns_under_every_method_for_tasks() {
         "vmt_adapter_lite",
         "vmt_highway",
         "polyhistor_lite",
+        "polyhistor",
+        "mtlora",
         "per_task",
     ] {
         let config = all_tasks(method);

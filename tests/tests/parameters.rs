@@ -202,7 +202,27 @@ fn methods_with_a_pass_for_each_task_train_what_their_formulas_say() {
     let networks = 2 * (64 * 64 + 64 * 96 * 24);
     let places = branches(&description, |d| 2 * (d / 96) * (d / 96) + d + d / 4);
     assert_eq!(adapter("polyhistor_lite"), 4 * 64 + networks + places);
+    // Two hypernetworks of rank 6 for each branch; the published row, without its decoders, has 6.42 M.
+    let place = |d: usize| 2 * 6 * (64 + d * (d / 8)) + d + d / 8;
+    let expected = 4 * 64 + branches(&description, place);
+    assert_eq!(adapter("polyhistor"), expected);
+    assert_eq!(expected, 6_498_256);
     assert_eq!(adapter("per_task"), 4 * adapter("adapter"));
+}
+
+/// 8.34 M by the publication, with the decoders in the manner of HRNet and without output norms.
+#[test]
+fn mtlora_trains_the_published_number_of_parameters() {
+    let counts = trained("swin_tiny", &named("mtlora").for_tasks(4));
+    // Every projection with rank 64; of four tasks three in the last block of a stage with rank 4.
+    let blocks = 2 * 96 + 2 * 192 + 6 * 384 + 2 * 768;
+    let updates = 16 * 64 * blocks + 4 * 12 * 4 * (96 + 192 + 384 + 768);
+    // Behind the last heads, where no task reads it: left out here, counted there.
+    let unread = 12 * 64 * 768;
+    assert_eq!(counts.adapter, updates - unread);
+    let decoders = 1_946_624;
+    let total = counts.total - counts.norm + unread + decoders;
+    assert_eq!(format!("{:.2}", total as f64 / 1e6), "8.34");
 }
 
 /// Outputs for 21 classes, 7 parts, saliency and normals.

@@ -101,12 +101,26 @@ pub struct Factors<B: Backend> {
 }
 
 impl<B: Backend> Factors<B> {
-    fn new([inputs, outputs]: [usize; 2], rank: usize, device: &B::Device) -> Self {
+    pub(crate) fn new([inputs, outputs]: [usize; 2], rank: usize, device: &B::Device) -> Self {
         Self {
             down: kaiming([inputs, rank], inputs, device),
             up: Initializer::Zeros.init([rank, outputs], device),
         }
     }
+
+    /// `[A, B]`
+    pub(crate) fn values(&self) -> [Tensor<B, 2>; 2] {
+        [self.down.val(), self.up.val()]
+    }
+}
+
+/// `s B A x`, factors as `[A, B]`.
+pub(crate) fn update<B: KernelBackend>(
+    [down, up]: [Tensor<B, 2>; 2],
+    x: Tensor<B, 4>,
+    scale: f64,
+) -> Tensor<B, 4> {
+    linear(linear(x, down, None), up.mul_scalar(scale), None)
 }
 
 /// The updates of a block.
@@ -152,8 +166,7 @@ impl<B: Backend> BlockUpdates<B> {
             Point::MlpOut => &self.fc2,
             _ => &None,
         };
-        let one = one.as_ref()?;
-        Some([one.down.val(), one.up.val()])
+        one.as_ref().map(Factors::values)
     }
 
     /// The `A` side by side, and the `B` on a diagonal of blocks.
@@ -290,14 +303,10 @@ impl<B: KernelBackend> Access<B> for Inside<'_, B> {
         let updates = blocks
             .get(site.block)
             .and_then(|block| block.at(site.point));
-        let Some([down, up]) = updates else {
-            return output;
-        };
-        let narrow = linear(input.clone(), down, None);
-        add(
-            linear(narrow, up.mul_scalar(self.module.scale()), None),
-            output,
-        )
+        match updates {
+            Some(factors) => add(update(factors, input.clone(), self.module.scale()), output),
+            None => output,
+        }
     }
 
     fn reads_mlp(&self) -> bool {

@@ -91,6 +91,7 @@ pub(crate) mod unmergeable {
     pub(crate) const ACTIVATION: &str = "an activation lies between its projections";
     pub(crate) const HIGHWAY: &str = "what it adds comes from beside the backbone";
     pub(crate) const PROMPTS: &str = "its prompts take part in attention";
+    pub(crate) const TASKS: &str = "its tasks have weights of their own";
     pub(crate) const NOTHING: &str = "it changes nothing";
 }
 

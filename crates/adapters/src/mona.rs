@@ -24,8 +24,8 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_backbone::AnyBackbone;
 use gradway_kernels::{
-    ChannelAxis, ConvolutionOptions, KernelBackend, add, convolution, gelu, layer_norm, linear,
-    scale_and_shift,
+    ChannelAxis, ConvolutionOptions, KernelBackend, add, channels_first, channels_last,
+    convolution, gelu, layer_norm, linear, scale_and_shift,
 };
 use serde::{Deserialize, Serialize};
 
@@ -125,13 +125,10 @@ impl<B: KernelBackend> Insert<B> for Cognitive<B> {
     const PLACES: Places = Places::Residuals;
 
     fn insert(&self, _: &Tensor<B, 4>, output: Tensor<B, 4>, axis: ChannelAxis) -> Tensor<B, 4> {
-        let adapted = match axis {
-            ChannelAxis::Last => self.forward(output.clone()),
-            ChannelAxis::First => {
-                let last = output.clone().permute([0, 2, 3, 1]);
-                self.forward(last).permute([0, 3, 1, 2])
-            }
-        };
+        let mut adapted = self.forward(channels_last(output.clone(), axis));
+        if axis == ChannelAxis::First {
+            adapted = channels_first(adapted, ChannelAxis::Last);
+        }
         add(adapted, output)
     }
 }
@@ -148,7 +145,7 @@ impl<B: KernelBackend> Cognitive<B> {
         let factor = self.gamma_x.val();
         let zero = factor.zeros_like();
         let mixed = add(scale_and_shift(x, factor, zero, ChannelAxis::Last), normed);
-        let narrow = apply(&self.down, mixed).permute([0, 3, 1, 2]);
+        let narrow = channels_first(apply(&self.down, mixed), ChannelAxis::Last);
         let filtered = add(self.filter(narrow.clone()), narrow);
         let [_, _, height, width] = filtered.dims();
         let bias = self.pointwise.bias.as_ref().map(Param::val);
@@ -158,7 +155,7 @@ impl<B: KernelBackend> Cognitive<B> {
             convolution(filtered.clone(), weight, bias, options),
             filtered,
         );
-        apply(&self.up, gelu(mixed.permute([0, 2, 3, 1])))
+        apply(&self.up, channels_last(gelu(mixed), ChannelAxis::First))
     }
 
     /// The mean of the depthwise convolutions, as one of the largest kernel.

@@ -75,7 +75,12 @@ pub struct ThinHypernetwork<B: Backend> {
 }
 
 impl<B: Backend> ThinHypernetwork<B> {
-    fn new([embedding, rank, size]: [usize; 3], deviation: f64, device: &B::Device) -> Self {
+    /// Of `[embedding, rank, size]`; what a standard normal embedding makes has this deviation.
+    pub(crate) fn new(
+        [embedding, rank, size]: [usize; 3],
+        deviation: f64,
+        device: &B::Device,
+    ) -> Self {
         let normal = |std| Initializer::Normal { mean: 0.0, std };
         Self {
             first: normal((1.0 / embedding as f64).sqrt()).init([embedding, rank], device),
@@ -83,7 +88,7 @@ impl<B: Backend> ThinHypernetwork<B> {
         }
     }
 
-    fn of(&self, embedding: &Tensor<B, 2>) -> Tensor<B, 2> {
+    pub(crate) fn of(&self, embedding: &Tensor<B, 2>) -> Tensor<B, 2> {
         embedding
             .clone()
             .matmul(self.first.val())

@@ -155,7 +155,9 @@ methods! {
         VmtAdapter(VmtAdapterConfig, VmtAdapter, vmt_adapter),
         VmtAdapterLite(VmtAdapterLiteConfig, VmtAdapterLite, vmt_adapter_lite),
         Hyperformer(HyperformerConfig, Hyperformer, hyperformer),
+        Polyhistor(PolyhistorConfig, Polyhistor, polyhistor),
         PolyhistorLite(PolyhistorLiteConfig, PolyhistorLite, polyhistor_lite),
+        Mtlora(MtloraConfig, Mtlora, mtlora),
         PerTask(PerTaskConfig, PerTask, per_task),
     }
 }

@@ -5,8 +5,8 @@
 //! the task's decoder asks for it.
 
 use burn::tensor::Tensor;
-use gradway_backbone::{Description, OutputNorms, Section, to_channels_first};
-use gradway_kernels::{KernelBackend, add};
+use gradway_backbone::{Description, OutputNorms, Section};
+use gradway_kernels::{KernelBackend, add, channels_first};
 use serde::{Deserialize, Serialize};
 
 use crate::bottleneck::{Projection, widen};
@@ -114,7 +114,7 @@ impl<'a, B: KernelBackend> TaskStreams<'a, B> {
                 Merge::Sum => norms.forward(stage, add(generic.clone(), stream), axis),
                 Merge::Concat => {
                     let generic = norms.forward(stage, generic.clone(), axis);
-                    Tensor::cat(vec![generic, to_channels_first(stream, axis)], 1)
+                    Tensor::cat(vec![generic, channels_first(stream, axis)], 1)
                 }
             }
         };

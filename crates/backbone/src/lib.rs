@@ -52,6 +52,6 @@ pub use drop_path::{DropPath, Phase};
 pub use embedded::EMBEDDED;
 pub use export::export;
 pub use import::{Import, ImportError, ImportReport, Imported, Renamed, import};
-pub use output_norms::{OutputNorms, to_channels_first};
+pub use output_norms::OutputNorms;
 pub use table::{AnyBackbone, BackboneConfig, BackboneDescriptor, UnknownBackbone, table};
 pub use write::{write_tensors, write_whole};

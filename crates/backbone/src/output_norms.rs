@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::nn::{LayerNorm, LayerNormConfig};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_kernels::{ChannelAxis, KernelBackend, layer_norm};
+use gradway_kernels::{ChannelAxis, KernelBackend, channels_first, channels_last, layer_norm};
 
 use crate::description::Description;
 
@@ -59,18 +59,7 @@ impl<B: KernelBackend> OutputNorms<B> {
             Some(beta) => beta.val(),
             None => gamma.zeros_like(),
         };
-        let x = match axis {
-            ChannelAxis::Last => x,
-            ChannelAxis::First => x.permute([0, 2, 3, 1]),
-        };
-        layer_norm(x, gamma, beta, EPSILON).permute([0, 3, 1, 2])
-    }
-}
-
-/// A map in `[batch, channels, height, width]`, whatever its backbone's layout.
-pub fn to_channels_first<B: Backend>(x: Tensor<B, 4>, axis: ChannelAxis) -> Tensor<B, 4> {
-    match axis {
-        ChannelAxis::Last => x.permute([0, 3, 1, 2]),
-        ChannelAxis::First => x,
+        let rows = channels_last(x, axis);
+        channels_first(layer_norm(rows, gamma, beta, EPSILON), ChannelAxis::Last)
     }
 }

@@ -10,7 +10,8 @@ use crate::activation::{self, Activation};
 use crate::adamw::{self, AdamWStep};
 use crate::convolution::{self, ConvolutionOptions};
 use crate::focal_loss::FocalLoss;
-use crate::low_rank::{ChannelAxis, LowRankPrimitives};
+use crate::layout::{self, ChannelAxis};
+use crate::low_rank::LowRankPrimitives;
 use crate::roi_align::{Roi, RoiAlign};
 use crate::window::Windows;
 use crate::{
@@ -56,6 +57,11 @@ pub trait KernelBackend: Backend {
     /// `a + b` of one shape. See [`crate::add`].
     fn add(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
         Self::float_add(a, b)
+    }
+
+    /// A map of the other layout with its channels at `to`. See [`crate::channels_first`].
+    fn move_channels(x: FloatTensor<Self>, to: ChannelAxis) -> FloatTensor<Self> {
+        layout::forward::<Self>(x, to)
     }
 
     /// `fine` and the nearest values of `coarse`. See [`crate::add_nearest`].

@@ -12,6 +12,7 @@
 //! | [`add_nearest`] | a coarse map enlarged onto a fine one, which is never held enlarged |
 //! | [`convolution`] | any padding, bias and activation in the same pass; keeps what gradients need and no more |
 //! | [`layer_norm`] | composed from primitives it keeps six tensors for the backward pass; this keeps its input |
+//! | [`channels_first`], [`channels_last`] | a map and its gradient in the other layout, turned by tiles and once |
 //! | [`low_rank_adapter`] | a dual low-rank bottleneck whose backward keeps the input alone and recomputes the rest |
 //! | [`batch_norm`] | per-channel broadcasts of `[N, C, H, W]` are two orders slower on Flex than these rows |
 //! | [`cross_entropy`] | per-pixel, with ignored pixels; keeps the log-probabilities alone |
@@ -44,6 +45,7 @@ mod cross_entropy;
 mod cube;
 mod focal_loss;
 mod layer_norm;
+mod layout;
 mod linear;
 mod low_rank;
 mod prompted_attention;
@@ -64,8 +66,9 @@ pub use convolution::{ConvolutionOptions, convolution, convolution_reference};
 pub use cross_entropy::{cross_entropy, cross_entropy_reference};
 pub use focal_loss::{BACKGROUND, FocalLoss, NOT_COUNTED, focal_loss, focal_loss_reference};
 pub use layer_norm::{layer_norm, layer_norm_reference};
+pub use layout::{ChannelAxis, channels_first, channels_last};
 pub use linear::{feed_forward, linear, linear_activation, project_channels};
-pub use low_rank::{ChannelAxis, LowRankWeights, low_rank_adapter, low_rank_adapter_reference};
+pub use low_rank::{LowRankWeights, low_rank_adapter, low_rank_adapter_reference};
 pub use prompted_attention::PromptedAttention;
 pub use resize::resize_bilinear;
 pub use roi_align::{Roi, RoiAlign, roi_align, roi_align_reference};

@@ -6,33 +6,7 @@ use burn::tensor::ops::FloatTensor;
 use crate::KernelBackend;
 use crate::activation::{Activation, bias_activation, bias_activation_reference};
 use crate::layer_norm::{float, tensor};
-
-/// Which axis of a feature map holds its channels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChannelAxis {
-    /// `[batch, height, width, channels]`: transformers.
-    Last,
-    /// `[batch, channels, height, width]`: convolutional networks.
-    First,
-}
-
-impl ChannelAxis {
-    /// Index of the axis in a map.
-    pub fn of_map(self) -> usize {
-        match self {
-            Self::Last => 3,
-            Self::First => 1,
-        }
-    }
-
-    /// Index of the axis in `[batch, positions, channels]` or `[batch, channels, positions]`.
-    fn of_rows(self) -> usize {
-        match self {
-            Self::Last => 2,
-            Self::First => 1,
-        }
-    }
-}
+use crate::layout::ChannelAxis;
 
 /// The weights of a dual low-rank bottleneck: `W_D = down_in down_out`, `W_U = up_in up_out`.
 #[derive(Debug, Clone)]

@@ -76,8 +76,9 @@ fn cost_of<B: TrainBackend, T: Task<B>>(
     steps: usize,
     device: &B::Device,
 ) -> Result<StepCost, TrainError> {
+    // Tasks that are added alone have labels in training.
+    let labels = T::labels(T::validation_loader(config)?.pipeline());
     let loader = T::training_loader(config)?;
-    let labels = T::labels(loader.pipeline());
     let batch = match loader.iter(0).next() {
         Some(batch) => vec![batch?],
         None => Vec::new(),

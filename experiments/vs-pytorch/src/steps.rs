@@ -5,11 +5,14 @@ use std::sync::Arc;
 use anyhow::Result;
 use burn::tensor::{Distribution, Tensor};
 use gradway::backbone::{AnyBackbone, Backbone, BackboneConfig, Phase, Untouched};
-use gradway::data::{DetectionBatch, DetectionTarget, Instance, Mask, SegmentationBatch};
+use gradway::data::{
+    BatchLabels, DenseTask, DetectionBatch, DetectionTarget, Instance, Mask, MultiTaskBatch,
+    SegmentationBatch,
+};
 use gradway::kernels::{KernelBackend, TrainBackend};
-use gradway::trainer::task::BatchOf;
+use gradway::trainer::task::{BatchOf, TaskLabels};
 use gradway::trainer::{
-    DetectionTask, Labels, Model, RunConfig, SegmentationTask, Task, Trainer, config,
+    DetectionTask, Labels, Model, MultiTask, RunConfig, SegmentationTask, Task, Trainer, config,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -42,7 +45,18 @@ const DETECTION: Shape = ("swin_tiny", 1, [480, 640]);
 const OBJECTS: usize = 12;
 const OBJECT_CLASSES: usize = 80;
 
+/// PASCAL-Context's four tasks and the classes that each has.
+const TASKS: [(DenseTask, usize); 4] = [
+    (DenseTask::SemanticSegmentation, CLASSES),
+    (DenseTask::HumanParts, 7),
+    (DenseTask::Saliency, 0),
+    (DenseTask::SurfaceNormals, 0),
+];
+
 const METHODS: [&str; 3] = ["fixed", "e3va", "full"];
+
+/// Methods that are compared with [`TASKS`], on the first of [`TRAINING`].
+const FOR_TASKS: [&str; 2] = ["vmt_adapter", "full"];
 
 /// Methods that are compared on the first of [`TRAINING`] alone.
 const OTHERS: [&str; 3] = ["bitfit", "adapter", "lora"];
@@ -57,6 +71,7 @@ enum Network {
     Light,
     UPerNet,
     MaskRcnn,
+    FourTasks,
 }
 
 impl Network {
@@ -66,6 +81,7 @@ impl Network {
             Self::Light => "",
             Self::UPerNet => " UPerNet",
             Self::MaskRcnn => " Mask R-CNN",
+            Self::FourTasks => " four tasks",
         }
     }
 
@@ -85,6 +101,14 @@ impl Network {
                 r#"
                 head = { name = "mask_rcnn" }
                 data = { format = "coco", root = "coco" }"#
+            }
+            Self::FourTasks => {
+                r#"
+                head = { name = "segformer", channels = 128 }
+                data = { format = "synthetic" }
+                tasks = { names = [
+                    "semantic_segmentation", "human_parts", "saliency", "surface_normals",
+                ] }"#
             }
         }
     }
@@ -124,7 +148,7 @@ fn frozen_forward<B: KernelBackend>(
     }))
 }
 
-/// Optimiser steps: with the light decoder, and of a detector.
+/// Optimiser steps: with the light decoder, of a detector, and of several tasks.
 pub fn training<B: TrainBackend>(device: &B::Device) -> Vec<Case> {
     let light = |method, shape| step::<B>(device, Network::Light, method, shape);
     let cases = TRAINING
@@ -133,7 +157,10 @@ pub fn training<B: TrainBackend>(device: &B::Device) -> Vec<Case> {
     let others = OTHERS.map(|method| light(method, TRAINING[0]));
     let detection = |method| step::<B>(device, Network::MaskRcnn, method, DETECTION);
     let detection = ["e3va", "full"].map(detection);
-    cases.chain(others).chain(detection).collect()
+    let tasks = |method| step::<B>(device, Network::FourTasks, method, TRAINING[0]);
+    let tasks = FOR_TASKS.map(tasks);
+    let cases = cases.chain(others).chain(detection).chain(tasks);
+    cases.collect()
 }
 
 /// What only a graphics card is asked for: the published networks.
@@ -171,11 +198,14 @@ fn step<B: TrainBackend>(
         match network {
             Network::Light | Network::UPerNet => {
                 let batch = random_batch(count, size);
-                steps::<B, SegmentationTask>(&config, CLASSES, batch, &at)
+                steps::<B, SegmentationTask>(&config, Labels::unnamed(CLASSES), batch, &at)
             }
             Network::MaskRcnn => {
                 let batch = objects(count, size)?;
-                steps::<B, DetectionTask>(&config, OBJECT_CLASSES, batch, &at)
+                steps::<B, DetectionTask>(&config, Labels::unnamed(OBJECT_CLASSES), batch, &at)
+            }
+            Network::FourTasks => {
+                steps::<B, MultiTask>(&config, labels_of_tasks(), tasks(count, size), &at)
             }
         }
     };
@@ -185,11 +215,11 @@ fn step<B: TrainBackend>(
 /// One step after another on the same batch.
 fn steps<B: TrainBackend, T: Task<B> + 'static>(
     config: &RunConfig,
-    classes: usize,
+    labels: Labels,
     batch: BatchOf<B, T>,
     device: &B::Device,
 ) -> Result<Run> {
-    let model = Model::<B, T>::new(config, &Labels::unnamed(classes), device)?;
+    let model = Model::<B, T>::new(config, &labels, device)?;
     let mut trainer = Trainer::new(config, &model, 1 << 20, device);
     let mut model = Some(model);
     Ok(Box::new(move || {
@@ -199,6 +229,63 @@ fn steps<B: TrainBackend, T: Task<B> + 'static>(
         }
         Ok(())
     }))
+}
+
+fn labels_of_tasks() -> Labels {
+    let of_task = |(task, classes)| {
+        let Labels {
+            classes, palette, ..
+        } = Labels::unnamed(classes);
+        TaskLabels {
+            task,
+            classes,
+            palette,
+        }
+    };
+    Labels {
+        tasks: TASKS.map(of_task).into(),
+        ..Labels::unnamed(0)
+    }
+}
+
+/// Images with random labels of every task, each pixel of its own.
+fn tasks(count: usize, size: [usize; 2]) -> MultiTaskBatch {
+    let SegmentationBatch {
+        images,
+        height,
+        width,
+        ids,
+        sizes,
+        ..
+    } = random_batch(count, size);
+    let pixels = count * height * width;
+    let mut generator = ChaCha8Rng::seed_from_u64(1);
+    let mut labels = |(task, classes): (DenseTask, usize)| {
+        let labels = if task == DenseTask::SurfaceNormals {
+            // Along one of the axes.
+            let mut data = vec![0.0; 3 * pixels];
+            for pixel in 0..pixels {
+                let axis = generator.next_u32() as usize % 3;
+                let (image, place) = (pixel / (height * width), pixel % (height * width));
+                data[(3 * image + axis) * height * width + place] = 1.0;
+            }
+            BatchLabels::Values { channels: 3, data }
+        } else {
+            let classes = classes.max(2) as u32;
+            let label = |_| (generator.next_u32() % classes) as u8;
+            BatchLabels::Classes((0..pixels).map(label).collect())
+        };
+        (task, labels)
+    };
+    MultiTaskBatch {
+        images,
+        height,
+        width,
+        count,
+        ids,
+        sizes,
+        labels: TASKS.into_iter().map(&mut labels).collect(),
+    }
 }
 
 /// Images with rectangles, whose masks are full; as in torch/steps.py.

@@ -1,4 +1,4 @@
-"""Whole networks and training steps: timm's backbones, tuning methods and the light decoder, by the names of src/steps.rs."""
+"""Whole networks and training steps: timm's backbones, tuning methods and decoders, by the names of src/steps.rs."""
 
 import os
 import re
@@ -13,6 +13,8 @@ from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastL
 CLASSES = 21
 OBJECT_CLASSES = 80
 OBJECTS = 12
+# Of PASCAL-Context's tasks: outputs, and the weight of the loss.
+TASKS = {"classes": (CLASSES, 1.0), "parts": (7, 2.0), "saliency": (1, 5.0), "normals": (3, 10.0)}
 # Of a level before suppression, of an image after it.
 PROPOSALS = 2000, 1000
 CHANNELS = 128
@@ -40,13 +42,17 @@ class SwinEncoder(nn.Module):
         self.stage_channels = self.widths_of(self.model)
         self.tap_channels = [[width] * 2 * len(layer.blocks) for width, layer in zip(self.stage_channels, self.model.layers)]
 
-    def run(self, images, tap):
+    def run(self, images, tap, beside=None):
+        """`beside` reads what an MLP reads; what it makes is added to what the MLP makes."""
         x = self.model.patch_embed(images)
         for section, layer in enumerate(self.model.layers):
             x = layer.downsample(x)
             for block in layer.blocks:
                 x = x + tap(section, block._attn(block.norm1(x)))
-                x = x + tap(section, block.mlp(block.norm2(x)))
+                normed = block.norm2(x)
+                x = x + tap(section, block.mlp(normed))
+                if beside is not None:
+                    x = x + beside(section, normed)
             yield section, x, section
 
     def transition(self, section, h):
@@ -120,6 +126,21 @@ class Adapter(nn.Module):
         return z + self.up(F.gelu(self.down(z)))
 
 
+class VmtAdapter(nn.Module):
+    """u = gelu(W_D z + b_D), W_U u + b_U of it goes on; a task takes W_U (gamma * u + beta)."""
+
+    def __init__(self, channels):
+        super().__init__()
+        narrow = channels // 4
+        self.down, self.up = nn.Linear(channels, narrow), nn.Linear(narrow, channels)
+        self.scales = nn.ParameterList(torch.ones(narrow) for _ in TASKS)
+        self.shifts = nn.ParameterList(torch.zeros(narrow) for _ in TASKS)
+
+    def forward(self, z):
+        u = F.gelu(self.down(z))
+        return self.up(u), [F.linear(scale * u + shift, self.up.weight) for scale, shift in zip(self.scales, self.shifts)]
+
+
 class Lora(nn.Module):
     """A frozen projection to queries, keys and values with updates of rank 64 of the first and the last."""
 
@@ -147,6 +168,21 @@ def cross_entropy(logits, labels):
     return F.cross_entropy(resize(logits, labels.shape[1:]), labels, ignore_index=255)
 
 
+class SegFormer(nn.Module):
+    """The light decoder as published."""
+
+    def __init__(self, widths, outputs):
+        super().__init__()
+        self.projections = nn.ModuleList(nn.Conv2d(width, CHANNELS, 1) for width in widths)
+        self.fuse = nn.Sequential(nn.Conv2d(4 * CHANNELS, CHANNELS, 1, bias=False), nn.BatchNorm2d(CHANNELS), nn.ReLU())
+        self.classifier = nn.Sequential(nn.Dropout2d(0.1), nn.Conv2d(CHANNELS, outputs, 1))
+
+    def forward(self, features):
+        size = features[0].shape[2:]
+        projected = [resize(projection(x), size) for projection, x in zip(self.projections, features)]
+        return self.classifier(self.fuse(torch.cat(projected, 1)))
+
+
 class Segmentation(nn.Module):
     """A backbone under a method, output norms and SegFormer's decoder as published."""
 
@@ -169,9 +205,7 @@ class Segmentation(nn.Module):
             self.adapters = nn.ModuleList(nn.ModuleList(map(Adapter, widths)) for widths in encoder.tap_channels)
         if method == "e3va":
             self.adapters = nn.ModuleList(nn.ModuleList(map(Highway, widths)) for widths in encoder.tap_channels)
-        self.projections = nn.ModuleList(nn.Conv2d(width, CHANNELS, 1) for width in encoder.stage_channels)
-        self.fuse = nn.Sequential(nn.Conv2d(4 * CHANNELS, CHANNELS, 1, bias=False), nn.BatchNorm2d(CHANNELS), nn.ReLU())
-        self.classifier = nn.Sequential(nn.Dropout2d(0.1), nn.Conv2d(CHANNELS, CLASSES, 1))
+        self.decoder = SegFormer(encoder.stage_channels, CLASSES)
 
     def train(self, mode=True):
         super().train(mode)
@@ -225,9 +259,7 @@ class Segmentation(nn.Module):
         return cross_entropy(self(images), labels)
 
     def decode(self, features):
-        size = features[0].shape[2:]
-        projected = [resize(projection(x), size) for projection, x in zip(self.projections, features)]
-        return self.classifier(self.fuse(torch.cat(projected, 1)))
+        return self.decoder(features)
 
 
 def convolution(inputs, outputs, kernel):
@@ -245,7 +277,7 @@ class UPerNet(Segmentation):
 
     def __init__(self, encoder, method):
         super().__init__(encoder, method)
-        del self.projections, self.fuse, self.classifier
+        del self.decoder
         *finer, coarsest = encoder.stage_channels
         width = self.channels
         self.pooled = nn.ModuleList(convolution(coarsest, width, 1) for _ in self.pools)
@@ -305,6 +337,68 @@ def adamw(model):
     return torch.optim.AdamW(groups, lr=1e-6)
 
 
+class FourTasks(nn.Module):
+    """A backbone and SegFormer's decoder as published for each task; vmt_adapter has one pass for all of them."""
+
+    def __init__(self, encoder, method):
+        super().__init__()
+        self.shared = Segmentation(encoder, method)
+        del self.shared.decoder
+        if method == "vmt_adapter":
+            depths = [len(layer.blocks) for layer in encoder.model.layers]
+            self.adapters = nn.ModuleList(
+                nn.ModuleList(VmtAdapter(width) for _ in range(depth)) for width, depth in zip(encoder.stage_channels, depths)
+            )
+        self.decoders = nn.ModuleList(SegFormer(encoder.stage_channels, outputs) for outputs, _ in TASKS.values())
+
+    def features(self, images):
+        """By task, those of every stage."""
+        encoder = self.shared.encoder
+        if not hasattr(self, "adapters"):
+            return [self.shared.features(images)] * len(TASKS)
+        adapters = [iter(section) for section in self.adapters]
+        streams = None
+
+        def beside(section, z):
+            nonlocal streams
+            generic, of_tasks = next(adapters[section])(z)
+            streams = of_tasks if streams is None else [stream + one for stream, one in zip(streams, of_tasks)]
+            return generic
+
+        stages = []
+        for section, x, stage in encoder.run(images, as_it_is, beside):
+            stages.append([self.shared.normalised(stage, x + stream) for stream in streams])
+            streams = None
+        return list(zip(*stages))
+
+    def loss(self, images, labels):
+        outputs = zip(self.decoders, self.features(images), TASKS.items(), labels)
+        return sum(weight * task_loss(task, decoder(x), y) for decoder, x, (task, (_, weight)), y in outputs)
+
+
+def task_loss(task, logits, labels):
+    if task in ("classes", "parts"):
+        return cross_entropy(logits, labels)
+    logits = resize(logits, labels.shape[-2:])
+    if task == "normals":
+        counted = (labels != 0).any(1, keepdim=True)
+        difference = (F.normalize(logits, dim=1) - labels).abs() * counted
+        return difference.sum() / (3 * counted.sum())
+    counted, positive = labels != 255, labels == 1
+    share = (counted & ~positive).sum() / counted.sum()
+    weights = torch.where(positive, share, 1 - share) * counted
+    target = positive.float()
+    return F.binary_cross_entropy_with_logits(logits[:, 0], target, weights, reduction="sum") / counted.sum()
+
+
+def random_labels(batch, height, width):
+    for task, (outputs, _) in TASKS.items():
+        if task == "normals":
+            yield F.one_hot(torch.randint(0, 3, (batch, height, width)), 3).permute(0, 3, 1, 2).float()
+        else:
+            yield torch.randint(0, max(outputs, 2), (batch, height, width))
+
+
 class Pyramid(Segmentation):
     """The features of a method under a feature pyramid, for torchvision's detectors."""
 
@@ -312,7 +406,7 @@ class Pyramid(Segmentation):
 
     def __init__(self, encoder, method):
         super().__init__(encoder, method)
-        del self.projections, self.fuse, self.classifier
+        del self.decoder
         self.pyramid = FeaturePyramidNetwork(encoder.stage_channels, self.out_channels, LastLevelMaxPool())
 
     def forward(self, images):
@@ -358,7 +452,10 @@ def training_step(network, encoder, method, batch, height, width):
         model = network(encoder(), method).train()
         optimizer = adamw(model)
         images = torch.randn(batch, 3, height, width)
-        labels = torch.randint(0, CLASSES, (batch, height, width))
+        if network is FourTasks:
+            labels = list(random_labels(batch, height, width))
+        else:
+            labels = torch.randint(0, CLASSES, (batch, height, width))
         loss_of = compiled(lambda: model.loss(images, labels))
 
         def run():
@@ -383,7 +480,7 @@ ENCODERS = {
 
 def find(name):
     """The case of a name such as "e3va step swin_tiny 224x224 batch 4" or "frozen forward ...", if it is one."""
-    match = re.fullmatch(r"(frozen forward|(\w+)( Mask R-CNN| UPerNet)? step) (\w+) (\d+)x(\d+) batch (\d+)", name)
+    match = re.fullmatch(r"(frozen forward|(\w+)( Mask R-CNN| UPerNet| four tasks)? step) (\w+) (\d+)x(\d+) batch (\d+)", name)
     if match is None:
         return None
     _, method, network, backbone, height, width, batch = match.groups()
@@ -392,4 +489,5 @@ def find(name):
         return frozen_forward(ENCODERS[backbone], *sizes)
     if network == " Mask R-CNN":
         return detection_step(ENCODERS[backbone], method, *sizes)
-    return training_step(UPerNet if network else Segmentation, ENCODERS[backbone], method, *sizes)
+    networks = {None: Segmentation, " UPerNet": UPerNet, " four tasks": FourTasks}
+    return training_step(networks[network], ENCODERS[backbone], method, *sizes)

@@ -95,6 +95,18 @@ impl<B: KernelBackend> SwinBlock<B> {
     }
 }
 
+/// What a stream beside the map needs.
+impl<B: KernelBackend> SwinBlock<B> {
+    /// The norm before the MLP.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`, output: `[batch, height, width, channels]`
+    pub fn before_mlp(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        normalise(&self.norm2, x)
+    }
+}
+
 /// Tokens beside the map, in no window of their own.
 impl<B: KernelBackend> SwinBlock<B> {
     /// Queries, keys and values of tokens.

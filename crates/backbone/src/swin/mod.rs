@@ -19,7 +19,8 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::PadMode;
 use gradway_kernels::{
-    Activation, ChannelAxis, ConvolutionOptions, KernelBackend, Lift, convolution, layer_norm,
+    Activation, ChannelAxis, ConvolutionOptions, KernelBackend, Lift, channels_last, convolution,
+    layer_norm,
 };
 
 use crate::access::{Access, BlockAccess, Point};
@@ -168,7 +169,7 @@ impl<B: KernelBackend> Swin<B> {
         let layer = &self.patch_embed.proj;
         let bias = layer.bias.as_ref().map(Param::val);
         let patches = convolution(images.clone(), layer.weight.val(), bias, options);
-        let patches = patches.permute([0, 2, 3, 1]);
+        let patches = channels_last(patches, ChannelAxis::First);
         let patches = access.at(Point::Patches, &images, patches);
         let normed = normalise(&self.patch_embed.norm, patches);
         access.at(Point::Embedding, &images, normed)

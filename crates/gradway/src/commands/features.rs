@@ -11,10 +11,10 @@ use clap::Args;
 use gradway::adapters::{Base, Method, SavedAdapter};
 use gradway::backbone::{
     Backbone, BackboneConfig, Checkpoint, Description, EMBEDDED, OutputNorms, Phase, Untouched,
-    import, to_channels_first,
+    import,
 };
 use gradway::device::{DeviceName, Job, run_on};
-use gradway::kernels::TrainBackend;
+use gradway::kernels::{TrainBackend, channels_first};
 
 use crate::output::write_tensors;
 
@@ -115,9 +115,7 @@ impl Job for Features {
                     norms.forward_all(outputs, axis)
                 } else {
                     let outputs = outputs.into_iter();
-                    outputs
-                        .map(|output| to_channels_first(output, axis))
-                        .collect()
+                    outputs.map(|output| channels_first(output, axis)).collect()
                 }
             }
         };

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use anyhow::Result;
 use burn::module::Module;
 use clap::Args;
-use gradway::adapters::{Encoder, Group, GroupCount, count, freeze_output_norms};
+use gradway::adapters::{Encoder, Group, GroupCount, Tuned, count, freeze, freeze_output_norms};
 use gradway::backbone::{Backbone, BackboneConfig};
 use gradway::data::Split;
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
 use gradway::trainer::config::{self, TaskConfig};
-use gradway::trainer::{MultiTask, RunConfig, Task};
+use gradway::trainer::{MultiTask, RunConfig, Task, Trainable};
 use serde::Serialize;
 
 use gradway::report::{Align, table, thousands};
@@ -134,7 +134,8 @@ impl Job for Params {
         let mut head = None;
         if let Some(config) = &config {
             tuned = freeze_output_norms(tuned, |stage| config.task.reads(stage));
-            head = Some(self.head::<B>(config, &channels, &device)?);
+            let (trained, parameters) = self.with_head(config, tuned, &channels, &device)?;
+            (tuned, head) = (trained, Some(parameters));
         }
         let trainable = count(&tuned);
         let published_groups = method.published_groups().to_vec();
@@ -152,13 +153,14 @@ impl Job for Params {
 }
 
 impl Params {
-    /// Parameters of a configuration's head.
-    fn head<B: TrainBackend>(
+    /// What is trained of the method by the task of a configuration, and parameters of its head.
+    fn with_head<B: TrainBackend>(
         &self,
         config: &RunConfig,
+        tuned: Tuned<B>,
         channels: &[usize],
         device: &B::Device,
-    ) -> Result<usize> {
+    ) -> Result<(Tuned<B>, usize)> {
         let classes = || match self.classes {
             Some(classes) => Ok(usize::from(classes)),
             None => config.data.classes(Split::Train),
@@ -171,12 +173,18 @@ impl Params {
                 count(&task.head.init::<B>(channels, classes()?, device))
             }
             TaskConfig::MultiTask(_) => {
-                let loader = <MultiTask as Task<B>>::training_loader(config)?;
+                let loader = <MultiTask as Task<B>>::validation_loader(config)?;
                 let labels = <MultiTask as Task<B>>::labels(loader.pipeline());
                 let task = <MultiTask as Task<B>>::new(config, &labels)?;
-                count(&Task::<B>::head(&task, channels, device))
+                let head = Task::<B>::head(&task, channels, device);
+                let all = Trainable {
+                    method: tuned,
+                    head,
+                };
+                let trained = freeze(all, |path| !Task::<B>::trains(&task, path));
+                return Ok((trained.method, count(&trained.head).total));
             }
         };
-        Ok(parameters.total)
+        Ok((tuned, parameters.total))
     }
 }

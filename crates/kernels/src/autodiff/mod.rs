@@ -15,13 +15,14 @@ use crate::KernelBackend;
 use crate::activation::Activation;
 use crate::convolution::ConvolutionOptions;
 use crate::focal_loss::FocalLoss;
-use crate::low_rank::{ChannelAxis, LowRankPrimitives};
+use crate::layout::ChannelAxis;
+use crate::low_rank::LowRankPrimitives;
 use crate::roi_align::{Roi, RoiAlign};
 use crate::window::Windows;
 use nodes::{
     Add, AddNearest, BatchNorm, BiasActivation, BiasActivationState, Convolution, ConvolutionState,
-    CrossEntropy, Focal, LayerNorm, Linear, LinearState, LowRank, ResizeBilinear, RoiAlignment,
-    Softmax, WindowAttention,
+    CrossEntropy, Focal, LayerNorm, Linear, LinearState, LowRank, MoveChannels, ResizeBilinear,
+    RoiAlignment, Softmax, WindowAttention,
 };
 
 impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
@@ -50,6 +51,15 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
         let nodes = [a.node.clone(), b.node.clone()];
         let prep = Add.prepare::<C>(nodes).compute_bound();
         finish(prep.stateful(), (), B::add(a.primitive, b.primitive))
+    }
+
+    fn move_channels(x: FloatTensor<Self>, to: ChannelAxis) -> FloatTensor<Self> {
+        let prep = MoveChannels.prepare::<C>([x.node.clone()]).compute_bound();
+        finish(
+            prep.stateful(),
+            to.other(),
+            B::move_channels(x.primitive, to),
+        )
     }
 
     fn add_nearest(fine: FloatTensor<Self>, coarse: FloatTensor<Self>) -> FloatTensor<Self> {

@@ -13,7 +13,8 @@ use crate::KernelBackend;
 use crate::activation::Activation;
 use crate::convolution::ConvolutionOptions;
 use crate::focal_loss::FocalLoss;
-use crate::low_rank::{ChannelAxis, LowRankPrimitives};
+use crate::layout::ChannelAxis;
+use crate::low_rank::LowRankPrimitives;
 use crate::roi_align::{Roi, RoiAlign};
 use crate::window::Windows;
 
@@ -187,6 +188,21 @@ impl<B: KernelBackend> Backward<B, 2> for Add {
         let grad = grads.consume::<B>(&ops.node);
         for parent in ops.parents.into_iter().flatten() {
             grads.register::<B>(parent.id, grad.clone());
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct MoveChannels;
+
+impl<B: KernelBackend> Backward<B, 1> for MoveChannels {
+    /// Where they were.
+    type State = ChannelAxis;
+
+    fn backward(self, ops: Ops<ChannelAxis, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        if let [Some(parent)] = ops.parents {
+            grads.register::<B>(parent.id, B::move_channels(grad, ops.state));
         }
     }
 }

@@ -7,7 +7,7 @@ use burn_flex::{Flex, FlexTensor};
 use super::correlation;
 use super::dense::{self, Dense};
 use super::depthwise::{self, Geometry};
-use super::storage::tensor;
+use super::storage::{contiguous, tensor};
 use crate::convolution::{self as plain, ConvolutionOptions};
 
 /// Whether a convolution is one of the depthwise kernels.
@@ -70,7 +70,7 @@ pub(super) fn forward(
     if dense.is_none() && !is_depthwise(input, kernel, options) {
         return plain::forward::<Flex>(x, weight, bias, options);
     }
-    let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
+    let (x, weight) = (contiguous(x), weight.to_contiguous());
     let bias = bias.map(|bias| bias.to_contiguous());
     if let Some(dense) = dense {
         let bias = bias.as_ref().map(|bias| bias.storage());
@@ -109,7 +109,7 @@ pub(super) fn backward_input(
     if dense.is_none() && !is_depthwise(size, kernel, options) {
         return plain::backward_input::<Flex>(size, weight, grad, options);
     }
-    let (weight, grad) = (weight.to_contiguous(), grad.to_contiguous());
+    let (weight, grad) = (weight.to_contiguous(), contiguous(grad));
     if let Some(dense) = dense {
         let values = dense::backward_input(grad.storage(), weight.storage(), dense);
         return tensor(values, size);
@@ -136,7 +136,7 @@ pub(super) fn backward_weight(
     if dense.is_none() && !is_depthwise(input, kernel, options) {
         return plain::backward_weight::<Flex>(x, weight, grad, options);
     }
-    let (x, grad) = (x.to_contiguous(), grad.to_contiguous());
+    let (x, grad) = (contiguous(x), contiguous(grad));
     if let Some(dense) = dense {
         let values = correlation::backward_weight(x.storage(), grad.storage(), dense);
         return tensor(values, kernel);

@@ -10,7 +10,8 @@ use super::matrix::Matrix;
 use super::storage::tensor;
 use super::vector::{total, vectorised};
 use crate::activation::{Activation, INVERSE_SQRT_TWO_PI};
-use crate::low_rank::{self as plain, ChannelAxis};
+use crate::layout::ChannelAxis;
+use crate::low_rank as plain;
 
 /// Positions that a task takes at once.
 const POSITIONS: usize = 128;

@@ -36,7 +36,8 @@ use crate::activation::Activation;
 use crate::add_nearest as plain_add_nearest;
 use crate::convolution::ConvolutionOptions;
 use crate::focal_loss::{self as plain_focal_loss, FocalLoss};
-use crate::low_rank::{self as plain_low_rank, ChannelAxis, LowRankPrimitives};
+use crate::layout::{self as plain_layout, ChannelAxis};
+use crate::low_rank::{self as plain_low_rank, LowRankPrimitives};
 use crate::roi_align::{self as plain_roi_align, Roi, RoiAlign};
 use crate::window::Windows;
 use crate::{KernelBackend, activation as plain_activation, batch_norm as plain_batch_norm};
@@ -60,6 +61,16 @@ impl KernelBackend for Flex {
             [a, b],
             storage::add(a, b),
             <Self as FloatTensorOps<Self>>::float_add(a, b)
+        )
+    }
+
+    fn move_channels(x: FloatTensor<Self>, to: ChannelAxis) -> FloatTensor<Self> {
+        let turned = plain_layout::forward::<Self>(x, to);
+        operator!(
+            "move channels",
+            [turned],
+            storage::contiguous(turned),
+            turned
         )
     }
 

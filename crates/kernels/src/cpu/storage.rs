@@ -26,6 +26,25 @@ pub(super) fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
     )
 }
 
+/// [`FlexTensor::to_contiguous`], but of every image of a batch by itself: Flex turns a matrix by tiles,
+/// and walks over a batch of matrices element by element, ten times as long.
+pub(super) fn contiguous(x: FlexTensor) -> FlexTensor {
+    let shape = x.layout().shape().clone();
+    let is_batch = shape.num_dims() > 2 && shape[0] > 1 && shape.num_elements() > 0;
+    if x.is_contiguous() || !is_batch || !are_f32(&[&x]) {
+        return x.to_contiguous();
+    }
+    let write = |places: &mut [MaybeUninit<f32>]| {
+        let images = places.par_chunks_mut(shape.num_elements() / shape[0]);
+        images.enumerate().for_each(|(image, places)| {
+            write_copy(places, x.narrow(0, image, 1).to_contiguous().storage());
+        });
+    };
+    // SAFETY: the images cover all places, and each is written whole.
+    let values = unsafe { written(shape.num_elements(), write) };
+    tensor(values, shape.clone())
+}
+
 /// A vector of this length whose places `write` has written.
 ///
 /// # Safety
@@ -343,4 +362,25 @@ pub(super) fn add(a: FlexTensor, b: FlexTensor) -> FlexTensor {
             )
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_laid_out_image_by_image() {
+        let values = (0..3 * 5 * 7 * 2).map(|value| value as f32).collect();
+        let maps = tensor(values, [3, 5, 7, 2]);
+        for axes in [[0, 3, 1, 2], [0, 2, 1, 3], [1, 0, 2, 3], [0, 1, 2, 3]] {
+            let turned = maps.permute(&axes);
+            let plain = turned.to_contiguous();
+            let laid_out = contiguous(turned.clone());
+            assert_eq!(laid_out.layout(), plain.layout());
+            assert_eq!(laid_out.storage::<f32>(), plain.storage::<f32>());
+            let part = turned.narrow(1, 1, 1);
+            let plain = part.to_contiguous();
+            assert_eq!(contiguous(part).storage::<f32>(), plain.storage::<f32>());
+        }
+    }
 }

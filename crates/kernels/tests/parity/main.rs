@@ -17,6 +17,7 @@ mod activation;
 mod attention;
 mod convolution;
 mod harness;
+mod layout;
 mod loss;
 mod low_rank;
 mod norms;

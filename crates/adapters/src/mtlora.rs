@@ -1,0 +1,309 @@
+//! MTLoRA: low-rank updates that the tasks share in every block, and of each task's own in the last block of
+//! a stage (Agiza et al. 2024, arXiv 2403.20320).
+//!
+//! ```text
+//! shared:  y = W x + b + s B A x                       queries, keys and values; projection; both of the MLP
+//! task t, in the last block of a stage, z what the heads mixed, x the block's input:
+//!   a_t = x + W_P z + s_t B_t A_t z
+//!   h_t = gelu(W_1 LN x' + b_1 + s_t B_t A_t LN a_t)   x' the shared stream after attention
+//!   y_t = a_t + W_2 h + b_2 + s_t B_t A_t h_t          h the shared map of the MLP
+//! output of the stage for task t: norm(y_t)
+//! ```
+//!
+//! Norms, patch mergings' projections and tables of relative positions are trained, too. A task branches off
+//! the pass and never returns: one pass serves all tasks, and what a task makes of it is made when its
+//! decoder asks for it, without stochastic depth. The publication hands a task's map to the decoder behind
+//! the patch merging; here it is handed over before, behind an output norm. The shared updates behind the
+//! heads of the last block of all would reach no decoder: they are left out, and the published count has
+//! them.
+//!
+//! On Swin-T with rank 64, a task's rank of 4 and four tasks, and the decoders in the manner of HRNet, 7.75 M
+//! without the output norms; with the updates that reach nothing 8.34 M, as published.
+//!
+//! Memory: a gradient passes through the whole backbone; each task besides keeps a wide map in every stage
+//! while its graph is alive.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use gradway_backbone::swin::SwinBlock;
+use gradway_backbone::{
+    Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Point, Section, Site,
+};
+use gradway_kernels::{ChannelAxis, KernelBackend, Lift, add, gelu};
+use serde::{Deserialize, Serialize};
+
+use crate::count::Group;
+use crate::lora::{Factors, update};
+use crate::method::{
+    Method, MethodDescriptor, Placement, Settings, at_least_one, finite, unmergeable,
+};
+use crate::track::track;
+
+pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+    name: "mtlora",
+    summary: "low-rank updates of every projection, a task's own at the end of a stage, norms and patch mergings",
+    source: "MTLoRA, arXiv 2403.20320",
+    placement: Placement::Tracked,
+    starts_frozen: true,
+    merges: Err(unmergeable::TASKS),
+};
+
+/// Configuration of [`Mtlora`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MtloraConfig {
+    /// Number of tasks; a run sets it to what it trains.
+    pub tasks: usize,
+    /// Rank of an update that the tasks share.
+    pub rank: usize,
+    /// Rank of an update of a task.
+    pub task_rank: usize,
+    /// Factor of an update that the tasks share.
+    pub scale: f64,
+    /// Factor of an update of a task.
+    pub task_scale: f64,
+}
+
+impl Default for MtloraConfig {
+    fn default() -> Self {
+        Self {
+            tasks: 1,
+            rank: 64,
+            task_rank: 4,
+            scale: 4.0,
+            task_scale: 4.0,
+        }
+    }
+}
+
+/// The updates of a block that the tasks share.
+#[derive(Module, Debug)]
+pub struct SharedUpdates<B: Backend> {
+    /// Of the projection to queries, keys and values, as of one.
+    pub qkv: Factors<B>,
+    /// Of the others; none in the last block of all, where they would reach no task.
+    pub rest: Option<Updates<B>>,
+}
+
+/// The updates of a block behind its heads.
+#[derive(Module, Debug)]
+pub struct Updates<B: Backend> {
+    /// Of the projection that ends attention.
+    pub proj: Factors<B>,
+    /// Of the MLP's first layer.
+    pub fc1: Factors<B>,
+    /// Of the MLP's second layer.
+    pub fc2: Factors<B>,
+}
+
+/// What the tasks have of the last block of a stage.
+#[derive(Module, Debug)]
+pub struct StageEnd<B: Backend> {
+    /// Updates by task.
+    pub tasks: Vec<Updates<B>>,
+}
+
+/// The module of MTLoRA.
+#[derive(Module, Debug)]
+pub struct Mtlora<B: Backend> {
+    /// Frozen but for norms, the projections of patch mergings and tables of relative positions.
+    pub backbone: AnyBackbone<B>,
+    /// Shared updates by section and block.
+    pub sections: Vec<Vec<SharedUpdates<B>>>,
+    /// By section.
+    pub ends: Vec<StageEnd<B>>,
+    /// Trained.
+    pub norms: OutputNorms<B>,
+    #[module(skip)]
+    config: MtloraConfig,
+}
+
+impl MtloraConfig {
+    /// The module around a backbone.
+    pub fn init<B: KernelBackend>(
+        &self,
+        backbone: AnyBackbone<B>,
+        device: &B::Device,
+    ) -> Mtlora<B> {
+        let description = backbone.description();
+        let count = description.sections.len();
+        let sections = description.sections.iter().enumerate();
+        let sections = sections.map(|(index, section)| {
+            let block = |block| {
+                let is_last = index + 1 == count && block + 1 == section.blocks;
+                let channels = section.channels;
+                SharedUpdates {
+                    qkv: Factors::new([channels, 3 * channels], self.rank, device),
+                    rest: (!is_last).then(|| Updates::new(section, self.rank, device)),
+                }
+            };
+            (0..section.blocks).map(block).collect()
+        });
+        let ends = description.sections.iter().map(|section| {
+            let task = |_| Updates::new(section, self.task_rank, device);
+            StageEnd {
+                tasks: (0..self.tasks).map(task).collect(),
+            }
+        });
+        let chosen = |path: &str| {
+            ["norm", "reduction", "table"]
+                .iter()
+                .any(|part| path.contains(part))
+        };
+        Mtlora {
+            sections: sections.collect(),
+            ends: ends.collect(),
+            norms: OutputNorms::new(&description, device),
+            backbone: track(backbone, chosen),
+            config: self.clone(),
+        }
+    }
+}
+
+impl<B: Backend> Updates<B> {
+    fn new(section: &Section, rank: usize, device: &B::Device) -> Self {
+        let channels = section.channels;
+        // A convolutional backbone is refused before.
+        let hidden = section.hidden.unwrap_or(channels);
+        Self {
+            proj: Factors::new([channels, channels], rank, device),
+            fc1: Factors::new([channels, hidden], rank, device),
+            fc2: Factors::new([hidden, channels], rank, device),
+        }
+    }
+}
+
+impl Settings for MtloraConfig {
+    fn validate(&self) -> Result<(), String> {
+        at_least_one("tasks", self.tasks)?;
+        at_least_one("rank", self.rank)?;
+        at_least_one("task_rank", self.task_rank)?;
+        finite("scale", self.scale)?;
+        finite("task_scale", self.task_scale)
+    }
+
+    fn published_groups(&self) -> &'static [Group] {
+        &[Group::Adapter, Group::Bias, Group::Other]
+    }
+
+    fn misfit(&self, backbone: &Description) -> Option<&'static str> {
+        (!backbone.is_transformer()).then_some("it updates the projections of a transformer")
+    }
+
+    fn tasks(&mut self) -> Option<&mut usize> {
+        Some(&mut self.tasks)
+    }
+}
+
+impl<B: KernelBackend> SharedUpdates<B> {
+    fn at(&self, point: Point) -> Option<&Factors<B>> {
+        let rest = self.rest.as_ref();
+        match point {
+            Point::QueryKeyValue => Some(&self.qkv),
+            Point::Projection => rest.map(|rest| &rest.proj),
+            Point::MlpIn => rest.map(|rest| &rest.fc1),
+            Point::MlpOut => rest.map(|rest| &rest.fc2),
+            _ => None,
+        }
+    }
+}
+
+/// What a pass hands over of a stage: what the heads of its last block mixed, the block's stream after
+/// attention without an update, and what the two layers of its MLP made without one.
+const MAPS: usize = 4;
+
+impl<B: KernelBackend> Method<B> for Mtlora<B> {
+    fn features<F: KernelBackend, L: Lift<F, B>>(
+        &self,
+        _frozen: Option<&AnyBackbone<F>>,
+        images: Tensor<F, 4>,
+        phase: Phase,
+    ) -> Vec<Tensor<B, 4>> {
+        let mut inside = Inside {
+            module: self,
+            projected: None,
+            features: Vec::new(),
+        };
+        self.backbone.forward(L::lift(images), phase, &mut inside);
+        inside.features
+    }
+
+    fn tasks(&self) -> usize {
+        self.config.tasks
+    }
+
+    fn of_task(&self, features: &[Tensor<B, 4>], task: usize) -> Vec<Tensor<B, 4>> {
+        let AnyBackbone::Swin(swin) = &self.backbone else {
+            return Vec::new();
+        };
+        let ends = swin.layers.iter().filter_map(|layer| layer.blocks.last());
+        let stages = features.as_chunks().0.iter().zip(ends).enumerate();
+        let stages = stages.map(|(stage, (maps, block))| {
+            let map = self.end_of_stage(maps, block, &self.ends[stage].tasks[task]);
+            self.norms.forward(stage, map, ChannelAxis::Last)
+        });
+        stages.collect()
+    }
+}
+
+impl<B: KernelBackend> Mtlora<B> {
+    /// `y_t` of the last block of a stage.
+    fn end_of_stage(
+        &self,
+        [mixed, middle, wide, branch]: &[Tensor<B, 4>; MAPS],
+        block: &SwinBlock<B>,
+        updates: &Updates<B>,
+    ) -> Tensor<B, 4> {
+        let own = |factors: &Factors<B>, x| update(factors.values(), x, self.config.task_scale);
+        let middle = add(own(&updates.proj, mixed.clone()), middle.clone());
+        let normed = block.before_mlp(middle.clone());
+        let wide = gelu(add(own(&updates.fc1, normed), wide.clone()));
+        let branch = add(own(&updates.fc2, wide), branch.clone());
+        add(branch, middle)
+    }
+}
+
+/// Adds the shared updates and keeps what the tasks branch off from.
+struct Inside<'a, B: KernelBackend> {
+    module: &'a Mtlora<B>,
+    /// What the projection of the current block made.
+    projected: Option<Tensor<B, 4>>,
+    /// [`MAPS`] of every stage.
+    features: Vec<Tensor<B, 4>>,
+}
+
+impl<B: KernelBackend> Access<B> for Inside<'_, B> {
+    fn at(&mut self, site: Site, input: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4> {
+        let blocks = &self.module.sections[site.section];
+        if site.block + 1 == blocks.len() {
+            match site.point {
+                Point::Projection => {
+                    self.features.push(input.clone());
+                    self.projected = Some(output.clone());
+                }
+                Point::AttentionResidual => {
+                    let projected = self.projected.take();
+                    let middle = projected.map(|projected| add(projected, input.clone()));
+                    self.features.extend(middle);
+                }
+                Point::MlpIn | Point::MlpOut => self.features.push(output.clone()),
+                _ => {}
+            }
+        }
+        let updates = blocks
+            .get(site.block)
+            .and_then(|block| block.at(site.point));
+        match updates {
+            Some(factors) => {
+                let scale = self.module.config.scale;
+                add(update(factors.values(), input.clone(), scale), output)
+            }
+            None => output,
+        }
+    }
+
+    fn reads_mlp(&self) -> bool {
+        true
+    }
+}

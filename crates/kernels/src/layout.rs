@@ -1,0 +1,80 @@
+//! Where the channels of a map are.
+
+use burn::tensor::Tensor;
+use burn::tensor::ops::FloatTensor;
+
+use crate::KernelBackend;
+use crate::layer_norm::{float, tensor};
+
+/// Which axis of a feature map holds its channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChannelAxis {
+    /// `[batch, height, width, channels]`: transformers.
+    Last,
+    /// `[batch, channels, height, width]`: convolutional networks.
+    First,
+}
+
+impl ChannelAxis {
+    /// Index of the axis in a map.
+    pub fn of_map(self) -> usize {
+        match self {
+            Self::Last => 3,
+            Self::First => 1,
+        }
+    }
+
+    /// Index of the axis in `[batch, positions, channels]` or `[batch, channels, positions]`.
+    pub(crate) fn of_rows(self) -> usize {
+        match self {
+            Self::Last => 2,
+            Self::First => 1,
+        }
+    }
+
+    /// The other one.
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Last => Self::First,
+            Self::First => Self::Last,
+        }
+    }
+}
+
+/// A map with its channels first.
+///
+/// On Flex it is laid out so, and so is the gradient: what reads a view of another layout lays it out for
+/// itself, every time and element by element.
+///
+/// # Shapes
+///
+/// - `x`: a map with its channels where `axis` says
+/// - output: `[batch, channels, height, width]`
+pub fn channels_first<B: KernelBackend>(x: Tensor<B, 4>, axis: ChannelAxis) -> Tensor<B, 4> {
+    moved(x, axis, ChannelAxis::First)
+}
+
+/// A map with its channels last, laid out as by [`channels_first`].
+///
+/// # Shapes
+///
+/// - `x`: a map with its channels where `axis` says
+/// - output: `[batch, height, width, channels]`
+pub fn channels_last<B: KernelBackend>(x: Tensor<B, 4>, axis: ChannelAxis) -> Tensor<B, 4> {
+    moved(x, axis, ChannelAxis::Last)
+}
+
+fn moved<B: KernelBackend>(x: Tensor<B, 4>, from: ChannelAxis, to: ChannelAxis) -> Tensor<B, 4> {
+    if from == to {
+        return x;
+    }
+    tensor(B::move_channels(float(x), to))
+}
+
+pub(crate) fn forward<B: KernelBackend>(x: FloatTensor<B>, to: ChannelAxis) -> FloatTensor<B> {
+    let axes = match to {
+        ChannelAxis::First => [0, 3, 1, 2],
+        ChannelAxis::Last => [0, 2, 3, 1],
+    };
+    B::float_permute(x, &axes)
+}
