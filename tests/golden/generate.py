@@ -937,7 +937,26 @@ def adamw() -> None:
         tensors |= {f"step{step}.after.{name}": value.clone() for name, value in parameters.items()}
     assert min(norms) < 1.0 < max(norms)
     tensors["norms"] = torch.stack(norms)
+    tensors |= {f"sgd.{name}": value for name, value in sgd(tensors, start, decay, rates).items()}
     write("adamw", tensors)
+
+
+def sgd(tensors, start, decay: float, rates) -> dict[str, torch.Tensor]:
+    """The parameters after the same gradients, unclipped, under torch's SGD with a momentum of 0.9."""
+    parameters = {name: value.double().requires_grad_() for name, value in start.items()}
+    groups = [
+        {"params": [value], "weight_decay": decay if name.startswith("decay.") else 0.0} for name, value in parameters.items()
+    ]
+    optimizer = torch.optim.SGD(groups, lr=rates[0], momentum=0.9)
+    after = {}
+    for step in range(12):
+        for name, parameter in parameters.items():
+            parameter.grad = tensors[f"step{step}.grad.{name}"].double()
+        for group in optimizer.param_groups:
+            group["lr"] = rates[step]
+        optimizer.step()
+        after |= {f"step{step}.{name}": value.detach().clone() for name, value in parameters.items()}
+    return after
 
 
 def schedule(decay, options: dict, peak: float, total: int, warmup: int, ratio: float) -> list[float]:

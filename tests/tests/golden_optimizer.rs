@@ -1,4 +1,4 @@
-//! AdamW and learning-rate schedules, against PyTorch's.
+//! AdamW, SGD and learning-rate schedules, against PyTorch's.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_tests::{Golden, Plain, Tensors, Tracked, fill, largest_difference, parameters};
 use gradway_trainer::schedule::Decay;
-use gradway_trainer::{Optimizer, OptimizerConfig, Schedule, ScheduleConfig};
+use gradway_trainer::{Optimizer, OptimizerConfig, OptimizerName, Schedule, ScheduleConfig};
 
 /// Absolute, on parameters of size 1.
 const PARAMETERS: f64 = 3e-6;
@@ -157,21 +157,56 @@ fn every_step_of_adamw_equals_the_golden() {
     }
 }
 
+fn sgd(run: &Run) -> OptimizerConfig {
+    OptimizerConfig {
+        name: OptimizerName::Sgd,
+        clip_norm: None,
+        ..run.optimizer.clone()
+    }
+}
+
+#[test]
+fn every_step_of_sgd_equals_the_golden() {
+    let golden = Golden::open("adamw");
+    let run = run(&golden);
+    let schedule = Schedule::new(run.schedule.clone(), run.optimizer.learning_rate, run.steps);
+    let mut module = start(&golden);
+    let mut optimizer = Optimizer::new(&sgd(&run), &module);
+    for step in 0..STEPS {
+        let gradients = given(&module, golden.below(&format!("step{step}.grad.")));
+        (module, _) = optimizer.step(schedule.rate(step), module, gradients);
+        let expected = golden.below(&format!("sgd.step{step}."));
+        for (path, actual) in parameters(&module) {
+            let error = largest_difference(&actual, &expected[&path]);
+            assert!(
+                error <= PARAMETERS,
+                "{path} is off by {error:.1e} after step {step}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_restored_optimizer_goes_on_with_the_same_steps() {
     let golden = Golden::open("adamw");
     let run = run(&golden);
+    for config in [run.optimizer.clone(), sgd(&run)] {
+        goes_on(&golden, &config);
+    }
+}
+
+fn goes_on(golden: &Golden, config: &OptimizerConfig) {
     let take = |optimizer: &mut Optimizer<_, _>, module, step| {
         let gradients = given(&module, golden.below(&format!("step{step}.grad.")));
         optimizer.step(0.01, module, gradients).0
     };
-    let mut module = start(&golden);
-    let mut optimizer = Optimizer::new(&run.optimizer, &module);
+    let mut module = start(golden);
+    let mut optimizer = Optimizer::new(config, &module);
     for step in 0..3 {
         module = take(&mut optimizer, module, step);
     }
     let saved = optimizer.save().unwrap();
-    let mut restored = Optimizer::new(&run.optimizer, &module)
+    let mut restored = Optimizer::new(config, &module)
         .restore(saved, &Default::default())
         .unwrap();
     let expected = parameters(&take(&mut optimizer, module.clone(), 3));

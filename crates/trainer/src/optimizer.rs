@@ -1,14 +1,27 @@
-//! AdamW with parameter groups, clipping by the global norm, and accumulation.
+//! AdamW and SGD with parameter groups, clipping by the global norm, and accumulation.
 
 use burn::module::{AutodiffModule, ModuleVisitor, Param, ParamId};
 use burn::optim::adaptor::OptimizerAdaptor;
-use burn::optim::{GradientsParams, LearningRate, Optimizer as _, SimpleOptimizer};
+use burn::optim::decay::WeightDecayConfig;
+use burn::optim::momentum::MomentumConfig;
+use burn::optim::{GradientsParams, LearningRate, Optimizer as _, Sgd, SgdConfig, SimpleOptimizer};
 use burn::record::{BinBytesRecorder, FullPrecisionSettings, Record, Recorder};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{ElementConversion, Tensor};
 use gradway_kernels::{AdamWStep, KernelBackend, TrainBackend, adamw, sum_of_squares};
 use serde::{Deserialize, Serialize};
+
+/// How a parameter goes along its gradient.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OptimizerName {
+    /// Loshchilov & Hutter 2019, arXiv 1711.05101.
+    #[default]
+    Adamw,
+    /// With momentum, as PyTorch's: `v = momentum v + (g + decay p)`, `p = p - rate v`.
+    Sgd,
+}
 
 /// What becomes of a rate that is for another total batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +38,8 @@ pub enum RateScaling {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
+    /// Which one.
+    pub name: OptimizerName,
     /// Peak learning rate.
     pub learning_rate: f64,
     /// Images per step that the rate is for; absent: as many as there are. Nothing scales the rate
@@ -33,11 +48,13 @@ pub struct OptimizerConfig {
     pub total_batch: Option<usize>,
     /// What becomes of the rate with another total batch.
     pub scaling: RateScaling,
-    /// Decoupled weight decay.
+    /// Weight decay: decoupled of AdamW, a part of the gradient of SGD.
     pub weight_decay: f64,
-    /// Decay rates of the two moments.
+    /// Of SGD.
+    pub momentum: f64,
+    /// Decay rates of AdamW's two moments.
     pub betas: [f64; 2],
-    /// Added to the denominator.
+    /// Added to AdamW's denominator.
     pub epsilon: f64,
     /// Parameters whose path contains one of these are not decayed.
     pub no_decay: Vec<String>,
@@ -51,10 +68,12 @@ pub struct OptimizerConfig {
 impl Default for OptimizerConfig {
     fn default() -> Self {
         Self {
+            name: OptimizerName::default(),
             learning_rate: 1e-3,
             total_batch: None,
             scaling: RateScaling::default(),
             weight_decay: 0.05,
+            momentum: 0.9,
             betas: [0.9, 0.999],
             epsilon: 1e-8,
             no_decay: vec![
@@ -82,6 +101,9 @@ impl OptimizerConfig {
         }
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
             return refuse("weight_decay", self.weight_decay, "0 or more");
+        }
+        if !(0.0..1.0).contains(&self.momentum) {
+            return refuse("momentum", self.momentum, "in 0..1");
         }
         if let Some(beta) = self.betas.iter().find(|beta| !(0.0..1.0).contains(*beta)) {
             return refuse("betas", *beta, "in 0..1");
@@ -187,9 +209,59 @@ impl<B: KernelBackend> SimpleOptimizer<B> for AdamW {
     }
 }
 
-type Group<B, M> = OptimizerAdaptor<AdamW, M, B>;
+/// Parameters of one decay.
+enum Group<B: TrainBackend, M: AutodiffModule<B>> {
+    AdamW(OptimizerAdaptor<AdamW, M, B>),
+    Sgd(OptimizerAdaptor<Sgd<B::InnerBackend>, M, B>),
+}
 
-/// AdamW (Loshchilov & Hutter 2019) over two groups: with and without decay.
+impl<B: TrainBackend, M: AutodiffModule<B>> Group<B, M> {
+    fn new(config: &OptimizerConfig, decay: f64) -> Self {
+        match config.name {
+            OptimizerName::Adamw => Self::AdamW(OptimizerAdaptor::from(AdamW {
+                betas: config.betas.map(|beta| beta as f32),
+                epsilon: config.epsilon as f32,
+                weight_decay: decay as f32,
+            })),
+            OptimizerName::Sgd => {
+                let momentum = MomentumConfig::new().with_momentum(config.momentum);
+                let momentum = momentum.with_dampening(0.0);
+                let decay = (decay > 0.0).then(|| WeightDecayConfig::new(decay as f32));
+                let sgd = SgdConfig::new().with_momentum(Some(momentum));
+                Self::Sgd(sgd.with_weight_decay(decay).init())
+            }
+        }
+    }
+
+    fn step(&mut self, rate: f64, module: M, gradients: GradientsParams) -> M {
+        match self {
+            Self::AdamW(group) => group.step(rate, module, gradients),
+            Self::Sgd(group) => group.step(rate, module, gradients),
+        }
+    }
+
+    fn save(&self) -> Result<Vec<u8>, String> {
+        let recorder = BinBytesRecorder::<FullPrecisionSettings>::default();
+        let bytes = match self {
+            Self::AdamW(group) => Recorder::<B>::record(&recorder, group.to_record(), ()),
+            Self::Sgd(group) => Recorder::<B>::record(&recorder, group.to_record(), ()),
+        };
+        bytes.map_err(|error| error.to_string())
+    }
+
+    fn restore(self, bytes: Vec<u8>, device: &B::Device) -> Result<Self, String> {
+        let recorder = BinBytesRecorder::<FullPrecisionSettings>::default();
+        let restored = match self {
+            Self::AdamW(group) => Recorder::<B>::load(&recorder, bytes, device)
+                .map(|record| Self::AdamW(group.load_record(record))),
+            Self::Sgd(group) => Recorder::<B>::load(&recorder, bytes, device)
+                .map(|record| Self::Sgd(group.load_record(record))),
+        };
+        restored.map_err(|error| error.to_string())
+    }
+}
+
+/// AdamW or SGD over two groups: with and without decay.
 pub struct Optimizer<B: TrainBackend, M: AutodiffModule<B>> {
     decayed: Group<B, M>,
     undecayed: Group<B, M>,
@@ -200,16 +272,9 @@ pub struct Optimizer<B: TrainBackend, M: AutodiffModule<B>> {
 impl<B: TrainBackend, M: AutodiffModule<B>> Optimizer<B, M> {
     /// Groups the parameters of a module.
     pub fn new(config: &OptimizerConfig, module: &M) -> Self {
-        let group = |decay: f64| {
-            OptimizerAdaptor::from(AdamW {
-                betas: config.betas.map(|beta| beta as f32),
-                epsilon: config.epsilon as f32,
-                weight_decay: decay as f32,
-            })
-        };
         Self {
-            decayed: group(config.weight_decay),
-            undecayed: group(0.0),
+            decayed: Group::new(config, config.weight_decay),
+            undecayed: Group::new(config, 0.0),
             undecayed_ids: identities(module, |path| !config.decays(path)),
             clip_norm: config.clip_norm,
         }
@@ -234,12 +299,7 @@ impl<B: TrainBackend, M: AutodiffModule<B>> Optimizer<B, M> {
     ///
     /// What the recorder says.
     pub fn save(&self) -> Result<[Vec<u8>; 2], String> {
-        let recorder = BinBytesRecorder::<FullPrecisionSettings>::default();
-        let bytes = |group: &Group<B, M>| {
-            Recorder::<B>::record(&recorder, group.to_record(), ())
-                .map_err(|error| error.to_string())
-        };
-        Ok([bytes(&self.decayed)?, bytes(&self.undecayed)?])
+        Ok([self.decayed.save()?, self.undecayed.save()?])
     }
 
     /// Puts saved moments back.
@@ -247,17 +307,13 @@ impl<B: TrainBackend, M: AutodiffModule<B>> Optimizer<B, M> {
     /// # Errors
     ///
     /// What the recorder says.
-    pub fn restore(mut self, groups: [Vec<u8>; 2], device: &B::Device) -> Result<Self, String> {
-        let recorder = BinBytesRecorder::<FullPrecisionSettings>::default();
-        let load = |group: Group<B, M>, bytes: Vec<u8>| {
-            let record =
-                Recorder::<B>::load(&recorder, bytes, device).map_err(|error| error.to_string())?;
-            Ok::<_, String>(group.load_record(record))
-        };
+    pub fn restore(self, groups: [Vec<u8>; 2], device: &B::Device) -> Result<Self, String> {
         let [decayed, undecayed] = groups;
-        self.decayed = load(self.decayed, decayed)?;
-        self.undecayed = load(self.undecayed, undecayed)?;
-        Ok(self)
+        Ok(Self {
+            decayed: self.decayed.restore(decayed, device)?,
+            undecayed: self.undecayed.restore(undecayed, device)?,
+            ..self
+        })
     }
 }
 

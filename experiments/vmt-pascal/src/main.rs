@@ -42,6 +42,10 @@ struct Arguments {
     /// Seeds, a run of every method for each.
     #[arg(long, value_delimiter = ',', default_value = "0")]
     seeds: Vec<u64>,
+    /// Another learning rate for a method, such as `full=2e-3`: the pre-trained weights of a backbone want a
+    /// smaller one than what starts at random in it or beside it.
+    #[arg(long, value_name = "METHOD=RATE", value_parser = rate)]
+    rate: Vec<(String, f64)>,
     /// Overrides a key of the configuration, such as `train.epochs=1`.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -53,12 +57,10 @@ struct Arguments {
     report: Option<PathBuf>,
 }
 
-/// The pre-trained weights of a backbone want a smaller rate than what starts at random in it or beside it.
-fn settings(method: &str) -> Vec<String> {
-    match method {
-        "full" => vec!["optimizer.learning_rate=5e-4".to_string()],
-        _ => Vec::new(),
-    }
+fn rate(text: &str) -> Result<(String, f64), String> {
+    let (method, rate) = text.split_once('=').ok_or("expected METHOD=RATE")?;
+    let rate = rate.parse().map_err(|error| format!("`{rate}`: {error}"))?;
+    Ok((method.to_string(), rate))
 }
 
 fn main() -> Result<()> {
@@ -82,7 +84,9 @@ fn main() -> Result<()> {
             let mut names = Vec::new();
             for (name, method, only) in parts {
                 let mut overrides = vec![format!("method.name={method}"), format!("seed={seed}")];
-                overrides.extend(settings(method));
+                let rates = arguments.rate.iter().filter(|(of, _)| of == method);
+                overrides
+                    .extend(rates.map(|(_, rate)| format!("optimizer.learning_rate={rate:?}")));
                 overrides.extend(arguments.set.iter().cloned());
                 overrides.extend(only);
                 runs.push((name.clone(), config::load(&arguments.config, &overrides)?));

@@ -1,5 +1,6 @@
 //! Pictures of label maps, of objects and of dense tasks.
 
+mod canvas;
 mod objects;
 mod tasks;
 
@@ -9,6 +10,7 @@ use std::path::Path;
 use gradway_data::IGNORE;
 use image::{Rgb, RgbImage, imageops};
 
+pub use canvas::captioned;
 pub use objects::objects;
 pub use tasks::task;
 

@@ -11,9 +11,10 @@ use embedded_graphics::text::{Baseline, Text};
 use gradway_data::palette::PaletteRule;
 use gradway_trainer::Labels;
 use gradway_trainer::task::PredictedObject;
-use image::{Rgb, RgbImage};
+use image::RgbImage;
 
 use super::blend;
+use super::canvas::Canvas;
 
 /// Brightness from which on text on a colour is black, of 255.
 const BRIGHT: f32 = 140.0;
@@ -103,36 +104,10 @@ fn draw(
     Ok(())
 }
 
-/// An image to draw on; what lies outside is left out.
-struct Canvas<'a>(&'a mut RgbImage);
-
-impl OriginDimensions for Canvas<'_> {
-    fn size(&self) -> Size {
-        Size::new(self.0.width(), self.0.height())
-    }
-}
-
-impl DrawTarget for Canvas<'_> {
-    type Color = Rgb888;
-    type Error = Infallible;
-
-    fn draw_iter<I>(&mut self, pixels: I) -> Result<(), Infallible>
-    where
-        I: IntoIterator<Item = Pixel<Rgb888>>,
-    {
-        for Pixel(Point { x, y }, color) in pixels {
-            let place = u32::try_from(x).ok().zip(u32::try_from(y).ok());
-            let pixel = place.and_then(|(x, y)| self.0.get_pixel_mut_checked(x, y));
-            if let Some(pixel) = pixel {
-                *pixel = Rgb([color.r(), color.g(), color.b()]);
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use image::Rgb;
+
     use super::*;
 
     fn object(bounds: [f32; 4], mask: Option<f32>) -> PredictedObject {

@@ -156,12 +156,16 @@ fn loss_of_tasks<B: TrainBackend>(
     staged.loss(device)
 }
 
-/// A curve's points: tasks, and a value for each.
-type Curve = (String, Vec<(usize, f64)>);
+/// A method's points of a panel: tasks, and the ratio to one task.
+struct Curve {
+    method: String,
+    part: Part,
+    points: Vec<(usize, f64)>,
+}
 
 struct Measured {
     rows: Vec<Vec<String>>,
-    curves: Vec<(&'static str, Vec<Curve>)>,
+    panels: Vec<(&'static str, Vec<Curve>)>,
 }
 
 impl Job for &Arguments {
@@ -234,71 +238,89 @@ fn measured<B: TrainBackend>(points: &[Point<B>]) -> Measured {
             methods.push(&point.method);
         }
     }
-    let curves = [
-        ("a step's time over that of one task", false, false),
-        ("a step's memory over that of one task", false, true),
-        ("inference's time over that of one task", true, false),
+    let panels = [
+        ("a step's time", false, false),
+        ("a step's memory", false, true),
+        ("inference's time", true, false),
+        ("inference's memory", true, true),
     ];
-    let curves = curves.map(|(title, inference, bytes)| {
-        let curve = |method: &&str| {
-            let one = value(first(method), Part::Tasks, inference, bytes);
-            let of = points.iter().filter(|point| point.method == **method);
-            let ratio = |point: &Point<B>| {
-                (
-                    point.tasks,
-                    value(point, Part::Tasks, inference, bytes) / one,
-                )
-            };
-            (method.to_string(), of.map(ratio).collect())
+    let panels = panels.map(|(title, inference, bytes)| {
+        let curve = |method: &str, part| {
+            let one = value(first(method), part, inference, bytes);
+            let of = points.iter().filter(|point| point.method == method);
+            let ratio = |point| value(point, part, inference, bytes) / one;
+            Curve {
+                method: method.to_string(),
+                part,
+                points: of.map(|point| (point.tasks, ratio(point))).collect(),
+            }
         };
-        (title, methods.iter().map(curve).collect())
+        let curves = PARTS.map(|part| methods.iter().map(move |method| (*method, part)));
+        let curves = curves.into_iter().flatten();
+        (
+            title,
+            curves.map(|(method, part)| curve(method, part)).collect(),
+        )
     });
     Measured {
         rows: rows.collect(),
-        curves: curves.into(),
+        panels: panels.into(),
     }
 }
 
+/// Ratios to one task, both axes by powers of two: the shared part as a line, with the features of every
+/// task as dashes.
 fn plot(measured: &Measured, path: &Path) -> Result<()> {
-    const COLORS: [RGBColor; 4] = [BLUE, GREEN, RED, BLACK];
-    let count = measured.curves.len();
-    let root = SVGBackend::new(path, (360 * count as u32, 320)).into_drawing_area();
+    const COLORS: [RGBColor; 4] = [BLUE, RGBColor(0, 140, 60), RED, BLACK];
+    let count = measured.panels.len();
+    let root = SVGBackend::new(path, (300 * count as u32, 320)).into_drawing_area();
     root.fill(&WHITE)?;
-    for ((title, curves), area) in measured.curves.iter().zip(root.split_evenly((1, count))) {
-        let values = curves.iter().flat_map(|(_, points)| points);
-        let most = values.map(|(_, value)| *value).fold(1.0, f64::max);
+    let panels = measured.panels.iter().zip(root.split_evenly((1, count)));
+    for (index, ((title, curves), area)) in panels.enumerate() {
+        let values = curves.iter().flat_map(|curve| &curve.points);
+        let most = values.map(|(_, value)| value.log2()).fold(1.0, f64::max);
         let mut chart = ChartBuilder::on(&area)
-            .margin(12)
-            .x_label_area_size(36)
-            .y_label_area_size(44)
-            .build_cartesian_2d((0.9..18.0).log_scale(), (0.8..1.2 * most).log_scale())?;
+            .caption(*title, ("sans-serif", 15))
+            .margin(8)
+            .x_label_area_size(34)
+            .y_label_area_size(34)
+            .build_cartesian_2d(-0.1..4.1, -0.3..most + 0.3)?;
+        let power = |x: &f64| format!("{:.0}", x.exp2());
         chart
             .configure_mesh()
+            .x_labels(5)
+            .y_labels(5)
+            .max_light_lines(0)
             .x_desc("tasks")
-            .y_desc(*title)
-            .max_light_lines(1)
-            .x_label_formatter(&|x| format!("{x:.0}"))
-            .y_label_formatter(&|y| format!("{y:.0}"))
+            .x_label_formatter(&power)
+            .y_label_formatter(&power)
             .draw()?;
-        for ((name, points), color) in curves.iter().zip(COLORS.iter().cycle()) {
-            let points: Vec<(f64, f64)> = points
-                .iter()
-                .map(|(tasks, value)| (*tasks as f64, *value))
-                .collect();
-            let color = *color;
+        let per_part = curves.len() / PARTS.len();
+        for (curve, color) in curves
+            .iter()
+            .zip((0..per_part).map(|at| COLORS[at % 4]).cycle())
+        {
+            let at = |&(tasks, ratio): &(usize, f64)| ((tasks as f64).log2(), ratio.log2());
+            let points = curve.points.iter().map(at);
+            if curve.part == Part::Tasks {
+                chart.draw_series(DashedLineSeries::new(points, 4, 3, color.stroke_width(1)))?;
+                continue;
+            }
+            let dots = points.clone().map(|at| Circle::new(at, 3, color.filled()));
             chart
-                .draw_series(LineSeries::new(points.clone(), color.stroke_width(2)))?
-                .label(name)
+                .draw_series(LineSeries::new(points, color.stroke_width(2)))?
+                .label(&curve.method)
                 .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 16, y)], color));
-            let dots = points.into_iter();
-            chart.draw_series(dots.map(|at| Circle::new(at, 3, color.filled())))?;
+            chart.draw_series(dots)?;
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
-            .border_style(BLACK)
-            .background_style(WHITE)
-            .draw()?;
+        if index == 0 {
+            chart
+                .configure_series_labels()
+                .position(SeriesLabelPosition::UpperLeft)
+                .border_style(BLACK)
+                .background_style(WHITE)
+                .draw()?;
+        }
     }
     root.present()?;
     Ok(())

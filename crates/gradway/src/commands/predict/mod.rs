@@ -22,7 +22,8 @@ use crate::output::print_line;
 /// and `NAME.overlay.png` to look at. A run of detection writes `NAME.overlay.png` with boxes, masks,
 /// classes and scores, and `detections.json` with all objects of all photos in COCO's result format, whose
 /// `image_id` is the photo's name where all names are numbers, and else its place among the arguments,
-/// counted from 1. The paths of what is written are printed.
+/// counted from 1. A run of several tasks writes `NAME.overlay.png`, the photo and what every task makes of
+/// it side by side, and `NAME.safetensors` with the outputs. The paths of what is written are printed.
 #[derive(Debug, Args)]
 pub struct Predict {
     /// Folder of the run.

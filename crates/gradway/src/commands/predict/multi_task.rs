@@ -35,11 +35,13 @@ pub fn predict<B: TrainBackend>(work: &Work<'_>, device: &B::Device) -> Result<(
         let Some(prediction) = model.predict(&batch, device).pop() else {
             bail!("{}: nothing was predicted", photo.path.display());
         };
-        let mut row = vec![picture];
+        let mut row = vec![picture::captioned(&picture, &photo.name)];
         let mut raw = BTreeMap::new();
         for labels in &state.labels.tasks {
             if let Some(predicted) = prediction.tasks.get(&labels.task) {
-                row.push(picture::task(predicted, prediction.width, &labels.palette));
+                let picture = picture::task(predicted, prediction.width, &labels.palette);
+                let caption = labels.task.name().replace('_', " ");
+                row.push(picture::captioned(&picture, &caption));
                 raw.insert(labels.task.name().to_string(), tensor(predicted, size));
             }
         }
