@@ -124,7 +124,10 @@ fn what_is_trained_has_a_gradient_and_moves_and_nothing_else_does() {
         let changed = collect::<Tracked, _>(&model.trainable).into_keys();
         let trained: BTreeSet<String> = changed.filter(|path| !is_statistic(path)).collect();
         let phase = Phase::Training { seed: 0 };
-        let loss = model.loss(&batch, phase, &Default::default()).unwrap();
+        let loss = model
+            .loss(&batch, phase, &Default::default())
+            .unwrap()
+            .total;
         let gradients = gradients::<Tracked, _>(&model.trainable, &loss.backward());
         let with_gradient: BTreeSet<String> = gradients.keys().cloned().collect();
         assert_eq!(with_gradient, trained, "{name}");

@@ -10,7 +10,7 @@ use gradway::data::{
     synthetic::SyntheticConfig,
 };
 use gradway::device::DeviceName;
-use gradway::trainer::task::{MultiTaskPrediction, TaskLabels, TaskPrediction};
+use gradway::trainer::task::{Loss, MultiTaskPrediction, TaskLabels, TaskPrediction};
 use gradway::trainer::{
     Labels, ManyTasks, MultiTask, Provenance, RunConfig, RunDirectory, Scores, Silent, Task,
     TrainError, Trainer, config, evaluate_run, train,
@@ -91,7 +91,10 @@ fn the_gradients_of_losses_taken_one_by_one_are_those_of_their_sum() {
         let model = ManyTasks::<Tracked>::new(&config, &labels, &device).unwrap();
         let phase = Phase::Training { seed: 0 };
         // One graph at a time: two that share parameters would take each other's apart.
-        let staged = model.loss(&batch, phase, &device).unwrap();
+        let Loss {
+            total: staged,
+            parts,
+        } = model.loss(&batch, phase, &device).unwrap();
         let staged_value = staged.clone().into_scalar();
         let actual = gradients::<Tracked, _>(&model.trainable, &staged.backward());
         let task = <MultiTask as Task<Tracked>>::new(&config, &labels).unwrap();
@@ -99,8 +102,12 @@ fn the_gradients_of_losses_taken_one_by_one_are_those_of_their_sum() {
         let head = &model.trainable.head;
         let losses =
             (0..tasks.len()).map(|index| task.task_loss(index, head, &together, &batch, phase));
-        let losses = losses.map(Result::unwrap);
-        let sum = losses.reduce(|sum, loss| sum + loss).unwrap();
+        let losses: Vec<Tensor<Tracked, 1>> = losses.map(Result::unwrap).collect();
+        for ((name, part), (task, loss)) in parts.into_iter().zip(tasks.iter().zip(&losses)) {
+            assert_eq!(name, task.name());
+            assert_eq!(part.into_data(), loss.to_data());
+        }
+        let sum = losses.into_iter().reduce(|sum, loss| sum + loss).unwrap();
         let value = sum.clone().into_scalar();
         // Rounding of sums in another order.
         let difference = (staged_value - value).abs();
@@ -259,6 +266,10 @@ fn wrong_tasks_are_refused() {
         (
             r#"{ names = ["depth"], weights = { depth = -1.0 } }"#,
             "depth = -1",
+        ),
+        (
+            r#"{ names = ["edges"], edge_distance = -1.0 }"#,
+            "edge_distance = -1",
         ),
         (
             r#"{ names = ["depth"], edge_weight = 2.0 }"#,

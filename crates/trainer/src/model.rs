@@ -17,7 +17,9 @@ use crate::checkpoint::{Checkpoint, TrainingState};
 use crate::config::RunConfig;
 use crate::error::TrainError;
 use crate::identity::name_parameters;
-use crate::task::{BatchOf, DetectionTask, Labels, MultiTask, PlainHead, SegmentationTask, Task};
+use crate::task::{
+    BatchOf, DetectionTask, Labels, Loss, MultiTask, PlainHead, SegmentationTask, Task,
+};
 
 /// Everything that training changes: the method's module and the head, as one module for one
 /// optimiser and one checkpoint.
@@ -188,7 +190,7 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         Ok(Self { trainable, ..self })
     }
 
-    /// The loss of a batch, `[1]`, with its graph.
+    /// The loss of a batch.
     ///
     /// # Errors
     ///
@@ -198,7 +200,7 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         batch: &BatchOf<B, T>,
         phase: Phase,
         device: &B::Device,
-    ) -> Result<Tensor<B, 1>, TrainError> {
+    ) -> Result<Loss<B>, TrainError> {
         let features = self.features(batch, phase, device);
         self.task
             .loss(&self.trainable.head, &features, batch, phase)

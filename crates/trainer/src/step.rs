@@ -1,9 +1,11 @@
 //! One optimiser step.
 
+use std::collections::BTreeMap;
+use std::iter;
 use std::time::Instant;
 
 use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::ElementConversion;
+use burn::tensor::Tensor;
 use gradway_backbone::Phase;
 use gradway_data::ImageBatch;
 use gradway_kernels::TrainBackend;
@@ -18,15 +20,18 @@ use crate::memory;
 use crate::model::{Model, Trainable};
 use crate::optimizer::Optimizer;
 use crate::schedule::Schedule;
-use crate::task::{BatchOf, Task};
+use crate::task::{BatchOf, Loss, Task};
 
 /// What a step was like.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StepReport {
     /// Optimiser steps done, this one included.
     pub step: usize,
     /// Mean loss of the forward passes.
     pub loss: f64,
+    /// What it is the sum of, by name, where there is more than one part.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub losses: BTreeMap<String, f64>,
     /// Rate of this step.
     pub learning_rate: f64,
     /// Global norm of the gradients before clipping.
@@ -97,17 +102,25 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
         let step = self.steps_done;
         let share = 1.0 / batches.len() as f64;
         let mut sum = GradientsAccumulator::new();
-        let mut mean_loss = 0.0;
+        let (mut mean_loss, mut losses) = (0.0, BTreeMap::new());
         for (pass, batch) in batches.iter().enumerate() {
             let phase = Phase::Training {
                 seed: pass_seed(self.seed, step, pass),
             };
-            let loss = model.loss(batch, phase, &self.device)?;
-            let value: f64 = loss.clone().into_scalar().elem();
+            let Loss { total: loss, parts } = model.loss(batch, phase, &self.device)?;
+            let (names, parts): (Vec<String>, Vec<_>) = parts.into_iter().unzip();
+            // One read for all: a device is asked once per pass.
+            let values = iter::once(loss.clone().inner()).chain(parts).collect();
+            let values = Tensor::cat(values, 0).into_data();
+            let mut values = values.iter::<f64>();
+            let value = values.next().unwrap_or(f64::NAN);
             if !value.is_finite() {
                 return Err(TrainError::Diverged { step, loss: value });
             }
             mean_loss += value * share;
+            for (name, value) in names.into_iter().zip(values) {
+                *losses.entry(name).or_default() += value * share;
+            }
             let gradients = if batches.len() == 1 {
                 loss.backward()
             } else {
@@ -132,6 +145,7 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
         let report = StepReport {
             step: self.steps_done,
             loss: mean_loss,
+            losses,
             learning_rate,
             gradient_norm,
             images: batches.iter().map(|batch| batch.shape()[0]).sum(),

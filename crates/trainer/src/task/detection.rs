@@ -1,6 +1,5 @@
 //! Objects: their boxes, classes, and where the head predicts them, masks.
 
-use burn::tensor::Tensor;
 use gradway_adapters::Features;
 use gradway_backbone::Phase;
 use gradway_data::detection::DetectionPipeline;
@@ -13,7 +12,7 @@ use gradway_metrics::detection::{
 };
 use gradway_metrics::{DetectionError, GroundTruth};
 
-use super::{Labels, ObjectScores, Scorer, Scores, Task};
+use super::{Labels, Loss, ObjectScores, Scorer, Scores, Task};
 use crate::config::{DetectionConfig, Protocol, RunConfig};
 use crate::error::TrainError;
 
@@ -143,7 +142,7 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
         features: &Features<'_, B>,
         batch: &DetectionBatch,
         phase: Phase,
-    ) -> Result<Tensor<B, 1>, TrainError> {
+    ) -> Result<Loss<B>, TrainError> {
         let items = &batch.items;
         let instances: Vec<Vec<&Instance>> = items
             .iter()
@@ -169,7 +168,7 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
             mask,
             seed,
         };
-        Ok(head.loss(&features.of_task(0), &truth))
+        Ok(head.loss(&features.of_task(0), &truth).into())
     }
 
     fn predict(

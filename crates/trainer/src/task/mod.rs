@@ -32,6 +32,22 @@ pub type BatchOf<B, T> = <<T as Task<B>>::Pipeline as Pipeline>::Batch;
 /// A task's head as it predicts.
 pub type PlainHead<B, T> = <<T as Task<B>>::Head as AutodiffModule<B>>::InnerModule;
 
+/// What a batch loses.
+#[derive(Debug, Clone)]
+pub struct Loss<B: TrainBackend> {
+    /// The sum, `[1]`, with its graph.
+    pub total: Tensor<B, 1>,
+    /// What it is the sum of, where that has names: `[1]` each, as weighted.
+    pub parts: Vec<(String, Tensor<B::InnerBackend, 1>)>,
+}
+
+impl<B: TrainBackend> From<Tensor<B, 1>> for Loss<B> {
+    fn from(total: Tensor<B, 1>) -> Self {
+        let parts = Vec::new();
+        Self { total, parts }
+    }
+}
+
 /// What is predicted of images, and how that is trained and scored.
 pub trait Task<B: TrainBackend>: Sized + Debug {
     /// Reads samples, and puts them together.
@@ -90,7 +106,7 @@ pub trait Task<B: TrainBackend>: Sized + Debug {
     /// A head for features of these widths.
     fn head(&self, channels: &[usize], device: &B::Device) -> Self::Head;
 
-    /// The loss of a batch, `[1]`, with its graph.
+    /// The loss of a batch.
     ///
     /// # Errors
     ///
@@ -101,7 +117,7 @@ pub trait Task<B: TrainBackend>: Sized + Debug {
         features: &Features<'_, B>,
         batch: &BatchOf<B, Self>,
         phase: Phase,
-    ) -> Result<Tensor<B, 1>, TrainError>;
+    ) -> Result<Loss<B>, TrainError>;
 
     /// What is predicted of every image of a batch.
     fn predict(

@@ -10,7 +10,7 @@ use gradway_heads::SegmentationHead;
 use gradway_kernels::{KernelBackend, TrainBackend, resize_bilinear};
 use gradway_metrics::ConfusionMatrix;
 
-use super::{Labels, Scorer, Scores, Task};
+use super::{Labels, Loss, Scorer, Scores, Task};
 use crate::config::{RunConfig, SegmentationConfig};
 use crate::error::TrainError;
 
@@ -115,10 +115,11 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
         features: &Features<'_, B>,
         batch: &SegmentationBatch,
         phase: Phase,
-    ) -> Result<Tensor<B, 1>, TrainError> {
+    ) -> Result<Loss<B>, TrainError> {
         let output = head.forward(&features.of_task(0), phase);
         let labels = class_map::<B>(&batch.labels, batch.shape(), &output.logits.device());
-        Ok(head.loss(output, labels, IGNORE, &self.config.loss.class_weights))
+        let weights = &self.config.loss.class_weights;
+        Ok(head.loss(output, labels, IGNORE, weights).into())
     }
 
     fn predict(

@@ -1,5 +1,7 @@
 //! Several dense tasks from one pass through the backbone.
 
+mod scoring;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -18,15 +20,13 @@ use gradway_heads::multi_task::losses::{
     PositiveWeight, binary_cross_entropy, depth_l1, normals_l1, unit,
 };
 use gradway_kernels::{KernelBackend, TrainBackend, resize_bilinear};
-use gradway_metrics::{
-    ConfusionMatrix, DepthEvaluation, EdgeConfig, EdgeEvaluation, NormalsEvaluation,
-    SaliencyEvaluation,
-};
 
 use super::segmentation::{class_map, most_likely};
-use super::{Labels, MultiTaskScores, Scorer, Scores, Task, TaskLabels, TaskScores};
+use super::{Labels, Loss, Task, TaskLabels};
 use crate::config::{MultiTaskConfig, RunConfig, Weighting};
 use crate::error::TrainError;
+
+pub use scoring::MultiTaskScorer;
 
 /// Several dense tasks.
 #[derive(Debug, Clone)]
@@ -59,23 +59,6 @@ pub enum TaskPrediction {
     Normals(Vec<f32>),
     /// `[height, width]` distances.
     Depth(Vec<f32>),
-}
-
-/// Compares the predictions of every task with the truth.
-#[derive(Debug)]
-pub struct MultiTaskScorer {
-    evaluations: BTreeMap<DenseTask, Evaluation>,
-    single: BTreeMap<DenseTask, f64>,
-}
-
-/// The counts of a task.
-#[derive(Debug)]
-enum Evaluation {
-    Classes(ConfusionMatrix),
-    Saliency(SaliencyEvaluation),
-    Normals(Box<NormalsEvaluation>),
-    Depth(DepthEvaluation),
-    Edges(EdgeEvaluation),
 }
 
 impl MultiTask {
@@ -261,7 +244,7 @@ impl<B: TrainBackend> Task<B> for MultiTask {
         features: &Features<'_, B>,
         batch: &MultiTaskBatch,
         phase: Phase,
-    ) -> Result<Tensor<B, 1>, TrainError> {
+    ) -> Result<Loss<B>, TrainError> {
         let trained = self.config.tasks.trained();
         let tasks = self.tasks.iter().enumerate();
         let trained: Vec<usize> = tasks
@@ -269,20 +252,26 @@ impl<B: TrainBackend> Task<B> for MultiTask {
             .map(|(index, _)| index)
             .collect();
         if let [index] = trained[..] {
-            return self.task_loss(index, head, features, batch, phase);
+            let loss = self.task_loss(index, head, features, batch, phase)?;
+            return Ok(loss.into());
         }
         let mut staged = StagedLoss::new(features.shared().to_vec());
-        let mut device = None;
+        let (mut device, mut parts) = (None, Vec::new());
         for index in trained {
             let leaves = staged.leaves();
             let features = features.with_shared(leaves.clone());
             let loss = self.task_loss(index, head, &features, batch, phase)?;
             device = Some(loss.device());
+            let name = self.tasks[index].task.name().to_string();
+            parts.push((name, loss.clone().inner()));
             let gradients = staged.differentiate(loss, &leaves);
             staged.add_parameters(&gradients, head);
             staged.add_parameters(&gradients, features.tuned());
         }
-        Ok(staged.loss(&device.unwrap_or_default()))
+        Ok(Loss {
+            total: staged.loss(&device.unwrap_or_default()),
+            parts,
+        })
     }
 
     fn predict(
@@ -330,94 +319,7 @@ impl<B: TrainBackend> Task<B> for MultiTask {
     }
 
     fn scorer(&self, _: &MultiTaskPipeline) -> Result<MultiTaskScorer, TrainError> {
-        let evaluation = |labels: &TaskLabels| -> Result<Evaluation, TrainError> {
-            Ok(match labels.task {
-                DenseTask::SemanticSegmentation | DenseTask::HumanParts => {
-                    Evaluation::Classes(ConfusionMatrix::new(labels.classes.len()))
-                }
-                DenseTask::Saliency => Evaluation::Saliency(SaliencyEvaluation::new()),
-                DenseTask::SurfaceNormals => Evaluation::Normals(Box::default()),
-                DenseTask::Depth => Evaluation::Depth(DepthEvaluation::new()),
-                DenseTask::Edges => Evaluation::Edges(EdgeConfig::default().init()?),
-            })
-        };
-        let evaluations = self.tasks.iter();
-        let evaluations = evaluations.map(|labels| Ok((labels.task, evaluation(labels)?)));
-        Ok(MultiTaskScorer {
-            evaluations: evaluations.collect::<Result<_, TrainError>>()?,
-            single: self.config.tasks.single.clone(),
-        })
-    }
-}
-
-impl Scorer<MultiTaskBatch, MultiTaskPrediction> for MultiTaskScorer {
-    fn add(
-        &mut self,
-        batch: &MultiTaskBatch,
-        predictions: Vec<MultiTaskPrediction>,
-    ) -> Result<(), TrainError> {
-        for (index, prediction) in predictions.into_iter().enumerate() {
-            for (task, predicted) in &prediction.tasks {
-                let truth = batch.labels_of(index, *task);
-                let truth = truth.ok_or(TrainError::NoLabels { task: *task })?;
-                if let Some(evaluation) = self.evaluations.get_mut(task) {
-                    evaluation.add(*task, predicted, &truth, prediction.width)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn scores(self) -> Result<Scores, TrainError> {
-        let tasks = self.evaluations.into_iter();
-        let tasks = tasks.map(|(task, evaluation)| (task, evaluation.scores()));
-        Ok(Scores::MultiTask(Box::new(MultiTaskScores::new(
-            tasks.collect(),
-            &self.single,
-        )?)))
-    }
-}
-
-impl Evaluation {
-    fn add(
-        &mut self,
-        task: DenseTask,
-        predicted: &TaskPrediction,
-        truth: &BatchLabels,
-        width: usize,
-    ) -> Result<(), TrainError> {
-        use BatchLabels::{Classes, Values};
-        use TaskPrediction as Predicted;
-
-        match (self, predicted, truth) {
-            (Self::Classes(matrix), Predicted::Classes(predicted), Classes(truth)) => {
-                matrix.add(predicted, truth, IGNORE)?;
-            }
-            (Self::Saliency(counts), Predicted::Probabilities(predicted), Classes(truth)) => {
-                counts.add(predicted, truth, IGNORE)?;
-            }
-            (Self::Edges(counts), Predicted::Probabilities(predicted), Classes(truth)) => {
-                counts.add(predicted, truth, IGNORE, width)?;
-            }
-            (Self::Normals(counts), Predicted::Normals(predicted), Values { data, .. }) => {
-                counts.add(predicted, data)?;
-            }
-            (Self::Depth(counts), Predicted::Depth(predicted), Values { data, .. }) => {
-                counts.add(predicted, data)?;
-            }
-            _ => return Err(TrainError::NoLabels { task }),
-        }
-        Ok(())
-    }
-
-    fn scores(self) -> TaskScores {
-        match self {
-            Self::Classes(matrix) => TaskScores::Segmentation(matrix.scores()),
-            Self::Saliency(counts) => TaskScores::Saliency(counts.scores()),
-            Self::Normals(counts) => TaskScores::Normals(counts.scores()),
-            Self::Depth(counts) => TaskScores::Depth(counts.scores()),
-            Self::Edges(counts) => TaskScores::Edges(counts.scores()),
-        }
+        MultiTaskScorer::new(&self.tasks, &self.config.tasks)
     }
 }
 
