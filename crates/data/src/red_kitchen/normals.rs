@@ -3,16 +3,13 @@
 use crate::multi_task::{DepthMap, NormalMap, VerticalAxis, unit};
 
 /// The window around a pixel reaches this far.
-const RADIUS: usize = 6;
-
-/// One of this many rows and columns of the window is looked at: the noise of neighbours is alike.
-const STEP: usize = 2;
+const RADIUS: usize = 5;
 
 /// What differs from the pixel in its window by more than this share of the depth is another surface.
 const SAME_SURFACE: f32 = 0.05;
 
 /// The share of the window that has to be of the same surface.
-const LEAST_SHARE: f64 = 0.5;
+const LEAST_SHARE: f32 = 0.5;
 
 /// The largest root mean square distance from the plane, as a share of the depth.
 const LARGEST_RESIDUAL: f64 = 0.01;
@@ -110,13 +107,6 @@ impl Sums {
     }
 }
 
-/// The places of the window around one, of those below `length`.
-fn window(place: usize, length: usize) -> impl Iterator<Item = usize> {
-    // From the place itself outwards, so that it is one of them.
-    let first = place - place.min(RADIUS) / STEP * STEP;
-    (first..length.min(place + RADIUS + 1)).step_by(STEP)
-}
-
 fn fit(
     inverse: &[f32],
     [x, y]: [usize; 2],
@@ -128,20 +118,20 @@ fn fit(
         return None;
     }
     let mut sums = Sums::default();
-    let (mut looked_at, mut alike) = (0, 0);
-    for row in window(y, height) {
-        for column in window(x, width) {
-            looked_at += 1;
+    let columns = x.saturating_sub(RADIUS)..(x + RADIUS + 1).min(width);
+    let rows = y.saturating_sub(RADIUS)..(y + RADIUS + 1).min(height);
+    let window = (columns.len() * rows.len()) as f64;
+    for row in rows {
+        for column in columns.clone() {
             let there = inverse[row * width + column];
             // Where there is no depth, the difference is as large as the depth itself.
             if (there - here).abs() <= SAME_SURFACE * here {
-                alike += 1;
                 let offset = |there: usize, here: usize| there as f64 - here as f64;
                 sums.add(offset(column, x), offset(row, y), f64::from(there));
             }
         }
     }
-    if f64::from(alike) < LEAST_SHARE * f64::from(looked_at) {
+    if sums.count < f64::from(LEAST_SHARE) * window {
         return None;
     }
     let [a, b, c, residual] = sums.plane()?;
