@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::Result;
 use plotters::prelude::*;
 
+use crate::case::Case;
 use crate::report::{self, Row};
-use vs_pytorch::case::Case;
 
 const SIDES: [usize; 5] = [224, 320, 448, 640, 896];
 const BATCHES: [usize; 5] = [1, 2, 4, 8, 16];

@@ -3,10 +3,8 @@
 //! Both sides run the same shapes on the same number of threads, alternately, so that a machine that
 //! slows down slows both: what counts is the ratio of each round.
 
-mod growth;
 mod loading;
 mod profile;
-mod report;
 mod steps;
 mod torch;
 
@@ -20,10 +18,10 @@ use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::{KernelBackend, TrainBackend};
 use gradway::trainer::memory::{self, CountingAllocator};
 use vs_pytorch::case::{self, Case};
-use vs_pytorch::operators;
+use vs_pytorch::report::{self, Row};
+use vs_pytorch::{growth, operators};
 
 use profile::Profile;
-use report::Row;
 use torch::Torch;
 
 #[global_allocator]

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use vs_pytorch::case::median;
+use crate::case::median;
 
 /// A case as both sides ran it.
 #[derive(Debug, Serialize)]
