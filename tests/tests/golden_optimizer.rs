@@ -129,6 +129,16 @@ fn run(golden: &Golden) -> Run {
     }
 }
 
+fn assert_after(step: usize, module: &Parameters<Tracked>, expected: &Tensors) {
+    for (path, actual) in parameters(module) {
+        let error = largest_difference(&actual, &expected[&path]);
+        assert!(
+            error <= PARAMETERS,
+            "{path} is off by {error:.1e} after step {step}"
+        );
+    }
+}
+
 #[test]
 fn every_step_of_adamw_equals_the_golden() {
     let golden = Golden::open("adamw");
@@ -147,13 +157,7 @@ fn every_step_of_adamw_equals_the_golden() {
             "the norm of step {step} is off by {error:.1e}"
         );
         let expected = golden.below(&format!("step{step}.after."));
-        for (path, actual) in parameters(&module) {
-            let error = largest_difference(&actual, &expected[&path]);
-            assert!(
-                error <= PARAMETERS,
-                "{path} is off by {error:.1e} after step {step}"
-            );
-        }
+        assert_after(step, &module, &expected);
     }
 }
 
@@ -176,13 +180,7 @@ fn every_step_of_sgd_equals_the_golden() {
         let gradients = given(&module, golden.below(&format!("step{step}.grad.")));
         (module, _) = optimizer.step(schedule.rate(step), module, gradients);
         let expected = golden.below(&format!("sgd.step{step}."));
-        for (path, actual) in parameters(&module) {
-            let error = largest_difference(&actual, &expected[&path]);
-            assert!(
-                error <= PARAMETERS,
-                "{path} is off by {error:.1e} after step {step}"
-            );
-        }
+        assert_after(step, &module, &expected);
     }
 }
 
