@@ -220,6 +220,14 @@ fn a_task_that_is_added_leaves_the_others_as_they_are_to_the_bit() {
 }
 
 #[test]
+fn scores_of_all_tasks_are_read_as_they_were_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let scores = run(&all_tasks("fixed"), directory.path());
+    let text = serde_json::to_string(&scores).unwrap();
+    assert_eq!(serde_json::from_str::<Scores>(&text).unwrap(), scores);
+}
+
+#[test]
 fn only_the_parts_of_an_added_task_are_trained() {
     let added = r#"tasks = { names = ["semantic_segmentation", "depth"], added = ["depth"], base = "nowhere" }"#;
     let config = parsed("vmt_adapter", added, &[]);

@@ -35,15 +35,21 @@ pub fn rows(
             .map(|(_, outcome)| outcome)
             .context("a run without a result")
     };
-    let mut rows: Vec<Row> = Vec::new();
+    let outcomes_of = |names: &[String]| {
+        names
+            .iter()
+            .map(outcome)
+            .collect::<Result<Vec<&RunOutcome>>>()
+    };
     let mut single: BTreeMap<u64, Vec<TaskScore>> = BTreeMap::new();
+    for (_, seed, names) in plan.iter().filter(|(method, ..)| method == SINGLE) {
+        single.insert(*seed, compared(&scores(&outcomes_of(names)?)?));
+    }
+    let mut rows: Vec<Row> = Vec::new();
     let mut counts: BTreeMap<String, f64> = BTreeMap::new();
     for (method, seed, names) in plan {
-        let parts: Vec<&RunOutcome> = names.iter().map(outcome).collect::<Result<_>>()?;
+        let parts = outcomes_of(names)?;
         let scores = scores(&parts)?;
-        if method == SINGLE {
-            single.insert(*seed, compared(&scores));
-        }
         let reference = single.get(seed);
         let improvement = reference
             .map(|reference| relative_improvement(&compared(&scores), reference))

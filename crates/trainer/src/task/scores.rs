@@ -10,7 +10,8 @@ use gradway_metrics::{
     SaliencyScores, SegmentationScores, TaskScore, depth, detection, edges, normals,
     relative_improvement, saliency, segmentation,
 };
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::TrainError;
 
@@ -52,14 +53,43 @@ pub struct ObjectScores {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MultiTaskScores {
     /// By task.
+    #[serde(deserialize_with = "by_task")]
     pub tasks: BTreeMap<DenseTask, TaskScores>,
     /// Over each task alone, where the configuration has those scores.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relative_improvement: Option<f64>,
 }
 
+/// Reads scores as what the task's name says: by their fields alone, those of a task could pass for another's.
+fn by_task<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<DenseTask, TaskScores>, D::Error> {
+    fn read<T: DeserializeOwned>(
+        scores: serde_json::Value,
+        of: impl FnOnce(T) -> TaskScores,
+    ) -> serde_json::Result<TaskScores> {
+        serde_json::from_value(scores).map(of)
+    }
+    let written = BTreeMap::<DenseTask, serde_json::Value>::deserialize(deserializer)?;
+    let scores = written.into_iter().map(|(task, scores)| {
+        let scores = match task {
+            DenseTask::SemanticSegmentation | DenseTask::HumanParts => {
+                read(scores, TaskScores::Segmentation)
+            }
+            DenseTask::Saliency => read(scores, TaskScores::Saliency),
+            DenseTask::SurfaceNormals => read(scores, TaskScores::Normals),
+            DenseTask::Depth => read(scores, TaskScores::Depth),
+            DenseTask::Edges => read(scores, TaskScores::Edges),
+        };
+        scores
+            .map(|scores| (task, scores))
+            .map_err(|error| D::Error::custom(format!("{task}: {error}")))
+    });
+    scores.collect()
+}
+
 /// The scores of one of several dense tasks.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum TaskScores {
     /// Of classes or parts.
