@@ -151,6 +151,7 @@ def forward(case: Case, model, parameters, images: torch.Tensor) -> list[list[to
 # Weights made for a task, a pass for each
 
 EMBEDDING, HYPER_RANK = 3, 2
+HYPER = "hypernetworks."
 
 
 def normal(shapes: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
@@ -169,7 +170,7 @@ def places():
     for stage, depth in enumerate(WINDOW_4.depths):
         for block in range(depth):
             for branch in (0, 1):
-                yield f"sections.{stage}.{block}.{branch}.", WINDOW_4.embed_dim * 2**stage
+                yield f"{stage}.{block}.{branch}.", WINDOW_4.embed_dim * 2**stage
 
 
 def hyperformer_shapes() -> dict[str, tuple[int, ...]]:
@@ -177,7 +178,7 @@ def hyperformer_shapes() -> dict[str, tuple[int, ...]]:
     for place, channels in places():
         narrow = channels // REDUCTION
         widths = {"down": channels * narrow, "down_bias": narrow, "up": narrow * channels, "up_bias": channels}
-        shapes |= {place + name: (EMBEDDING, width) for name, width in widths.items()}
+        shapes |= {f"{HYPER}{place}{name}": (EMBEDDING, width) for name, width in widths.items()}
     return shapes
 
 
@@ -192,18 +193,23 @@ def polyhistor_shapes() -> dict[str, tuple[int, ...]]:
     wide = WINDOW_4.embed_dim
     shapes = {"embeddings": (TASKS, EMBEDDING)}
     for network in ("down", "up"):
-        shapes |= {f"{network}.first": (EMBEDDING, HYPER_RANK), f"{network}.second": (HYPER_RANK, wide * wide // REDUCTION)}
+        shapes |= {
+            f"{HYPER}{network}.first": (EMBEDDING, HYPER_RANK),
+            f"{HYPER}{network}.second": (HYPER_RANK, wide * wide // REDUCTION),
+        }
     for place, channels in places():
         ratio = channels // wide
-        shapes |= {place + name: (ratio, ratio) for name in ("down", "up")}
-        shapes |= {f"{place}down_bias": (channels // REDUCTION,), f"{place}up_bias": (channels,)}
+        kernels = f"{HYPER}kernels.{place}"
+        shapes |= {kernels + name: (ratio, ratio) for name in ("down", "up")}
+        shapes |= {f"{kernels}down_bias": (channels // REDUCTION,), f"{kernels}up_bias": (channels,)}
     return shapes
 
 
 def polyhistor_weights(parameters, own, task: int, channels: int) -> list[torch.Tensor]:
     wide, narrow = WINDOW_4.embed_dim, WINDOW_4.embed_dim // REDUCTION
     embedding = parameters["embeddings"][task]
-    templates = [embedding @ parameters[f"{name}.first"] @ parameters[f"{name}.second"] for name in ("down", "up")]
+    networks = (below(parameters, f"{HYPER}{name}.") for name in ("down", "up"))
+    templates = [embedding @ network["first"] @ network["second"] for network in networks]
     return [
         torch.kron(own["down"], templates[0].view(wide, narrow)),
         torch.kron(own["up"], templates[1].view(narrow, wide)),
@@ -218,10 +224,10 @@ def thin_shapes() -> dict[str, tuple[int, ...]]:
         narrow = channels // REDUCTION
         for network in ("down", "up"):
             shapes |= {
-                f"{place}{network}.first": (EMBEDDING, HYPER_RANK),
-                f"{place}{network}.second": (HYPER_RANK, channels * narrow),
+                f"{HYPER}{place}{network}.first": (EMBEDDING, HYPER_RANK),
+                f"{HYPER}{place}{network}.second": (HYPER_RANK, channels * narrow),
             }
-        shapes |= {f"{place}down_bias": (narrow,), f"{place}up_bias": (channels,)}
+        shapes |= {f"{HYPER}{place}down_bias": (narrow,), f"{HYPER}{place}up_bias": (channels,)}
     return shapes
 
 
@@ -231,7 +237,7 @@ def thin_weights(parameters, own, task: int, channels: int) -> list[torch.Tensor
     return [down.view(channels, narrow), up.view(narrow, channels), own["down_bias"], own["up_bias"]]
 
 
-def forward_made(model, parameters, weights, images: torch.Tensor) -> list[list[torch.Tensor]]:
+def forward_made(model, parameters, where: str, weights, images: torch.Tensor) -> list[list[torch.Tensor]]:
     features = []
     for task in range(TASKS):
         x = embed(model.patch_embed, {}, pad_to_patches(images))
@@ -241,7 +247,7 @@ def forward_made(model, parameters, weights, images: torch.Tensor) -> list[list[
             for position, block in enumerate(stage.blocks):
 
                 def adapt(branch: int, y: torch.Tensor) -> torch.Tensor:
-                    own = below(parameters, f"sections.{index}.{position}.{branch}.")
+                    own = below(parameters, f"{where}{index}.{position}.{branch}.")
                     down, up, down_bias, up_bias = weights(parameters, own, task, y.shape[-1])
                     return y + F.gelu(y @ down + down_bias) @ up + up_bias
 
@@ -336,13 +342,13 @@ def main() -> None:
     for case in CASES:
         parameters = random_parameters(case)
         cases.append((case.name, parameters, forward(case, frozen, parameters, images)))
-    for name, shapes, made in (
-        ("hyperformer", hyperformer_shapes, hyperformer_weights),
-        ("polyhistor", thin_shapes, thin_weights),
-        ("polyhistor_lite", polyhistor_shapes, polyhistor_weights),
+    for name, shapes, where, made in (
+        ("hyperformer", hyperformer_shapes, HYPER, hyperformer_weights),
+        ("polyhistor", thin_shapes, HYPER, thin_weights),
+        ("polyhistor_lite", polyhistor_shapes, f"{HYPER}kernels.", polyhistor_weights),
     ):
         parameters = normal(shapes())
-        cases.append((name, parameters, forward_made(frozen, parameters, made, images)))
+        cases.append((name, parameters, forward_made(frozen, parameters, where, made, images)))
     # Parts of the backbone are trained: the gradients of all of it, under its own names.
     trained = WINDOW_4.build().double()
     own = dict(trained.named_parameters())

@@ -12,16 +12,15 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{AnyBackbone, Backbone, OutputNorms, Phase};
-use gradway_kernels::{KernelBackend, Lift};
+use gradway_backbone::{AnyBackbone, Backbone};
+use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::bottleneck::Projection;
-use crate::conditioned::{self, a_pass_for_each_task};
+use crate::conditioned::{Conditioned, Hypernetworks};
 use crate::count::Group;
 use crate::inserted::{Places, sections};
-use crate::method::{Method, MethodDescriptor, Placement, Settings, at_least_one, unmergeable};
-use crate::track::track;
+use crate::method::{MethodDescriptor, Placement, Settings, at_least_one, unmergeable};
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     name: "hyperformer",
@@ -67,18 +66,8 @@ pub struct HyperBottleneck<B: Backend> {
     pub up_bias: Param<Tensor<B, 2>>,
 }
 
-/// The module of HyperFormer.
-#[derive(Module, Debug)]
-pub struct Hyperformer<B: Backend> {
-    /// Frozen.
-    pub backbone: AnyBackbone<B>,
-    /// `e_t`, `[tasks, embedding]`, standard normal.
-    pub embeddings: Param<Tensor<B, 2>>,
-    /// Hypernetworks by section, block and branch.
-    pub sections: Vec<Vec<Vec<HyperBottleneck<B>>>>,
-    /// Trained.
-    pub norms: OutputNorms<B>,
-}
+/// The module of HyperFormer: hypernetworks by section, block and branch.
+pub type Hyperformer<B> = Conditioned<B, Vec<Vec<Vec<HyperBottleneck<B>>>>>;
 
 impl HyperformerConfig {
     /// The module around a backbone.
@@ -103,22 +92,8 @@ impl HyperformerConfig {
                 up_bias: zeros(channels),
             }
         });
-        Hyperformer {
-            sections,
-            embeddings: embeddings([self.tasks, embedding], device),
-            norms: OutputNorms::new(&description, device),
-            backbone: track(backbone, |_| false),
-        }
+        Hyperformer::new(backbone, [self.tasks, embedding], sections, device)
     }
-}
-
-/// Embeddings of tasks, `[tasks, width]`, standard normal.
-pub(crate) fn embeddings<B: Backend>(shape: [usize; 2], device: &B::Device) -> Param<Tensor<B, 2>> {
-    let normal = Initializer::Normal {
-        mean: 0.0,
-        std: 1.0,
-    };
-    normal.init(shape, device)
 }
 
 impl Settings for HyperformerConfig {
@@ -157,26 +132,8 @@ impl<B: KernelBackend> HyperBottleneck<B> {
     }
 }
 
-impl<B: KernelBackend> Method<B> for Hyperformer<B> {
-    fn features<F: KernelBackend, L: Lift<F, B>>(
-        &self,
-        _frozen: Option<&AnyBackbone<F>>,
-        images: Tensor<F, 4>,
-        phase: Phase,
-    ) -> Vec<Tensor<B, 4>> {
-        let (backbone, norms, tasks) = (&self.backbone, &self.norms, self.tasks());
-        a_pass_for_each_task::<B, F, L>(backbone, norms, images, phase, tasks, |task, place| {
-            let [section, block, branch] = place;
-            let embedding = self.embeddings.val().narrow(0, task, 1);
-            self.sections[section][block][branch].projections(&embedding)
-        })
-    }
-
-    fn tasks(&self) -> usize {
-        self.embeddings.dims()[0]
-    }
-
-    fn of_task(&self, features: &[Tensor<B, 4>], task: usize) -> Vec<Tensor<B, 4>> {
-        conditioned::of_task(features, task, self.tasks())
+impl<B: KernelBackend> Hypernetworks<B> for Vec<Vec<Vec<HyperBottleneck<B>>>> {
+    fn projections(&self, embedding: Tensor<B, 2>) -> impl Fn([usize; 3]) -> [Projection<B>; 2] {
+        move |[section, block, branch]| self[section][block][branch].projections(&embedding)
     }
 }

@@ -58,6 +58,7 @@ pub mod vpt_deep;
 pub mod vpt_shallow;
 
 pub use bottleneck::Bottleneck;
+pub use conditioned::{Conditioned, Hypernetworks};
 pub use count::{Group, GroupCount, count};
 pub use dual_low_rank::{DualLowRankAdapter, UpInit};
 pub use encoder::{Encoder, Features};

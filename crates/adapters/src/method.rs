@@ -142,6 +142,16 @@ pub(crate) fn features_around<B: KernelBackend, F: KernelBackend, L: Lift<F, B>>
     norms.forward_all(outputs, backbone.description().axis)
 }
 
+/// Those of a task among the features of so many, of a method with a pass for each.
+pub(crate) fn of_task<B: KernelBackend>(
+    features: &[Tensor<B, 4>],
+    task: usize,
+    tasks: usize,
+) -> Vec<Tensor<B, 4>> {
+    let stages = features.len() / tasks;
+    features[task * stages..(task + 1) * stages].to_vec()
+}
+
 /// Refuses a field that is zero.
 pub(crate) fn at_least_one(field: &str, value: usize) -> Result<(), String> {
     match value {

@@ -15,9 +15,8 @@ use gradway_backbone::{AnyBackbone, Description, Phase};
 use gradway_kernels::{KernelBackend, Lift};
 use serde::{Deserialize, Serialize};
 
-use crate::conditioned;
 use crate::count::Group;
-use crate::method::{Method, MethodDescriptor, Placement, Settings, at_least_one};
+use crate::method::{Method, MethodDescriptor, Placement, Settings, at_least_one, of_task};
 use crate::table::{MethodConfig, Tuned};
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
@@ -194,6 +193,6 @@ impl<B: KernelBackend> Method<B> for PerTask<B> {
     }
 
     fn of_task(&self, features: &[Tensor<B, 4>], task: usize) -> Vec<Tensor<B, 4>> {
-        conditioned::of_task(features, task, self.tasks.len())
+        of_task(features, task, self.tasks.len())
     }
 }

@@ -11,18 +11,16 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{AnyBackbone, Backbone, OutputNorms, Phase};
-use gradway_kernels::{KernelBackend, Lift};
+use gradway_backbone::{AnyBackbone, Backbone};
+use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::bottleneck::Projection;
-use crate::conditioned::{self, a_pass_for_each_task};
+use crate::conditioned::{Conditioned, Hypernetworks};
 use crate::count::Group;
-use crate::hyperformer::embeddings;
 use crate::inserted::{Places, sections};
-use crate::method::{Method, MethodDescriptor, Placement, Settings, at_least_one, unmergeable};
+use crate::method::{MethodDescriptor, Placement, Settings, at_least_one, unmergeable};
 use crate::polyhistor_lite::ThinHypernetwork;
-use crate::track::track;
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     name: "polyhistor",
@@ -71,18 +69,8 @@ pub struct ThinBottleneck<B: Backend> {
     pub up_bias: Param<Tensor<B, 1>>,
 }
 
-/// The module of Polyhistor.
-#[derive(Module, Debug)]
-pub struct Polyhistor<B: Backend> {
-    /// Frozen.
-    pub backbone: AnyBackbone<B>,
-    /// `e_t`, `[tasks, embedding]`, standard normal.
-    pub embeddings: Param<Tensor<B, 2>>,
-    /// Hypernetworks by section, block and branch.
-    pub sections: Vec<Vec<Vec<ThinBottleneck<B>>>>,
-    /// Trained.
-    pub norms: OutputNorms<B>,
-}
+/// The module of Polyhistor: hypernetworks by section, block and branch.
+pub type Polyhistor<B> = Conditioned<B, Vec<Vec<Vec<ThinBottleneck<B>>>>>;
 
 impl PolyhistorConfig {
     /// The module around a backbone.
@@ -106,12 +94,7 @@ impl PolyhistorConfig {
                 up_bias: zeros(channels),
             }
         });
-        Polyhistor {
-            sections,
-            embeddings: embeddings([self.tasks, self.embedding], device),
-            norms: OutputNorms::new(&description, device),
-            backbone: track(backbone, |_| false),
-        }
+        Polyhistor::new(backbone, [self.tasks, self.embedding], sections, device)
     }
 }
 
@@ -146,26 +129,8 @@ impl<B: KernelBackend> ThinBottleneck<B> {
     }
 }
 
-impl<B: KernelBackend> Method<B> for Polyhistor<B> {
-    fn features<F: KernelBackend, L: Lift<F, B>>(
-        &self,
-        _frozen: Option<&AnyBackbone<F>>,
-        images: Tensor<F, 4>,
-        phase: Phase,
-    ) -> Vec<Tensor<B, 4>> {
-        let (backbone, norms, tasks) = (&self.backbone, &self.norms, self.tasks());
-        a_pass_for_each_task::<B, F, L>(backbone, norms, images, phase, tasks, |task, place| {
-            let [section, block, branch] = place;
-            let embedding = self.embeddings.val().narrow(0, task, 1);
-            self.sections[section][block][branch].projections(&embedding)
-        })
-    }
-
-    fn tasks(&self) -> usize {
-        self.embeddings.dims()[0]
-    }
-
-    fn of_task(&self, features: &[Tensor<B, 4>], task: usize) -> Vec<Tensor<B, 4>> {
-        conditioned::of_task(features, task, self.tasks())
+impl<B: KernelBackend> Hypernetworks<B> for Vec<Vec<Vec<ThinBottleneck<B>>>> {
+    fn projections(&self, embedding: Tensor<B, 2>) -> impl Fn([usize; 3]) -> [Projection<B>; 2] {
+        move |[section, block, branch]| self[section][block][branch].projections(&embedding)
     }
 }

@@ -17,19 +17,15 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{AnyBackbone, Backbone, Description, OutputNorms, Phase};
-use gradway_kernels::{KernelBackend, Lift};
+use gradway_backbone::{AnyBackbone, Backbone, Description};
+use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::bottleneck::Projection;
-use crate::conditioned::{self, a_pass_for_each_task};
+use crate::conditioned::{Conditioned, Hypernetworks};
 use crate::count::Group;
-use crate::hyperformer::embeddings;
 use crate::inserted::{Places, sections};
-use crate::method::{
-    Method, MethodDescriptor, Placement, Settings, at_least_one, kaiming, unmergeable,
-};
-use crate::track::track;
+use crate::method::{MethodDescriptor, Placement, Settings, at_least_one, kaiming, unmergeable};
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     name: "polyhistor_lite",
@@ -109,24 +105,21 @@ pub struct ScalingKernels<B: Backend> {
     pub up_bias: Param<Tensor<B, 1>>,
 }
 
-/// The module of Polyhistor-Lite.
+/// The templates of the tasks and what scales them to the layers.
 #[derive(Module, Debug)]
-pub struct PolyhistorLite<B: Backend> {
-    /// Frozen.
-    pub backbone: AnyBackbone<B>,
-    /// `e_t`, `[tasks, embedding]`, standard normal.
-    pub embeddings: Param<Tensor<B, 2>>,
+pub struct Templates<B: Backend> {
     /// Makes the template of the down projections.
     pub down: ThinHypernetwork<B>,
     /// Makes the template of the up projections.
     pub up: ThinHypernetwork<B>,
     /// Kernels by section, block and branch.
-    pub sections: Vec<Vec<Vec<ScalingKernels<B>>>>,
-    /// Trained.
-    pub norms: OutputNorms<B>,
+    pub kernels: Vec<Vec<Vec<ScalingKernels<B>>>>,
     /// Widths of a template.
-    template: [usize; 2],
+    sizes: [usize; 2],
 }
+
+/// The module of Polyhistor-Lite.
+pub type PolyhistorLite<B> = Conditioned<B, Templates<B>>;
 
 /// What all widths are multiples of.
 fn common_width(description: &Description) -> usize {
@@ -147,7 +140,7 @@ impl PolyhistorLiteConfig {
         let description = backbone.description();
         let wide = common_width(&description);
         let narrow = (wide / self.reduction).max(1);
-        let sections = sections(&description, Places::Branches, |section| {
+        let kernels = sections(&description, Places::Branches, |section| {
             let ratio = section.channels / wide;
             ScalingKernels {
                 down: kaiming([ratio, ratio], ratio, device),
@@ -160,15 +153,13 @@ impl PolyhistorLiteConfig {
             let sizes = [self.embedding, self.rank, wide * narrow];
             ThinHypernetwork::new(sizes, (1.0 / inputs as f64).sqrt(), device)
         };
-        PolyhistorLite {
-            embeddings: embeddings([self.tasks, self.embedding], device),
+        let templates = Templates {
             down: network(wide),
             up: network(narrow),
-            sections,
-            norms: OutputNorms::new(&description, device),
-            backbone: track(backbone, |_| false),
-            template: [wide, narrow],
-        }
+            kernels,
+            sizes: [wide, narrow],
+        };
+        PolyhistorLite::new(backbone, [self.tasks, self.embedding], templates, device)
     }
 }
 
@@ -214,35 +205,13 @@ fn kronecker<B: KernelBackend>(kernel: Tensor<B, 2>, template: Tensor<B, 2>) -> 
         .reshape([ratio * rows, ratio * columns])
 }
 
-impl<B: KernelBackend> Method<B> for PolyhistorLite<B> {
-    fn features<F: KernelBackend, L: Lift<F, B>>(
-        &self,
-        _frozen: Option<&AnyBackbone<F>>,
-        images: Tensor<F, 4>,
-        phase: Phase,
-    ) -> Vec<Tensor<B, 4>> {
-        let (backbone, norms, tasks) = (&self.backbone, &self.norms, self.tasks());
-        let [wide, narrow] = self.template;
-        let templates: Vec<[Tensor<B, 2>; 2]> = (0..tasks)
-            .map(|task| {
-                let embedding = self.embeddings.val().narrow(0, task, 1);
-                [
-                    self.down.of(&embedding).reshape([wide, narrow]),
-                    self.up.of(&embedding).reshape([narrow, wide]),
-                ]
-            })
-            .collect();
-        a_pass_for_each_task::<B, F, L>(backbone, norms, images, phase, tasks, |task, place| {
-            let [section, block, branch] = place;
-            self.sections[section][block][branch].projections(&templates[task])
-        })
-    }
-
-    fn tasks(&self) -> usize {
-        self.embeddings.dims()[0]
-    }
-
-    fn of_task(&self, features: &[Tensor<B, 4>], task: usize) -> Vec<Tensor<B, 4>> {
-        conditioned::of_task(features, task, self.tasks())
+impl<B: KernelBackend> Hypernetworks<B> for Templates<B> {
+    fn projections(&self, embedding: Tensor<B, 2>) -> impl Fn([usize; 3]) -> [Projection<B>; 2] {
+        let [wide, narrow] = self.sizes;
+        let templates = [
+            self.down.of(&embedding).reshape([wide, narrow]),
+            self.up.of(&embedding).reshape([narrow, wide]),
+        ];
+        move |[section, block, branch]| self.kernels[section][block][branch].projections(&templates)
     }
 }

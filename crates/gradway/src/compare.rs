@@ -1,6 +1,5 @@
 //! Several runs side by side.
 
-use std::fs;
 use std::path::Path;
 
 use gradway_kernels::TrainBackend;
@@ -64,7 +63,7 @@ pub fn compare(
             } else {
                 RunDirectory::create(&path, config).map_err(failed)?
             };
-            if let Some(outcome) = finished(&directory) {
+            if let Some(outcome) = directory.result().map_err(failed)? {
                 return Ok((name.clone(), outcome));
             }
             let job = TrainJob {
@@ -77,12 +76,6 @@ pub fn compare(
             Ok((name.clone(), outcome))
         })
         .collect()
-}
-
-/// What came of a run, if it is finished.
-fn finished(directory: &RunDirectory) -> Option<RunOutcome> {
-    let text = fs::read_to_string(directory.result_file()).ok()?;
-    serde_json::from_str(&text).ok()
 }
 
 /// A run in its folder, on whichever backend a device belongs to.

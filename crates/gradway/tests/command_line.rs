@@ -111,6 +111,13 @@ fn a_folder_that_holds_a_run_is_left_alone() {
     let error = fail(&["train", text(&config), "--out", text(&out)]);
     assert!(error.contains("holds a run already"), "{error}");
     assert!(error.contains("hint: go on with --resume"), "{error}");
+    let holder = fs::File::create(out.join("lock")).expect("a file");
+    holder.lock().expect("held");
+    let error = fail(&["train", "--resume", text(&out)]);
+    let expected = format!("another process trains in {}", out.display());
+    assert!(error.contains(&expected), "{error}");
+    drop(holder);
+    succeed(&["train", "--resume", text(&out)]);
 }
 
 #[test]
@@ -137,6 +144,12 @@ fn the_demonstration_compares_the_methods() {
     assert!(peak(0) < peak(1) && peak(1) < peak(2), "{results}");
     let (width, height) = image::image_dimensions(out.join("predictions.png")).expect("a picture");
     assert_eq!((width, height), (5 * 164 - 4, 6 * 132 - 4));
+    // What cannot be read is not trained again.
+    let result = out.join("fixed/result.json");
+    fs::write(&result, "{ \"method\": ").expect("a file");
+    let error = fail(&arguments);
+    let expected = format!("{}: EOF", result.display());
+    assert!(error.contains(&expected), "{error}");
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! The folder of a run and its checkpoints: what the run changed, and nothing else.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
+use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, TensorData};
 use gradway_backbone::write_tensors;
 use safetensors::SafeTensors;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{self, RunConfig};
@@ -123,6 +125,7 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
 /// | `last.safetensors` | the newest checkpoint, to resume from |
 /// | `best.safetensors` | the checkpoint of the best evaluation |
 /// | `result.json` | scores, memory, time and provenance, once the run is done |
+/// | `lock` | nothing; held by the process that trains |
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunDirectory {
     path: PathBuf,
@@ -206,6 +209,37 @@ impl RunDirectory {
     /// What came of the run.
     pub fn result_file(&self) -> PathBuf {
         self.path.join("result.json")
+    }
+
+    /// Keeps other processes from training here as long as the answer lives.
+    pub(crate) fn lock(&self) -> Result<File, TrainError> {
+        let path = self.path.join("lock");
+        let file = File::create(&path).map_err(|error| TrainError::file(&path, error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(TrainError::Busy {
+                path: self.path.clone(),
+            }),
+            // Not every file system can lock.
+            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(file),
+            Err(TryLockError::Error(error)) => Err(TrainError::file(&path, error)),
+        }
+    }
+
+    /// What came of the run, if it is done.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::File`] where it cannot be read.
+    pub fn result<T: DeserializeOwned>(&self) -> Result<Option<T>, TrainError> {
+        let path = self.result_file();
+        match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(|error| TrainError::file(&path, error)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(TrainError::file(&path, error)),
+        }
     }
 
     /// Writes what came of the run.

@@ -97,6 +97,12 @@ pub enum TrainError {
         /// The folder.
         path: PathBuf,
     },
+    /// Another process trains in the folder.
+    #[error("another process trains in {}", path.display())]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The checkpoint was trained on other weights.
     #[error(
         "{path}: trained on `{backbone}` with base weights {trained_on}, but the configured backbone has {present}"
@@ -150,6 +156,9 @@ impl TrainError {
             }
             Self::RunExists { .. } => {
                 Some("go on with --resume, or choose another folder with --out".to_string())
+            }
+            Self::Busy { .. } => {
+                Some("wait until it is done, or choose another folder with --out".to_string())
             }
             _ => None,
         }

@@ -57,6 +57,7 @@ pub fn train<B: TrainBackend>(
     observer: &mut impl Observer,
 ) -> Result<RunOutcome, TrainError> {
     config.validate()?;
+    let _lock = directory.lock()?;
     match config.task {
         TaskConfig::Segmentation(_) => {
             let run = Run::<B, SegmentationTask>::start(config, directory, device)?;

@@ -12,14 +12,18 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Parser;
 use gradway::compare::compare;
+use gradway::data::DenseTask;
 use gradway::device::DeviceName;
-use gradway::trainer::config;
 use gradway::trainer::memory::{self, CountingAllocator};
+use gradway::trainer::{RunConfig, config};
 
 use table::{Row, SINGLE, rows};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+/// What trains every task alone.
+const ALONE: &str = "full";
 
 /// Train many dense tasks by several methods and print a table.
 #[derive(Debug, Parser)]
@@ -63,36 +67,46 @@ fn rate(text: &str) -> Result<(String, f64), String> {
     Ok((method.to_string(), rate))
 }
 
+impl Arguments {
+    /// What is trained by a method, of the configuration's tasks or only one.
+    fn run(&self, method: &str, seed: u64, only: Option<DenseTask>) -> Result<RunConfig> {
+        let mut overrides = vec![format!("method.name={method}"), format!("seed={seed}")];
+        let rates = self.rate.iter().filter(|(of, _)| of == method);
+        overrides.extend(rates.map(|(_, rate)| format!("optimizer.learning_rate={rate:?}")));
+        overrides.extend(self.set.iter().cloned());
+        overrides.extend(only.map(|task| format!("tasks.names=[\"{task}\"]")));
+        Ok(config::load(&self.config, &overrides)?)
+    }
+
+    /// The runs of a method and a seed, by name.
+    fn runs(&self, method: &str, seed: u64) -> Result<Vec<(String, RunConfig)>> {
+        if method != SINGLE {
+            return Ok(vec![(
+                format!("{method}-{seed}"),
+                self.run(method, seed, None)?,
+            )]);
+        }
+        let all = self.run(ALONE, seed, None)?;
+        let tasks = all.task.multi_task()?.tasks.tasks().into_iter();
+        let single = |task| {
+            let name = format!("{SINGLE}-{task}-{seed}");
+            Ok((name, self.run(ALONE, seed, Some(task))?))
+        };
+        tasks.map(single).collect()
+    }
+}
+
 fn main() -> Result<()> {
     memory::keep_freed_memory();
     let arguments = Arguments::parse();
-    let tasks = config::load(&arguments.config, &arguments.set)?;
-    let tasks = tasks.task.multi_task()?.tasks.tasks();
     let mut runs = Vec::new();
     let mut plan: Vec<(String, u64, Vec<String>)> = Vec::new();
-    for seed in &arguments.seeds {
+    for &seed in &arguments.seeds {
         for method in &arguments.methods {
-            let parts: Vec<(String, &str, Vec<String>)> = if method == SINGLE {
-                let single = |task: &gradway::data::DenseTask| {
-                    let name = format!("{SINGLE}-{task}-{seed}");
-                    (name, "full", vec![format!("tasks.names=[\"{task}\"]")])
-                };
-                tasks.iter().map(single).collect()
-            } else {
-                vec![(format!("{method}-{seed}"), method.as_str(), Vec::new())]
-            };
-            let mut names = Vec::new();
-            for (name, method, only) in parts {
-                let mut overrides = vec![format!("method.name={method}"), format!("seed={seed}")];
-                let rates = arguments.rate.iter().filter(|(of, _)| of == method);
-                overrides
-                    .extend(rates.map(|(_, rate)| format!("optimizer.learning_rate={rate:?}")));
-                overrides.extend(arguments.set.iter().cloned());
-                overrides.extend(only);
-                runs.push((name.clone(), config::load(&arguments.config, &overrides)?));
-                names.push(name);
-            }
-            plan.push((method.clone(), *seed, names));
+            let own = arguments.runs(method, seed)?;
+            let names = own.iter().map(|(name, _)| name.clone()).collect();
+            plan.push((method.clone(), seed, names));
+            runs.extend(own);
         }
     }
     let outcomes = compare(&runs, &arguments.out, arguments.device)?;
