@@ -94,13 +94,13 @@ impl Arguments {
         if let Some(folder) = &self.report {
             fs::create_dir_all(folder)?;
             let methods = summary::by_method(&outcomes);
-            fs::write(folder.join("table.md"), summary::markdown(&methods))?;
+            fs::write(folder.join("table.md"), summary::table(&methods).markdown())?;
             summary::plot(&methods, &folder.join("plot.svg"))?;
         }
         let text = if self.json {
             serde_json::to_string_pretty(&outcomes)?
         } else {
-            report::comparison(&outcomes)
+            report::comparison(&outcomes).to_string()
         };
         writeln!(io::stdout(), "{text}")?;
         Ok(())

@@ -3,7 +3,7 @@
 //! This crate re-exports the others under short names and adds what a binary needs: the choice of
 //! a [device] at run time among the backends compiled in, [pictures](picture) of predictions, a
 //! [progress] bar, runs side by side ([compare]), methods side by side over seeds ([experiment]), and
-//! what came of them ([report], [summary]). Everything else is generic over Burn's backends.
+//! what came of them ([report], [summary], [table]). Everything else is generic over Burn's backends.
 
 pub use gradway_adapters as adapters;
 pub use gradway_backbone as backbone;
@@ -13,6 +13,7 @@ pub use gradway_kernels as kernels;
 pub use gradway_metrics as metrics;
 pub use gradway_trainer as trainer;
 
+pub mod beside;
 pub mod compare;
 pub mod device;
 pub mod experiment;
@@ -20,3 +21,4 @@ pub mod picture;
 pub mod progress;
 pub mod report;
 pub mod summary;
+pub mod table;

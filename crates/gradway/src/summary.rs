@@ -1,11 +1,12 @@
-//! Methods over several seeds: a table in Markdown, and accuracy against memory as a picture.
+//! Methods over several seeds: a table, and accuracy against memory as a picture.
 
 use std::path::{Path, PathBuf};
 
 use gradway_trainer::RunOutcome;
 use plotters::prelude::*;
 
-use crate::report::{mebibytes, thousands};
+use crate::report::{mebibytes, percent, thousands};
+use crate::table::Table;
 
 /// What the runs of a method have in common.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,39 +79,42 @@ fn metric(methods: &[MethodSummary]) -> &str {
 }
 
 /// A row for each method.
-pub fn markdown(methods: &[MethodSummary]) -> String {
-    let metric = metric(methods);
+pub fn table(methods: &[MethodSummary]) -> Table {
     let seeds: Vec<u64> = methods
         .first()
         .map(|method| method.scores.iter().map(|(seed, _)| *seed).collect())
         .unwrap_or_default();
-    let columns: String = seeds.iter().map(|seed| format!(" seed {seed} |")).collect();
-    let rules = "---|".repeat(seeds.len());
-    let mut text = format!(
-        "| method | {metric} % |{columns} trainable | peak MiB | seconds per step | minutes of steps |\n\
-         |---|---|{rules}---|---|---|---|\n"
-    );
-    for method in methods {
-        let scores: String = seeds
-            .iter()
-            .map(|seed| {
-                let found = method.scores.iter().find(|(known, _)| known == seed);
-                found.map_or(" - |".to_string(), |(_, score)| {
-                    format!(" {:.2} |", 100.0 * score)
-                })
-            })
-            .collect();
-        text += &format!(
-            "| `{}` | {:.2} |{scores} {} | {} | {:.2} | {:.1} |\n",
-            method.method,
-            100.0 * method.mean(),
+    let mut heading = vec!["method".to_string(), format!("{} %", metric(methods))];
+    heading.extend(seeds.iter().map(|seed| format!("seed {seed}")));
+    let costs = [
+        "trainable",
+        "peak MiB",
+        "seconds per step",
+        "minutes of steps",
+    ];
+    heading.extend(costs.map(String::from));
+    let row = |method: &MethodSummary| {
+        let mut row = vec![method.method.clone(), percent(Some(method.mean()))];
+        row.extend(seeds.iter().map(|seed| {
+            let mut scores = method.scores.iter();
+            percent(
+                scores
+                    .find(|(known, _)| known == seed)
+                    .map(|(_, score)| *score),
+            )
+        }));
+        row.extend([
             thousands(method.parameters),
             mebibytes(method.peak_bytes),
-            method.seconds_per_step,
-            method.seconds_per_step * method.steps as f64 / 60.0,
-        );
-    }
-    text
+            format!("{:.2}", method.seconds_per_step),
+            format!(
+                "{:.1}",
+                method.seconds_per_step * method.steps as f64 / 60.0
+            ),
+        ]);
+        row
+    };
+    Table::of_numbers(heading, methods.iter().map(row).collect())
 }
 
 /// Score against peak memory, a disc for each method whose area grows with its parameters, as an
@@ -217,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_table_has_a_row_for_each_method() {
-        let table = markdown(&[
+        let table = table(&[
             method("wide", &[0.5, 0.7], 1200, 80),
             method("narrow", &[0.4], 0, 40),
         ]);
@@ -227,7 +231,7 @@ mod tests {
 | `wide` | 60.00 | 50.00 | 70.00 | 1,200 | 80.0 | 0.50 | 1.0 |
 | `narrow` | 40.00 | 40.00 | - | 0 | 40.0 | 0.50 | 1.0 |
 ";
-        assert_eq!(table, expected);
+        assert_eq!(table.markdown(), expected);
     }
 
     #[test]

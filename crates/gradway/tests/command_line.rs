@@ -144,6 +144,10 @@ fn the_demonstration_compares_the_methods() {
     assert!(peak(0) < peak(1) && peak(1) < peak(2), "{results}");
     let (width, height) = image::image_dimensions(out.join("predictions.png")).expect("a picture");
     assert_eq!((width, height), (5 * 164 - 4, 6 * 132 - 4));
+    let table = succeed(&["report", text(&out)]);
+    let first = |line: &str| line.split_whitespace().next().map(str::to_string);
+    let names: Vec<String> = table.lines().skip(2).filter_map(first).collect();
+    assert_eq!(names, ["e3va", "fixed", "full"], "{table}");
     // What cannot be read is not trained again.
     let result = out.join("fixed/result.json");
     fs::write(&result, "{ \"method\": ").expect("a file");
@@ -348,6 +352,34 @@ fn a_step_is_measured_method_by_method() {
     let bytes = |row: usize, key: &str| rows[row]["bytes"][key].as_u64().expect("bytes");
     assert!(bytes(0, "weights") > bytes(1, "weights"));
     assert!(bytes(1, "gradients") > 2 * bytes(0, "gradients"));
+
+    // The same from a file; of a comparison beside another library, and of any other rows.
+    let out = folder.path().join("out");
+    fs::create_dir(&out).expect("a folder");
+    let write = |name: &str, text: &str| fs::write(out.join(name), text).expect("a file");
+    write("memory.json", &rows.to_string());
+    let beside = r#"[{ "case": "a step", "unit": "seconds", "gradway": 0.1205, "pytorch": 0.1635,
+        "ratio": 0.74, "spread": [0.7, 0.81] }]"#;
+    write("times.json", beside);
+    write(
+        "z.json",
+        r#"[{ "seconds": 0.5, "tasks": 4, "method": "e3va" }]"#,
+    );
+    let markdown = succeed(&["report", text(&out), "--markdown"]);
+    let saved = |row: usize| 1.0 - bytes(row, "peak") as f64 / bytes(1, "peak") as f64;
+    for expected in [
+        "### memory\n\n| method | trainable | seconds per step | fastest | slowest | of full |\n",
+        &format!("| {:.2} |\n| `full` |", 100.0 * saved(0)),
+        "| `a step` | 120.50 | 163.50 | ms | 0.74 | 0.70..0.81 |\n",
+        "### z\n\n| method | tasks | seconds |\n|---|---|---|\n| `e3va` | 4 | 0.500 |\n",
+    ] {
+        assert!(markdown.contains(expected), "{expected}\n{markdown}");
+    }
+    write("times.json", r#"[{ "case": "a step", "spread": [1] }]"#);
+    let error = fail(&["report", text(&out)]);
+    assert!(error.contains("times.json"), "{error}");
+    let nothing = fail(&["report", text(&folder.path().join("nothing"))]);
+    assert!(nothing.contains("nothing"), "{nothing}");
 
     let lines = succeed(&[
         "bench",

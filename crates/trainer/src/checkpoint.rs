@@ -132,6 +132,9 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
+    /// Name of the file that says what came of a run.
+    pub const RESULT: &str = "result.json";
+
     /// Makes the folder of a new run and saves its configuration there.
     ///
     /// # Errors
@@ -208,7 +211,7 @@ impl RunDirectory {
 
     /// What came of the run.
     pub fn result_file(&self) -> PathBuf {
-        self.path.join("result.json")
+        self.path.join(Self::RESULT)
     }
 
     /// Keeps other processes from training here as long as the answer lives.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{RunConfig, TaskConfig};
 use crate::error::TrainError;
-use crate::log::median;
+use crate::median::median;
 use crate::memory;
 use crate::model::Model;
 use crate::step::Trainer;
@@ -135,7 +135,7 @@ fn cost_of<B: TrainBackend, T: Task<B>>(
     Ok(StepCost {
         method: config.method.descriptor().name.to_string(),
         parameters: method,
-        seconds: median(&seconds),
+        seconds: median(seconds.iter().copied()),
         all_seconds: seconds,
         bytes,
     })

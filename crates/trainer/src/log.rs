@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::error::TrainError;
+use crate::median::median;
 
 /// Appends lines to a file.
 pub(crate) struct MetricsLog {
@@ -70,20 +71,7 @@ pub(crate) fn median_step_seconds(path: &Path) -> Result<f64, TrainError> {
         let line: Value = serde_json::from_str(line).ok()?;
         (line.get("event")? == "step").then(|| line.get("seconds")?.as_f64())?
     };
-    let seconds: Vec<f64> = text.lines().filter_map(seconds).collect();
-    Ok(median(&seconds))
-}
-
-/// The middle value, or the mean of the middle two; 0 of none.
-pub(crate) fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => 0.0,
-        even if even.is_multiple_of(2) => (sorted[middle - 1] + sorted[middle]) / 2.0,
-        _ => sorted[middle],
-    }
+    Ok(median(text.lines().filter_map(seconds)))
 }
 
 /// The step of a line; none for a line that was cut off.

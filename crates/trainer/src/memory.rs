@@ -113,6 +113,18 @@ pub fn reset_peak() {
     PEAK.store(LIVE.load(Ordering::Relaxed), Ordering::Relaxed);
 }
 
+/// Runs something and says the most live bytes meanwhile: those of a device, where it has a gauge, or the
+/// host's, where they are counted.
+pub fn most_live<T>(gauge: Option<&MemoryGauge>, work: impl FnOnce() -> T) -> (T, Option<usize>) {
+    if let Some(gauge) = gauge {
+        let (result, most) = watch(gauge, work);
+        return (result, Some(most));
+    }
+    reset_peak();
+    let result = work();
+    (result, peak())
+}
+
 /// Runs something and says the most live bytes of a device's memory meanwhile, as a gauge read
 /// again and again by another thread shows them.
 ///

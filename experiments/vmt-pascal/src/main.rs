@@ -111,9 +111,10 @@ fn main() -> Result<()> {
     }
     let outcomes = compare(&runs, &arguments.out, arguments.device)?;
     let rows: Vec<Row> = rows(&plan, &outcomes)?;
+    let table = table::table(&rows);
     if let Some(file) = &arguments.report {
-        fs::write(file, table::markdown(&rows))?;
+        fs::write(file, table.markdown())?;
     }
-    writeln!(io::stdout(), "{}", table::text(&rows))?;
+    writeln!(io::stdout(), "{table}")?;
     Ok(())
 }

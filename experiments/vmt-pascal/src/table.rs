@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail};
 use gradway::data::DenseTask;
 use gradway::metrics::{MetricDescriptor, TaskScore, relative_improvement};
-use gradway::report::{Align, mebibytes, percent, table, thousands};
+use gradway::report::{mebibytes, percent, score, thousands, unit};
+use gradway::table::Table;
 use gradway::trainer::{RunOutcome, Scores};
 
 /// Stands for one model per task.
@@ -128,10 +129,7 @@ impl Row {
         cells.extend(
             self.scores
                 .values()
-                .map(|(metric, value)| match metric.unit {
-                    "share" => percent(Some(*value)),
-                    _ => format!("{value:.3}"),
-                }),
+                .map(|(metric, value)| score(Some(*value), metric.unit)),
         );
         cells.extend([
             percent(self.improvement()),
@@ -150,17 +148,12 @@ fn heading(rows: &[Row]) -> Vec<String> {
     let mut heading = vec!["method".to_string()];
     if let Some(row) = rows.first() {
         heading.extend(row.scores.iter().map(|(task, (metric, _))| {
-            let unit = if metric.unit == "share" {
-                "%"
-            } else {
-                metric.unit
-            };
             let arrow = if metric.higher_is_better {
                 "up"
             } else {
                 "down"
             };
-            format!("{task}: {} {unit}, {arrow}", metric.name)
+            format!("{task}: {} {}, {arrow}", metric.name, unit(metric.unit))
         }));
     }
     let rest = [
@@ -176,30 +169,7 @@ fn heading(rows: &[Row]) -> Vec<String> {
     heading
 }
 
-/// Columns as wide as they need to be.
-pub fn text(rows: &[Row]) -> String {
-    let heading = heading(rows);
-    let mut columns: Vec<(&str, Align)> = heading
-        .iter()
-        .map(|name| (name.as_str(), Align::Right))
-        .collect();
-    if let Some(first) = columns.first_mut() {
-        first.1 = Align::Left;
-    }
-    let cells: Vec<Vec<String>> = rows.iter().map(Row::cells).collect();
-    table(&columns, &cells)
-}
-
-/// A table in Markdown.
-pub fn markdown(rows: &[Row]) -> String {
-    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let heading = heading(rows);
-    let rule = "---|".repeat(heading.len());
-    let mut text = format!("{}|{rule}\n", line(&heading));
-    for row in rows {
-        let mut cells = row.cells();
-        cells[0] = format!("`{}`", cells[0]);
-        text += &line(&cells);
-    }
-    text
+/// A row for each method.
+pub fn table(rows: &[Row]) -> Table {
+    Table::of_numbers(heading(rows), rows.iter().map(Row::cells).collect())
 }

@@ -14,11 +14,13 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use gradway::beside::Beside;
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::{KernelBackend, TrainBackend};
+use gradway::trainer::median;
 use gradway::trainer::memory::{self, CountingAllocator};
 use vs_pytorch::case::{self, Case};
-use vs_pytorch::report::{self, Row};
+use vs_pytorch::report;
 use vs_pytorch::{growth, operators};
 
 use profile::Profile;
@@ -184,25 +186,25 @@ fn compare<B: TrainBackend>(arguments: &Arguments, device: &B::Device) -> Result
     Ok(())
 }
 
-fn compare_times(case: &Case, torch: &mut Torch, arguments: &Arguments) -> Result<Row> {
+fn compare_times(case: &Case, torch: &mut Torch, arguments: &Arguments) -> Result<Beside> {
     let mut run = (case.build)()?;
     for _ in 0..2 {
         run()?;
     }
     let mut rounds = Vec::new();
     for _ in 0..arguments.rounds {
-        let ours = case::median(case::measure(&mut run, arguments.seconds)?);
-        let theirs = case::median(torch.seconds(&case.name, arguments.seconds)?);
+        let ours = median(case::measure(&mut run, arguments.seconds)?);
+        let theirs = median(torch.seconds(&case.name, arguments.seconds)?);
         rounds.push((ours, theirs));
     }
-    Ok(Row::of_times(&case.name, &rounds))
+    Ok(report::of_times(&case.name, &rounds))
 }
 
 fn compare_memory<B: TrainBackend>(
     case: &Case,
     torch: &mut Torch,
     device: &B::Device,
-) -> Result<Row> {
+) -> Result<Beside> {
     let gauge = B::InnerBackend::memory_gauge(device);
     let live = || match &gauge {
         Some(gauge) => Ok(gauge()),
@@ -212,20 +214,11 @@ fn compare_memory<B: TrainBackend>(
     let mut run = (case.build)()?;
     // The first step makes the optimiser's moments.
     run()?;
-    memory::reset_peak();
-    let ours = match &gauge {
-        Some(gauge) => {
-            let (result, most) = memory::watch(gauge, run);
-            result?;
-            most
-        }
-        None => {
-            run()?;
-            memory::peak().context("this binary counts its bytes")?
-        }
-    };
+    let (result, ours) = memory::most_live(gauge.as_ref(), run);
+    result?;
+    let ours = ours.context("this binary counts its bytes")?;
     let ours = ours.saturating_sub(before);
-    Ok(Row::of_bytes(&case.name, ours, torch.bytes(&case.name)?))
+    Ok(report::of_bytes(&case.name, ours, torch.bytes(&case.name)?))
 }
 
 fn compare_profiles(

@@ -9,13 +9,17 @@ use gradway::adapters::{self, Misfit};
 use gradway::backbone::Backbone;
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
-use gradway::report::{Align, mebibytes, table, thousands};
-use gradway::trainer::{Provenance, RunConfig, StepCost, config, step_cost};
+use gradway::report::{mebibytes, percent, thousands};
+use gradway::table::Table;
+use gradway::trainer::{Provenance, RunConfig, StepBytes, StepCost, config, step_cost};
 use serde::{Deserialize, Serialize};
 
 use crate::output::{print_json, print_line};
 
 const CONFIG: &str = include_str!("bench.toml");
+
+/// What the others are compared with.
+const FULL: &str = "full";
 
 /// Measure a training step of each method, each in a process of its own.
 #[derive(Debug, Args)]
@@ -70,7 +74,7 @@ struct Row {
 
 /// What was measured of a method.
 #[derive(Debug, Serialize, Deserialize)]
-struct Measured {
+pub struct Measured {
     #[serde(flatten)]
     cost: StepCost,
     provenance: Provenance,
@@ -88,7 +92,7 @@ impl Bench {
 }
 
 impl Measure {
-    fn run(self, text: fn(&[Measured]) -> String) -> Result<()> {
+    fn run(self, table: fn(&[Measured]) -> Table) -> Result<()> {
         let mut rows = Vec::new();
         for method in self.methods()? {
             eprintln!("{method} ...");
@@ -97,7 +101,7 @@ impl Measure {
         if self.json {
             return print_json(&rows);
         }
-        print_line(text(&rows))
+        print_line(table(&rows))
     }
 
     /// Names of the methods, each of which fits the backbone.
@@ -185,60 +189,68 @@ impl Job for Row {
     }
 }
 
-fn memory_table(rows: &[Measured]) -> String {
+/// Bytes by what they hold, and the share that is saved of those of `full`, where that is a row.
+pub fn memory_table(rows: &[Measured]) -> Table {
+    let peak = |row: &Measured| row.cost.bytes.map(|bytes| bytes.peak as f64);
+    let full = rows.iter().find(|row| row.cost.method == FULL);
+    let full = full.and_then(peak);
+    let cells = |row: &Measured| {
+        let mut cells = vec![
+            row.cost.method.clone(),
+            thousands(row.cost.parameters),
+            mebibytes(row.cost.bytes.map(|bytes| bytes.peak)),
+        ];
+        let parts = row.cost.bytes.map(|bytes| {
+            let StepBytes {
+                weights,
+                gradients,
+                optimizer,
+                activations,
+                ..
+            } = bytes;
+            [weights, gradients, optimizer, activations]
+        });
+        let parts = parts.map_or([None; 4], |parts| parts.map(Some));
+        cells.extend(parts.map(mebibytes));
+        let saved = peak(row).zip(full).map(|(here, full)| 1.0 - here / full);
+        cells.extend(full.map(|_| percent(saved)));
+        cells
+    };
     let heading = [
-        ("method", Align::Left),
-        ("trainable", Align::Right),
-        ("peak MiB", Align::Right),
-        ("weights", Align::Right),
-        ("gradients", Align::Right),
-        ("optimiser", Align::Right),
-        ("activations", Align::Right),
+        "method",
+        "trainable",
+        "peak MiB",
+        "weights",
+        "gradients",
+        "optimiser",
+        "activations",
     ];
-    let rows: Vec<Vec<String>> = rows
-        .iter()
-        .map(|Measured { cost, .. }| {
-            let mut row = vec![cost.method.clone(), thousands(cost.parameters)];
-            match cost.bytes {
-                None => row.push(mebibytes(None)),
-                Some(bytes) => row.extend(
-                    [
-                        bytes.peak,
-                        bytes.weights,
-                        bytes.gradients,
-                        bytes.optimizer,
-                        bytes.activations,
-                    ]
-                    .map(|bytes| mebibytes(Some(bytes))),
-                ),
-            }
-            row
-        })
-        .collect();
-    table(&heading, &rows)
+    let heading = heading.into_iter().chain(full.map(|_| "saved %"));
+    Table::of_numbers(heading, rows.iter().map(cells).collect())
 }
 
-fn speed_table(rows: &[Measured]) -> String {
+/// Seconds, and their ratio to those of `full`, where that is a row.
+pub fn speed_table(rows: &[Measured]) -> Table {
+    let full = rows.iter().find(|row| row.cost.method == FULL);
+    let cells = |Measured { cost, .. }: &Measured| {
+        let all = || cost.all_seconds.iter().copied();
+        let seconds = [
+            cost.seconds,
+            all().fold(f64::INFINITY, f64::min),
+            all().fold(0.0, f64::max),
+        ];
+        let mut cells = vec![cost.method.clone(), thousands(cost.parameters)];
+        cells.extend(seconds.map(|seconds| format!("{seconds:.3}")));
+        cells.extend(full.map(|full| format!("{:.2}", cost.seconds / full.cost.seconds)));
+        cells
+    };
     let heading = [
-        ("method", Align::Left),
-        ("trainable", Align::Right),
-        ("seconds per step", Align::Right),
-        ("fastest", Align::Right),
-        ("slowest", Align::Right),
+        "method",
+        "trainable",
+        "seconds per step",
+        "fastest",
+        "slowest",
     ];
-    let rows: Vec<Vec<String>> = rows
-        .iter()
-        .map(|Measured { cost, .. }| {
-            let all = || cost.all_seconds.iter().copied();
-            let seconds = [
-                cost.seconds,
-                all().fold(f64::INFINITY, f64::min),
-                all().fold(0.0, f64::max),
-            ];
-            let mut row = vec![cost.method.clone(), thousands(cost.parameters)];
-            row.extend(seconds.map(|seconds| format!("{seconds:.3}")));
-            row
-        })
-        .collect();
-    table(&heading, &rows)
+    let heading = heading.into_iter().chain(full.map(|_| "of full"));
+    Table::of_numbers(heading, rows.iter().map(cells).collect())
 }

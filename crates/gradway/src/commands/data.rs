@@ -8,7 +8,7 @@ use gradway::data::Split;
 use gradway::data::check::{InstanceReport, LabelCount, Report, TaskReport};
 use gradway::trainer::config;
 
-use gradway::report::{Align, table};
+use gradway::table::{Align, Table};
 
 use crate::output::{print_json, print_line};
 
@@ -171,7 +171,7 @@ fn print_labels(labels: &[LabelCount]) -> Result<()> {
         ("samples", Align::Right),
         ("pixels %", Align::Right),
     ];
-    print_line(table(&heading, &rows))
+    print_line(Table::new(&heading, rows))
 }
 
 fn print_instances(found: &InstanceReport) -> Result<()> {
@@ -193,7 +193,7 @@ fn print_instances(found: &InstanceReport) -> Result<()> {
         ("samples", Align::Right),
         ("instances", Align::Right),
     ];
-    print_line(table(&heading, &rows))?;
+    print_line(Table::new(&heading, rows))?;
     print_line(format_args!(
         "{} instances, {} with a mask ({} of them empty), {} crowds, {} difficult; {} images without any",
         found.instances,

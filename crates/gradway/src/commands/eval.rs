@@ -9,9 +9,8 @@ use gradway::kernels::TrainBackend;
 use gradway::trainer::{Evaluation, Provenance, RunDirectory, Scores, evaluate_run};
 use serde::Serialize;
 
-use gradway::report::{
-    Align, detection_classes, detection_table, headlines, percent, table, task_table,
-};
+use gradway::report::{detection_classes, detection_table, headlines, percent, task_table};
+use gradway::table::{Align, Table};
 
 use crate::output::{print_json, print_line};
 
@@ -99,9 +98,9 @@ fn print_classes(heading: &str, scores: impl Iterator<Item = (String, Option<f64
     let rows: Vec<Vec<String>> = scores
         .map(|(name, score)| vec![name, percent(score)])
         .collect();
-    print_line(table(
+    print_line(Table::new(
         &[("class", Align::Left), (heading, Align::Right)],
-        &rows,
+        rows,
     ))
 }
 

@@ -9,6 +9,7 @@ mod features;
 mod list;
 mod params;
 mod predict;
+mod report;
 mod score;
 mod train;
 mod weights;
@@ -46,6 +47,7 @@ commands! {
     Features(features::Features),
     List(list::List),
     Params(params::Params),
+    Report(report::Report),
     Data(data::Data),
     Score(score::Score),
     Weights(weights::Weights),

@@ -14,7 +14,8 @@ use gradway::trainer::config::{self, TaskConfig};
 use gradway::trainer::{MultiTask, RunConfig, Task, Trainable};
 use serde::Serialize;
 
-use gradway::report::{Align, table, thousands};
+use gradway::report::thousands;
+use gradway::table::{Align, Table};
 
 use crate::output::{print_json, print_line};
 
@@ -85,9 +86,9 @@ impl Params {
             .iter()
             .map(|(name, number)| vec![name.to_string(), thousands(*number)])
             .collect();
-        print_line(table(
+        print_line(Table::new(
             &[("trainable", Align::Left), ("parameters", Align::Right)],
-            &rows,
+            rows,
         ))?;
         print_line(format_args!(
             "{:.3} % of the {} of {}",

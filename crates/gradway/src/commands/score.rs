@@ -7,7 +7,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use gradway::data::{IGNORE, LabelPolicy, paths, read};
 use gradway::metrics::{ConfusionMatrix, GroundTruth, IouType};
 
-use gradway::report::{Align, detection_classes, detection_table, percent, table};
+use gradway::report::{detection_classes, detection_table, percent};
+use gradway::table::{Align, Table};
 
 use crate::output::{print_json, print_line};
 
@@ -120,9 +121,9 @@ impl Segmentation {
             .enumerate()
             .map(|(class, iou)| vec![class.to_string(), percent(*iou)])
             .collect();
-        print_line(table(
+        print_line(Table::new(
             &[("class", Align::Right), ("IoU %", Align::Right)],
-            &rows,
+            rows,
         ))?;
         print_line(format_args!(
             "mean IoU {:.2}, pixel accuracy {:.2}, mean accuracy {:.2} % over {} images",

@@ -15,11 +15,12 @@ use gradway::adapters::{Base, Encoder, Features, Tuned};
 use gradway::backbone::{BackboneConfig, Phase};
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::heads::StagedLoss;
-use gradway::kernels::{KernelBackend, TrainBackend};
-use gradway::report::{Align, table};
-use gradway::trainer::config;
+use gradway::kernels::{KernelBackend, MemoryGauge, TrainBackend};
+use gradway::table::Table;
 use gradway::trainer::memory::{self, CountingAllocator};
+use gradway::trainer::{config, median};
 use plotters::prelude::*;
+use serde::Serialize;
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -48,12 +49,18 @@ struct Arguments {
     /// Turns that every point takes.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// Seconds of a turn: what takes less is run again, and the shortest time counts.
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
     /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.
     #[arg(long, default_value_t)]
     device: DeviceName,
     /// Draw the curves there, as SVG.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
+    /// The results as JSON, which `gradway report` reads.
+    #[arg(long)]
+    json: bool,
 }
 
 /// What is measured of a method with so many tasks.
@@ -65,9 +72,6 @@ enum Part {
     Tasks,
 }
 
-/// Seconds of a turn: what takes less is run again, and the shortest time counts.
-const TURN: f64 = 1.0;
-
 /// Seconds of every turn, and most bytes beyond the weights.
 #[derive(Debug, Clone, Default)]
 struct Cost {
@@ -76,24 +80,26 @@ struct Cost {
 }
 
 impl Cost {
-    fn take(&mut self, run: impl Fn()) {
+    fn take(&mut self, seconds: f64, gauge: Option<&MemoryGauge>, run: impl Fn()) {
         let turn = Instant::now();
         let mut shortest = f64::INFINITY;
-        while turn.elapsed().as_secs_f64() < TURN {
-            let before = memory::live().unwrap_or_default();
-            memory::reset_peak();
+        while shortest.is_infinite() || turn.elapsed().as_secs_f64() < seconds {
             let start = Instant::now();
             run();
             shortest = shortest.min(start.elapsed().as_secs_f64());
-            let peak = memory::peak().unwrap_or_default();
-            self.bytes = self.bytes.max(peak.saturating_sub(before));
         }
         self.seconds.push(shortest);
+        // Reading a gauge takes time, so that this run is not timed.
+        let before = gauge.map_or_else(memory::live, |gauge| Some(gauge()));
+        let ((), most) = memory::most_live(gauge, run);
+        let bytes = most.zip(before);
+        let bytes = bytes.map(|(most, before)| most.saturating_sub(before));
+        self.bytes = self.bytes.max(bytes.unwrap_or_default());
     }
 
     /// In milliseconds.
     fn time(&self) -> f64 {
-        1e3 * median(self.seconds.clone())
+        1e3 * median(self.seconds.iter().copied())
     }
 
     fn mebibytes(&self) -> f64 {
@@ -103,13 +109,8 @@ impl Cost {
     /// Time over that of another, turn by turn, so that a slow minute slows both.
     fn time_over(&self, other: &Self) -> f64 {
         let turns = self.seconds.iter().zip(&other.seconds);
-        median(turns.map(|(here, there)| here / there).collect())
+        median(turns.map(|(here, there)| here / there))
     }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
 /// A method with a number of tasks.
@@ -125,11 +126,13 @@ struct Point<B: TrainBackend> {
 const PARTS: [Part; 2] = [Part::Shared, Part::Tasks];
 
 impl<B: TrainBackend> Point<B> {
-    fn turn(&mut self, images: &Tensor<B::InnerBackend, 4>, device: &B::Device) {
+    fn turn(&mut self, images: &Tensor<B::InnerBackend, 4>, seconds: f64, device: &B::Device) {
         let plain = self.tuned.valid();
+        let gauge = B::InnerBackend::memory_gauge(device);
+        let gauge = gauge.as_ref();
         for (part, [step, inference]) in PARTS.into_iter().zip(&mut self.costs) {
             let (encoder, tuned, tasks) = (&self.encoder, &self.tuned, self.tasks);
-            step.take(|| {
+            step.take(seconds, gauge, || {
                 let phase = Phase::Training { seed: 0 };
                 let features = encoder.features(tuned, images.clone(), phase);
                 let loss = match part {
@@ -139,7 +142,7 @@ impl<B: TrainBackend> Point<B> {
                 let _gradients = loss.backward();
                 let _synchronised = B::sync(device);
             });
-            inference.take(|| {
+            inference.take(seconds, gauge, || {
                 let features = encoder.features_inference(&plain, images.clone());
                 if part == Part::Tasks {
                     for task in 0..tasks {
@@ -185,8 +188,26 @@ struct Curve {
     points: Vec<(usize, f64)>,
 }
 
+/// A number of tasks in one of the curves.
+#[derive(Debug, Serialize)]
+struct Row {
+    method: String,
+    /// `shared`, or `tasks` with the features of every task.
+    part: &'static str,
+    /// `step` or `inference`.
+    phase: &'static str,
+    tasks: usize,
+    bytes: usize,
+    /// Over those of one task.
+    bytes_ratio: f64,
+    seconds: f64,
+    /// Over those of one task.
+    seconds_ratio: f64,
+}
+
 struct Measured {
     rows: Vec<Vec<String>>,
+    values: Vec<Row>,
     panels: Vec<(&'static str, Vec<Curve>)>,
 }
 
@@ -216,10 +237,10 @@ impl Job for &Arguments {
         for round in 0..=self.rounds {
             for point in &mut points {
                 if round == 0 {
-                    point.turn(&images, &device);
+                    point.turn(&images, self.seconds, &device);
                     point.costs = Default::default();
                 } else {
-                    point.turn(&images, &device);
+                    point.turn(&images, self.seconds, &device);
                 }
             }
         }
@@ -260,6 +281,31 @@ fn measured<B: TrainBackend>(points: &[Point<B>]) -> Measured {
             methods.push(&point.method);
         }
     }
+    let curves = || {
+        PARTS
+            .into_iter()
+            .flat_map(|part| [(part, false), (part, true)])
+    };
+    let value = |point: &Point<B>, part, inference| {
+        let cost = point.cost(part, inference);
+        Row {
+            method: point.method.clone(),
+            part: match part {
+                Part::Shared => "shared",
+                Part::Tasks => "tasks",
+            },
+            phase: if inference { "inference" } else { "step" },
+            tasks: point.tasks,
+            bytes: cost.bytes,
+            bytes_ratio: ratio(point, part, inference, true),
+            seconds: cost.time() / 1e3,
+            seconds_ratio: ratio(point, part, inference, false),
+        }
+    };
+    let values = points.iter().flat_map(|point| {
+        let values = curves().map(|(part, inference)| value(point, part, inference));
+        values.collect::<Vec<Row>>()
+    });
     let panels = [
         ("a step's time", false, false),
         ("a step's memory", false, true),
@@ -285,6 +331,7 @@ fn measured<B: TrainBackend>(points: &[Point<B>]) -> Measured {
     });
     Measured {
         rows: rows.collect(),
+        values: values.collect(),
         panels: panels.into(),
     }
 }
@@ -366,11 +413,13 @@ fn main() -> Result<()> {
         "inference ms",
         "MiB",
     ];
-    let mut heading: Vec<(&str, Align)> = names.map(|name| (name, Align::Right)).into();
-    heading[0].1 = Align::Left;
-    writeln!(io::stdout(), "{}", table(&heading, &measured.rows))?;
     if let Some(path) = &arguments.plot {
         plot(&measured, path)?;
     }
+    let text = match arguments.json {
+        true => serde_json::to_string_pretty(&measured.values)?,
+        false => Table::of_numbers(names, measured.rows).to_string(),
+    };
+    writeln!(io::stdout(), "{text}")?;
     Ok(())
 }
