@@ -8,9 +8,10 @@ use burn::nn::LayerNormConfig;
 use burn::tensor::{Tensor, TensorData};
 use gradway::trainer::{Labels, Segmentation, SegmentationTask, TrainError, Trainer, config};
 use gradway_adapters::{
-    Base, Encoder, Method, MethodConfig, SavedAdapter, Tuned, collect, is_statistic, table,
+    Base, Encoder, Method, MethodConfig, Placement, SavedAdapter, Tuned, collect, is_statistic,
+    table,
 };
-use gradway_backbone::{AnyBackbone, Backbone, BackboneConfig, Phase};
+use gradway_backbone::{AnyBackbone, Backbone, BackboneConfig, Phase, Precision};
 use gradway_kernels::Same;
 use gradway_tests::{Plain, Tracked, fill, gradients, largest_difference, parameters, scenes};
 
@@ -265,6 +266,74 @@ fn a_parameter_that_no_gradient_reaches_stops_the_run() {
         error
             .to_string()
             .contains("norms.norms.4.gamma` and 1 more"),
+        "{error}"
+    );
+}
+
+/// How far apart values are, over the norm of those of single precision.
+fn distance(single: &TensorData, rounded: &TensorData) -> f64 {
+    let [single, rounded] = [single, rounded].map(|data| data.iter::<f64>().collect::<Vec<_>>());
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>().sqrt();
+    let between = norm(&mut single.iter().zip(&rounded).map(|(a, b)| a - b));
+    between / norm(&mut single.iter().copied())
+}
+
+#[test]
+fn a_frozen_backbone_is_rounded_and_what_is_beside_it_is_not() {
+    every(|backbone, method| {
+        let config = configured(method);
+        if config.descriptor().placement != Placement::Frozen {
+            return;
+        }
+        let name = format!("{method} on {backbone}");
+        let run = |precision| {
+            let device = Default::default();
+            let frozen = filled(backbone, 1);
+            let (encoder, tuned) = Encoder::<Tracked>::new(&config, frozen, &device).unwrap();
+            let encoder = encoder.rounded(precision);
+            let tuned = fill(tuned, |path, shape| {
+                let values = (0..shape.iter().product()).map(|index| small(seed_of(path), index));
+                TensorData::new(values.collect(), shape.to_vec())
+            });
+            let features = encoder.features(&tuned, images(), Phase::Inference);
+            let maps = features.of_task(0);
+            let loss = maps.iter().map(|map| map.clone().powi_scalar(2).mean());
+            let loss = loss.reduce(|sum, one| sum + one).unwrap();
+            let gradients = gradients::<Tracked, _>(&tuned, &loss.backward());
+            let maps: Vec<TensorData> = maps.into_iter().map(Tensor::into_data).collect();
+            let plain = of_every_task(&encoder, &tuned);
+            // Rounding depends on how a product is cut up, not on whether a graph is recorded.
+            assert_eq!(plain[0], maps[0], "{name}");
+            (maps, gradients, encoder.frozen_bytes())
+        };
+        let (maps, gradients, bytes) = run(Precision::F32);
+        let (rounded_maps, rounded_gradients, rounded_bytes) = run(Precision::Bf16);
+        assert_eq!(bytes, 2 * rounded_bytes, "{name}");
+        // Eight bits, through up to seventy layers.
+        for (single, rounded) in maps.iter().zip(&rounded_maps) {
+            assert_eq!(rounded.dtype, single.dtype, "{name}");
+            let distance = distance(single, rounded);
+            assert!((1e-4..0.05).contains(&distance), "{name}: {distance}");
+        }
+        for (path, single) in &gradients {
+            let distance = distance(single, &rounded_gradients[path]);
+            assert!(distance < 0.1, "{name}, {path}: {distance}");
+        }
+    });
+}
+
+#[test]
+fn a_backbone_that_is_back_propagated_through_is_not_rounded() {
+    let text = r#"
+        backbone = { name = "swin_mini", precision = "bf16" }
+        method = { name = "lora" }
+        head = { name = "segformer" }
+        data = { format = "synthetic" }
+        "#;
+    let error = config::parse(text, "the test", &[]).unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.contains(r#"backbone.precision = "bf16", but method.name = "lora""#),
         "{error}"
     );
 }

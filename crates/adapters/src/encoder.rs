@@ -2,7 +2,7 @@
 
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::Tensor;
-use gradway_backbone::{AnyBackbone, Backbone, Description, Phase};
+use gradway_backbone::{AnyBackbone, Backbone, Description, Phase, Precision};
 use gradway_kernels::{Constant, KernelBackend, Same, TrainBackend};
 
 use crate::method::{Method, Misfit, Placement};
@@ -16,6 +16,7 @@ use crate::table::{MethodConfig, Tuned};
 #[derive(Debug, Clone)]
 pub struct Encoder<B: TrainBackend> {
     frozen: Option<AnyBackbone<B::InnerBackend>>,
+    precision: Precision,
     description: Description,
 }
 
@@ -44,6 +45,7 @@ impl<B: TrainBackend> Encoder<B> {
         };
         let encoder = Self {
             frozen,
+            precision: Precision::default(),
             description,
         };
         Ok((encoder, tuned))
@@ -52,6 +54,29 @@ impl<B: TrainBackend> Encoder<B> {
     /// Parameters of the frozen side; those of a backbone inside the method's module are not among them.
     pub fn frozen_parameters(&self) -> usize {
         self.frozen.as_ref().map_or(0, Module::num_params)
+    }
+
+    /// The frozen side rounded, weights and maps; what comes out of it is single precision all the same. A
+    /// backbone inside the method's module stays as it is.
+    pub fn rounded(self, precision: Precision) -> Self {
+        Self {
+            frozen: self.frozen.map(|frozen| precision.round(frozen)),
+            precision,
+            ..self
+        }
+    }
+
+    /// Bytes of the frozen side's parameters.
+    pub fn frozen_bytes(&self) -> usize {
+        self.precision.bytes() * self.frozen_parameters()
+    }
+
+    /// Images as the frozen side takes them.
+    fn images(&self, images: Tensor<B::InnerBackend, 4>) -> Tensor<B::InnerBackend, 4> {
+        match (&self.frozen, self.precision) {
+            (None, _) | (_, Precision::F32) => images,
+            (_, precision) => images.cast(precision.dtype()),
+        }
     }
 
     /// Sections, widths and layout of the backbone.
@@ -73,7 +98,7 @@ impl<B: TrainBackend> Encoder<B> {
         let frozen = self.frozen.as_ref();
         Features {
             tuned,
-            shared: tuned.features::<B::InnerBackend, Constant>(frozen, images, phase),
+            shared: tuned.features::<B::InnerBackend, Constant>(frozen, self.images(images), phase),
         }
     }
 
@@ -87,7 +112,11 @@ impl<B: TrainBackend> Encoder<B> {
         let frozen = self.frozen.as_ref();
         Features {
             tuned,
-            shared: tuned.features::<B::InnerBackend, Same>(frozen, images, Phase::Inference),
+            shared: tuned.features::<B::InnerBackend, Same>(
+                frozen,
+                self.images(images),
+                Phase::Inference,
+            ),
         }
     }
 }

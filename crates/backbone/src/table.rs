@@ -15,6 +15,7 @@ use crate::description::Description;
 use crate::drop_path::Phase;
 use crate::efficientnet::{EfficientNetLite, EfficientNetLiteConfig};
 use crate::import::{Import, Imported, Renamed, nearest};
+use crate::precision::Precision;
 use crate::swin::{Swin, SwinConfig};
 
 /// A named variant of a backbone.
@@ -121,6 +122,9 @@ pub struct BackboneConfig {
     /// Of a Swin: pad a map before it is shifted, as mmdetection does; otherwise after, as timm does.
     #[serde(default)]
     pub pad_first: bool,
+    /// What a backbone that stays frozen is rounded to, for methods that leave it beside what they train.
+    #[serde(default)]
+    pub precision: Precision,
 }
 
 /// A name that is not in the table.
@@ -141,6 +145,7 @@ impl BackboneConfig {
             weights: None,
             drop_path: 0.0,
             pad_first: false,
+            precision: Precision::default(),
         }
     }
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::ops::{FloatTensor, IntTensor};
+use burn::tensor::{DType, Tensor};
 
 use crate::activation::{self, Activation};
 use crate::adamw::{self, AdamWStep};
@@ -326,10 +326,17 @@ impl<B: AutodiffBackend<InnerBackend: KernelBackend> + KernelBackend> TrainBacke
 ///
 /// Training lifts across the autodiff boundary ([`Constant`]: no graph, so no gradient can flow
 /// back); evaluation has one backend on both sides ([`Same`]). Code generic over `Lift` is written
-/// once for both.
+/// once for both. What is beside a backbone is single precision, whatever the backbone is.
 pub trait Lift<F: Backend, B: Backend> {
-    /// The same values on `B`. Shares storage.
+    /// The same values on `B`, in single precision. Shares storage where they are.
     fn lift<const D: usize>(tensor: Tensor<F, D>) -> Tensor<B, D>;
+}
+
+fn single<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Tensor<B, D> {
+    match tensor.dtype() {
+        DType::F32 => tensor,
+        _ => tensor.cast(DType::F32),
+    }
 }
 
 /// Lifts from the inner backend as a constant of the graph.
@@ -338,7 +345,7 @@ pub struct Constant;
 
 impl<B: AutodiffBackend> Lift<B::InnerBackend, B> for Constant {
     fn lift<const D: usize>(tensor: Tensor<B::InnerBackend, D>) -> Tensor<B, D> {
-        Tensor::from_inner(tensor)
+        Tensor::from_inner(single(tensor))
     }
 }
 
@@ -348,6 +355,6 @@ pub struct Same;
 
 impl<B: Backend> Lift<B, B> for Same {
     fn lift<const D: usize>(tensor: Tensor<B, D>) -> Tensor<B, D> {
-        tensor
+        single(tensor)
     }
 }

@@ -116,10 +116,10 @@ fn cost_of<B: TrainBackend, T: Task<B>>(
     }
     let method = count::<B, _>(&model.trainable.method).total;
     let trained = method + count::<B, _>(&model.trainable.head).total;
-    let all = model.encoder.frozen_parameters() + model.trainable.num_params();
+    let weights = model.encoder.frozen_bytes() + BYTES * model.trainable.num_params();
     let bytes = match (before, after, peak) {
         (Some(before), Some(after), Some(peak)) => {
-            let (weights, gradients) = (BYTES * all, BYTES * trained);
+            let gradients = BYTES * trained;
             let peak = peak.saturating_sub(before);
             let optimizer = after.saturating_sub(before).saturating_sub(weights);
             Some(StepBytes {

@@ -74,6 +74,7 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         let base = hash_module(&backbone);
         let method = config.method.clone().for_tasks(task.count());
         let (encoder, tuned) = Encoder::new(&method, backbone, device)?;
+        let encoder = encoder.rounded(config.backbone.precision);
         let channels = method.feature_channels(encoder.description());
         let trainable = Trainable {
             method: freeze_output_norms(tuned, |stage| config.task.reads(stage)),

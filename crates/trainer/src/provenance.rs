@@ -1,5 +1,6 @@
 //! Where a number comes from.
 
+use gradway_backbone::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::config::RunConfig;
@@ -23,8 +24,8 @@ pub struct Provenance {
     pub total_batch: usize,
     /// Height and width of training images.
     pub resolution: [u32; 2],
-    /// Number format of the computation.
-    pub precision: String,
+    /// Number format of the backbone; everything else is single precision.
+    pub precision: Precision,
 }
 
 impl Provenance {
@@ -39,7 +40,7 @@ impl Provenance {
             seed: config.seed,
             total_batch: config.total_batch(),
             resolution: config.task.resolution(),
-            precision: "f32".to_string(),
+            precision: config.backbone.precision,
         }
     }
 }

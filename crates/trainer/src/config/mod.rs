@@ -4,8 +4,8 @@ mod load;
 mod multi_task;
 mod task;
 
-use gradway_adapters::MethodConfig;
-use gradway_backbone::BackboneConfig;
+use gradway_adapters::{MethodConfig, Placement};
+use gradway_backbone::{BackboneConfig, Precision};
 use gradway_data::{DatasetConfig, LoaderConfig, Normalization};
 use serde::{Deserialize, Serialize};
 
@@ -125,6 +125,15 @@ impl RunConfig {
             )));
         }
         self.method.validate().map_err(wrong)?;
+        let (precision, method) = (self.backbone.precision, self.method.descriptor());
+        if precision != Precision::F32 && method.placement != Placement::Frozen {
+            return Err(wrong(format!(
+                "backbone.precision = \"{}\", but method.name = \"{}\" back-propagates through the backbone; \
+                 it must be \"f32\", or the method one that leaves the backbone frozen",
+                precision.name(),
+                method.name
+            )));
+        }
         self.optimizer.validate().map_err(wrong)?;
         self.optimizer.rate(self.total_batch()).map_err(wrong)?;
         self.schedule.validate().map_err(wrong)?;
