@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use burn::tensor::module::conv2d;
-use burn::tensor::ops::{ConvOptions, FloatTensor, ModuleOps, PadMode};
+use burn::tensor::ops::{ConvOptions, FloatTensor, ModuleOps};
 use burn::tensor::{Tensor, TensorData, TensorMetadata};
 
 use crate::KernelBackend;
@@ -114,7 +114,7 @@ pub fn convolution_reference<B: KernelBackend>(
 }
 
 fn pad<B: KernelBackend>(x: Tensor<B, 4>, [rows, columns]: [[usize; 2]; 2]) -> Tensor<B, 4> {
-    x.pad([rows.into(), columns.into()], PadMode::Constant(0.0))
+    crate::pad(x, [(0, 0), (0, 0), rows.into(), columns.into()])
 }
 
 /// Burn's options for an input that is padded already.
@@ -187,7 +187,7 @@ pub(crate) fn spread<B: KernelBackend>(
                 gaps(0),
                 gaps(stride - 1),
             ],
-            PadMode::Constant(0.0),
+            burn::tensor::ops::PadMode::Constant(0.0),
         )
         .reshape([batch, outputs, down * stride, across * stride]);
     let [[top, bottom], [left, right]] = options.padding;

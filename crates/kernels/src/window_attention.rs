@@ -2,11 +2,12 @@
 
 use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
-use burn::tensor::ops::{FloatTensor, PadMode};
+use burn::tensor::ops::FloatTensor;
 use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
 
 use crate::KernelBackend;
 use crate::layer_norm::{float, tensor};
+use crate::pad::pad;
 use crate::window::Windows;
 
 /// What pairs of positions that the shift brought together are given before the softmax, as the
@@ -195,7 +196,7 @@ impl<B: Backend> Parts<B> {
         let regions = Tensor::<B, 3>::from_data(data, &self.bias.device());
         let queries = regions.clone().repeat_dim(2, area);
         let keys = regions.swap_dims(1, 2).repeat_dim(1, area);
-        Some(queries.not_equal(keys).float() * MASKED)
+        Some(queries.not_equal(keys).float().cast(self.bias.dtype()) * MASKED)
     }
 
     /// `[batch * windows, heads, area, head]` to a map without padding.
@@ -220,7 +221,7 @@ impl<B: Backend> Parts<B> {
         let [height, width] = self.windows.padded();
         let [rows, columns] = self.windows.size;
         let missing = [(0, 0), (0, height - rows), (0, width - columns), (0, 0)];
-        let grad = grad.pad(missing, PadMode::Constant(0.0));
+        let grad = pad(grad, missing);
         let head = self.channels / self.heads;
         grad.reshape([self.batch, height * width, self.channels])
             .select(1, indices(self.sources.clone(), &self.bias.device()))

@@ -272,6 +272,17 @@ fn backbone<B: KernelBackend>(
     config: &RunConfig,
     device: &B::Device,
 ) -> Result<AnyBackbone<B>, TrainError> {
+    let precision = config.backbone.precision;
+    if !B::supports_dtype(device, precision.dtype()) {
+        return Err(TrainError::Config {
+            origin: "configuration".to_string(),
+            reason: format!(
+                "backbone.precision = \"{}\", which {} cannot compute in",
+                precision.name(),
+                B::name(device)
+            ),
+        });
+    }
     let backbone = config.backbone.init::<B>(device)?;
     use gradway_backbone::Checkpoint;
 

@@ -280,17 +280,28 @@ impl<B: TrainBackend, M: AutodiffModule<B>> Optimizer<B, M> {
         }
     }
 
-    /// Takes a step; answers the module and the global norm of the gradients before clipping.
-    pub fn step(&mut self, rate: f64, module: M, mut gradients: GradientsParams) -> (M, f64) {
-        let norm = global_norm(&module, &gradients);
-        if let Some(limit) = self.clip_norm.filter(|limit| norm > *limit) {
-            // PyTorch's `clip_grad_norm_` adds the same guard to the denominator.
-            gradients = scale(&module, gradients, limit / (norm + 1e-6));
+    /// Takes a step; answers the module and the square of the gradients' global norm before clipping, `[1]`.
+    ///
+    /// Without clipping nothing is read from the device.
+    pub fn step(
+        &mut self,
+        rate: f64,
+        module: M,
+        mut gradients: GradientsParams,
+    ) -> (M, Tensor<B::InnerBackend, 1>) {
+        let squares = squares(&module, &gradients);
+        if let Some(limit) = self.clip_norm {
+            let squares: f64 = squares.clone().into_scalar().elem();
+            let norm = squares.sqrt();
+            if norm > limit {
+                // PyTorch's `clip_grad_norm_` adds the same guard to the denominator.
+                gradients = scale(&module, gradients, limit / (norm + 1e-6));
+            }
         }
         let undecayed = split(&module, &mut gradients, &self.undecayed_ids);
         let module = self.decayed.step(rate, module, gradients);
         let module = self.undecayed.step(rate, module, undecayed);
-        (module, norm)
+        (module, squares)
     }
 
     /// The moments of both groups.
@@ -353,11 +364,11 @@ fn identities<B: AutodiffBackend, M: AutodiffModule<B>>(
     chooser.chosen
 }
 
-/// The Euclidean norm of all gradients together.
-fn global_norm<B: TrainBackend, M: AutodiffModule<B>>(
+/// The square of the Euclidean norm of all gradients together, `[1]`.
+fn squares<B: TrainBackend, M: AutodiffModule<B>>(
     module: &M,
     gradients: &GradientsParams,
-) -> f64 {
+) -> Tensor<B::InnerBackend, 1> {
     struct Squares<'a, B: AutodiffBackend> {
         gradients: &'a GradientsParams,
         found: Vec<FloatTensor<B::InnerBackend>>,
@@ -377,13 +388,9 @@ fn global_norm<B: TrainBackend, M: AutodiffModule<B>>(
     };
     module.visit(&mut squares);
     if squares.found.is_empty() {
-        return 0.0;
+        return Tensor::zeros([1], &module.devices().first().cloned().unwrap_or_default());
     }
-    // One read for all parameters: a device is asked once per step.
-    let total: f64 = sum_of_squares::<B::InnerBackend>(squares.found)
-        .into_scalar()
-        .elem();
-    total.sqrt()
+    sum_of_squares(squares.found)
 }
 
 /// Multiplies every gradient.

@@ -1,7 +1,6 @@
 //! One optimiser step.
 
 use std::collections::BTreeMap;
-use std::iter;
 use std::time::Instant;
 
 use burn::optim::{GradientsAccumulator, GradientsParams};
@@ -102,24 +101,18 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
         let step = self.steps_done;
         let share = 1.0 / batches.len() as f64;
         let mut sum = GradientsAccumulator::new();
-        let (mut mean_loss, mut losses) = (0.0, BTreeMap::new());
+        // What is reported stays on the device until the step is sent: nothing waits for it before.
+        let (mut names, mut reported) = (Vec::new(), Vec::new());
         for (pass, batch) in batches.iter().enumerate() {
             let phase = Phase::Training {
                 seed: pass_seed(self.seed, step, pass),
             };
             let Loss { total: loss, parts } = model.loss(batch, phase, &self.device)?;
-            let (names, parts): (Vec<String>, Vec<_>) = parts.into_iter().unzip();
-            // One read for all: a device is asked once per pass.
-            let values = iter::once(loss.clone().inner()).chain(parts).collect();
-            let values = Tensor::cat(values, 0).into_data();
-            let mut values = values.iter::<f64>();
-            let value = values.next().unwrap_or(f64::NAN);
-            if !value.is_finite() {
-                return Err(TrainError::Diverged { step, loss: value });
-            }
-            mean_loss += value * share;
-            for (name, value) in names.into_iter().zip(values) {
-                *losses.entry(name).or_default() += value * share;
+            names.push(None);
+            reported.push(loss.clone().inner());
+            for (name, part) in parts {
+                names.push(Some(name));
+                reported.push(part);
             }
             let gradients = if batches.len() == 1 {
                 loss.backward()
@@ -137,10 +130,23 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
             }
         }
         let learning_rate = self.schedule.rate(step);
-        let (trainable, gradient_norm) =
-            self.optimizer
-                .step(learning_rate, model.trainable, gradients);
+        let (trainable, squares) = self
+            .optimizer
+            .step(learning_rate, model.trainable, gradients);
         model.trainable = trainable;
+        // One read for all.
+        reported.push(squares);
+        let reported = Tensor::cat(reported, 0).into_data();
+        let reported: Vec<f64> = reported.iter().collect();
+        let (mut mean_loss, mut losses) = (0.0, BTreeMap::new());
+        for (name, value) in names.into_iter().zip(&reported) {
+            match name {
+                Some(name) => *losses.entry(name).or_default() += value * share,
+                None if value.is_finite() => mean_loss += value * share,
+                None => return Err(TrainError::Diverged { step, loss: *value }),
+            }
+        }
+        let gradient_norm = reported.last().map_or(0.0, |squares| squares.sqrt());
         self.steps_done += 1;
         let report = StepReport {
             step: self.steps_done,

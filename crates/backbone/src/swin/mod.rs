@@ -17,10 +17,9 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{LayerNorm, LayerNormConfig};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::ops::PadMode;
 use gradway_kernels::{
     Activation, ChannelAxis, ConvolutionOptions, KernelBackend, Lift, channels_last, convolution,
-    layer_norm,
+    layer_norm, pad,
 };
 
 use crate::access::{Access, BlockAccess, Point};
@@ -248,10 +247,7 @@ fn pad_bottom_right<B: Backend>(
     for (axis, size) in axes.into_iter().zip(size) {
         padding[axis].1 = size - x.dims()[axis];
     }
-    if padding == [(0, 0); 4] {
-        return x;
-    }
-    x.pad(padding, PadMode::Constant(0.0))
+    pad(x, padding)
 }
 
 /// A layer norm of Swin's epsilon.

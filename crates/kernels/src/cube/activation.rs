@@ -8,7 +8,7 @@
 use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
 use cubecl::prelude::*;
 
-use super::launch::{dense, elementwise, empty};
+use super::launch::{dense, elementwise, empty, with_type_of};
 use crate::activation::{Activation, INVERSE_SQRT_TWO_PI};
 
 /// The standard normal distribution.
@@ -18,19 +18,24 @@ fn distribution(x: f32) -> f32 {
 }
 
 #[cube]
-fn biased(x: &Array<f32>, bias: &Array<f32>, inner: usize, #[comptime] has_bias: bool) -> f32 {
-    let mut value = x[ABSOLUTE_POS];
+fn biased<F: Float>(
+    x: &Array<F>,
+    bias: &Array<F>,
+    inner: usize,
+    #[comptime] has_bias: bool,
+) -> f32 {
+    let mut value = f32::cast_from(x[ABSOLUTE_POS]);
     if comptime!(has_bias) {
-        value += bias[(ABSOLUTE_POS / inner) % bias.len()];
+        value += f32::cast_from(bias[(ABSOLUTE_POS / inner) % bias.len()]);
     }
     value
 }
 
 #[cube(launch_unchecked)]
-fn forward_kernel(
-    x: &Array<f32>,
-    bias: &Array<f32>,
-    output: &mut Array<f32>,
+fn forward_kernel<F: Float>(
+    x: &Array<F>,
+    bias: &Array<F>,
+    output: &mut Array<F>,
     inner: usize,
     #[comptime] has_bias: bool,
     #[comptime] activation: Activation,
@@ -38,13 +43,14 @@ fn forward_kernel(
     if ABSOLUTE_POS >= output.len() {
         terminate!();
     }
-    let value = biased(x, bias, inner, has_bias);
-    output[ABSOLUTE_POS] = match comptime!(activation) {
+    let value = biased::<F>(x, bias, inner, has_bias);
+    let activated = match comptime!(activation) {
         Activation::Identity => value,
         Activation::Relu => max(value, 0.0),
         Activation::Relu6 => min(max(value, 0.0), 6.0),
         Activation::Gelu => value * distribution(value),
     };
+    output[ABSOLUTE_POS] = F::cast_from(activated);
 }
 
 #[cube(launch_unchecked)]
@@ -68,7 +74,7 @@ fn backward_kernel(
             select(value > 0.0 && value < 6.0, 1.0, 0.0)
         }
         Activation::Gelu => {
-            let value = biased(kept, bias, inner, has_bias);
+            let value = biased::<f32>(kept, bias, inner, has_bias);
             let density = (value * value * -0.5).exp() * comptime!(INVERSE_SQRT_TWO_PI as f32);
             distribution(value) + value * density
         }
@@ -88,8 +94,8 @@ pub(super) fn forward<R: CubeRuntime>(
     let (inner, has_bias) = (x.meta.shape()[2], bias.is_some());
     let bias = dense(bias.unwrap_or_else(|| x.clone()));
     // SAFETY: every unit reads and writes its own place of arrays of one length, which it checks.
-    unsafe {
-        forward_kernel::launch_unchecked(
+    with_type_of!(x, F => unsafe {
+        forward_kernel::launch_unchecked::<F, R>(
             &x.client.clone(),
             count,
             dim,
@@ -100,7 +106,7 @@ pub(super) fn forward<R: CubeRuntime>(
             has_bias,
             activation,
         );
-    }
+    });
     output
 }
 

@@ -33,6 +33,33 @@ pub(super) fn is_single<R: CubeRuntime>(x: &CubeTensor<R>) -> bool {
     x.dtype == DType::F32
 }
 
+/// Whether kernels of a frozen backbone can take a tensor: half precision of either kind, too. They compute
+/// in single precision all the same.
+pub(super) fn is_float<R: CubeRuntime>(x: &CubeTensor<R>) -> bool {
+    matches!(x.dtype, DType::F32 | DType::F16 | DType::BF16)
+}
+
+/// `launch` with `float` for the type of a tensor's numbers.
+macro_rules! with_type_of {
+    ($tensor:expr, $float:ident => $launch:expr) => {
+        match $tensor.dtype {
+            burn::tensor::DType::BF16 => {
+                type $float = burn::tensor::bf16;
+                $launch
+            }
+            burn::tensor::DType::F16 => {
+                type $float = burn::tensor::f16;
+                $launch
+            }
+            _ => {
+                type $float = f32;
+                $launch
+            }
+        }
+    };
+}
+pub(super) use with_type_of;
+
 /// A unit for each of `count` things.
 pub(super) fn elementwise<R: CubeRuntime>(
     client: &ComputeClient<R>,

@@ -3,7 +3,7 @@
 use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
 use cubecl::prelude::*;
 
-use super::launch::{cubes, dense, empty};
+use super::launch::{cubes, dense, empty, with_type_of};
 use super::rows::cube_sum;
 
 /// Rows whose sums for `gamma` and `beta` one cube adds up.
@@ -15,11 +15,11 @@ fn units(channels: usize) -> u32 {
 }
 
 #[cube(launch_unchecked)]
-fn forward_kernel(
-    x: &Array<f32>,
-    gamma: &Array<f32>,
-    beta: &Array<f32>,
-    output: &mut Array<f32>,
+fn forward_kernel<F: Float>(
+    x: &Array<F>,
+    gamma: &Array<F>,
+    beta: &Array<F>,
+    output: &mut Array<F>,
     epsilon: f32,
     #[comptime] units: u32,
     #[comptime] each: u32,
@@ -37,7 +37,7 @@ fn forward_kernel(
         let channel = (step * units + UNIT_POS) as usize;
         let mut value = 0.0f32;
         if channel < channels {
-            value = x[row * channels + channel];
+            value = f32::cast_from(x[row * channels + channel]);
         }
         kept[step as usize] = value;
         sum += value;
@@ -58,8 +58,10 @@ fn forward_kernel(
     for step in 0..each {
         let channel = (step * units + UNIT_POS) as usize;
         if channel < channels {
-            output[row * channels + channel] =
-                (kept[step as usize] - mean) * scale * gamma[channel] + beta[channel];
+            let normalised = (kept[step as usize] - mean) * scale;
+            let gamma = f32::cast_from(gamma[channel]);
+            let beta = f32::cast_from(beta[channel]);
+            output[row * channels + channel] = F::cast_from(normalised * gamma + beta);
         }
     }
 }
@@ -179,8 +181,8 @@ pub(super) fn forward<R: CubeRuntime>(
     let output = empty(&x, [rows, channels]);
     let units = units(channels);
     // SAFETY: a cube reads and writes its own row, which it checks to exist.
-    unsafe {
-        forward_kernel::launch_unchecked(
+    with_type_of!(x, F => unsafe {
+        forward_kernel::launch_unchecked::<F, R>(
             &x.client.clone(),
             cubes(&x.client, rows),
             CubeDim::new_1d(units),
@@ -192,7 +194,7 @@ pub(super) fn forward<R: CubeRuntime>(
             units,
             channels.div_ceil(units as usize) as u32,
         );
-    }
+    });
     output
 }
 

@@ -1,6 +1,7 @@
 //! Graphics cards: CUDA, Vulkan, Metal, WebGPU and ROCm, through CubeCL.
 //!
-//! What is not single precision, or does not fit a card's shared memory, is computed by plain Burn.
+//! What is not single precision, or does not fit a card's shared memory, is computed by plain Burn. What a
+//! frozen backbone needs takes half precision, too, of either kind, and computes in single precision.
 
 mod activation;
 mod adamw;
@@ -29,7 +30,7 @@ use crate::convolution::{ConvolutionOptions, is_pointwise, padded};
 use crate::layer_norm::{float, tensor};
 use crate::roi_align::{Roi, RoiAlign};
 use crate::window::Windows;
-use launch::is_single;
+use launch::{is_float, is_single};
 
 impl<R, F, I, T> KernelBackend for CubeBackend<R, F, I, T>
 where
@@ -56,7 +57,7 @@ where
         beta: FloatTensor<Self>,
         epsilon: f64,
     ) -> FloatTensor<Self> {
-        if is_single(&rows) {
+        if is_float(&rows) {
             layer_norm::forward(rows, gamma, beta, epsilon)
         } else {
             <Self as ModuleOps<Self>>::layer_norm(rows, gamma, Some(beta), epsilon)
@@ -89,7 +90,7 @@ where
     ) -> FloatTensor<Self> {
         if activation == Activation::Identity && bias.is_none() {
             x
-        } else if is_single(&x) {
+        } else if is_float(&x) {
             activation::forward(x, bias, activation)
         } else {
             crate::activation::forward::<Self>(x, bias, activation)
@@ -290,7 +291,7 @@ where
         table: FloatTensor<Self>,
         windows: Windows,
     ) -> FloatTensor<Self> {
-        match window_attention::layout(&qkv, &table, windows).filter(|_| is_single(&qkv)) {
+        match window_attention::layout(&qkv, &table, windows).filter(|_| is_float(&qkv)) {
             Some(plan) => plan.forward(qkv, table),
             None => crate::window_attention::forward::<Self>(qkv, table, windows),
         }

@@ -8,7 +8,7 @@ use burn::tensor::TensorMetadata;
 use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
 use cubecl::prelude::*;
 
-use super::launch::{cubes, dense, empty};
+use super::launch::{cubes, dense, empty, with_type_of};
 use crate::window::Windows;
 use crate::window_attention::MASKED;
 
@@ -106,8 +106,8 @@ fn offset(query: u32, key: u32, #[comptime] layout: Layout) -> u32 {
 
 /// Loads some channels of all positions of a window into shared memory, row after row.
 #[cube]
-fn load(
-    from: &Array<f32>,
+fn load<F: Float>(
+    from: &Array<F>,
     places: &SharedMemory<u32>,
     into: &mut SharedMemory<f32>,
     stride: usize,
@@ -117,16 +117,17 @@ fn load(
     let mut index = UNIT_POS;
     while index < layout.area() * layout.depth {
         let place = places[(index / layout.depth) as usize] as usize;
-        into[index as usize] = from[place * stride + first + (index % layout.depth) as usize];
+        let at = place * stride + first + (index % layout.depth) as usize;
+        into[index as usize] = f32::cast_from(from[at]);
         index += layout.units();
     }
 }
 
 #[cube(launch_unchecked)]
-fn forward_kernel(
-    qkv: &Array<f32>,
-    table: &Array<f32>,
-    output: &mut Array<f32>,
+fn forward_kernel<F: Float>(
+    qkv: &Array<F>,
+    table: &Array<F>,
+    output: &mut Array<F>,
     padded_height: u32,
     padded_width: u32,
     height: u32,
@@ -169,13 +170,13 @@ fn forward_kernel(
     }
     let mut index = unit;
     while index < comptime!(layout.offsets()) {
-        bias[index as usize] = table[(index * layout.heads + head) as usize];
+        bias[index as usize] = f32::cast_from(table[(index * layout.heads + head) as usize]);
         index += comptime!(layout.units());
     }
     sync_cube();
     let stride = 3 * channels;
-    load(qkv, &places, &mut keys, stride, channels + first, layout);
-    load(
+    load::<F>(qkv, &places, &mut keys, stride, channels + first, layout);
+    load::<F>(
         qkv,
         &places,
         &mut values,
@@ -193,7 +194,7 @@ fn forward_kernel(
     let from = places[position as usize] as usize * stride + first;
     #[unroll]
     for channel in 0..depth {
-        query[channel] = qkv[from + channel] * scale;
+        query[channel] = f32::cast_from(qkv[from + channel]) * scale;
         mixed[channel] = 0.0;
     }
     let mut highest = LOWEST.runtime();
@@ -230,15 +231,15 @@ fn forward_kernel(
         }
     }
     sync_cube();
-    store(&keys, &targets, output, channels, first, layout);
+    store::<F>(&keys, &targets, output, channels, first, layout);
 }
 
 /// Writes the rows that [`forward_kernel`] and [`backward_kernel`] left in shared memory.
 #[cube]
-fn store(
+fn store<F: Float>(
     from: &SharedMemory<f32>,
     places: &SharedMemory<u32>,
-    into: &mut Array<f32>,
+    into: &mut Array<F>,
     stride: usize,
     first: usize,
     #[comptime] layout: Layout,
@@ -249,7 +250,7 @@ fn store(
         let place = places[row as usize];
         if place != comptime!(u32::MAX) {
             into[place as usize * stride + first + channel] =
-                from[(row * (layout.depth + 1)) as usize + channel];
+                F::cast_from(from[(row * (layout.depth + 1)) as usize + channel]);
         }
         index += layout.units();
     }
@@ -315,8 +316,8 @@ fn backward_kernel(
         index += comptime!(layout.units());
     }
     sync_cube();
-    load(qkv, &places, &mut left, stride, channels + first, layout);
-    load(
+    load::<f32>(qkv, &places, &mut left, stride, channels + first, layout);
+    load::<f32>(
         qkv,
         &places,
         &mut right,
@@ -392,7 +393,7 @@ fn backward_kernel(
         }
     }
     sync_cube();
-    store(&left, &places, output, stride, first, layout);
+    store::<f32>(&left, &places, output, stride, first, layout);
     if comptime!(is_table_wanted) {
         let mut index = unit;
         while index < comptime!(layout.offsets()) {
@@ -447,8 +448,8 @@ fn backward_kernel(
         }
     }
     sync_cube();
-    store(&left, &places, output, stride, channels + first, layout);
-    store(
+    store::<f32>(&left, &places, output, stride, channels + first, layout);
+    store::<f32>(
         &right,
         &places,
         output,
@@ -501,8 +502,8 @@ impl Plan {
         let output = empty(&qkv, [batch, rows, columns, triple / 3]);
         let count = self.cubes(batch);
         // SAFETY: a cube reads its window and writes its positions of the map, all of which exist.
-        unsafe {
-            forward_kernel::launch_unchecked(
+        with_type_of!(qkv, F => unsafe {
+            forward_kernel::launch_unchecked::<F, R>(
                 &qkv.client.clone(),
                 cubes(&qkv.client, count),
                 CubeDim::new_1d(self.layout.units()),
@@ -516,7 +517,7 @@ impl Plan {
                 count,
                 self.layout,
             );
-        }
+        });
         output
     }
 

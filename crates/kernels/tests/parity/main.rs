@@ -16,6 +16,7 @@
 mod activation;
 mod attention;
 mod convolution;
+mod half;
 mod harness;
 mod layout;
 mod loss;

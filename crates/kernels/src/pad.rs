@@ -1,0 +1,26 @@
+//! Padding with zeros.
+
+use std::array;
+use std::ops::Range;
+
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+/// A map with zeros before and behind each of its axes, of the type that the map has; Burn's own are of the
+/// backend's type.
+pub fn pad<B: Backend>(x: Tensor<B, 4>, padding: [(usize, usize); 4]) -> Tensor<B, 4> {
+    if padding == [(0, 0); 4] {
+        return x;
+    }
+    let size = x.dims();
+    let padded: [usize; 4] = array::from_fn(|axis| {
+        let (before, behind) = padding[axis];
+        before + size[axis] + behind
+    });
+    let place: [Range<usize>; 4] = array::from_fn(|axis| {
+        let (before, _) = padding[axis];
+        before..before + size[axis]
+    });
+    let zeros = Tensor::zeros(padded, (&x.device(), x.dtype()));
+    zeros.slice_assign(place, x)
+}
