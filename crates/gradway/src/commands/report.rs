@@ -24,7 +24,7 @@ pub struct Report {
     /// In Markdown.
     #[arg(long, conflicts_with = "json")]
     markdown: bool,
-    /// As JSON, by name of the file or run.
+    /// As JSON, by path.
     #[arg(long)]
     json: bool,
 }
@@ -49,7 +49,7 @@ impl Report {
             sources.extend(files(path)?);
         }
         if self.json {
-            let values = sources.iter().map(|(name, path)| Ok((name, read(path)?)));
+            let values = sources.iter().map(|(_, path)| Ok((path, read(path)?)));
             return print_json(&values.collect::<Result<BTreeMap<_, _>>>()?);
         }
         let mut parts: Vec<(String, Results)> = Vec::new();
@@ -145,8 +145,11 @@ impl Results {
         let rows = match value {
             Value::Array(rows) => rows,
             run @ Value::Object(_) => vec![run],
-            _ => bail!("it holds no rows"),
+            _ => Vec::new(),
         };
+        if rows.is_empty() {
+            bail!("it holds no rows");
+        }
         let has = |key: &str| rows.first().is_some_and(|row| row.get(key).is_some());
         let (is_run, is_cost, is_case) = (has("last"), has("all_seconds"), has("spread"));
         let all = Value::Array(rows);
