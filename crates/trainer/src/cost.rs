@@ -85,11 +85,7 @@ fn cost_of<B: TrainBackend, T: Task<B>>(
     };
     drop(loader);
     let gauge = B::InnerBackend::memory_gauge(device);
-    let live = || {
-        gauge
-            .as_ref()
-            .map_or_else(memory::live, |gauge| Some(gauge()))
-    };
+    let live = || memory::live_of(gauge.as_ref());
     let before = live();
     let mut model = Model::<B, T>::new(config, &labels, device)?;
     let mut trainer = Trainer::new(config, &model, steps + 1, device);

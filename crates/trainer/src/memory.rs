@@ -113,6 +113,11 @@ pub fn reset_peak() {
     PEAK.store(LIVE.load(Ordering::Relaxed), Ordering::Relaxed);
 }
 
+/// Live bytes of a device, where it has a gauge, or of the host, where they are counted.
+pub fn live_of(gauge: Option<&MemoryGauge>) -> Option<usize> {
+    gauge.map_or_else(live, |gauge| Some(gauge()))
+}
+
 /// Runs something and says the most live bytes meanwhile: those of a device, where it has a gauge, or the
 /// host's, where they are counted.
 pub fn most_live<T>(gauge: Option<&MemoryGauge>, work: impl FnOnce() -> T) -> (T, Option<usize>) {

@@ -206,11 +206,7 @@ fn compare_memory<B: TrainBackend>(
     device: &B::Device,
 ) -> Result<Beside> {
     let gauge = B::InnerBackend::memory_gauge(device);
-    let live = || match &gauge {
-        Some(gauge) => Ok(gauge()),
-        None => memory::live().context("this binary counts its bytes"),
-    };
-    let before = live()?;
+    let before = memory::live_of(gauge.as_ref()).context("this binary counts its bytes")?;
     let mut run = (case.build)()?;
     // The first step makes the optimiser's moments.
     run()?;

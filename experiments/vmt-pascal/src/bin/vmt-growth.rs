@@ -90,7 +90,7 @@ impl Cost {
         }
         self.seconds.push(shortest);
         // Reading a gauge takes time, so that this run is not timed.
-        let before = gauge.map_or_else(memory::live, |gauge| Some(gauge()));
+        let before = memory::live_of(gauge);
         let ((), most) = memory::most_live(gauge, run);
         let bytes = most.zip(before);
         let bytes = bytes.map(|(most, before)| most.saturating_sub(before));
