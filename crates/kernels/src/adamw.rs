@@ -28,23 +28,60 @@ impl AdamWStep {
     }
 }
 
-/// The parameter and its two moments after a step,
-///
-/// `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`,
-/// `p = (1 - rate decay) p - rate (m / c1) / (sqrt(v / c2) + epsilon)` with `c = 1 - b^time`.
-///
-/// # Shapes
-///
-/// All alike.
-pub fn adamw<B: KernelBackend, const D: usize>(
-    parameter: Tensor<B, D>,
-    gradient: Tensor<B, D>,
-    moments: [Tensor<B, D>; 2],
-    step: AdamWStep,
-) -> (Tensor<B, D>, [Tensor<B, D>; 2]) {
-    let (parameter, moments) =
-        B::adamw(float(parameter), float(gradient), moments.map(float), step);
-    (tensor(parameter), moments.map(tensor))
+/// A parameter, its gradient and its two moments in front of a step.
+#[derive(Debug, Clone)]
+pub struct AdamWTensors<B: KernelBackend> {
+    /// What is trained.
+    pub parameter: FloatTensor<B>,
+    /// Of the loss, for it.
+    pub gradient: FloatTensor<B>,
+    /// Means of the gradient and of its square.
+    pub moments: [FloatTensor<B>; 2],
+}
+
+/// Steps of AdamW: a graphics card is sent those of many parameters at once.
+#[derive(Debug)]
+pub struct AdamW<B: KernelBackend> {
+    unsent: Vec<(AdamWTensors<B>, AdamWStep)>,
+}
+
+impl<B: KernelBackend> Default for AdamW<B> {
+    fn default() -> Self {
+        Self { unsent: Vec::new() }
+    }
+}
+
+impl<B: KernelBackend> AdamW<B> {
+    /// The parameter and its two moments after a step,
+    ///
+    /// `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`,
+    /// `p = (1 - rate decay) p - rate (m / c1) / (sqrt(v / c2) + epsilon)` with `c = 1 - b^time`.
+    ///
+    /// Their numbers are there once the steps are [sent](Self::send).
+    ///
+    /// # Shapes
+    ///
+    /// All alike.
+    pub fn step<const D: usize>(
+        &mut self,
+        parameter: Tensor<B, D>,
+        gradient: Tensor<B, D>,
+        moments: [Tensor<B, D>; 2],
+        step: AdamWStep,
+    ) -> (Tensor<B, D>, [Tensor<B, D>; 2]) {
+        let tensors = AdamWTensors {
+            parameter: float(parameter),
+            gradient: float(gradient),
+            moments: moments.map(float),
+        };
+        let (parameter, moments) = B::adamw(tensors, step, &mut self.unsent);
+        (tensor(parameter), moments.map(tensor))
+    }
+
+    /// Sends the device what it has not been sent.
+    pub fn send(&mut self) {
+        B::send_adamw(std::mem::take(&mut self.unsent));
+    }
 }
 
 /// The sum of the squares of some tensors, `[1]`; none is an error of the programmer.
@@ -53,11 +90,14 @@ pub fn sum_of_squares<B: KernelBackend>(tensors: Vec<FloatTensor<B>>) -> Tensor<
 }
 
 pub(crate) fn forward<B: KernelBackend>(
-    parameter: FloatTensor<B>,
-    gradient: FloatTensor<B>,
-    [first, second]: [FloatTensor<B>; 2],
+    tensors: AdamWTensors<B>,
     step: AdamWStep,
 ) -> (FloatTensor<B>, [FloatTensor<B>; 2]) {
+    let AdamWTensors {
+        parameter,
+        gradient,
+        moments: [first, second],
+    } = tensors;
     let [beta_1, beta_2] = step.betas;
     let [correction_1, correction_2] = step.corrections();
     let first = B::float_add(

@@ -7,7 +7,7 @@ use burn::tensor::ops::{FloatTensor, IntTensor};
 use burn::tensor::{DType, Tensor};
 
 use crate::activation::{self, Activation};
-use crate::adamw::{self, AdamWStep};
+use crate::adamw::{self, AdamWStep, AdamWTensors};
 use crate::convolution::{self, ConvolutionOptions};
 use crate::focal_loss::FocalLoss;
 use crate::layout::{self, ChannelAxis};
@@ -281,14 +281,19 @@ pub trait KernelBackend: Backend {
         softmax::backward::<Self>(output, grad)
     }
 
-    /// A step of AdamW, of a parameter, its gradient and its two moments. See [`crate::adamw`].
+    /// A step of AdamW. What it answers may still be on its way: then `unsent` has grown. See
+    /// [`crate::AdamW`].
     fn adamw(
-        parameter: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        moments: [FloatTensor<Self>; 2],
+        tensors: AdamWTensors<Self>,
         step: AdamWStep,
+        _unsent: &mut Vec<(AdamWTensors<Self>, AdamWStep)>,
     ) -> (FloatTensor<Self>, [FloatTensor<Self>; 2]) {
-        adamw::forward::<Self>(parameter, gradient, moments, step)
+        adamw::forward::<Self>(tensors, step)
+    }
+
+    /// Takes, in place, the steps that [`adamw`](Self::adamw) has left unsent.
+    fn send_adamw(unsent: Vec<(AdamWTensors<Self>, AdamWStep)>) {
+        debug_assert!(unsent.is_empty(), "`adamw` leaves nothing");
     }
 
     /// The sum of the squares of some tensors, `[1]`. See [`crate::sum_of_squares`].

@@ -7,7 +7,7 @@
 //! | operator | why it exists |
 //! |---|---|
 //! | [`bias_activation`], [`gelu`], [`relu`] | one pass instead of several; exact derivative of GELU |
-//! | [`adamw`], [`sum_of_squares`] | a parameter's step in one pass; a card is sent a kernel each, not fifteen |
+//! | [`AdamW`], [`sum_of_squares`] | a parameter's step in one pass; a card is sent those of many in one kernel |
 //! | [`add`] | of two maps, by all threads |
 //! | [`add_nearest`] | a coarse map enlarged onto a fine one, which is never held enlarged |
 //! | [`convolution`] | any padding, bias and activation in the same pass; keeps what gradients need and no more |
@@ -58,7 +58,7 @@ mod window;
 mod window_attention;
 
 pub use activation::{Activation, bias_activation, bias_activation_reference, gelu, relu};
-pub use adamw::{AdamWStep, adamw, sum_of_squares};
+pub use adamw::{AdamW, AdamWStep, AdamWTensors, sum_of_squares};
 pub use add::add;
 pub use add_nearest::{add_nearest, add_nearest_reference};
 pub use backend::{Constant, KernelBackend, Lift, MemoryGauge, Same, TrainBackend};

@@ -1,5 +1,7 @@
 //! AdamW and SGD with parameter groups, clipping by the global norm, and accumulation.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use burn::module::{AutodiffModule, ModuleVisitor, Param, ParamId};
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::decay::WeightDecayConfig;
@@ -9,7 +11,7 @@ use burn::record::{BinBytesRecorder, FullPrecisionSettings, Record, Recorder};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{ElementConversion, Tensor};
-use gradway_kernels::{AdamWStep, KernelBackend, TrainBackend, adamw, sum_of_squares};
+use gradway_kernels::{AdamW, AdamWStep, KernelBackend, TrainBackend, sum_of_squares};
 use serde::{Deserialize, Serialize};
 
 /// How a parameter goes along its gradient.
@@ -145,12 +147,13 @@ impl OptimizerConfig {
     }
 }
 
-/// [`adamw`] as Burn's modules take it.
+/// [`AdamW`] as Burn's modules take it.
 #[derive(Clone)]
-struct AdamW {
+struct AdamWOfModules<B: KernelBackend> {
     betas: [f32; 2],
     epsilon: f32,
     weight_decay: f32,
+    steps: Arc<Mutex<AdamW<B>>>,
 }
 
 /// Zeros that stay: apart from what comes and goes in a step, through which a card's allocator would
@@ -170,7 +173,7 @@ struct AdamWState<B: Backend, const D: usize> {
     second: Tensor<B, D>,
 }
 
-impl<B: KernelBackend> SimpleOptimizer<B> for AdamW {
+impl<B: KernelBackend> SimpleOptimizer<B> for AdamWOfModules<B> {
     type State<const D: usize> = AdamWState<B, D>;
 
     fn step<const D: usize>(
@@ -191,7 +194,8 @@ impl<B: KernelBackend> SimpleOptimizer<B> for AdamW {
             epsilon: self.epsilon,
             time: time + 1,
         };
-        let (parameter, [first, second]) = adamw(parameter, gradient, moments, step);
+        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        let (parameter, [first, second]) = steps.step(parameter, gradient, moments, step);
         let state = AdamWState {
             time: step.time,
             first,
@@ -211,18 +215,26 @@ impl<B: KernelBackend> SimpleOptimizer<B> for AdamW {
 
 /// Parameters of one decay.
 enum Group<B: TrainBackend, M: AutodiffModule<B>> {
-    AdamW(OptimizerAdaptor<AdamW, M, B>),
+    AdamW {
+        adaptor: OptimizerAdaptor<AdamWOfModules<B::InnerBackend>, M, B>,
+        steps: Arc<Mutex<AdamW<B::InnerBackend>>>,
+    },
     Sgd(OptimizerAdaptor<Sgd<B::InnerBackend>, M, B>),
 }
 
 impl<B: TrainBackend, M: AutodiffModule<B>> Group<B, M> {
     fn new(config: &OptimizerConfig, decay: f64) -> Self {
         match config.name {
-            OptimizerName::Adamw => Self::AdamW(OptimizerAdaptor::from(AdamW {
-                betas: config.betas.map(|beta| beta as f32),
-                epsilon: config.epsilon as f32,
-                weight_decay: decay as f32,
-            })),
+            OptimizerName::Adamw => {
+                let steps = Arc::default();
+                let adaptor = OptimizerAdaptor::from(AdamWOfModules {
+                    betas: config.betas.map(|beta| beta as f32),
+                    epsilon: config.epsilon as f32,
+                    weight_decay: decay as f32,
+                    steps: Arc::clone(&steps),
+                });
+                Self::AdamW { adaptor, steps }
+            }
             OptimizerName::Sgd => {
                 let momentum = MomentumConfig::new().with_momentum(config.momentum);
                 let momentum = momentum.with_dampening(0.0);
@@ -235,7 +247,12 @@ impl<B: TrainBackend, M: AutodiffModule<B>> Group<B, M> {
 
     fn step(&mut self, rate: f64, module: M, gradients: GradientsParams) -> M {
         match self {
-            Self::AdamW(group) => group.step(rate, module, gradients),
+            Self::AdamW { adaptor, steps } => {
+                let module = adaptor.step(rate, module, gradients);
+                let mut steps = steps.lock().unwrap_or_else(PoisonError::into_inner);
+                steps.send();
+                module
+            }
             Self::Sgd(group) => group.step(rate, module, gradients),
         }
     }
@@ -243,7 +260,9 @@ impl<B: TrainBackend, M: AutodiffModule<B>> Group<B, M> {
     fn save(&self) -> Result<Vec<u8>, String> {
         let recorder = BinBytesRecorder::<FullPrecisionSettings>::default();
         let bytes = match self {
-            Self::AdamW(group) => Recorder::<B>::record(&recorder, group.to_record(), ()),
+            Self::AdamW { adaptor, .. } => {
+                Recorder::<B>::record(&recorder, adaptor.to_record(), ())
+            }
             Self::Sgd(group) => Recorder::<B>::record(&recorder, group.to_record(), ()),
         };
         bytes.map_err(|error| error.to_string())
@@ -252,8 +271,12 @@ impl<B: TrainBackend, M: AutodiffModule<B>> Group<B, M> {
     fn restore(self, bytes: Vec<u8>, device: &B::Device) -> Result<Self, String> {
         let recorder = BinBytesRecorder::<FullPrecisionSettings>::default();
         let restored = match self {
-            Self::AdamW(group) => Recorder::<B>::load(&recorder, bytes, device)
-                .map(|record| Self::AdamW(group.load_record(record))),
+            Self::AdamW { adaptor, steps } => {
+                Recorder::<B>::load(&recorder, bytes, device).map(|record| Self::AdamW {
+                    adaptor: adaptor.load_record(record),
+                    steps,
+                })
+            }
             Self::Sgd(group) => Recorder::<B>::load(&recorder, bytes, device)
                 .map(|record| Self::Sgd(group.load_record(record))),
         };

@@ -24,7 +24,7 @@ use cubecl::server::ComputeServer;
 use cubecl::stream_id::StreamId;
 
 use crate::activation::Activation;
-use crate::adamw::AdamWStep;
+use crate::adamw::{AdamWStep, AdamWTensors};
 use crate::backend::{KernelBackend, MemoryGauge};
 use crate::convolution::{ConvolutionOptions, is_pointwise, padded};
 use crate::layer_norm::{float, tensor};
@@ -266,16 +266,21 @@ where
     }
 
     fn adamw(
-        parameter: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        moments: [FloatTensor<Self>; 2],
+        tensors: AdamWTensors<Self>,
         step: AdamWStep,
+        unsent: &mut Vec<(AdamWTensors<Self>, AdamWStep)>,
     ) -> (FloatTensor<Self>, [FloatTensor<Self>; 2]) {
-        if is_single(&parameter) && is_single(&gradient) {
-            adamw::step(parameter, gradient, moments, step)
+        if is_single(&tensors.parameter) && is_single(&tensors.gradient) {
+            let tensors = adamw::in_place(tensors);
+            unsent.push((tensors.clone(), step));
+            (tensors.parameter, tensors.moments)
         } else {
-            crate::adamw::forward::<Self>(parameter, gradient, moments, step)
+            crate::adamw::forward::<Self>(tensors, step)
         }
+    }
+
+    fn send_adamw(unsent: Vec<(AdamWTensors<Self>, AdamWStep)>) {
+        adamw::send(unsent);
     }
 
     fn sum_of_squares(tensors: Vec<FloatTensor<Self>>) -> FloatTensor<Self> {
