@@ -5,7 +5,8 @@
 #
 # BINARIES holds what was built on a machine like this one, stripped:
 #
-#   cargo build --release -p gradway -p vs-pytorch -p vmt-pascal --features gradway/cuda,gradway/vulkan
+#   cargo build --release -p gradway -p vs-pytorch -p vmt-pascal --features gradway/cuda,gradway/vulkan,vs-pytorch/cuda
+#   cargo test --release -p gradway --features cuda,vulkan --test backends --no-run         as backends
 #   cargo test --release -p gradway-kernels --features cuda,cpu --test parity --no-run      as parity-cuda
 #   cargo test --release -p gradway-kernels --features vulkan,cpu --test parity --no-run    as parity-vulkan
 #
@@ -42,6 +43,7 @@ steps=("UPerNet step" "frozen forward swin_base 512" "frozen forward swin_large"
 
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader >"$out/card.txt"
 part parity-cuda.log 120 "$binaries/parity-cuda" --test-threads 8
+part backends-cuda.log 120 "$binaries/backends" cuda:: --include-ignored --nocapture
 part times.json 90 "${beside[@]}" --rounds 3 --seconds 0.3 "${steps[@]}"
 part times-tf32.json 70 "${beside[@]}" --rounds 3 --seconds 0.3 --tf32 "${steps[@]}"
 part memory.json 50 "${beside[@]}" --memory "UPerNet step" "Mask R-CNN"
@@ -55,6 +57,9 @@ fi
 part tasks.json 90 "$binaries/vmt-growth" --rounds 1 --seconds 0.2 --side 448 --batch 32 --device "$device" --json \
     --methods vmt_adapter,vmt_adapter_lite,vmt_highway
 part methods.json 60 "$gradway" bench speed --methods fixed,e3va,lora,adapter,vmt_adapter,full --device "$device" --json
+part rate.json 60 "${beside[@]}" --rate --rounds 1 --seconds 0.3 --tf32 "${steps[@]}"
+part strategies.jsonl 120 "$binaries/card-strategies" --json
+part backends-vulkan.log 60 "$binaries/backends" vulkan:: --nocapture
 part parity-vulkan.log 60 "$binaries/parity-vulkan" --test-threads 8
 part times-compiled.json 120 "${beside[@]}" --rounds 2 --seconds 0.3 --tf32 --compile "${steps[@]}"
 echo "== done ($SECONDS s)"

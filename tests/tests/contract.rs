@@ -120,6 +120,7 @@ fn what_is_trained_has_a_gradient_and_moves_and_nothing_else_does() {
         // What starts at zero holds back the gradients behind it in the first step, and of two of them one
         // behind the other in the second.
         let (model, first) = trainer.step(model, std::slice::from_ref(&batch)).unwrap();
+        assert_eq!(first.reads, 1, "{backbone} {method}");
         let (model, _) = trainer.step(model, std::slice::from_ref(&batch)).unwrap();
 
         let changed = collect::<Tracked, _>(&model.trainable).into_keys();

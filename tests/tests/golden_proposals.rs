@@ -67,7 +67,8 @@ fn proposals() {
         per_image: 12,
         ..ProposalLimits::TRAINING
     };
-    let found = network.propose(network.forward(&maps(&golden)), &SIZES, limits);
+    let levels = network.forward(&maps(&golden));
+    let found = network.candidates(levels, &SIZES, limits).read();
     for (image, found) in found.iter().enumerate() {
         let scores = golden.values(&format!("proposed.{image}.scores"));
         let expected = golden.bounds(&format!("proposed.{image}.bounds"));

@@ -6,6 +6,7 @@ use gradway_backbone::{AnyBackbone, Backbone, Description, Phase, Precision};
 use gradway_kernels::{Constant, KernelBackend, Same, TrainBackend};
 
 use crate::method::{Method, Misfit, Placement};
+use crate::settle::settle;
 use crate::table::{MethodConfig, Tuned};
 
 /// The frozen side of a tuned backbone: the backbone of a highway method, or nothing where the
@@ -62,6 +63,14 @@ impl<B: TrainBackend> Encoder<B> {
         Self {
             frozen: self.frozen.map(|frozen| precision.round(frozen)),
             precision,
+            ..self
+        }
+    }
+
+    /// The frozen side [settled](settle).
+    pub fn settled(self) -> Self {
+        Self {
+            frozen: self.frozen.map(settle),
             ..self
         }
     }

@@ -15,8 +15,8 @@ use crate::low_rank::LowRankPrimitives;
 use crate::roi_align::{Roi, RoiAlign};
 use crate::window::Windows;
 use crate::{
-    add_nearest, batch_norm, cross_entropy, focal_loss, layer_norm, linear, low_rank, resize,
-    roi_align, softmax, window_attention,
+    add_nearest, batch_norm, cross_entropy, focal_loss, layer_norm, linear, low_rank, most_likely,
+    nms, resize, roi_align, softmax, top_k, window_attention,
 };
 
 /// Says how many bytes of a device's memory are live.
@@ -299,6 +299,21 @@ pub trait KernelBackend: Backend {
     /// The sum of the squares of some tensors, `[1]`. See [`crate::sum_of_squares`].
     fn sum_of_squares(tensors: Vec<FloatTensor<Self>>) -> FloatTensor<Self> {
         adamw::squares::<Self>(tensors)
+    }
+
+    /// The largest numbers of rows and their places. See [`crate::top_k`].
+    fn top_k(x: FloatTensor<Self>, count: usize) -> (FloatTensor<Self>, IntTensor<Self>) {
+        top_k::forward::<Self>(x, count)
+    }
+
+    /// The class of the largest logit of `[outer, classes, inner]`. See [`crate::most_likely`].
+    fn most_likely(logits: FloatTensor<Self>) -> IntTensor<Self> {
+        most_likely::forward::<Self>(logits)
+    }
+
+    /// Which rectangles are kept. See [`crate::nms`].
+    fn nms(bounds: FloatTensor<Self>, threshold: f32) -> FloatTensor<Self> {
+        nms::forward::<Self>(bounds, threshold)
     }
 
     /// Attention inside windows, from map to map. See [`crate::window_attention`].

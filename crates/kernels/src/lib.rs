@@ -21,6 +21,8 @@
 //! | [`window_attention`] | from map to map, neither windows nor scores are held; keeps queries, keys and values |
 //! | [`resize_bilinear`] | `align_corners = false`, the convention of every dense-prediction code base |
 //! | [`focal_loss`] | of independent classes; keeps the logits alone |
+//! | [`most_likely`] | one number leaves the device instead of one for every class |
+//! | [`top_k`], [`nms`] | what a card proposes stays there until what is kept is known |
 //! | [`roi_align`] | pools regions without holding their samples; deterministic gradients |
 //!
 //! # The backend bound
@@ -48,12 +50,16 @@ mod layer_norm;
 mod layout;
 mod linear;
 mod low_rank;
+mod most_likely;
+mod nms;
 mod pad;
 mod prompted_attention;
+mod read;
 mod resize;
 mod roi_align;
 mod scale_and_shift;
 mod softmax;
+mod top_k;
 mod window;
 mod window_attention;
 
@@ -70,11 +76,15 @@ pub use layer_norm::{layer_norm, layer_norm_reference};
 pub use layout::{ChannelAxis, channels_first, channels_last};
 pub use linear::{feed_forward, linear, linear_activation, project_channels};
 pub use low_rank::{LowRankWeights, low_rank_adapter, low_rank_adapter_reference};
+pub use most_likely::most_likely;
+pub use nms::{nms, unsuppressed};
 pub use pad::pad;
 pub use prompted_attention::PromptedAttention;
+pub use read::{read, reads};
 pub use resize::resize_bilinear;
 pub use roi_align::{Roi, RoiAlign, roi_align, roi_align_reference};
 pub use scale_and_shift::scale_and_shift;
 pub use softmax::softmax;
+pub use top_k::top_k;
 pub use window::Windows;
 pub use window_attention::{window_attention, window_attention_reference};

@@ -296,6 +296,8 @@ fn backbone<B: KernelBackend>(
 
 /// `[batch, 3, height, width]`
 fn images<B: Backend>(batch: &impl ImageBatch, device: &B::Device) -> Tensor<B, 4> {
-    let data = TensorData::new(batch.images().to_vec(), batch.shape());
+    let mut data = TensorData::new(batch.images().to_vec(), batch.shape());
+    // In memory that a graphics card reads by itself, while the host goes on.
+    B::staging(std::iter::once(&mut data), device);
     Tensor::from_data(data, device)
 }

@@ -8,10 +8,10 @@ use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{GradientsParams, LearningRate, Optimizer as _, Sgd, SgdConfig, SimpleOptimizer};
 use burn::record::{BinBytesRecorder, FullPrecisionSettings, Record, Recorder};
+use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::ops::FloatTensor;
-use burn::tensor::{ElementConversion, Tensor};
-use gradway_kernels::{AdamW, AdamWStep, KernelBackend, TrainBackend, sum_of_squares};
+use gradway_kernels::{AdamW, AdamWStep, KernelBackend, TrainBackend, read, sum_of_squares};
 use serde::{Deserialize, Serialize};
 
 /// How a parameter goes along its gradient.
@@ -314,7 +314,7 @@ impl<B: TrainBackend, M: AutodiffModule<B>> Optimizer<B, M> {
     ) -> (M, Tensor<B::InnerBackend, 1>) {
         let squares = squares(&module, &gradients);
         if let Some(limit) = self.clip_norm {
-            let squares: f64 = squares.clone().into_scalar().elem();
+            let squares: f64 = read(squares.clone()).iter::<f64>().sum();
             let norm = squares.sqrt();
             if norm > limit {
                 // PyTorch's `clip_grad_norm_` adds the same guard to the denominator.

@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::Tensor;
+use gradway_adapters::settle;
 use gradway_backbone::Phase;
 use gradway_data::ImageBatch;
-use gradway_kernels::TrainBackend;
+use gradway_kernels::{KernelBackend as _, TrainBackend, read, reads};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use serde::Serialize;
@@ -39,6 +40,8 @@ pub struct StepReport {
     pub images: usize,
     /// Wall time without reading the batch.
     pub seconds: f64,
+    /// How often the host has waited for the device.
+    pub reads: usize,
     /// Most live bytes during the step, everything included; none where nobody counts.
     pub peak_bytes: Option<usize>,
 }
@@ -96,7 +99,7 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
         mut model: Model<B, T>,
         batches: &[BatchOf<B, T>],
     ) -> Result<(Model<B, T>, StepReport), TrainError> {
-        let start = Instant::now();
+        let (start, reads_before) = (Instant::now(), reads());
         memory::reset_peak();
         let step = self.steps_done;
         let share = 1.0 / batches.len() as f64;
@@ -134,9 +137,14 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
             .optimizer
             .step(learning_rate, model.trainable, gradients);
         model.trainable = trainable;
+        if step == 0 && B::InnerBackend::memory_gauge(&self.device).is_some() {
+            // Now that all of it is there.
+            model.encoder = model.encoder.settled();
+            model.trainable = settle(model.trainable);
+        }
         // One read for all.
         reported.push(squares);
-        let reported = Tensor::cat(reported, 0).into_data();
+        let reported = read(Tensor::cat(reported, 0));
         let reported: Vec<f64> = reported.iter().collect();
         let (mut mean_loss, mut losses) = (0.0, BTreeMap::new());
         for (name, value) in names.into_iter().zip(&reported) {
@@ -156,6 +164,7 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
             gradient_norm,
             images: batches.iter().map(|batch| batch.shape()[0]).sum(),
             seconds: start.elapsed().as_secs_f64(),
+            reads: reads() - reads_before,
             peak_bytes: memory::peak(),
         };
         Ok((model, report))

@@ -36,6 +36,16 @@ pub(crate) fn suppression() -> Case {
     }
 }
 
+/// As many rectangles for each of some groups, `[groups, count, 4]`.
+pub(crate) fn groups<B: KernelBackend>(
+    groups: usize,
+    count: usize,
+    device: &B::Device,
+) -> Tensor<B, 3> {
+    let bounds = rectangles(groups * count).into_flattened();
+    Tensor::from_data(TensorData::new(bounds, [groups, count, 4]), device)
+}
+
 /// Regions of a map of stride 8.
 pub(crate) fn regions<B: KernelBackend>(
     map: Tensor<B, 4>,

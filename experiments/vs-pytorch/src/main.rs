@@ -20,7 +20,7 @@ use gradway::kernels::{KernelBackend, TrainBackend};
 use gradway::trainer::median;
 use gradway::trainer::memory::{self, CountingAllocator};
 use vs_pytorch::case::{self, Case};
-use vs_pytorch::report;
+use vs_pytorch::report::{self, Rate};
 use vs_pytorch::{growth, operators};
 
 use profile::Profile;
@@ -62,11 +62,14 @@ struct Arguments {
     /// Compares the most live bytes of training steps instead of times.
     #[arg(long)]
     memory: bool,
-    /// Says where the time of networks and steps goes, operator by operator.
+    /// Compares the rates of networks and steps, as shares of that of a large product of matrices.
     #[arg(long, conflicts_with = "memory")]
+    rate: bool,
+    /// Says where the time of networks and steps goes, operator by operator.
+    #[arg(long, conflicts_with_all = ["memory", "rate"])]
     profile: bool,
     /// Times a step of e3va on growing images and batches, and writes a plot to this SVG file.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["memory", "profile", "filter"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["memory", "rate", "profile", "filter"])]
     growth: Option<PathBuf>,
     /// A Python interpreter with PyTorch, torchvision and timm.
     #[arg(long)]
@@ -113,7 +116,7 @@ fn cases<B: TrainBackend>(arguments: &Arguments, device: &B::Device) -> Result<V
     }
     let parts = match arguments {
         Arguments { memory: true, .. } => vec![steps],
-        Arguments { profile: true, .. } => vec![frozen(), steps],
+        Arguments { profile: true, .. } | Arguments { rate: true, .. } => vec![frozen(), steps],
         _ if is_card => vec![operators(), frozen(), steps],
         _ => vec![
             operators(),
@@ -167,6 +170,14 @@ fn compare<B: TrainBackend>(arguments: &Arguments, device: &B::Device) -> Result
         }
         return Ok(());
     }
+    if arguments.rate {
+        let rates = rates(&cases, &mut torch, arguments)?;
+        let text = match arguments.json {
+            true => serde_json::to_string_pretty(&rates)? + "\n",
+            false => Rate::table(&rates).to_string(),
+        };
+        return Ok(write!(out, "{text}")?);
+    }
     let mut rows = Vec::new();
     for case in cases {
         let row = if arguments.memory {
@@ -184,6 +195,24 @@ fn compare<B: TrainBackend>(arguments: &Arguments, device: &B::Device) -> Result
         writeln!(out, "{}", serde_json::to_string_pretty(&rows)?)?;
     }
     Ok(())
+}
+
+/// What a case reaches of the rate of a product that is large enough to fill the device.
+fn rates(cases: &[Case], torch: &mut Torch, arguments: &Arguments) -> Result<Vec<Rate>> {
+    let side: usize = if arguments.device.is_cpu() {
+        2048
+    } else {
+        8192
+    };
+    let seconds = torch.product_seconds(side, arguments.seconds)?;
+    let product = 2.0 * (side as f64).powi(3) / median(seconds);
+    let mut rates = Vec::new();
+    for case in cases {
+        let operations = torch.operations(&case.name)?;
+        let times = compare_times(case, torch, arguments)?;
+        rates.push(Rate::new(&times, operations, product));
+    }
+    Ok(rates)
 }
 
 fn compare_times(case: &Case, torch: &mut Torch, arguments: &Arguments) -> Result<Beside> {

@@ -5,8 +5,8 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Distribution, Int, Tensor, TensorData};
 use gradway::kernels::{
     Activation, BatchStatistics, ConvolutionOptions, KernelBackend, Windows, add, batch_norm,
-    bias_activation, convolution, cross_entropy, layer_norm, linear, resize_bilinear, softmax,
-    window_attention,
+    bias_activation, convolution, cross_entropy, layer_norm, linear, nms, resize_bilinear, softmax,
+    top_k, window_attention,
 };
 
 use anyhow::Result;
@@ -245,6 +245,13 @@ pub fn all<B: KernelBackend>(device: &B::Device) -> Vec<Case> {
         |inputs| resize_bilinear(inputs.get(0), [240, 320])
     );
     operators.cases.push(detection::suppression());
+    operators.forward("top 2000 of [2,201600]", &[&[2, 201_600]], |inputs| {
+        top_k(inputs.get(0), 2000).0
+    });
+    let groups = detection::groups::<B>(8, 2000, device);
+    operators.forward("suppression of [8,2000]", &[], move |_| {
+        nms(groups.clone(), 0.7)
+    });
     both!(
         operators,
         "RoIAlign [1,256,100,168], 512 regions of 7",

@@ -1,7 +1,9 @@
 //! One line per case.
 
 use gradway::beside::{Beside, Unit};
+use gradway::table::Table;
 use gradway::trainer::median;
+use serde::Serialize;
 
 /// From the medians of every round, ours and theirs, in seconds.
 pub fn of_times(case: &str, rounds: &[(f64, f64)]) -> Beside {
@@ -36,6 +38,68 @@ pub fn of_bytes(case: &str, ours: usize, theirs: usize) -> Beside {
 pub fn line(row: &Beside) -> String {
     let [case, ours, theirs, unit, ratio, spread] = row.cells();
     format!("{case:<58} {ours:>9} {theirs:>9} {unit:<3} ratio {ratio} ({spread})")
+}
+
+/// How fast a case computes, on both sides, by the operations that PyTorch counts in its own: both compute the same,
+/// and what one of them computes twice is not counted.
+#[derive(Debug, Clone, Serialize)]
+pub struct Rate {
+    case: String,
+    #[serde(rename = "TFLOP")]
+    operations: f64,
+    #[serde(rename = "product TFLOP/s")]
+    product: f64,
+    #[serde(rename = "Gradway TFLOP/s")]
+    gradway: f64,
+    #[serde(rename = "PyTorch TFLOP/s")]
+    pytorch: f64,
+    #[serde(rename = "Gradway share")]
+    gradway_share: f64,
+    #[serde(rename = "PyTorch share")]
+    pytorch_share: f64,
+}
+
+impl Rate {
+    /// From the times of both sides, the operations of a run, and those of a product in a second.
+    pub fn new(times: &Beside, operations: f64, product: f64) -> Self {
+        let (gradway, pytorch) = (operations / times.gradway, operations / times.pytorch);
+        Self {
+            case: times.case.clone(),
+            operations: operations / 1e12,
+            product: product / 1e12,
+            gradway: gradway / 1e12,
+            pytorch: pytorch / 1e12,
+            gradway_share: gradway / product,
+            pytorch_share: pytorch / product,
+        }
+    }
+
+    /// A row for each case.
+    pub fn table(rates: &[Self]) -> Table {
+        let heading = [
+            "case",
+            "TFLOP",
+            "product TFLOP/s",
+            "Gradway TFLOP/s",
+            "PyTorch TFLOP/s",
+            "Gradway share",
+            "PyTorch share",
+        ];
+        let row = |rate: &Self| {
+            let number = |number: f64| format!("{number:.3}");
+            let share = |share: f64| format!("{:.1} %", 100.0 * share);
+            vec![
+                rate.case.clone(),
+                number(rate.operations),
+                number(rate.product),
+                number(rate.gradway),
+                number(rate.pytorch),
+                share(rate.gradway_share),
+                share(rate.pytorch_share),
+            ]
+        };
+        Table::of_numbers(heading, rates.iter().map(row).collect())
+    }
 }
 
 /// Operators below this share of a run are added up.

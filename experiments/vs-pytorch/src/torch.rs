@@ -29,6 +29,11 @@ struct Bytes {
 }
 
 #[derive(Deserialize)]
+struct Operations {
+    operations: u64,
+}
+
+#[derive(Deserialize)]
 struct Operators {
     seconds: f64,
     operators: BTreeMap<String, f64>,
@@ -87,6 +92,18 @@ impl Torch {
     pub fn bytes(&mut self, case: &str) -> Result<usize> {
         let answer: Bytes = self.ask(&json!({ "case": case, "memory": true }))?;
         Ok(answer.bytes)
+    }
+
+    /// The multiplications and additions of a run's products, convolutions and attentions.
+    pub fn operations(&mut self, case: &str) -> Result<f64> {
+        let answer: Operations = self.ask(&json!({ "case": case, "operations": true }))?;
+        Ok(answer.operations as f64)
+    }
+
+    /// The seconds of every product of matrices of `side` rows and columns in about `seconds`.
+    pub fn product_seconds(&mut self, side: usize, seconds: f64) -> Result<Vec<f64>> {
+        let answer: Times = self.ask(&json!({ "product": side, "seconds": seconds }))?;
+        Ok(answer.seconds)
     }
 
     /// The seconds that `runs` runs took, and those of every operator in them.

@@ -4,7 +4,7 @@ import functools
 
 import torch
 from torch.nn import functional as F
-from torchvision.ops import nms, roi_align, sigmoid_focal_loss
+from torchvision.ops import batched_nms, nms, roi_align, sigmoid_focal_loss
 
 
 def forward(operator, *shapes):
@@ -122,6 +122,16 @@ def suppression():
     return build
 
 
+def suppression_of_groups(groups, count):
+    def build():
+        bounds = rectangles(groups * count)
+        scores = torch.arange(groups * count, 0, -1).float()
+        group = torch.arange(groups * count) // count
+        return lambda: batched_nms(bounds, scores, group, 0.7)
+
+    return build
+
+
 def regions(count, size):
     return lambda x: roi_align(x, [rectangles(count)], size, 1 / 8, 0, aligned=True)
 
@@ -159,6 +169,8 @@ CASES = {
     **both("bilinear x4 [2,64,60,80]", upsample, (2, 64, 60, 80)),
     "cross entropy [4,12,240,320] step": lambda: backward(cross_entropy(), (4, 12, 240, 320))(),
     "suppression of 4000": suppression(),
+    "top 2000 of [2,201600] forward": forward(lambda x: torch.topk(x, 2000), (2, 201600)),
+    "suppression of [8,2000] forward": suppression_of_groups(8, 2000),
     **both("RoIAlign [1,256,100,168], 512 regions of 7", regions(512, 7), (1, 256, 100, 168)),
     **both("RoIAlign [1,256,100,168], 128 regions of 14", regions(128, 14), (1, 256, 100, 168)),
     "focal loss [9,80,16800] step": backward(focal, (9 * 16800, 80)),

@@ -2,7 +2,9 @@
 
 {"case": NAME, "seconds": S} builds and warms up the case if it is another than before, runs it for about S seconds and answers
 {"seconds": [...]}, the time of every run. {"case": NAME, "memory": true} answers {"bytes": N}, the most live bytes of a run, and
-{"case": NAME, "profile": N} the seconds of N runs and of every operator in them.
+{"case": NAME, "profile": N} the seconds of N runs and of every operator in them. {"case": NAME, "operations": true} answers
+{"operations": N}, the multiplications and additions of the products, convolutions and attentions of a run; {"product": N,
+"seconds": S} answers as the first, of a product of matrices of N rows and columns.
 """
 
 import json
@@ -72,6 +74,19 @@ def peak_bytes(run) -> int:
     return sum(tensors.values()) + peak
 
 
+def operations(run) -> int:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops()
+
+
+def product(side: int):
+    a, b = torch.randn(side, side), torch.randn(side, side)
+    return lambda: torch.mm(a, b)
+
+
 def profile(run, runs: int) -> dict:
     start = time.perf_counter()
     for _ in range(runs):
@@ -94,13 +109,16 @@ def main() -> None:
     name, run = None, None
     for line in sys.stdin:
         request = json.loads(line)
-        if request["case"] != name:
+        wanted = request.get("case", request.get("product"))
+        if wanted != name:
             run = None
-            name, run = request["case"], synced(find(request["case"]))
+            name, run = wanted, synced(find(wanted) if "case" in request else product(wanted))
             run()
             run()
         if request.get("memory"):
             answer = {"bytes": peak_bytes(run)}
+        elif request.get("operations"):
+            answer = {"operations": operations(run)}
         elif request.get("profile"):
             answer = profile(run, request["profile"])
         else:

@@ -59,6 +59,12 @@ impl AnchorGenerator {
         shapes.map(centred).collect()
     }
 
+    /// Width and height of the anchors of a position.
+    pub fn sides(&self, level: usize) -> Vec<[f32; 2]> {
+        let sides = |[left, top, right, bottom]: Bounds| [right - left, bottom - top];
+        self.base(level).into_iter().map(sides).collect()
+    }
+
     /// The anchors of a level of `[height, width]` cells, line by line, all of a cell together.
     pub fn level(&self, level: usize, [height, width]: [usize; 2]) -> Vec<Bounds> {
         let base = self.base(level);
@@ -83,9 +89,31 @@ impl AnchorGenerator {
         index: usize,
         size: [usize; 2],
     ) -> bool {
-        let cell = index / self.per_position();
+        self.cell_is_inside(level, width, index / self.per_position(), size)
+    }
+
+    fn cell_is_inside(&self, level: usize, width: usize, cell: usize, size: [usize; 2]) -> bool {
         let stride = self.strides[level];
         cell / width < size[0].div_ceil(stride) && cell % width < size[1].div_ceil(stride)
+    }
+
+    /// For every cell of every image 0 where it [is inside](Self::is_inside), negative infinity where it is not,
+    /// `[images, height * width]`; none where all are.
+    pub fn outside(
+        &self,
+        level: usize,
+        [height, width]: [usize; 2],
+        sizes: &[[usize; 2]],
+    ) -> Option<Vec<f32>> {
+        let image = |size: &[usize; 2]| {
+            let size = *size;
+            (0..height * width).map(move |cell| {
+                let is_inside = self.cell_is_inside(level, width, cell, size);
+                if is_inside { 0.0 } else { f32::NEG_INFINITY }
+            })
+        };
+        let outside: Vec<f32> = sizes.iter().flat_map(image).collect();
+        outside.iter().any(|term| *term < 0.0).then_some(outside)
     }
 }
 
@@ -119,5 +147,9 @@ mod tests {
         assert!(inside(0));
         assert!(inside(4 * 8 + 7), "17 pixels reach into a fifth line");
         assert!(!inside(5 * 8));
+        let outside = generator.outside(0, [8, 8], &[[32, 32], [17, 32]]).unwrap();
+        assert_eq!(outside[..64 + 5 * 8], [0.0; 64 + 5 * 8]);
+        assert_eq!(outside[64 + 5 * 8..], [f32::NEG_INFINITY; 3 * 8]);
+        assert_eq!(generator.outside(0, [8, 8], &[[32, 29]]), None);
     }
 }

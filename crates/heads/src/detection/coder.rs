@@ -78,8 +78,17 @@ impl BoxCoder {
             let values = TensorData::new(values.into_flattened(), [count, 2]);
             Tensor::<B, 2>::from_data(values, &device)
         };
-        let (centres, sides) = (constant(centres), constant(sides));
-        let deviations = Tensor::<B, 1>::from_floats(self.deviations, &device);
+        self.decode_about(offsets, constant(centres), constant(sides))
+    }
+
+    /// As [`decode_each`](Self::decode_each), of references with these centres and sides, `[references, 2]`.
+    pub fn decode_about<B: KernelBackend>(
+        &self,
+        offsets: Tensor<B, 2>,
+        centres: Tensor<B, 2>,
+        sides: Tensor<B, 2>,
+    ) -> Tensor<B, 2> {
+        let deviations = Tensor::<B, 1>::from_floats(self.deviations, &offsets.device());
         let offsets = offsets * deviations.unsqueeze();
         let moved = centres + offsets.clone().narrow(1, 0, 2) * sides.clone();
         let half = offsets.narrow(1, 2, 2).clamp_max(LARGEST).exp() * sides * 0.5;

@@ -1,10 +1,10 @@
 //! Outputs on anchors: what RetinaNet and a region proposal network have in common.
 
 use burn::tensor::{Int, Tensor, TensorData};
-use gradway_kernels::{BACKGROUND, KernelBackend, NOT_COUNTED};
+use gradway_kernels::{BACKGROUND, KernelBackend, NOT_COUNTED, read, top_k};
 
 use super::anchors::AnchorGenerator;
-use super::bounds::{Bounds, clip};
+use super::bounds::Bounds;
 use super::coder::BoxCoder;
 use super::matcher::{Match, Matcher};
 use super::objects::{Detected, Objects};
@@ -39,56 +39,107 @@ impl<B: KernelBackend> Level<B> {
         }
     }
 
-    /// The surest candidates of every image with a logit above `least`, at most `count` of them, the
-    /// surest first.
+    /// The surest candidates of every image, at most `count` of them, the surest first. Nothing is read from
+    /// the device, and nothing is differentiated.
     pub(super) fn best(
         self,
         index: usize,
         generator: &AnchorGenerator,
         sizes: &[[usize; 2]],
-        least: f32,
         count: usize,
-    ) -> Vec<Vec<Detected>> {
-        let anchors = generator.per_position();
+    ) -> Candidates<B> {
+        let device = self.logits.device();
+        let (images, anchors) = (sizes.len(), generator.per_position());
         let [_, classes, positions] = self.logits.dims();
-        let references = generator.level(index, self.size);
-        let logits: Vec<f32> = self.logits.into_data().iter::<f32>().collect();
-        let offsets: Vec<f32> = self.offsets.into_data().iter::<f32>().collect();
-        let (offsets, _) = offsets.as_chunks::<4>();
-        // Of a place in `[anchors, classes, positions]`: its position's anchor, and its class.
-        let of = |place: usize| {
-            let (anchor, class) = (place / positions / classes, place / positions);
-            (place % positions * anchors + anchor, class % classes)
-        };
-        let image = |(logits, offsets, size): (&[f32], &[[f32; 4]], &[usize; 2])| {
-            let is_inside = |place| generator.is_inside(index, self.size, of(place).0, *size);
-            let mut candidates: Vec<(f32, usize)> = logits
-                .iter()
-                .copied()
-                .zip(0..)
-                .filter(|(logit, place)| *logit > least && is_inside(*place))
-                .collect();
-            candidates.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-            candidates.truncate(count);
-            let decode = |(logit, place): (f32, usize)| {
-                let (reference, class) = of(place);
-                let row = reference % anchors * positions + reference / anchors;
-                let bounds = BoxCoder::PLAIN.decode(offsets[row], references[reference]);
-                Detected {
-                    bounds: clip(bounds, *size),
-                    class,
-                    score: 1.0 / (1.0 + (-logit).exp()),
-                }
-            };
-            candidates.into_iter().map(decode).collect()
-        };
-        let logits = logits.chunks_exact(anchors * classes * positions);
-        let images = logits.zip(offsets.chunks_exact(anchors * positions));
-        let images = images.zip(sizes);
-        images
-            .map(|((logits, offsets), size)| image((logits, offsets, size)))
-            .collect()
+        let ([_, width], stride) = (self.size, generator.strides[index]);
+        let logits = self.logits.detach();
+        let mut logits = logits.reshape([images, anchors * classes, positions]);
+        if let Some(outside) = generator.outside(index, self.size, sizes) {
+            let outside = TensorData::new(outside, [images, 1, positions]);
+            logits = logits + Tensor::from_data(outside, &device);
+        }
+        let columns = anchors * classes * positions;
+        let count = count.min(columns);
+        let (logits, places) = top_k(logits.reshape([images, columns]), count);
+        // Of a place in `[anchors, classes, positions]`: anchor, class and position.
+        let places = places.reshape([images * count]);
+        let position = places.clone().remainder_scalar(positions as i32);
+        let group = places.div_scalar(positions as i32);
+        let class = group.clone().remainder_scalar(classes as i32);
+        let anchor = group.div_scalar(classes as i32);
+        let firsts =
+            (0..images).flat_map(|image| vec![(image * anchors * positions) as i32; count]);
+        let firsts = TensorData::new(firsts.collect::<Vec<i32>>(), [images * count]);
+        let rows = anchor.clone() * positions as i32 + position.clone();
+        let rows = rows + Tensor::<B, 1, Int>::from_data(firsts, &device);
+        let offsets = self.offsets.detach().select(0, rows);
+        let x = position.clone().remainder_scalar(width as i32);
+        let y = position.div_scalar(width as i32);
+        let centres = Tensor::<B, 1, Int>::stack::<2>(vec![x, y], 1).float() * stride as f32;
+        let sides = generator.sides(index).into_flattened();
+        let sides = Tensor::<B, 2>::from_data(TensorData::new(sides, [anchors, 2]), &device);
+        let bounds = BoxCoder::PLAIN.decode_about(offsets, centres, sides.select(0, anchor));
+        let bounds = bounds.reshape([images, count, 4]).clamp_min(0.0);
+        let limits = sizes
+            .iter()
+            .flat_map(|[height, width]| [*width, *height, *width, *height]);
+        let limits: Vec<f32> = limits.map(|limit| limit as f32).collect();
+        let limits = Tensor::<B, 3>::from_data(TensorData::new(limits, [images, 1, 4]), &device);
+        Candidates {
+            bounds: bounds.min_pair(limits.expand([images, count, 4])),
+            logits,
+            classes: class.reshape([images, count]),
+        }
     }
+}
+
+/// Possible objects of every image of a level, the surest first.
+#[derive(Debug, Clone)]
+pub(super) struct Candidates<B: KernelBackend> {
+    /// Inside the images, `[images, candidates, 4]`.
+    pub(super) bounds: Tensor<B, 3>,
+    /// `[images, candidates]`; negative infinity: there is none.
+    pub(super) logits: Tensor<B, 2>,
+    /// `[images, candidates]`
+    pub(super) classes: Tensor<B, 2, Int>,
+}
+
+impl<B: KernelBackend> Candidates<B> {
+    /// Bounds, logit, and one more number of every candidate, `[images, candidates, 6]`: what is read.
+    pub(super) fn with(self, number: Tensor<B, 2>) -> Tensor<B, 3> {
+        let columns = vec![
+            self.bounds,
+            self.logits.unsqueeze_dim(2),
+            number.unsqueeze_dim(2),
+        ];
+        Tensor::cat(columns, 2)
+    }
+}
+
+/// What was made [`with`](Candidates::with) another number, read from the device: of every image the objects
+/// whose logit is above `least`, each with its number.
+pub(super) fn found<B: KernelBackend>(
+    levels: Vec<Tensor<B, 3>>,
+    least: f32,
+) -> Vec<Vec<(Detected, f32)>> {
+    let candidates = Tensor::cat(levels, 1);
+    let [images, count, width] = candidates.dims();
+    let numbers: Vec<f32> = read(candidates).iter::<f32>().collect();
+    let object = |row: &[f32]| {
+        let [left, top, right, bottom, logit, number] = row.try_into().ok()?;
+        let object = Detected {
+            bounds: [left, top, right, bottom],
+            class: 0,
+            score: 1.0 / (1.0 + f32::exp(-logit)),
+        };
+        (logit > least).then_some((object, number))
+    };
+    (0..images)
+        .map(|image| {
+            let rows = numbers[image * count * width..][..count * width].chunks_exact(width);
+            rows.filter_map(object).collect()
+        })
+        .collect()
 }
 
 /// How anchors become targets.

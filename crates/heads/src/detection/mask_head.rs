@@ -5,7 +5,7 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
-use gradway_kernels::{Activation, BACKGROUND, KernelBackend, project_channels, relu};
+use gradway_kernels::{Activation, BACKGROUND, KernelBackend, project_channels, read, relu};
 
 use super::losses::binary_cross_entropy;
 use crate::convolution::{Convolution, Pointwise, kaiming};
@@ -136,7 +136,7 @@ impl<B: KernelBackend> MaskHead<B> {
         let chosen = chosen
             .reshape([classes.len(), FACTOR, FACTOR, height, width])
             .permute([0, 3, 1, 4, 2]);
-        let values = chosen.into_data();
+        let values = read(chosen);
         let values = values.iter::<f32>();
         values.map(|logit| 1.0 / (1.0 + (-logit).exp())).collect()
     }

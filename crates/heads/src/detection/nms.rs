@@ -1,6 +1,8 @@
 //! Non-maximum suppression.
 
-use super::bounds::{Bounds, area};
+use gradway_kernels::unsuppressed;
+
+use super::bounds::Bounds;
 use super::objects::Detected;
 
 /// The rectangles that no better one overlaps by more than `threshold` in IoU: their indices, the best
@@ -51,32 +53,11 @@ pub(super) fn suppressed(found: &[Detected], overlap: f32, count: usize) -> Vec<
 
 /// Those of some rectangles in descending order that none before overlaps.
 fn suppress(order: &[usize], bounds: &[Bounds], threshold: f32) -> Vec<usize> {
-    // A list for each side, so that the loop below is one of vectors.
-    let side =
-        |side: usize| -> Vec<f32> { order.iter().map(|index| bounds[*index][side]).collect() };
-    let [left, top, right, bottom] = [0, 1, 2, 3].map(side);
-    let areas: Vec<f32> = order.iter().map(|index| area(bounds[*index])).collect();
-    let mut is_suppressed = vec![false; order.len()];
-    let mut kept = Vec::new();
-    for (place, index) in order.iter().enumerate() {
-        if is_suppressed[place] {
-            continue;
-        }
-        kept.push(*index);
-        let [own_left, own_top, own_right, own_bottom] = bounds[*index];
-        let own_area = areas[place];
-        let rest = place + 1..order.len();
-        let sides = [&left, &top, &right, &bottom, &areas].map(|side| &side[rest.clone()]);
-        let [left, top, right, bottom, areas] = sides;
-        for (other, is_suppressed) in is_suppressed[rest].iter_mut().enumerate() {
-            let width = (own_right.min(right[other]) - own_left.max(left[other])).max(0.0);
-            let height = (own_bottom.min(bottom[other]) - own_top.max(top[other])).max(0.0);
-            let shared = width * height;
-            // Of no area: not a number, which is not more.
-            *is_suppressed |= shared / (own_area + areas[other] - shared) > threshold;
-        }
-    }
-    kept
+    let ordered: Vec<Bounds> = order.iter().map(|index| bounds[*index]).collect();
+    let kept = order.iter().zip(unsuppressed(&ordered, threshold));
+    kept.filter(|(_, is_kept)| *is_kept)
+        .map(|(index, _)| *index)
+        .collect()
 }
 
 #[cfg(test)]

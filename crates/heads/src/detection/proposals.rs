@@ -3,15 +3,14 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_kernels::{Activation, KernelBackend};
+use gradway_kernels::{Activation, KernelBackend, nms};
 
 use super::anchors::AnchorGenerator;
 use super::bounds::is_larger;
 use super::coder::BoxCoder;
-use super::dense::{Assignment, Level, Targets};
+use super::dense::{Assignment, Level, Targets, found};
 use super::losses::{BoxLoss, binary_cross_entropy};
 use super::matcher::Matcher;
-use super::nms::suppressed;
 use super::objects::{Detected, Objects};
 use super::sampler::Sampler;
 use crate::convolution::Convolution;
@@ -136,32 +135,46 @@ impl<B: KernelBackend> ProposalNetwork<B> {
         }
     }
 
-    /// The proposals of every image, the surest first; their class means nothing.
-    pub fn propose(
+    /// What may become a proposal, as the device has it: sent to it, but nothing read.
+    pub fn candidates(
         &self,
         levels: Vec<Level<B>>,
         sizes: &[[usize; 2]],
         limits: ProposalLimits,
-    ) -> Vec<Vec<Detected>> {
+    ) -> ProposalCandidates<B> {
         let generator = self.anchors();
-        let mut found = vec![Vec::new(); sizes.len()];
-        for (index, level) in levels.into_iter().enumerate() {
-            let least = f32::NEG_INFINITY;
-            let best = level.best(index, &generator, sizes, least, limits.per_level);
-            for (found, best) in found.iter_mut().zip(best) {
-                let best = best
-                    .into_iter()
-                    .filter(|object| is_larger(object.bounds, 0.0));
-                // Levels do not suppress each other.
-                found.extend(best.map(|object| Detected {
-                    class: index,
-                    ..object
-                }));
-            }
+        let level = |(index, level): (usize, Level<B>)| {
+            let best = level.best(index, &generator, sizes, limits.per_level);
+            // Levels do not suppress each other.
+            let kept = nms(best.bounds.clone(), limits.overlap);
+            best.with(kept)
+        };
+        ProposalCandidates {
+            levels: levels.into_iter().enumerate().map(level).collect(),
+            limits,
         }
-        let images = found.into_iter();
-        images
-            .map(|found| suppressed(&found, limits.overlap, limits.per_image))
-            .collect()
+    }
+}
+
+/// Candidates of every level, with 1 for those that no other suppresses.
+#[derive(Debug)]
+pub struct ProposalCandidates<B: KernelBackend> {
+    levels: Vec<Tensor<B, 3>>,
+    limits: ProposalLimits,
+}
+
+impl<B: KernelBackend> ProposalCandidates<B> {
+    /// The proposals of every image, the surest first, read from the device; their class means nothing.
+    pub fn read(self) -> Vec<Vec<Detected>> {
+        let images = found(self.levels, f32::NEG_INFINITY).into_iter();
+        let proposals = images.map(|found| {
+            let is_proposal =
+                |(object, kept): &(Detected, f32)| *kept > 0.5 && is_larger(object.bounds, 0.0);
+            let mut found: Vec<_> = found.into_iter().filter(is_proposal).collect();
+            found.sort_by(|(a, _), (b, _)| b.score.total_cmp(&a.score));
+            found.truncate(self.limits.per_image);
+            found.into_iter().map(|(object, _)| object).collect()
+        });
+        proposals.collect()
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::anchors::AnchorGenerator;
 use super::coder::BoxCoder;
-use super::dense::{Assignment, Level, Targets};
+use super::dense::{Assignment, Level, Targets, found};
 use super::losses::BoxLoss;
 use super::matcher::Matcher;
 use super::nms::suppressed;
@@ -195,16 +195,20 @@ impl<B: KernelBackend> RetinaNet<B> {
         let generator = self.anchors();
         // The logit of the least score.
         let least = (limits.score / (1.0 - limits.score)).ln();
-        let mut found = vec![Vec::new(); sizes.len()];
-        for (index, level) in levels.into_iter().enumerate() {
-            let best = level.best(index, &generator, sizes, least, limits.per_level);
-            for (found, best) in found.iter_mut().zip(best) {
-                found.extend(best);
-            }
-        }
-        let images = found.iter();
-        images
-            .map(|found| suppressed(found, limits.overlap, limits.per_image))
-            .collect()
+        let level = |(index, level): (usize, Level<B>)| {
+            let best = level.best(index, &generator, sizes, limits.per_level);
+            let classes = best.classes.clone().float();
+            best.with(classes)
+        };
+        let levels = levels.into_iter().enumerate().map(level).collect();
+        let images = found(levels, least).into_iter().map(|found| {
+            let object = |(object, class)| Detected {
+                class: class as usize,
+                ..object
+            };
+            let found: Vec<Detected> = found.into_iter().map(object).collect();
+            suppressed(&found, limits.overlap, limits.per_image)
+        });
+        images.collect()
     }
 }

@@ -268,6 +268,19 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
         finish(prep.stateful(), output.clone(), output)
     }
 
+    fn top_k(x: FloatTensor<Self>, count: usize) -> (FloatTensor<Self>, IntTensor<Self>) {
+        let (values, places) = B::top_k(x.primitive, count);
+        (Self::from_inner(values), places)
+    }
+
+    fn most_likely(logits: FloatTensor<Self>) -> IntTensor<Self> {
+        B::most_likely(logits.primitive)
+    }
+
+    fn nms(bounds: FloatTensor<Self>, threshold: f32) -> FloatTensor<Self> {
+        Self::from_inner(B::nms(bounds.primitive, threshold))
+    }
+
     fn window_attention(
         qkv: FloatTensor<Self>,
         table: FloatTensor<Self>,

@@ -20,11 +20,20 @@ pub(super) fn empty<R: CubeRuntime>(
     like: &CubeTensor<R>,
     shape: impl Into<Shape>,
 ) -> CubeTensor<R> {
+    empty_of(like, shape, like.dtype)
+}
+
+/// As [`empty`], of another type.
+pub(super) fn empty_of<R: CubeRuntime>(
+    like: &CubeTensor<R>,
+    shape: impl Into<Shape>,
+    dtype: DType,
+) -> CubeTensor<R> {
     empty_device_contiguous_dtype(
         like.client.clone(),
         like.device.clone(),
         shape.into(),
-        like.dtype,
+        dtype,
     )
 }
 

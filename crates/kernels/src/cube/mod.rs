@@ -9,16 +9,19 @@ mod channels;
 mod convolution;
 mod launch;
 mod layer_norm;
+mod most_likely;
+mod nms;
 mod resize;
 mod roi_align;
 mod rows;
+mod top_k;
 mod window_attention;
 
 use std::sync::Arc;
 
 use burn::tensor::backend::DeviceOps;
-use burn::tensor::ops::{FloatTensor, ModuleOps};
-use burn::tensor::{Tensor, TensorData, TensorMetadata};
+use burn::tensor::ops::{FloatTensor, IntTensor, ModuleOps};
+use burn::tensor::{DType, Tensor, TensorData, TensorMetadata};
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
 use cubecl::server::ComputeServer;
 use cubecl::stream_id::StreamId;
@@ -289,6 +292,28 @@ where
         } else {
             crate::adamw::squares::<Self>(tensors)
         }
+    }
+
+    fn top_k(x: FloatTensor<Self>, count: usize) -> (FloatTensor<Self>, IntTensor<Self>) {
+        let is_wanted = is_single(&x) && I::dtype() == DType::I32;
+        let found = is_wanted.then(|| top_k::forward(&x, count)).flatten();
+        found.unwrap_or_else(|| crate::top_k::forward::<Self>(x, count))
+    }
+
+    fn most_likely(logits: FloatTensor<Self>) -> IntTensor<Self> {
+        if is_single(&logits) && I::dtype() == DType::I32 {
+            most_likely::forward(logits)
+        } else {
+            crate::most_likely::forward::<Self>(logits)
+        }
+    }
+
+    fn nms(bounds: FloatTensor<Self>, threshold: f32) -> FloatTensor<Self> {
+        let is_wanted = is_single(&bounds);
+        let kept = is_wanted
+            .then(|| nms::forward(&bounds, threshold))
+            .flatten();
+        kept.unwrap_or_else(|| crate::nms::forward::<Self>(bounds, threshold))
     }
 
     fn window_attention(

@@ -1,10 +1,14 @@
-//! Sums over rows, by a cube for each.
+//! What the units of a cube find out together.
 
 use cubecl::prelude::*;
 
 /// The sum of a number of every unit of a cube, for each of them. `shared` has a place for each.
 #[cube]
-pub(super) fn cube_sum(value: f32, shared: &mut SharedMemory<f32>, #[comptime] units: u32) -> f32 {
+pub(super) fn cube_sum<N: Numeric>(
+    value: N,
+    shared: &mut SharedMemory<N>,
+    #[comptime] units: u32,
+) -> N {
     let unit = UNIT_POS;
     shared[unit as usize] = value;
     sync_cube();
@@ -21,4 +25,31 @@ pub(super) fn cube_sum(value: f32, shared: &mut SharedMemory<f32>, #[comptime] u
     // Nobody may write the next sum's numbers before all have read this one.
     sync_cube();
     sum
+}
+
+/// The sum of the numbers of the units before each, and of all. `shared` has a place for each.
+#[cube]
+pub(super) fn cube_ranks(
+    value: u32,
+    shared: &mut SharedMemory<u32>,
+    #[comptime] units: u32,
+) -> (u32, u32) {
+    let unit = UNIT_POS;
+    shared[unit as usize] = value;
+    sync_cube();
+    let mut span = 1u32;
+    while span < units {
+        let mut before = 0u32;
+        if unit >= span {
+            before = shared[(unit - span) as usize];
+        }
+        sync_cube();
+        shared[unit as usize] += before;
+        sync_cube();
+        span *= 2;
+    }
+    let rank = shared[unit as usize] - value;
+    let sum = shared[comptime!(units as usize - 1)];
+    sync_cube();
+    (rank, sum)
 }

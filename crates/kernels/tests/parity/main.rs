@@ -26,5 +26,6 @@ mod optimizer;
 mod products;
 mod resize;
 mod roi_align;
+mod selection;
 #[cfg(not(any(feature = "cuda", feature = "vulkan")))]
 mod threads;

@@ -7,7 +7,7 @@ use gradway_backbone::Phase;
 use gradway_data::loader::SegmentationPipeline;
 use gradway_data::{IGNORE, ImageBatch, SegmentationBatch, SegmentationLoader, Split};
 use gradway_heads::SegmentationHead;
-use gradway_kernels::{KernelBackend, TrainBackend, resize_bilinear};
+use gradway_kernels::{KernelBackend, TrainBackend, most_likely, read, resize_bilinear};
 use gradway_metrics::ConfusionMatrix;
 
 use super::{Labels, Loss, Scorer, Scores, Task};
@@ -129,19 +129,15 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
         batch: &SegmentationBatch,
     ) -> Vec<SegmentationPrediction> {
         let logits = self.logits(head, &features.of_task(0), [batch.height, batch.width]);
-        let classes = logits.dims()[1];
-        let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
-        let pixels = batch.height * batch.width;
-        values
-            .chunks_exact(classes * pixels)
-            .zip(batch.ids.iter().zip(&batch.sizes))
-            .enumerate()
+        let labels = class_maps(logits);
+        let images = batch.ids.iter().zip(&batch.sizes).zip(&labels).enumerate();
+        images
             .map(
-                |(index, (planes, (id, &(height, width))))| SegmentationPrediction {
+                |(index, ((id, &(height, width)), labels))| SegmentationPrediction {
                     id: id.clone(),
                     height,
                     width,
-                    labels: batch.without_padding(index, &most_likely(planes, pixels)),
+                    labels: batch.without_padding(index, labels),
                 },
             )
             .collect()
@@ -171,19 +167,14 @@ impl Scorer<SegmentationBatch, SegmentationPrediction> for SegmentationScorer {
     }
 }
 
-/// The class of the largest logit of every pixel of `[classes, pixels]`, the first of equals.
-pub(super) fn most_likely(planes: &[f32], pixels: usize) -> Vec<u8> {
-    let mut best = vec![f32::NEG_INFINITY; pixels];
-    let mut labels = vec![0; pixels];
-    for (class, plane) in planes.chunks_exact(pixels).enumerate() {
-        for ((value, best), label) in plane.iter().zip(&mut best).zip(&mut labels) {
-            if value > best {
-                *best = *value;
-                *label = class as u8;
-            }
-        }
-    }
-    labels
+/// The most likely class of every pixel of every image, read from the device.
+pub(super) fn class_maps<B: KernelBackend>(logits: Tensor<B, 4>) -> Vec<Vec<u8>> {
+    let [batch, _, height, width] = logits.dims();
+    let labels = read(most_likely(logits));
+    let labels: Vec<u8> = labels.iter::<i32>().map(|class| class as u8).collect();
+    (0..batch)
+        .map(|index| labels[index * height * width..][..height * width].to_vec())
+        .collect()
 }
 
 /// Labels of images of this shape, `[batch, height, width]`.

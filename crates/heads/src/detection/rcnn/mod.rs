@@ -12,7 +12,7 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
 use gradway_backbone::Phase;
-use gradway_kernels::{KernelBackend, Roi, TrainBackend};
+use gradway_kernels::{KernelBackend, Roi, TrainBackend, read};
 
 use super::bounds::{Bounds, clip, is_larger};
 use super::box_head::{BoxHead, BoxHeadConfig, BoxOutputs, BoxTarget};
@@ -203,14 +203,12 @@ impl<B: KernelBackend> Rcnn<B> {
             ..
         } = *truth;
         let levels = self.proposals.forward(maps);
+        // The device has all to do that is to be waited for, while the host assigns anchors to objects.
+        let limits = ProposalLimits::TRAINING;
+        let candidates = self.proposals.candidates(levels.clone(), sizes, limits);
         let losses = self.proposals.losses(&levels, objects, sizes, seed);
-        let proposed = self
-            .proposals
-            .propose(levels, sizes, ProposalLimits::TRAINING);
-        let bounds = proposed
-            .into_iter()
-            .map(|found| found.into_iter().map(|object| object.bounds).collect());
-        (losses, bounds.collect())
+        let bounds = |found: Vec<Detected>| found.iter().map(|object| object.bounds).collect();
+        (losses, candidates.read().into_iter().map(bounds).collect())
     }
 
     /// The losses of a stage; `candidates` of every image become what the next is trained on.
@@ -320,10 +318,11 @@ impl<B: KernelBackend> Rcnn<B> {
         let config = &self.config;
         let maps = self.pyramid.forward(features);
         let levels = self.proposals.forward(&maps);
+        let limits_of_proposals = ProposalLimits::INFERENCE;
         let proposed = self
             .proposals
-            .propose(levels, sizes, ProposalLimits::INFERENCE);
-        let images = proposed.into_iter().enumerate();
+            .candidates(levels, sizes, limits_of_proposals);
+        let images = proposed.read().into_iter().enumerate();
         let mut regions: Vec<Region> = images
             .flat_map(|(image, found)| {
                 found.into_iter().map(move |object| Region {
@@ -351,11 +350,8 @@ impl<B: KernelBackend> Rcnn<B> {
             let outputs = head.forward(pooled, Phase::Inference);
             let width = outputs.logits.dims()[1];
             let columns = outputs.offsets.dims()[1] / 4;
-            let stage_scores: Vec<f32> = softmax(outputs.logits, 1)
-                .into_data()
-                .iter::<f32>()
-                .collect();
-            let offsets: Vec<f32> = outputs.offsets.into_data().iter::<f32>().collect();
+            let stage_scores: Vec<f32> = read(softmax(outputs.logits, 1)).iter::<f32>().collect();
+            let offsets: Vec<f32> = read(outputs.offsets).iter::<f32>().collect();
             let (offsets, _) = offsets.as_chunks::<4>();
             scores.resize(regions.len() * width, 0.0);
             let is_last = index + 1 == config.stages.len();
@@ -451,7 +447,7 @@ fn moved<B: KernelBackend>(
     sizes: &[[usize; 2]],
     coder: BoxCoder,
 ) -> Vec<Vec<Bounds>> {
-    let offsets: Vec<f32> = outputs.offsets.to_data().iter::<f32>().collect();
+    let offsets: Vec<f32> = read(outputs.offsets.clone()).iter::<f32>().collect();
     let columns = outputs.offsets.dims()[1];
     let mut moved = vec![Vec::new(); sizes.len()];
     for (region, offsets) in chosen.iter().zip(offsets.chunks_exact(columns)) {

@@ -19,9 +19,9 @@ use gradway_heads::multi_task::MultiTaskHead;
 use gradway_heads::multi_task::losses::{
     PositiveWeight, binary_cross_entropy, depth_l1, normals_l1, unit,
 };
-use gradway_kernels::{KernelBackend, TrainBackend, resize_bilinear};
+use gradway_kernels::{KernelBackend, TrainBackend, read, resize_bilinear};
 
-use super::segmentation::{class_map, most_likely};
+use super::segmentation::{class_map, class_maps};
 use super::{Labels, Loss, Task, TaskLabels};
 use crate::config::{MultiTaskConfig, RunConfig, Weighting};
 use crate::error::TrainError;
@@ -295,23 +295,23 @@ impl<B: TrainBackend> Task<B> for MultiTask {
             let output = head.forward(index, &features, Phase::Inference).logits;
             let output = resize_bilinear(output, [batch.height, batch.width]);
             let output = self.task_prediction(labels.task, output);
+            let of: fn(Vec<f32>) -> TaskPrediction = match labels.task {
+                DenseTask::SemanticSegmentation | DenseTask::HumanParts => {
+                    for (image, map) in class_maps(output).iter().enumerate() {
+                        let map = TaskPrediction::Classes(batch.without_padding(image, map));
+                        predictions[image].tasks.insert(labels.task, map);
+                    }
+                    continue;
+                }
+                DenseTask::Saliency | DenseTask::Edges => TaskPrediction::Probabilities,
+                DenseTask::SurfaceNormals => TaskPrediction::Normals,
+                DenseTask::Depth => TaskPrediction::Depth,
+            };
             let channels = output.dims()[1];
-            let values: Vec<f32> = output.into_data().iter::<f32>().collect();
+            let values: Vec<f32> = read(output).iter::<f32>().collect();
             let maps = values.chunks_exact(channels * pixels);
             for (image, (map, prediction)) in maps.zip(&mut predictions).enumerate() {
-                let map = match labels.task {
-                    DenseTask::SemanticSegmentation | DenseTask::HumanParts => {
-                        let classes = most_likely(map, pixels);
-                        TaskPrediction::Classes(batch.without_padding(image, &classes))
-                    }
-                    DenseTask::Saliency | DenseTask::Edges => {
-                        TaskPrediction::Probabilities(batch.without_padding(image, map))
-                    }
-                    DenseTask::SurfaceNormals => {
-                        TaskPrediction::Normals(batch.without_padding(image, map))
-                    }
-                    DenseTask::Depth => TaskPrediction::Depth(batch.without_padding(image, map)),
-                };
+                let map = of(batch.without_padding(image, map));
                 prediction.tasks.insert(labels.task, map);
             }
         }

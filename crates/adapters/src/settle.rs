@@ -1,0 +1,28 @@
+//! Weights where they are out of the way.
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+/// The same module, its weights apart from what comes and goes in a step: a graphics card's allocator searches past
+/// everything that is among that, at every allocation.
+///
+/// For a device with memory of its own; elsewhere it is a copy for nothing.
+pub fn settle<B: Backend, M: Module<B>>(module: M) -> M {
+    module.map(&mut Settle)
+}
+
+struct Settle;
+
+impl<B: Backend> ModuleMapper<B> for Settle {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        param.map(|tensor| {
+            let is_trained = tensor.is_require_grad();
+            let (device, tensor) = (tensor.device(), tensor.detach());
+            // While there is the original, the product is not in its place.
+            let copy = |tensor: Tensor<B, D>| tensor.clone().mul_scalar(1.0);
+            let settled = B::memory_persistent_allocations(&device, tensor, copy);
+            settled.set_require_grad(is_trained)
+        })
+    }
+}

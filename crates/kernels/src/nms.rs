@@ -1,0 +1,62 @@
+//! Non-maximum suppression.
+
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Tensor, TensorData};
+
+use crate::KernelBackend;
+use crate::layer_norm::{float, tensor};
+
+/// 1 for every rectangle that none of its group before it, itself kept, overlaps by more than `threshold` in
+/// IoU, 0 for the others. Nothing is differentiated.
+///
+/// # Shapes
+///
+/// - `bounds`: `[groups, rectangles, 4]`: left, top, right, bottom; the surest of a group first
+/// - output: `[groups, rectangles]`
+pub fn nms<B: KernelBackend>(bounds: Tensor<B, 3>, threshold: f32) -> Tensor<B, 2> {
+    tensor(B::nms(float(bounds), threshold))
+}
+
+/// As [`nms`], of a group in the host's memory.
+pub fn unsuppressed(bounds: &[[f32; 4]], threshold: f32) -> Vec<bool> {
+    // A list for each side, so that the loop below is one of vectors.
+    let side = |side: usize| -> Vec<f32> { bounds.iter().map(|bounds| bounds[side]).collect() };
+    let [left, top, right, bottom] = [0, 1, 2, 3].map(side);
+    let area =
+        |[left, top, right, bottom]: &[f32; 4]| (right - left).max(0.0) * (bottom - top).max(0.0);
+    let areas: Vec<f32> = bounds.iter().map(area).collect();
+    let mut is_kept = vec![true; bounds.len()];
+    for (place, [own_left, own_top, own_right, own_bottom]) in bounds.iter().enumerate() {
+        if !is_kept[place] {
+            continue;
+        }
+        let own_area = areas[place];
+        let rest = place + 1..bounds.len();
+        let sides = [&left, &top, &right, &bottom, &areas].map(|side| &side[rest.clone()]);
+        let [left, top, right, bottom, areas] = sides;
+        for (other, is_kept) in is_kept[rest].iter_mut().enumerate() {
+            let width = (own_right.min(right[other]) - own_left.max(left[other])).max(0.0);
+            let height = (own_bottom.min(bottom[other]) - own_top.max(top[other])).max(0.0);
+            let shared = width * height;
+            // Of no area: not a number, which is not more.
+            let is_more = shared / (own_area + areas[other] - shared) > threshold;
+            *is_kept &= !is_more;
+        }
+    }
+    is_kept
+}
+
+/// Of rectangles in the host's memory.
+pub(crate) fn forward<B: KernelBackend>(bounds: FloatTensor<B>, threshold: f32) -> FloatTensor<B> {
+    let bounds = tensor::<B, 3>(bounds);
+    let ([groups, count, _], device) = (bounds.dims(), bounds.device());
+    let bounds: Vec<f32> = bounds.into_data().iter::<f32>().collect();
+    let (bounds, _) = bounds.as_chunks::<4>();
+    let kept =
+        (0..groups).flat_map(|group| unsuppressed(&bounds[group * count..][..count], threshold));
+    let kept: Vec<f32> = kept.map(|kept| f32::from(u8::from(kept))).collect();
+    float(Tensor::<B, 2>::from_data(
+        TensorData::new(kept, [groups, count]),
+        &device,
+    ))
+}
