@@ -12,7 +12,8 @@
 #
 # The card needs a driver, the CUDA toolkit (CUDA_PATH) and a python3 with PyTorch, torchvision and timm; what is not in BINARIES
 # is left out. COCO, if it is set, is a folder in COCO's layout: the detectors are measured on its photos. OUT gets a JSON file or
-# a log for every part; `gradway report OUT` makes tables of them.
+# a log for every part, of which `gradway report OUT` makes tables, and given.txt: the most memory of the card during each, by
+# nvidia-smi.
 set -uo pipefail
 
 binaries=$1
@@ -35,7 +36,13 @@ part() { # NAME SECONDS COMMAND...: one that fails or takes too long does not st
         return
     fi
     echo "== $name (${SECONDS} s)"
+    # What the card has given away, which is more than what is live in it.
+    nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits --loop-ms=200 >"$out/given" &
+    local watch=$!
     timeout "$limit" "$@" >"$out/$name" 2>"$out/$name.err" || echo "$name ended with $?" | tee -a "$out/failed"
+    kill "$watch"
+    echo "$name: $(sort -n "$out/given" | tail -1) MiB" >>"$out/given.txt"
+    rm "$out/given"
 }
 gradway=$binaries/gradway
 beside=("$binaries/vs-pytorch" --python python3 --device "$device" --json)
@@ -53,6 +60,9 @@ if [ -n "${COCO:-}" ]; then
         part "cascade-$model.json" 60 "$gradway" bench memory "$coco" --set "backbone.name=$model" \
             --methods e3va,full --device "$device" --json
     done
+    # Alone, for what is given away: the other method would be what is seen.
+    part cascade-e3va.json 30 "$gradway" bench memory "$coco" --set backbone.name=swin_large --methods e3va \
+        --device "$device" --json
 fi
 part tasks.json 90 "$binaries/vmt-growth" --rounds 1 --seconds 0.2 --side 448 --batch 32 --device "$device" --json \
     --methods vmt_adapter,vmt_adapter_lite,vmt_highway

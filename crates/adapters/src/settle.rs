@@ -18,7 +18,7 @@ impl<B: Backend> ModuleMapper<B> for Settle {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         param.map(|tensor| {
             let is_trained = tensor.is_require_grad();
-            let (device, tensor) = (tensor.device(), tensor.detach());
+            let (device, tensor) = (tensor.device(), tensor.set_require_grad(false));
             // While there is the original, the product is not in its place.
             let copy = |tensor: Tensor<B, D>| tensor.clone().mul_scalar(1.0);
             let settled = B::memory_persistent_allocations(&device, tensor, copy);

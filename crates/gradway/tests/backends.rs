@@ -27,7 +27,7 @@ use gradway::heads::{HeadTask, table as heads};
 use gradway::kernels::TrainBackend;
 use gradway::trainer::config::{self, TaskConfig};
 use gradway::trainer::{
-    DetectionTask, Model, MultiTask, RunConfig, SegmentationTask, Task, Trainer,
+    DetectionTask, Model, MultiTask, RunConfig, SegmentationTask, Task, TrainError, Trainer,
 };
 
 /// Relative error of a loss. Software and graphics drivers fuse and reorder; 1e-3 is what the project promises.
@@ -102,7 +102,7 @@ impl Case {
         format!("{backbone} {method} {head}, {labels:?}").to_lowercase()
     }
 
-    /// None where the method does not fit the backbone, or not what it is trained on.
+    /// None where the method is not for what it is trained on.
     fn config(&self, folder: &Path) -> Option<RunConfig> {
         let Self {
             backbone,
@@ -214,9 +214,10 @@ struct Weights {
 struct Draw<'a>(&'a RunConfig);
 
 impl Job for Draw<'_> {
-    type Output = Weights;
+    /// None where the method does not fit the backbone.
+    type Output = Option<Weights>;
 
-    fn run<B: TrainBackend>(self, device: B::Device) -> Weights {
+    fn run<B: TrainBackend>(self, device: B::Device) -> Option<Weights> {
         B::seed(&device, 7);
         let backbone = self.0.backbone.init::<B::InnerBackend>(&device);
         let backbone = export(&backbone.expect("known"));
@@ -225,17 +226,20 @@ impl Job for Draw<'_> {
             TaskConfig::Detection(_) => draw::<B, DetectionTask>(self.0, &device),
             TaskConfig::MultiTask(_) => draw::<B, MultiTask>(self.0, &device),
         };
-        Weights {
+        trainable.map(|trainable| Weights {
             backbone,
             trainable,
-        }
+        })
     }
 }
 
-fn draw<B: TrainBackend, T: Task<B>>(config: &RunConfig, device: &B::Device) -> StateDict {
+fn draw<B: TrainBackend, T: Task<B>>(config: &RunConfig, device: &B::Device) -> Option<StateDict> {
     let loader = T::validation_loader(config).expect("a set");
-    let model = Model::<B, T>::new(config, &T::labels(loader.pipeline()), device);
-    collect(&model.expect("a model").trainable)
+    match Model::<B, T>::new(config, &T::labels(loader.pipeline()), device) {
+        Ok(model) => Some(collect(&model.trainable)),
+        Err(TrainError::Method(_)) => None,
+        Err(error) => panic!("{error}"),
+    }
 }
 
 struct Take<'a>(&'a RunConfig, Weights);
@@ -317,8 +321,10 @@ fn agree(device: &str, cases: Vec<Case>) {
         let Some(mut config) = case.config(folder.path()) else {
             continue;
         };
+        let Some(weights) = run_on(processor, Draw(&config)).expect("compiled in") else {
+            continue;
+        };
         *taken += 1;
-        let weights = run_on(processor, Draw(&config)).expect("compiled in");
         let file = folder.path().join("backbone.safetensors");
         write_tensors(&file, &weights.backbone, None).expect("written");
         config.backbone.weights = Some(file.display().to_string());

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 use gradway_backbone::Phase;
-use gradway_kernels::{KernelBackend, cross_entropy, resize_bilinear};
+use gradway_kernels::{KernelBackend, cross_entropy};
 
 use crate::decoder::Decoder;
 use crate::fcn::Fcn;
@@ -45,7 +45,7 @@ impl<B: KernelBackend> SegmentationHead<B> {
         }
     }
 
-    /// Cross entropy of the logits, upsampled to the labels, plus the weighted auxiliary one; see
+    /// Cross entropy of the logits, as if upsampled to the labels, plus the weighted auxiliary one; see
     /// [`cross_entropy`] for `ignore` and `class_weights`.
     ///
     /// # Shapes
@@ -59,11 +59,7 @@ impl<B: KernelBackend> SegmentationHead<B> {
         ignore: u8,
         class_weights: &[f32],
     ) -> Tensor<B, 1> {
-        let [_, height, width] = labels.dims();
-        let term = |logits| {
-            let logits = resize_bilinear(logits, [height, width]);
-            cross_entropy(logits, labels.clone(), ignore, class_weights)
-        };
+        let term = |logits| cross_entropy(logits, labels.clone(), ignore, class_weights);
         let main = term(output.logits);
         match output.auxiliary {
             Some(logits) => main + term(logits) * self.auxiliary_weight,

@@ -205,15 +205,16 @@ pub trait KernelBackend: Backend {
         batch_norm::backward::<Self>(input, gamma, statistics, grad, epsilon)
     }
 
-    /// Weighted cross entropy of `[batch, classes, positions]`, a scalar `[1]`, for labels and
-    /// weights `[batch, positions]`; and the normaliser `log sum exp` of every position, as weights.
-    /// See [`crate::cross_entropy`].
+    /// Weighted cross entropy of `[batch, classes, height, width]`, a scalar `[1]`, for labels and
+    /// weights `[batch, positions]` of `size`; and the normaliser `log sum exp` of every position, as
+    /// weights. See [`crate::cross_entropy`].
     fn cross_entropy_map(
         logits: FloatTensor<Self>,
         labels: IntTensor<Self>,
         weights: FloatTensor<Self>,
+        size: [usize; 2],
     ) -> [FloatTensor<Self>; 2] {
-        cross_entropy::forward::<Self>(logits, labels, weights)
+        cross_entropy::forward::<Self>(logits, labels, weights, size)
     }
 
     /// The gradient of the logits of [`cross_entropy_map`](Self::cross_entropy_map).
@@ -223,8 +224,9 @@ pub trait KernelBackend: Backend {
         labels: IntTensor<Self>,
         weights: FloatTensor<Self>,
         grad: FloatTensor<Self>,
+        size: [usize; 2],
     ) -> FloatTensor<Self> {
-        cross_entropy::backward::<Self>(logits, normalisers, labels, weights, grad)
+        cross_entropy::backward::<Self>(logits, normalisers, labels, weights, grad, size)
     }
 
     /// Bilinear resize to `[height, width]`. See [`crate::resize_bilinear`].

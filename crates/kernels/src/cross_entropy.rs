@@ -2,21 +2,25 @@
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::ops::{FloatTensor, IntTensor};
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Int, Tensor, TensorMetadata};
 
 use crate::KernelBackend;
 use crate::layer_norm::{float, tensor};
+use crate::resize::resize_bilinear;
 
 /// Mean cross entropy over the pixels whose label is not `ignore`; 0 where none is left.
 ///
 /// With `class_weights` the mean is weighted by that of each pixel's class (PyTorch's `weight`); none
 /// are as good as equal ones.
 ///
-/// Under autodiff the logits stay alive, and a number per pixel.
+/// Logits of another size than the labels are resized to them ([`resize_bilinear`](crate::resize_bilinear)); the
+/// backends of this crate do it where they need them, and never hold what is enlarged.
+///
+/// Under autodiff the logits stay alive as they came, and a number per pixel.
 ///
 /// # Shapes
 ///
-/// - `logits`: `[batch, classes, height, width]`
+/// - `logits`: `[batch, classes, height, width]`, of any size
 /// - `labels`: `[batch, height, width]`, each below `classes` or `ignore`
 /// - `class_weights`: `[classes]` or empty
 /// - output: `[1]`
@@ -26,10 +30,10 @@ pub fn cross_entropy<B: KernelBackend>(
     ignore: u8,
     class_weights: &[f32],
 ) -> Tensor<B, 1> {
-    let [batch, classes, height, width] = logits.dims();
+    let [_, height, width] = labels.dims();
     let (labels, weights) = prepare(labels, ignore, class_weights);
-    let logits = logits.reshape([batch, classes, height * width]);
-    let [loss, _] = B::cross_entropy_map(float(logits), labels.into_primitive(), float(weights));
+    let (labels, weights) = (labels.into_primitive(), float(weights));
+    let [loss, _] = B::cross_entropy_map(float(logits), labels, weights, [height, width]);
     tensor(loss)
 }
 
@@ -40,7 +44,9 @@ pub fn cross_entropy_reference<B: KernelBackend>(
     ignore: u8,
     class_weights: &[f32],
 ) -> Tensor<B, 1> {
-    let [batch, classes, height, width] = logits.dims();
+    let [_, height, width] = labels.dims();
+    let logits = resize_bilinear(logits, [height, width]);
+    let [batch, classes, ..] = logits.dims();
     let (labels, weights) = prepare::<B>(labels, ignore, class_weights);
     let logits = logits.reshape([batch, classes, height * width]);
     let picked = log_softmax(logits, 1).gather(1, labels.unsqueeze_dim(1));
@@ -70,13 +76,21 @@ fn prepare<B: KernelBackend>(
     (labels.reshape(shape), (counted / total).reshape(shape))
 }
 
+/// `[batch, classes, positions]` of the size of the labels.
+fn enlarged<B: KernelBackend>(logits: FloatTensor<B>, size: [usize; 2]) -> Tensor<B, 3> {
+    let logits = resize_bilinear(tensor::<B, 4>(logits), size);
+    let [batch, classes, height, width] = logits.dims();
+    logits.reshape([batch, classes, height * width])
+}
+
 /// The loss, and the normaliser of every position.
 pub(crate) fn forward<B: KernelBackend>(
     logits: FloatTensor<B>,
     labels: IntTensor<B>,
     weights: FloatTensor<B>,
+    size: [usize; 2],
 ) -> [FloatTensor<B>; 2] {
-    let logits = tensor::<B, 3>(logits);
+    let logits = enlarged::<B>(logits, size);
     let labels = Tensor::<B, 2, Int>::from_primitive(labels).unsqueeze_dim::<3>(1);
     let weights = tensor::<B, 2>(weights);
     let maximum = logits.clone().max_dim(1);
@@ -93,13 +107,21 @@ pub(crate) fn backward<B: KernelBackend>(
     labels: IntTensor<B>,
     weights: FloatTensor<B>,
     grad: FloatTensor<B>,
+    size: [usize; 2],
 ) -> FloatTensor<B> {
+    let [batch, classes, height, width] = logits.shape().dims();
     let labels = Tensor::<B, 2, Int>::from_primitive(labels).unsqueeze_dim::<3>(1);
     let weights = tensor::<B, 2>(weights) * tensor::<B, 1>(grad).unsqueeze();
     let weights = weights.unsqueeze_dim::<3>(1);
     let normalisers = tensor::<B, 2>(normalisers).unsqueeze_dim::<3>(1);
-    let probabilities = (tensor::<B, 3>(logits) - normalisers).exp();
+    let probabilities = (enlarged::<B>(logits, size) - normalisers).exp();
     let operation = burn::tensor::IndexingUpdateOp::Add;
     let weighted = probabilities * weights.clone();
-    float(weighted.scatter(1, labels, weights.neg(), operation))
+    let grad = weighted.scatter(1, labels, weights.neg(), operation);
+    let grad = float(grad.reshape([batch, classes, size[0], size[1]]));
+    if size == [height, width] {
+        grad
+    } else {
+        B::resize_bilinear_backward(grad, [height, width])
+    }
 }

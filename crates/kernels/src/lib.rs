@@ -15,7 +15,7 @@
 //! | [`channels_first`], [`channels_last`] | a map and its gradient in the other layout, turned by tiles and once |
 //! | [`low_rank_adapter`] | a dual low-rank bottleneck whose backward keeps the input alone and recomputes the rest |
 //! | [`batch_norm`] | per-channel broadcasts of `[N, C, H, W]` are two orders slower on Flex than these rows |
-//! | [`cross_entropy`] | per-pixel, with ignored pixels; keeps the log-probabilities alone |
+//! | [`cross_entropy`] | per-pixel, with ignored pixels; logits are enlarged on the way and never held so |
 //! | [`linear`], [`feed_forward`] | one matrix product over all positions; bias, activation and the next layer while rows are in the cache |
 //! | [`softmax`] | by all threads; keeps its output alone |
 //! | [`window_attention`] | from map to map, neither windows nor scores are held; keeps queries, keys and values |

@@ -138,9 +138,10 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
             .step(learning_rate, model.trainable, gradients);
         model.trainable = trainable;
         if step == 0 && B::InnerBackend::memory_gauge(&self.device).is_some() {
-            // Now that all of it is there.
+            // Now that all of it is there; and where it was is given back.
             model.encoder = model.encoder.settled();
             model.trainable = settle(model.trainable);
+            B::memory_cleanup(&self.device);
         }
         // One read for all.
         reported.push(squares);

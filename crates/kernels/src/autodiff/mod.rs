@@ -224,14 +224,15 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
         logits: FloatTensor<Self>,
         labels: IntTensor<Self>,
         weights: FloatTensor<Self>,
+        size: [usize; 2],
     ) -> [FloatTensor<Self>; 2] {
         let prep = CrossEntropy
             .prepare::<C>([logits.node.clone()])
             .compute_bound();
         let (logits, weights) = (logits.primitive, weights.primitive);
         let [loss, normalisers] =
-            B::cross_entropy_map(logits.clone(), labels.clone(), weights.clone());
-        let state = (logits, normalisers.clone(), labels, weights);
+            B::cross_entropy_map(logits.clone(), labels.clone(), weights.clone(), size);
+        let state = (logits, normalisers.clone(), labels, weights, size);
         let loss = finish(prep.stateful(), state, loss);
         [loss, Self::from_inner(normalisers)]
     }

@@ -58,14 +58,21 @@ impl<B: KernelBackend> Backward<B, 3> for BatchNorm {
 pub(super) struct CrossEntropy;
 
 impl<B: KernelBackend> Backward<B, 1> for CrossEntropy {
-    /// Logits, normalisers, labels, weights.
-    type State = (FloatTensor<B>, FloatTensor<B>, IntTensor<B>, FloatTensor<B>);
+    /// Logits, normalisers, labels, weights, height and width of the labels.
+    type State = (
+        FloatTensor<B>,
+        FloatTensor<B>,
+        IntTensor<B>,
+        FloatTensor<B>,
+        [usize; 2],
+    );
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
-        let (logits, normalisers, labels, weights) = ops.state;
+        let (logits, normalisers, labels, weights, size) = ops.state;
         if let [Some(parent)] = ops.parents {
-            let gradient = B::cross_entropy_backward(logits, normalisers, labels, weights, grad);
+            let gradient =
+                B::cross_entropy_backward(logits, normalisers, labels, weights, grad, size);
             grads.register::<B>(parent.id, gradient);
         }
     }

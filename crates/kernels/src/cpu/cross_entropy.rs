@@ -4,6 +4,7 @@ use burn::tensor::DType;
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
+use super::enlarged_cross_entropy;
 use super::math::exp;
 use super::storage::{tensor, transform};
 use super::vector::vectorised;
@@ -25,15 +26,20 @@ pub(super) fn labels(tensor: &FlexTensor) -> Vec<i32> {
 }
 
 /// `weights * (log sum exp(logits) - logit of the label)`, summed, and the logarithm of every
-/// position, `[batch, positions]`.
+/// position, `[batch, positions]`, of logits `[batch, classes, height, width]`.
 pub(super) fn forward(
     logits: &FlexTensor,
     labels_tensor: &FlexTensor,
     weights: &FlexTensor,
+    size: [usize; 2],
 ) -> [FlexTensor; 2] {
+    let shape = logits.layout().shape();
+    if shape[2..] != size {
+        return enlarged_cross_entropy::forward(logits, labels_tensor, weights, size);
+    }
     let (logits, weights) = (logits.to_contiguous(), weights.to_contiguous());
     let shape = logits.layout().shape();
-    let (batch, classes, positions) = (shape[0], shape[1], shape[2]);
+    let (batch, classes, positions) = (shape[0], shape[1], shape[2] * shape[3]);
     let (values, weights): (&[f32], &[f32]) = (logits.storage(), weights.storage());
     let labels = labels(labels_tensor);
     let mut normalisers = vec![0.0_f32; batch * positions];
@@ -100,9 +106,14 @@ pub(super) fn backward(
     labels_tensor: &FlexTensor,
     weights: &FlexTensor,
     grad: &FlexTensor,
+    size: [usize; 2],
 ) -> FlexTensor {
     let shape = logits.layout().shape();
-    let (classes, positions) = (shape[1], shape[2]);
+    if shape[2..] != size {
+        let labels = labels_tensor;
+        return enlarged_cross_entropy::backward(&logits, normalisers, labels, weights, grad, size);
+    }
+    let (classes, positions) = (shape[1], shape[2] * shape[3]);
     let weights = weights.to_contiguous();
     let (normalisers, weights): (&[f32], &[f32]) = (normalisers.storage(), weights.storage());
     let grad = grad.to_contiguous().storage::<f32>()[0];

@@ -11,6 +11,7 @@ mod correlation;
 mod cross_entropy;
 mod dense;
 mod depthwise;
+mod enlarged_cross_entropy;
 mod focal_loss;
 mod gemm;
 mod linear;
@@ -310,12 +311,13 @@ impl KernelBackend for Flex {
         logits: FloatTensor<Self>,
         labels: IntTensor<Self>,
         weights: FloatTensor<Self>,
+        size: [usize; 2],
     ) -> [FloatTensor<Self>; 2] {
         operator!(
             "cross entropy",
             [logits, weights],
-            cross_entropy::forward(&logits, &labels, &weights),
-            plain_cross_entropy::forward::<Self>(logits, labels, weights)
+            cross_entropy::forward(&logits, &labels, &weights, size),
+            plain_cross_entropy::forward::<Self>(logits, labels, weights, size)
         )
     }
 
@@ -325,12 +327,13 @@ impl KernelBackend for Flex {
         labels: IntTensor<Self>,
         weights: FloatTensor<Self>,
         grad: FloatTensor<Self>,
+        size: [usize; 2],
     ) -> FloatTensor<Self> {
         operator!(
             "cross entropy backward",
             [logits, normalisers, weights, grad],
-            cross_entropy::backward(logits, &normalisers, &labels, &weights, &grad),
-            plain_cross_entropy::backward::<Self>(logits, normalisers, labels, weights, grad,)
+            cross_entropy::backward(logits, &normalisers, &labels, &weights, &grad, size),
+            plain_cross_entropy::backward::<Self>(logits, normalisers, labels, weights, grad, size)
         )
     }
 

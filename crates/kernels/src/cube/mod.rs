@@ -7,6 +7,8 @@ mod activation;
 mod adamw;
 mod channels;
 mod convolution;
+mod cross_entropy;
+mod focal_loss;
 mod launch;
 mod layer_norm;
 mod most_likely;
@@ -30,6 +32,7 @@ use crate::activation::Activation;
 use crate::adamw::{AdamWStep, AdamWTensors};
 use crate::backend::{KernelBackend, MemoryGauge};
 use crate::convolution::{ConvolutionOptions, is_pointwise, padded};
+use crate::focal_loss::FocalLoss;
 use crate::layer_norm::{float, tensor};
 use crate::roi_align::{Roi, RoiAlign};
 use crate::window::Windows;
@@ -314,6 +317,61 @@ where
             .then(|| nms::forward(&bounds, threshold))
             .flatten();
         kept.unwrap_or_else(|| crate::nms::forward::<Self>(bounds, threshold))
+    }
+
+    fn cross_entropy_map(
+        logits: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        weights: FloatTensor<Self>,
+        size: [usize; 2],
+    ) -> [FloatTensor<Self>; 2] {
+        if !is_single(&logits) || labels.dtype != DType::I32 {
+            return crate::cross_entropy::forward::<Self>(logits, labels, weights, size);
+        }
+        let [losses, normalisers] = cross_entropy::forward(logits, labels, weights, size);
+        [float(tensor::<Self, 2>(losses).sum()), normalisers]
+    }
+
+    fn cross_entropy_backward(
+        logits: FloatTensor<Self>,
+        normalisers: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        weights: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        size: [usize; 2],
+    ) -> FloatTensor<Self> {
+        let backward = if is_single(&logits) && labels.dtype == DType::I32 {
+            cross_entropy::backward
+        } else {
+            crate::cross_entropy::backward::<Self>
+        };
+        backward(logits, normalisers, labels, weights, grad, size)
+    }
+
+    fn focal_loss(
+        logits: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        options: FocalLoss,
+    ) -> FloatTensor<Self> {
+        if is_single(&logits) && labels.dtype == DType::I32 {
+            float(tensor::<Self, 1>(focal_loss::forward(logits, labels, options)).sum())
+        } else {
+            crate::focal_loss::forward::<Self>(logits, labels, options)
+        }
+    }
+
+    fn focal_loss_backward(
+        logits: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        grad: FloatTensor<Self>,
+        options: FocalLoss,
+    ) -> FloatTensor<Self> {
+        let backward = if is_single(&logits) && labels.dtype == DType::I32 {
+            focal_loss::backward
+        } else {
+            crate::focal_loss::backward::<Self>
+        };
+        backward(logits, labels, grad, options)
     }
 
     fn window_attention(

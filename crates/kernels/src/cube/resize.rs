@@ -8,16 +8,36 @@ use super::launch::{dense, elementwise, empty};
 
 /// Where a new position lies among the old ones, `0..old - 1`.
 #[cube]
-fn position(index: usize, old: usize, new: usize) -> f32 {
+pub(super) fn position(index: usize, old: usize, new: usize) -> f32 {
     let at = (index as f32 + 0.5) * (old as f32 / new as f32) - 0.5;
     clamp(at, 0.0, (old - 1) as f32)
 }
 
 /// The share that an old position has in a new one.
 #[cube]
-fn share(index: usize, wanted: usize, old: usize, new: usize) -> f32 {
+pub(super) fn share(index: usize, wanted: usize, old: usize, new: usize) -> f32 {
     let distance = position(index, old, new) - wanted as f32;
     max(1.0 - distance.abs(), 0.0)
+}
+
+/// What a map, which begins at `map`, has between its numbers.
+#[cube]
+pub(super) fn blend(
+    values: &Array<f32>,
+    map: usize,
+    y: f32,
+    x: f32,
+    height: usize,
+    width: usize,
+) -> f32 {
+    let (top, left) = (y as usize, x as usize);
+    let (bottom, right) = (min(top + 1, height - 1), min(left + 1, width - 1));
+    let (down, across) = (y - top as f32, x - left as f32);
+    let above = values[map + top * width + left] * (1.0 - across)
+        + values[map + top * width + right] * across;
+    let below = values[map + bottom * width + left] * (1.0 - across)
+        + values[map + bottom * width + right] * across;
+    above * (1.0 - down) + below * down
 }
 
 #[cube(launch_unchecked)]
@@ -35,23 +55,14 @@ fn forward_kernel(
     let column = ABSOLUTE_POS % width;
     let row = (ABSOLUTE_POS / width) % height;
     let map = ABSOLUTE_POS / width / height * old_height * old_width;
-    let (y, x_at) = (
-        position(row, old_height, height),
-        position(column, old_width, width),
-    );
-    let (top, left) = (y as usize, x_at as usize);
-    let (bottom, right) = (min(top + 1, old_height - 1), min(left + 1, old_width - 1));
-    let (down, across) = (y - top as f32, x_at - left as f32);
-    let above = x[map + top * old_width + left] * (1.0 - across)
-        + x[map + top * old_width + right] * across;
-    let below = x[map + bottom * old_width + left] * (1.0 - across)
-        + x[map + bottom * old_width + right] * across;
-    output[ABSOLUTE_POS] = above * (1.0 - down) + below * down;
+    let y = position(row, old_height, height);
+    let x_at = position(column, old_width, width);
+    output[ABSOLUTE_POS] = blend(x, map, y, x_at, old_height, old_width);
 }
 
 /// The first new position that may have a share of an old one, and the one after the last.
 #[cube]
-fn range(wanted: usize, old: usize, new: usize) -> (usize, usize) {
+pub(super) fn range(wanted: usize, old: usize, new: usize) -> (usize, usize) {
     let ratio = new as f32 / old as f32;
     let mut first = 0usize.runtime();
     if wanted > 0 {

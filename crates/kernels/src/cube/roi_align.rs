@@ -6,6 +6,7 @@ use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
 use cubecl::prelude::*;
 
 use super::launch::{cubes, dense, elementwise, empty};
+use super::rows::cube_ranks;
 use crate::roi_align::RoiAlign;
 
 /// Cells of a line, and channels of each, that a cube of the backward pass has.
@@ -144,7 +145,25 @@ fn cells(
 ) -> (usize, usize) {
     let (start, bin) = bins(rois, roi, axis, scale, options);
     let one = start + index as f32 * bin;
-    let other = one + bin;
+    between(one, one + bin, length)
+}
+
+/// The cells that may have a share in any bin.
+#[cube]
+fn reach(
+    rois: &Array<f32>,
+    roi: usize,
+    length: usize,
+    #[comptime] axis: usize,
+    scale: f32,
+    #[comptime] options: Options,
+) -> (usize, usize) {
+    let (start, bin) = bins(rois, roi, axis, scale, options);
+    between(start, start + comptime!(options.size as f32) * bin, length)
+}
+
+#[cube]
+fn between(one: f32, other: f32, length: usize) -> (usize, usize) {
     let last = (length - 1) as f32;
     // A region whose sides are the wrong way round has its bins so too.
     let first = clamp(min(one, other) - 1.0, 0.0, last);
@@ -152,7 +171,8 @@ fn cells(
     (first as usize, end.ceil() as usize + 1)
 }
 
-/// The gradient of some cells of a line, for some channels, by a cube.
+/// The gradient of some cells of a line, for some channels, by a cube. Its units look for the regions that reach
+/// these cells together, as many at a time as there are units.
 #[cube(launch_unchecked)]
 fn backward_kernel(
     grad: &Array<f32>,
@@ -167,6 +187,7 @@ fn backward_kernel(
     blocks: usize,
     groups: usize,
     cubes: usize,
+    scale: f32,
     #[comptime] options: Options,
 ) {
     if CUBE_POS >= cubes {
@@ -177,7 +198,9 @@ fn backward_kernel(
     let row = (CUBE_POS / blocks) % height;
     let group = (CUBE_POS / blocks / height) % groups;
     let image = CUBE_POS / blocks / height / groups;
-    let cell = block * comptime!(UNITS as usize) + UNIT_POS as usize;
+    let units = comptime!(UNITS as usize);
+    let unit = UNIT_POS as usize;
+    let cell = block * units + unit;
     let first = group * comptime!(CHANNELS);
     let is_inside = cell < width;
     let place = min(cell, width - 1);
@@ -186,8 +209,28 @@ fn backward_kernel(
     for channel in 0..comptime!(CHANNELS) {
         sums[channel] = 0.0;
     }
-    for roi in 0..count {
-        if rois[roi * comptime!(NUMBERS)] as usize == image {
+    let mut shared = SharedMemory::<u32>::new(comptime!(UNITS as usize));
+    let mut found = SharedMemory::<u32>::new(comptime!(UNITS as usize));
+    let mut begin = 0usize;
+    while begin < count {
+        let candidate = begin + unit;
+        let mut reaches = 0u32;
+        // Both sides of an `&&` are read.
+        let known = min(candidate, count - 1);
+        if candidate < count && rois[known * comptime!(NUMBERS)] as usize == image {
+            let (top, bottom) = reach(rois, known, height, 0usize, scale, options);
+            let (left, right) = reach(rois, known, width, 1usize, scale, options);
+            if row >= top && row < bottom && left < (block + 1) * units && right > block * units {
+                reaches = 1u32;
+            }
+        }
+        let (rank, total) = cube_ranks(reaches, &mut shared, UNITS);
+        if reaches == 1u32 {
+            found[rank as usize] = candidate as u32;
+        }
+        sync_cube();
+        for index in 0..total {
+            let roi = found[index as usize] as usize;
             for vertical in 0..size {
                 let upper = down[(roi * size + vertical) * height + row];
                 if upper != 0.0 {
@@ -205,6 +248,9 @@ fn backward_kernel(
                 }
             }
         }
+        // Nobody may look for more before all have used these.
+        sync_cube();
+        begin += units;
     }
     #[unroll]
     for channel in 0..comptime!(CHANNELS) {
@@ -309,6 +355,7 @@ pub(super) fn backward<R: CubeRuntime>(
             blocks,
             groups,
             count,
+            options.scale,
             options.into(),
         );
     }

@@ -49,6 +49,23 @@ fn cross_entropy_with_ignored_pixels_equals_its_reference() {
 }
 
 #[test]
+fn cross_entropy_enlarges_logits_on_the_way() {
+    // Larger, smaller, by whole numbers and not, lines alone.
+    for (index, size) in [[2, 3], [7, 3], [3, 9], [1, 1], [13, 20], [5, 40]]
+        .into_iter()
+        .enumerate()
+    {
+        let labels = labels(|pixel| pixel % 5 == 0);
+        let weights = [0.5, 8.0, 1.0, 0.1, 3.0];
+        assert_parity(
+            &Inputs::random(22 + index as u64, &[&[3, 5, size[0], size[1]]]),
+            |leaves| cross_entropy(leaves.get(0), labels.clone(), IGNORE, &weights),
+            |leaves| cross_entropy_reference(leaves.get(0), labels.clone(), IGNORE, &weights),
+        );
+    }
+}
+
+#[test]
 fn cross_entropy_is_the_mean_over_the_pixels_that_count() {
     // Stated pixel by pixel in 64 bits: the reference shares the preparation of labels and weights.
     let ignored = |pixel: i32| pixel % 4 == 1;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use burn::tensor::Tensor;
 use gradway_kernels::{Roi, RoiAlign, roi_align, roi_align_reference};
 
 use crate::harness::{Inputs, assert_parity};
@@ -57,6 +58,15 @@ fn more_than_is_held_at_once() {
     assert_parity(
         &Inputs::random(51, &[&[2, 64, 44, 68]]),
         |leaves| roi_align(leaves.get(0), rois.clone(), options),
-        |leaves| roi_align_reference(leaves.get(0), &rois, options),
+        |leaves| {
+            // On Vulkan Burn's scatter loses what it adds where it adds a hundred thousand rows at once.
+            let at_once = if cfg!(feature = "vulkan") {
+                8
+            } else {
+                rois.len()
+            };
+            let part = |rois| roi_align_reference(leaves.get(0), rois, options);
+            Tensor::cat(rois.chunks(at_once).map(part).collect(), 0)
+        },
     );
 }

@@ -77,7 +77,17 @@ fn main() -> Result<()> {
     }
     #[cfg(not(feature = "cuda"))]
     {
-        let device = burn::backend::wgpu::WgpuDevice::DiscreteGpu(arguments.card);
+        use burn::backend::wgpu::WgpuDevice;
+
+        let device = match arguments.card {
+            0 => WgpuDevice::DefaultDevice,
+            card => WgpuDevice::DiscreteGpu(card - 1),
+        };
+        #[cfg(feature = "vulkan")]
+        burn::backend::wgpu::init_setup::<burn::backend::wgpu::graphics::Vulkan>(
+            &device,
+            Default::default(),
+        );
         measure::<cubecl::wgpu::WgpuRuntime>(&arguments, device)
     }
 }
@@ -128,6 +138,10 @@ where
         .iter()
         .flat_map(|shape| convolutions::<R>(*shape, &device));
     for shape in products.chain(convolutions) {
+        let is_any = |(strategy, _): &(String, _)| is_wanted(&shape.name, strategy);
+        if !shape.strategies.iter().any(is_any) {
+            continue;
+        }
         let mut expected = None;
         for (index, (strategy, run)) in shape.strategies.iter().enumerate() {
             if index > 0 && !is_wanted(&shape.name, strategy) {
