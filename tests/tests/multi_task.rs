@@ -16,6 +16,7 @@ use gradway::trainer::{
     TrainError, Trainer, config, evaluate_run, train,
 };
 use gradway_backbone::Phase;
+use gradway_heads::HeadTask;
 use gradway_tests::{Plain, Tracked, assert_gradients, gradients};
 
 const SIDE: u32 = 64;
@@ -71,6 +72,24 @@ fn scenes(tasks: &[DenseTask]) -> (Labels, MultiTaskBatch) {
     let size = [SIDE as usize; 2];
     let batch = MultiTaskBatch::new(samples.collect(), tasks, size, &Normalization::IMAGENET);
     (labels, batch)
+}
+
+/// In the first step a trainer refuses what no loss reaches: an auxiliary decoder is trained on its task, too.
+#[test]
+fn every_decoder_serves_every_task() {
+    let (labels, batch) = scenes(&DenseTask::ALL);
+    let names: Vec<&str> = DenseTask::ALL.iter().map(|task| task.name()).collect();
+    let decoders = gradway_heads::table().iter();
+    for head in decoders.filter(|head| head.task == HeadTask::Segmentation) {
+        let overrides = format!(r#"head={{ name = "{}" }}"#, head.name);
+        let tasks = format!("tasks = {{ names = {names:?} }}");
+        let config = parsed("fixed", &tasks, &[&overrides]);
+        let device = Default::default();
+        let model = ManyTasks::<Tracked>::new(&config, &labels, &device).unwrap();
+        let mut trainer = Trainer::new(&config, &model, 10, &device);
+        let (_, report) = trainer.step(model, std::slice::from_ref(&batch)).unwrap();
+        assert_eq!(report.losses.len(), names.len(), "{}", head.name);
+    }
 }
 
 /// One graph of the sum of all losses against one graph after the other.

@@ -166,7 +166,7 @@ fn some() -> Vec<Case> {
     .into()
 }
 
-/// Every method with every backbone, on classes and on tasks, and every head with e3va.
+/// Every method with every backbone, on classes and on tasks, and every head.
 fn everything() -> Vec<Case> {
     let mut cases = Vec::new();
     for method in methods() {
@@ -186,9 +186,11 @@ fn everything() -> Vec<Case> {
             HeadTask::Segmentation => &[Labels::Classes, Labels::Tasks],
             HeadTask::Detection => &[Labels::Objects],
         };
+        // It reads one stage: nothing would reach what e3va trains behind it.
+        let method = if head.name == "fcn" { "fixed" } else { "e3va" };
         cases.extend(labels.iter().map(|&labels| Case {
             backbone: "swin_mini",
-            method: "e3va",
+            method,
             head: head.name,
             labels,
         }));
@@ -342,16 +344,16 @@ fn agree(device: &str, cases: Vec<Case>) {
         if gradients.is_nan() || gradients > gradients_tolerance(device) {
             wrong.push(format!("{name}: gradients off by {gradients:.1e}"));
         }
-        let wide = |values: &[f32]| values.iter().map(|x| f64::from(*x)).collect::<Vec<_>>();
-        let logits = distance(&wide(&found.logits), &wide(&expected.logits));
-        // Of tasks and objects there are none.
-        if logits > LOSS {
-            wrong.push(format!("{name}: logits off by {logits:.1e}"));
-        }
         let loss = expected.losses["loss"];
-        println!(
-            "{name}: loss {loss:.4}, gradients off by {gradients:.1e}, logits by {logits:.1e}"
-        );
+        println!("{name}: loss {loss:.4}, gradients off by {gradients:.1e}");
+        // Of tasks and objects there are none.
+        if !expected.logits.is_empty() {
+            let wide = |values: &[f32]| values.iter().map(|x| f64::from(*x)).collect::<Vec<_>>();
+            let logits = distance(&wide(&found.logits), &wide(&expected.logits));
+            if logits.is_nan() || logits > LOSS {
+                wrong.push(format!("{name}: logits off by {logits:.1e}"));
+            }
+        }
     }
     assert!(wrong.is_empty(), "on {device}:\n{}", wrong.join("\n"));
     let forgotten: Vec<_> = methods.iter().filter(|(_, taken)| **taken == 0).collect();

@@ -59,10 +59,20 @@ impl<B: KernelBackend> SegmentationHead<B> {
         ignore: u8,
         class_weights: &[f32],
     ) -> Tensor<B, 1> {
-        let term = |logits| cross_entropy(logits, labels.clone(), ignore, class_weights);
-        let main = term(output.logits);
+        self.supervised(output, |logits| {
+            cross_entropy(logits, labels.clone(), ignore, class_weights)
+        })
+    }
+
+    /// A loss of the logits, `[1]`, plus the weighted one of the auxiliary's.
+    pub fn supervised(
+        &self,
+        output: SegmentationOutput<B>,
+        loss: impl Fn(Tensor<B, 4>) -> Tensor<B, 1>,
+    ) -> Tensor<B, 1> {
+        let main = loss(output.logits);
         match output.auxiliary {
-            Some(logits) => main + term(logits) * self.auxiliary_weight,
+            Some(logits) => main + loss(logits) * self.auxiliary_weight,
             None => main,
         }
     }

@@ -148,6 +148,14 @@ impl HeadConfig {
         }
     }
 
+    /// Whether it reads a stage of the backbone, counted from the finest.
+    pub fn reads(&self, stage: usize) -> bool {
+        match self {
+            Self::Fcn(config) => config.stage == stage,
+            Self::HrNet(_) | Self::SegFormer(_) | Self::UPerNet(_) => true,
+        }
+    }
+
     /// The head for features of these widths.
     pub fn init<B: Backend>(
         &self,

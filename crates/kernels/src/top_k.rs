@@ -1,5 +1,8 @@
 //! The largest numbers of rows.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use burn::tensor::ops::{FloatTensor, IntTensor};
 use burn::tensor::{Int, Tensor, TensorData};
 
@@ -34,19 +37,36 @@ pub(crate) fn forward<B: KernelBackend>(
     let numbers: Vec<f32> = x.into_data().iter::<f32>().collect();
     let (mut values, mut places) = (Vec::new(), Vec::new());
     for row in (0..rows).map(|row| &numbers[row * columns..][..columns]) {
-        let mut order: Vec<usize> = (0..columns).collect();
-        let larger = |a: &usize, b: &usize| row[*b].total_cmp(&row[*a]).then(a.cmp(b));
-        if count < columns {
-            order.select_nth_unstable_by(count, larger);
-            order.truncate(count);
-        }
-        order.sort_unstable_by(larger);
-        values.extend(order.iter().map(|place| row[*place]));
-        places.extend(order.iter().map(|place| *place as i32));
+        let best = largest(row, count);
+        values.extend(best.iter().map(|place| row[*place]));
+        places.extend(best.iter().map(|place| *place as i32));
     }
     let values = TensorData::new(values, [rows, count]);
     let places = TensorData::new(places, [rows, count]);
     let values = Tensor::<B, 2>::from_data(values, &device);
     let places = Tensor::<B, 2, Int>::from_data(places, &device);
     (float(values), places.into_primitive())
+}
+
+/// The places of the largest numbers of a row. Of a long row nearly all are passed by after a comparison with the least
+/// of the best so far.
+fn largest(row: &[f32], count: usize) -> Vec<usize> {
+    // The order of `f32::total_cmp`.
+    let key = |number: f32| {
+        let bits = number.to_bits() as i32;
+        bits ^ (((bits >> 31) as u32) >> 1) as i32
+    };
+    // The least first: of equals the last.
+    let mut best = BinaryHeap::with_capacity(count + 1);
+    for (place, number) in row.iter().enumerate() {
+        let candidate = Reverse((key(*number), Reverse(place)));
+        if best.len() < count {
+            best.push(candidate);
+        } else if best.peek().is_some_and(|least| candidate < *least) {
+            best.pop();
+            best.push(candidate);
+        }
+    }
+    let best = best.into_sorted_vec().into_iter();
+    best.map(|Reverse((_, Reverse(place)))| place).collect()
 }

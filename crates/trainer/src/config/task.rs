@@ -176,7 +176,8 @@ impl TaskConfig {
     /// Whether its head reads a stage of the backbone, counted from the finest.
     pub fn reads(&self, stage: usize) -> bool {
         match self {
-            Self::Segmentation(_) | Self::MultiTask(_) => true,
+            Self::Segmentation(config) => config.head.reads(stage),
+            Self::MultiTask(config) => config.head.reads(stage),
             Self::Detection(config) => config.head.reads(stage),
         }
     }

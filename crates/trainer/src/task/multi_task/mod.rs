@@ -91,13 +91,14 @@ impl MultiTask {
         let size = [batch.height, batch.width];
         let full = |map| resize_bilinear(map, size);
         let missing = || TrainError::NoLabels { task };
+        let decoder = &head.decoders[index];
         let loss = match (task, batch.labels.get(&task).ok_or_else(missing)?) {
             (
                 DenseTask::SemanticSegmentation | DenseTask::HumanParts,
                 BatchLabels::Classes(data),
             ) => {
                 let labels = class_map(data, batch.shape(), &device);
-                head.decoders[index].loss(output, labels, IGNORE, &[])
+                decoder.loss(output, labels, IGNORE, &[])
             }
             (DenseTask::Saliency | DenseTask::Edges, BatchLabels::Classes(data)) => {
                 let labels = class_map(data, batch.shape(), &device);
@@ -105,15 +106,20 @@ impl MultiTask {
                     DenseTask::Edges => PositiveWeight::Fixed(self.config.tasks.edge_weight),
                     _ => PositiveWeight::Balanced,
                 };
-                binary_cross_entropy(full(output.logits), labels, IGNORE, weight)
+                decoder.supervised(output, |logits| {
+                    binary_cross_entropy(full(logits), labels.clone(), IGNORE, weight)
+                })
             }
             (DenseTask::SurfaceNormals, BatchLabels::Values { channels, data }) => {
                 let normals = values(data, *channels, batch, &device);
-                normals_l1(full(output.logits), normals)
+                decoder.supervised(output, |logits| normals_l1(full(logits), normals.clone()))
             }
             (DenseTask::Depth, BatchLabels::Values { channels, data }) => {
                 let depth = values(data, *channels, batch, &device);
-                depth_l1(full(output.logits) * self.config.tasks.depth_unit, depth)
+                let unit = self.config.tasks.depth_unit;
+                decoder.supervised(output, |logits| {
+                    depth_l1(full(logits) * unit, depth.clone())
+                })
             }
             _ => return Err(missing()),
         };
