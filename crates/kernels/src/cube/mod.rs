@@ -24,6 +24,7 @@ use std::sync::Arc;
 use burn::tensor::backend::DeviceOps;
 use burn::tensor::ops::{FloatTensor, IntTensor, ModuleOps};
 use burn::tensor::{DType, Tensor, TensorData, TensorMetadata};
+use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
 use cubecl::server::ComputeServer;
 use cubecl::stream_id::StreamId;
@@ -325,7 +326,7 @@ where
         weights: FloatTensor<Self>,
         size: [usize; 2],
     ) -> [FloatTensor<Self>; 2] {
-        if !is_single(&logits) || labels.dtype != DType::I32 {
+        if !are_labelled(&logits, &labels) {
             return crate::cross_entropy::forward::<Self>(logits, labels, weights, size);
         }
         let [losses, normalisers] = cross_entropy::forward(logits, labels, weights, size);
@@ -340,7 +341,7 @@ where
         grad: FloatTensor<Self>,
         size: [usize; 2],
     ) -> FloatTensor<Self> {
-        let backward = if is_single(&logits) && labels.dtype == DType::I32 {
+        let backward = if are_labelled(&logits, &labels) {
             cross_entropy::backward
         } else {
             crate::cross_entropy::backward::<Self>
@@ -353,7 +354,7 @@ where
         labels: IntTensor<Self>,
         options: FocalLoss,
     ) -> FloatTensor<Self> {
-        if is_single(&logits) && labels.dtype == DType::I32 {
+        if are_labelled(&logits, &labels) {
             float(tensor::<Self, 1>(focal_loss::forward(logits, labels, options)).sum())
         } else {
             crate::focal_loss::forward::<Self>(logits, labels, options)
@@ -366,7 +367,7 @@ where
         grad: FloatTensor<Self>,
         options: FocalLoss,
     ) -> FloatTensor<Self> {
-        let backward = if is_single(&logits) && labels.dtype == DType::I32 {
+        let backward = if are_labelled(&logits, &labels) {
             focal_loss::backward
         } else {
             crate::focal_loss::backward::<Self>
@@ -410,6 +411,11 @@ where
         });
         (grad, grad_table)
     }
+}
+
+/// Whether the kernels of a loss can take logits and labels.
+fn are_labelled<R: CubeRuntime>(logits: &CubeTensor<R>, labels: &CubeTensor<R>) -> bool {
+    is_single(logits) && labels.dtype == DType::I32
 }
 
 /// Regions as a kernel reads them, `[regions, 5]`: what is no number is far from any map.

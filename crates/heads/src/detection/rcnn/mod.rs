@@ -318,10 +318,9 @@ impl<B: KernelBackend> Rcnn<B> {
         let config = &self.config;
         let maps = self.pyramid.forward(features);
         let levels = self.proposals.forward(&maps);
-        let limits_of_proposals = ProposalLimits::INFERENCE;
         let proposed = self
             .proposals
-            .candidates(levels, sizes, limits_of_proposals);
+            .candidates(levels, sizes, ProposalLimits::INFERENCE);
         let images = proposed.read().into_iter().enumerate();
         let mut regions: Vec<Region> = images
             .flat_map(|(image, found)| {
