@@ -10,7 +10,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 use gradway_backbone::{AnyBackbone, BackboneConfig, Checkpoint};
-use gradway_data::synthetic::SyntheticConfig;
+use gradway_data::formats::synthetic::SyntheticConfig;
 use gradway_data::{DatasetConfig, Normalization, SegmentationBatch, Split};
 use safetensors::tensor::{Dtype, TensorView};
 

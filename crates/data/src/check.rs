@@ -9,9 +9,9 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::dataset::SegmentationDataset;
-use crate::datasets::Task;
 use crate::error::DataError;
-use crate::label::IGNORE;
+use crate::labels::IGNORE;
+use crate::task::Task;
 
 pub use detection::{InstanceCount, InstanceReport, check_detection};
 pub use multi_task::{TaskReport, check_multi_task};

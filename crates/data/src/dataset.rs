@@ -5,28 +5,8 @@ use std::path::PathBuf;
 use image::RgbImage;
 
 use crate::error::DataError;
-use crate::label::{LabelMap, LabelPolicy};
-use crate::read;
-
-/// Which part of a dataset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Split {
-    /// Samples to train on.
-    Train,
-    /// Samples to measure on.
-    Val,
-}
-
-impl Split {
-    /// `train` or `val`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Val => "val",
-        }
-    }
-}
+use crate::io::read;
+use crate::labels::{LabelMap, LabelPolicy, check_classes};
 
 /// An image and the class of each of its pixels.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,7 +104,7 @@ impl FileDataset {
         palette: Vec<[u8; 3]>,
         labels: LabelPolicy,
     ) -> Result<Self, DataError> {
-        crate::classes::check(&classes, &palette, &labels)?;
+        check_classes(&classes, &palette, &labels)?;
         Ok(Self {
             name: name.into(),
             pairs,

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::datasets::Task;
-use crate::multi_task::DenseTask;
+use crate::labels::DenseTask;
+use crate::task::Task;
 
 pub use annotation::AnnotationFault;
 pub use labels::LabelFault;

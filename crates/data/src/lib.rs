@@ -1,4 +1,4 @@
-//! Datasets, transforms, loaders and synthetic scenes.
+//! Datasets, transforms and loaders.
 //!
 //! From files to batches: a [`DatasetConfig`] opens a split of a dataset as a
 //! [`SegmentationDataset`]; a [`SegmentationLoader`] reads its samples on worker threads, augments
@@ -10,51 +10,44 @@
 //! dataset. Nothing here knows of tensors or devices, nothing
 //! prints, and wrong data is a [`DataError`], never a panic.
 
-pub mod ade20k;
 pub mod check;
-pub mod classes;
-pub mod clothing_co_parsing;
-pub mod coco;
 pub mod dataset;
-pub mod datasets;
 pub mod detection;
 pub mod error;
-pub mod folder;
-pub mod label;
+pub mod format;
+pub mod formats;
+pub mod io;
+pub mod labels;
 pub mod loader;
-pub mod manifest;
-pub mod mat;
 pub mod multi_task;
 pub mod normalize;
-mod npy;
-pub mod nyud_mt;
-pub mod palette;
-pub mod pascal_mt;
-pub mod paths;
-pub mod read;
-pub mod red_kitchen;
-pub mod scenes;
-pub mod synthetic;
+mod split;
+pub mod table;
+mod task;
 pub mod transform;
-pub mod voc;
-pub mod voc_detection;
 
 pub use check::{Report, check, check_detection, check_multi_task};
-pub use dataset::{SegmentationDataset, SegmentationSample, Split};
-pub use datasets::{DatasetConfig, DatasetDescriptor, Task, table};
+pub use dataset::{SegmentationDataset, SegmentationSample};
 pub use detection::{
     DetectionAugmentConfig, DetectionBatch, DetectionDataset, DetectionLoader, DetectionSample,
     DetectionSizeConfig, DetectionTarget, Instance, Mask,
 };
 pub use error::{AnnotationFault, DataError, LabelFault};
-pub use label::{IGNORE, LabelMap, LabelPolicy};
+pub use format::{DatasetDescriptor, DatasetFormat};
+pub use io::{paths, read};
+pub use labels::{
+    DenseLabels, DenseTask, DepthMap, IGNORE, LabelMap, LabelPolicy, NormalMap, VerticalAxis,
+};
 pub use loader::{
     BatchIterator, ImageBatch, Loader, LoaderConfig, Pipeline, SegmentationBatch,
     SegmentationLoader,
 };
 pub use multi_task::{
-    BatchLabels, DenseLabels, DenseTask, DepthMap, MultiTaskAugmentConfig, MultiTaskBatch,
-    MultiTaskDataset, MultiTaskLoader, MultiTaskPipeline, MultiTaskSample, NormalMap, VerticalAxis,
+    BatchLabels, MultiTaskAugmentConfig, MultiTaskBatch, MultiTaskDataset, MultiTaskLoader,
+    MultiTaskPipeline, MultiTaskSample,
 };
 pub use normalize::Normalization;
+pub use split::Split;
+pub use table::{DatasetConfig, table};
+pub use task::Task;
 pub use transform::{AugmentConfig, EvaluationSize, PhotometricConfig};

@@ -1,6 +1,6 @@
 //! Several dense tasks per image: what is known of every pixel, and the way to a batch.
 //!
-//! A [`MultiTaskDataset`] reads a [`MultiTaskSample`]: an image and the [`DenseLabels`] of the tasks
+//! A [`MultiTaskDataset`] reads a [`MultiTaskSample`]: an image and the [`DenseLabels`](crate::DenseLabels) of the tasks
 //! asked for, and of no others. A [`MultiTaskLoader`] augments it, and puts it beside others into a
 //! [`MultiTaskBatch`]. Every change of place moves the image and all labels together; what a change
 //! leaves without a label is ignored by every task, never background.
@@ -9,18 +9,13 @@ mod batch;
 mod dataset;
 mod files;
 pub mod geometry;
-mod labels;
 mod loader;
 mod segmentation;
-mod task;
 mod transform;
 
 pub use batch::{BatchLabels, MultiTaskBatch};
 pub use dataset::{MultiTaskDataset, MultiTaskSample};
 pub use files::{DenseFileDataset, DenseReader, ImageFile};
-pub(crate) use labels::unit;
-pub use labels::{DenseLabels, DepthMap, NormalMap, VerticalAxis};
 pub use loader::{MultiTaskLoader, MultiTaskPipeline};
 pub(crate) use segmentation::SegmentationView;
-pub use task::DenseTask;
 pub use transform::MultiTaskAugmentConfig;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dataset::SegmentationSample;
 use crate::error::DataError;
-use crate::label::IGNORE;
+use crate::labels::IGNORE;
 
 pub use photometric::PhotometricConfig;
 

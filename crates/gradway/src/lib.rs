@@ -11,6 +11,7 @@ pub use gradway_data as data;
 pub use gradway_heads as heads;
 pub use gradway_kernels as kernels;
 pub use gradway_metrics as metrics;
+pub use gradway_scenes as scenes;
 pub use gradway_trainer as trainer;
 
 pub mod beside;

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use gradway::data::scenes::CLASSES;
 use gradway::data::{AugmentConfig, LoaderConfig, SegmentationLoader, Split};
+use gradway::scenes::CLASSES;
 use gradway::trainer::{RunConfig, config};
 use image::GrayImage;
 

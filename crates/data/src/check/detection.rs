@@ -6,8 +6,8 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{Problem, Report, most_frequent_first};
-use crate::datasets::Task;
 use crate::detection::{DetectionDataset, DetectionSample, Skipped};
+use crate::task::Task;
 
 /// The objects of a dataset, those of its readable samples.
 #[derive(Debug, Clone, PartialEq, Serialize)]

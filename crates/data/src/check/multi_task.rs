@@ -7,10 +7,11 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{LabelCount, Problem, Report, most_frequent_first};
-use crate::datasets::Task;
 use crate::error::{DataError, LabelFault};
-use crate::label::IGNORE;
-use crate::multi_task::{DenseLabels, DenseTask, MultiTaskDataset, MultiTaskSample};
+use crate::labels::IGNORE;
+use crate::labels::{DenseLabels, DenseTask};
+use crate::multi_task::{MultiTaskDataset, MultiTaskSample};
+use crate::task::Task;
 
 /// The labels of one task, those of its readable samples.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -7,7 +7,7 @@ use super::annotation::Annotation;
 use super::sample::{DetectionDataset, DetectionSample, Instance};
 use super::skipped::Skipped;
 use crate::error::{AnnotationFault, DataError};
-use crate::read;
+use crate::io::read;
 
 /// An image file and what is annotated in it.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,7 +1,7 @@
 //! One batch for segmentation: its samples padded and normalised.
 
 use crate::dataset::SegmentationSample;
-use crate::label::IGNORE;
+use crate::labels::IGNORE;
 use crate::loader::ImageBatch;
 use crate::normalize::Normalization;
 

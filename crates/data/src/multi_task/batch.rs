@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{DenseLabels, DenseTask, MultiTaskSample};
-use crate::label::IGNORE;
+use super::MultiTaskSample;
+use crate::labels::IGNORE;
+use crate::labels::{DenseLabels, DenseTask};
 use crate::loader::ImageBatch;
 use crate::normalize::Normalization;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use image::RgbImage;
 
-use super::{DenseLabels, DenseTask};
 use crate::error::{DataError, LabelFault};
+use crate::labels::{DenseLabels, DenseTask};
 
 /// An image and what is known of each of its pixels.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{DenseLabels, DenseTask, MultiTaskDataset, MultiTaskSample};
-use crate::classes::Classes;
+use super::{MultiTaskDataset, MultiTaskSample};
 use crate::error::{DataError, LabelFault};
-use crate::read;
+use crate::io::read;
+use crate::labels::classes::Classes;
+use crate::labels::{DenseLabels, DenseTask};
 
 /// An image on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,10 +8,11 @@
 
 use image::{Rgb, RgbImage};
 
-use super::labels::unit;
-use super::{DenseLabels, DepthMap, MultiTaskSample, NormalMap, VerticalAxis};
+use super::MultiTaskSample;
 use crate::error::DataError;
-use crate::label::{IGNORE, LabelMap};
+use crate::labels::unit;
+use crate::labels::{DenseLabels, DepthMap, NormalMap, VerticalAxis};
+use crate::labels::{IGNORE, LabelMap};
 use crate::transform::geometry::{crop_plane, flip_plane, nearest, resize_image, resize_plane};
 
 /// Resizes the image and normals with a smooth filter, other labels with nearest neighbour.

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use rand::RngCore;
 
 use super::batch::size;
-use super::{
-    DenseTask, MultiTaskAugmentConfig, MultiTaskBatch, MultiTaskDataset, MultiTaskSample, geometry,
-};
+use super::{MultiTaskAugmentConfig, MultiTaskBatch, MultiTaskDataset, MultiTaskSample, geometry};
 use crate::error::DataError;
+use crate::labels::DenseTask;
 use crate::loader::{Loader, LoaderConfig, Pipeline};
 use crate::normalize::Normalization;
 use crate::transform::{EvaluationSize, invalid};

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{DenseLabels, DenseTask, MultiTaskDataset};
+use super::MultiTaskDataset;
 use crate::dataset::{SegmentationDataset, SegmentationSample};
 use crate::error::{DataError, LabelFault};
+use crate::labels::{DenseLabels, DenseTask};
 
 const TASK: DenseTask = DenseTask::SemanticSegmentation;
 

@@ -7,8 +7,9 @@
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use super::{DenseLabels, MultiTaskSample, geometry};
+use super::{MultiTaskSample, geometry};
 use crate::error::DataError;
+use crate::labels::DenseLabels;
 use crate::transform::{PhotometricConfig, check_edges, check_range, check_share, fit, scaled};
 
 /// The mean colour of ImageNet, which becomes nearly 0.

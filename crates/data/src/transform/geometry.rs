@@ -9,7 +9,7 @@ use image::RgbImage;
 use super::is_labelled;
 use crate::dataset::SegmentationSample;
 use crate::error::DataError;
-use crate::label::LabelMap;
+use crate::labels::LabelMap;
 
 /// Resizes the image bilinearly and the labels with nearest neighbour.
 ///
@@ -203,7 +203,7 @@ pub(crate) fn flip_plane<T>(data: &mut [T], width: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::label::IGNORE;
+    use crate::labels::IGNORE;
 
     #[test]
     fn nearest_samples_cell_centres() {

@@ -8,7 +8,7 @@ use embedded_graphics::pixelcolor::Rgb888;
 use embedded_graphics::prelude::*;
 use embedded_graphics::primitives::{PrimitiveStyle, Rectangle};
 use embedded_graphics::text::{Baseline, Text};
-use gradway_data::palette::PaletteRule;
+use gradway_data::labels::palette::PaletteRule;
 use gradway_trainer::Labels;
 use gradway_trainer::task::PredictedObject;
 use image::RgbImage;

@@ -1,0 +1,138 @@
+//! A folder of images and a folder of masks with the same stems, as most small datasets come.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::{FileDataset, FilePair};
+use crate::error::DataError;
+use crate::format::{DatasetDescriptor, DatasetFormat, Opened};
+use crate::formats::layout;
+use crate::io::paths;
+use crate::labels::LabelPolicy;
+use crate::labels::classes::ClassSource;
+use crate::split::Split;
+use crate::task::Task;
+
+/// Configuration of a dataset of an image folder and a mask folder.
+///
+/// The splits come from the lists, or from a folder name each: `{split}` in `images` and `masks`
+/// stands for `train` or `val`. With a validation list alone, training takes every other image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FolderConfig {
+    /// The folder below which everything lies; may start with `$VARIABLE`.
+    pub root: PathBuf,
+    /// The folder of the images (.jpg, .jpeg, .png), below the root; may hold `{split}`.
+    #[serde(default = "images")]
+    pub images: String,
+    /// The folder of the masks (.png), below the root; may hold `{split}`.
+    #[serde(default = "masks")]
+    pub masks: String,
+    /// What a mask's stem has in addition to its image's stem, such as `_mask`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub mask_suffix: String,
+    /// A text file of the stems to train on, below the root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_list: Option<PathBuf>,
+    /// A text file of the stems to measure on, below the root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_list: Option<PathBuf>,
+    /// The class list.
+    pub classes: ClassSource,
+    /// How stored labels become classes; there is no default, because folders follow no convention.
+    pub labels: LabelPolicy,
+}
+
+const SPLIT: &str = "{split}";
+
+fn images() -> String {
+    "images".into()
+}
+
+fn masks() -> String {
+    "masks".into()
+}
+
+impl FolderConfig {
+    /// The samples of a split.
+    fn pairs(&self, split: Split, root: &Path) -> Result<Vec<FilePair>, DataError> {
+        let format = Self::DESCRIPTOR;
+        let folder = |template: &str| root.join(template.replace(SPLIT, split.name()));
+        let image_folder = folder(&self.images);
+        let mask_folder = folder(&self.masks);
+        for path in [root, &image_folder, &mask_folder] {
+            layout::require_folder(path, format.name, format.layout)?;
+        }
+        let images = layout::images_by_stem(&image_folder)?;
+        let mask = |id: &str| mask_folder.join(format!("{id}{}.png", self.mask_suffix));
+        let listed = |list: &Path| {
+            let list = root.join(list);
+            let pairs = layout::pairs_of_list(&list, &images, &image_folder, mask)?;
+            Ok((pairs, list))
+        };
+        let (list, key) = match split {
+            Split::Train => (&self.train_list, "train_list"),
+            Split::Val => (&self.val_list, "val_list"),
+        };
+        let (pairs, place) = if let Some(list) = list {
+            listed(list)?
+        } else {
+            let excluded: BTreeSet<String> = match (split, &self.val_list) {
+                _ if self.images.contains(SPLIT) => BTreeSet::new(),
+                (Split::Train, Some(list)) => listed(list)?.0.into_iter().map(|p| p.id).collect(),
+                _ => {
+                    return Err(DataError::UndefinedSplit {
+                        split: split.name(),
+                        key,
+                    });
+                }
+            };
+            // One folder of masks for the images of both splits holds those of the other one too.
+            if self.masks.contains(SPLIT) || !self.images.contains(SPLIT) {
+                layout::require_images(&mask_folder, &self.mask_suffix, &image_folder, &images)?;
+            }
+            let remaining = images.iter().filter(|(id, _)| !excluded.contains(*id));
+            let pairs = remaining.map(|(id, image)| FilePair {
+                id: id.clone(),
+                image: image.clone(),
+                mask: mask(id),
+            });
+            (pairs.collect(), image_folder.clone())
+        };
+        if pairs.is_empty() {
+            return Err(DataError::EmptySplit {
+                split: split.name(),
+                expected: "images",
+                path: place,
+            });
+        }
+        Ok(pairs)
+    }
+}
+
+impl DatasetFormat for FolderConfig {
+    const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
+        name: "folder",
+        tasks: &[Task::Segmentation],
+        summary: "a folder of images and a folder of masks matched by stem, with split lists",
+        layout: "\
+  IMAGES/*.{jpg,jpeg,png}        `images`, below the root; may hold {split}
+  MASKS/*.png                    `masks`, below the root; may hold {split}
+  train.txt val.txt              `train_list` and `val_list`, one stem a line; optional",
+    };
+
+    fn open(&self, split: Split) -> Result<Opened, DataError> {
+        let root = paths::expand(&self.root)?;
+        let pairs = self.pairs(split, &root)?;
+        let classes = self.classes.resolve(&root)?;
+        Ok(Opened::Files(FileDataset::new(
+            classes.list.as_deref().unwrap_or(Self::DESCRIPTOR.name),
+            pairs,
+            classes.names,
+            classes.palette,
+            self.labels,
+        )?))
+    }
+}

@@ -1,0 +1,13 @@
+//! The formats of datasets, a file each; [`crate::table`] lists them.
+
+pub mod ade20k;
+pub mod clothing_co_parsing;
+pub mod coco;
+pub mod folder;
+pub(crate) mod layout;
+pub mod nyud_mt;
+pub mod pascal_mt;
+pub mod red_kitchen;
+pub mod synthetic;
+pub mod voc;
+pub mod voc_detection;

@@ -1,0 +1,254 @@
+//! Synthetic scenes as a dataset: nothing to download, every sample a function of its index.
+
+use std::collections::{BTreeMap, HashMap};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use gradway_scenes::{CLASSES, PALETTE, PARTS, SceneConfig};
+use serde::{Deserialize, Serialize};
+
+use crate::error::DataError;
+use crate::format::{DatasetDescriptor, DatasetFormat, Opened};
+use crate::labels::LabelMap;
+use crate::labels::classes::Classes;
+use crate::labels::palette::PaletteRule;
+use crate::labels::{DenseLabels, DenseTask, DepthMap, NormalMap, VerticalAxis};
+use crate::multi_task::{MultiTaskDataset, MultiTaskSample};
+use crate::split::Split;
+use crate::task::Task;
+use crate::transform::invalid;
+
+/// Validation scenes start here, far beyond any number of training scenes, so that changing the
+/// number of training scenes leaves them as they are.
+const FIRST_VALIDATION_SCENE: u64 = 1 << 40;
+
+/// A split whose pixels and labels, of the tasks asked for, fit in this many bytes is rendered once and
+/// kept: every epoch asks for the same scenes again, and rendering one takes longer than reading one
+/// would.
+const KEPT_BYTES: u64 = 256 << 20;
+
+/// Configuration of synthetic scenes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SyntheticConfig {
+    /// Width of the images in pixels.
+    pub width: u32,
+    /// Height of the images in pixels.
+    pub height: u32,
+    /// Number of training scenes.
+    pub train_samples: usize,
+    /// Number of validation scenes; none of them is a training scene.
+    pub val_samples: usize,
+    /// Seed of the scenes: another seed is another dataset.
+    pub seed: u64,
+}
+
+impl Default for SyntheticConfig {
+    fn default() -> Self {
+        Self {
+            width: 128,
+            height: 128,
+            train_samples: 256,
+            val_samples: 64,
+            seed: 0,
+        }
+    }
+}
+
+impl SyntheticConfig {
+    fn validate(&self) -> Result<(), DataError> {
+        for (key, edge) in [("data.width", self.width), ("data.height", self.height)] {
+            if !(8..=8192).contains(&edge) {
+                return Err(invalid(key, edge, "8 to 8192 pixels"));
+            }
+        }
+        for (key, samples) in [
+            ("data.train_samples", self.train_samples),
+            ("data.val_samples", self.val_samples),
+        ] {
+            if samples == 0 {
+                return Err(invalid(key, samples, "at least 1 scene"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl DatasetFormat for SyntheticConfig {
+    const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
+        name: "synthetic",
+        tasks: &[Task::Segmentation, Task::MultiTask],
+        summary: "synthetic scenes with the labels of six tasks, generated on the fly from a seed",
+        layout: "  nothing on disk",
+    };
+
+    fn open(&self, split: Split) -> Result<Opened, DataError> {
+        self.validate()?;
+        let (first, samples) = match split {
+            Split::Train => (0, self.train_samples),
+            Split::Val => (FIRST_VALIDATION_SCENE, self.val_samples),
+        };
+        let named = |names: &[&str], palette: Vec<[u8; 3]>| Classes {
+            list: None,
+            names: names.iter().map(|name| (*name).to_string()).collect(),
+            palette,
+        };
+        let parts = PaletteRule::VocColormap.colors(PARTS.len());
+        let mut classes = BTreeMap::from([
+            (
+                DenseTask::SemanticSegmentation,
+                named(CLASSES, PALETTE.to_vec()),
+            ),
+            (DenseTask::HumanParts, named(PARTS, parts)),
+        ]);
+        for task in DenseTask::ALL {
+            classes.extend(Classes::of_binary(task).map(|binary| (task, binary)));
+        }
+        Ok(Opened::MultiTask(Arc::new(SyntheticDataset {
+            scene: SceneConfig {
+                width: self.width,
+                height: self.height,
+                seed: self.seed,
+                ..SceneConfig::default()
+            },
+            split,
+            first,
+            samples,
+            kept: Mutex::default(),
+            classes,
+        })))
+    }
+}
+
+/// One split of synthetic scenes.
+struct SyntheticDataset {
+    scene: SceneConfig,
+    split: Split,
+    first: u64,
+    samples: usize,
+    /// The samples rendered so far, with the labels asked for so far.
+    kept: Mutex<HashMap<usize, Arc<MultiTaskSample>>>,
+    classes: BTreeMap<DenseTask, Classes>,
+}
+
+impl SyntheticDataset {
+    fn render(&self, index: usize, tasks: &[DenseTask]) -> MultiTaskSample {
+        let mut scene = gradway_scenes::render(&self.scene, self.first + index as u64);
+        let (width, height) = scene.image.dimensions();
+        let classes = |data: &mut Vec<u8>| {
+            DenseLabels::Classes(LabelMap {
+                width,
+                height,
+                data: mem::take(data),
+            })
+        };
+        let labels = tasks.iter().map(|&task| {
+            let labels = match task {
+                DenseTask::SemanticSegmentation => classes(&mut scene.classes),
+                DenseTask::HumanParts => classes(&mut scene.parts),
+                DenseTask::Saliency => classes(&mut scene.saliency),
+                DenseTask::Edges => classes(&mut scene.edges),
+                DenseTask::SurfaceNormals => DenseLabels::Normals(NormalMap {
+                    width,
+                    height,
+                    vertical: VerticalAxis::Up,
+                    data: mem::take(&mut scene.normals),
+                }),
+                DenseTask::Depth => DenseLabels::Depth(DepthMap {
+                    width,
+                    height,
+                    data: mem::take(&mut scene.depth),
+                }),
+            };
+            (task, labels)
+        });
+        MultiTaskSample {
+            id: self.id(index),
+            labels: labels.collect(),
+            image: scene.image,
+        }
+    }
+
+    /// Whether a split with the labels of these tasks may be kept.
+    fn is_kept<'a>(&self, tasks: impl IntoIterator<Item = &'a DenseTask>) -> bool {
+        let labels = tasks.into_iter().map(|task| match task {
+            DenseTask::SurfaceNormals => 12,
+            DenseTask::Depth => 4,
+            _ => 1,
+        });
+        let bytes = 3 + labels.sum::<u64>();
+        let pixels = u64::from(self.scene.width) * u64::from(self.scene.height);
+        bytes * pixels * self.samples as u64 <= KEPT_BYTES
+    }
+
+    /// The scenes of a poisoned lock are whole: they are added in one piece.
+    fn kept(&self) -> MutexGuard<'_, HashMap<usize, Arc<MultiTaskSample>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl MultiTaskDataset for SyntheticDataset {
+    fn name(&self) -> &str {
+        SyntheticConfig::DESCRIPTOR.name
+    }
+
+    fn len(&self) -> usize {
+        self.samples
+    }
+
+    fn tasks(&self) -> &[DenseTask] {
+        &DenseTask::ALL
+    }
+
+    fn classes(&self, task: DenseTask) -> &[String] {
+        let classes = self.classes.get(&task);
+        classes.map(|classes| &*classes.names).unwrap_or_default()
+    }
+
+    fn palette(&self, task: DenseTask) -> &[[u8; 3]] {
+        let classes = self.classes.get(&task);
+        classes.map(|classes| &*classes.palette).unwrap_or_default()
+    }
+
+    fn id(&self, index: usize) -> String {
+        if index >= self.samples {
+            return String::new();
+        }
+        format!("{}-{index:06}", self.split.name())
+    }
+
+    fn get(&self, index: usize, tasks: &[DenseTask]) -> Result<MultiTaskSample, DataError> {
+        if index >= self.samples {
+            return Err(DataError::IndexOutOfRange {
+                dataset: self.name().into(),
+                index,
+                len: self.samples,
+            });
+        }
+        let kept = self.kept().get(&index).cloned();
+        let has_all = |sample: &&Arc<MultiTaskSample>| {
+            tasks.iter().all(|task| sample.labels.contains_key(task))
+        };
+        if let Some(sample) = kept.as_ref().filter(has_all) {
+            let labels = tasks
+                .iter()
+                .filter_map(|task| sample.labels.get_key_value(task));
+            return Ok(MultiTaskSample {
+                id: sample.id.clone(),
+                image: sample.image.clone(),
+                labels: labels
+                    .map(|(task, labels)| (*task, labels.clone()))
+                    .collect(),
+            });
+        }
+        let sample = self.render(index, tasks);
+        let mut labels = kept.map_or_else(BTreeMap::new, |kept| kept.labels.clone());
+        labels.extend(sample.labels.clone());
+        if self.is_kept(labels.keys()) {
+            let (id, image) = (sample.id.clone(), sample.image.clone());
+            let sample = MultiTaskSample { id, image, labels };
+            self.kept().insert(index, Arc::new(sample));
+        }
+        Ok(sample)
+    }
+}

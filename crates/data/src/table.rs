@@ -1,0 +1,206 @@
+//! The table of dataset formats.
+//!
+//! A format is one file in [`crate::formats`], which implements [`DatasetFormat`] for its configuration, and
+//! one line in the invocation of `datasets!` below; the configuration enum, opening and the listing follow.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::{Report, check, check_detection, check_multi_task};
+use crate::dataset::SegmentationDataset;
+use crate::detection::DetectionDataset;
+use crate::error::DataError;
+use crate::format::{DatasetDescriptor, DatasetFormat, Opened};
+use crate::labels::DenseTask;
+use crate::multi_task::{MultiTaskDataset, SegmentationView};
+use crate::split::Split;
+use crate::task::Task;
+
+macro_rules! datasets {
+    ($($(#[$documentation:meta])* $variant:ident($config:ty),)+) => {
+        /// A dataset, as a configuration names it: `format` and the keys of that format.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "format", rename_all = "snake_case")]
+        pub enum DatasetConfig {
+            $($(#[$documentation])* $variant($config),)+
+        }
+
+        const TABLE: &[DatasetDescriptor] = &[$(<$config as DatasetFormat>::DESCRIPTOR),+];
+
+        impl DatasetConfig {
+            /// The descriptor of this configuration's format.
+            pub fn descriptor(&self) -> DatasetDescriptor {
+                match self {
+                    $(Self::$variant(_) => <$config as DatasetFormat>::DESCRIPTOR,)+
+                }
+            }
+
+            fn find(&self, split: Split) -> Result<Opened, DataError> {
+                match self {
+                    $(Self::$variant(config) => config.open(split),)+
+                }
+            }
+        }
+    };
+}
+
+datasets! {
+    /// See [`crate::formats::ade20k`].
+    Ade20k(crate::formats::ade20k::Ade20kConfig),
+    /// See [`crate::formats::voc`].
+    PascalVoc(crate::formats::voc::PascalVocConfig),
+    /// See [`crate::formats::folder`].
+    Folder(crate::formats::folder::FolderConfig),
+    /// See [`crate::formats::synthetic`].
+    Synthetic(crate::formats::synthetic::SyntheticConfig),
+    /// See [`crate::formats::coco`].
+    Coco(crate::formats::coco::CocoConfig),
+    /// See [`crate::formats::voc_detection`].
+    PascalVocDetection(crate::formats::voc_detection::PascalVocDetectionConfig),
+    /// See [`crate::formats::clothing_co_parsing`].
+    ClothingCoParsing(crate::formats::clothing_co_parsing::ClothingCoParsingConfig),
+    /// See [`crate::formats::pascal_mt`].
+    PascalMt(crate::formats::pascal_mt::PascalMtConfig),
+    /// See [`crate::formats::nyud_mt`].
+    NyudMt(crate::formats::nyud_mt::NyudMtConfig),
+    /// See [`crate::formats::red_kitchen`].
+    RedKitchen(crate::formats::red_kitchen::RedKitchenConfig),
+}
+
+/// Every dataset format, in the order of listings.
+pub fn table() -> &'static [DatasetDescriptor] {
+    TABLE
+}
+
+impl DatasetConfig {
+    /// Opens a split for segmentation, and checks that every image has a mask; samples are read when
+    /// asked for.
+    ///
+    /// # Errors
+    /// [`DataError::WrongTask`] if the format holds something else; missing folders, files or masks,
+    /// an empty split, or a class list that does not fit.
+    pub fn open(&self, split: Split) -> Result<Arc<dyn SegmentationDataset>, DataError> {
+        self.require(Task::Segmentation)?;
+        match self.find(split)? {
+            Opened::Files(dataset) => {
+                dataset.require_masks()?;
+                Ok(Arc::new(dataset))
+            }
+            Opened::MultiTask(dataset) => {
+                dataset.require(&[DenseTask::SemanticSegmentation])?;
+                Ok(Arc::new(SegmentationView(dataset)))
+            }
+            Opened::Annotated(_) => Err(self.wrong_task(Task::Segmentation)),
+        }
+    }
+
+    /// Opens a split for detection, and checks that every image exists and every annotation can be
+    /// used; images and masks are read when asked for.
+    ///
+    /// # Errors
+    /// [`DataError::WrongTask`] if the format holds something else; missing folders or files, an
+    /// empty split, or annotations that are wrong.
+    pub fn open_detection(&self, split: Split) -> Result<Arc<dyn DetectionDataset>, DataError> {
+        self.require(Task::Detection)?;
+        match self.find(split)? {
+            Opened::Annotated(dataset) => {
+                dataset.require_files()?;
+                Ok(Arc::new(dataset))
+            }
+            Opened::Files(_) | Opened::MultiTask(_) => Err(self.wrong_task(Task::Detection)),
+        }
+    }
+
+    /// Opens a split for several tasks, and checks that every sample has the files of `tasks`; samples
+    /// are read when asked for.
+    ///
+    /// # Errors
+    /// [`DataError::WrongTask`] if the format holds something else, [`DataError::TaskNotOffered`];
+    /// missing folders or files, an empty split, or a class list that does not fit.
+    pub fn open_multi_task(
+        &self,
+        split: Split,
+        tasks: &[DenseTask],
+    ) -> Result<Arc<dyn MultiTaskDataset>, DataError> {
+        self.require(Task::MultiTask)?;
+        match self.find(split)? {
+            Opened::MultiTask(dataset) => {
+                dataset.require(tasks)?;
+                Ok(dataset)
+            }
+            Opened::Files(_) | Opened::Annotated(_) => Err(self.wrong_task(Task::MultiTask)),
+        }
+    }
+
+    /// Number of classes, without a look at images or masks; of several tasks, those of semantic
+    /// segmentation.
+    ///
+    /// # Errors
+    /// A split that cannot be found, or a class list that does not fit.
+    pub fn classes(&self, split: Split) -> Result<usize, DataError> {
+        Ok(match self.find(split)? {
+            Opened::Files(dataset) => dataset.classes().len(),
+            Opened::Annotated(dataset) => dataset.classes().len(),
+            Opened::MultiTask(dataset) => dataset.classes(DenseTask::SemanticSegmentation).len(),
+        })
+    }
+
+    /// Reads every sample of a split and reports what it holds and what is wrong with it.
+    ///
+    /// Images without a mask, and missing images of annotations, are problems of the report here, not
+    /// an error.
+    ///
+    /// # Errors
+    /// Only what leaves nothing to report on: missing folders, an empty split, a wrong class list, an
+    /// annotation file that contradicts itself.
+    pub fn check(&self, split: Split) -> Result<Report, DataError> {
+        Ok(match self.find(split)? {
+            Opened::Files(dataset) => check(&dataset),
+            Opened::Annotated(dataset) => check_detection(&dataset),
+            Opened::MultiTask(dataset) => check_multi_task(dataset.as_ref()),
+        })
+    }
+
+    /// Refuses a format that holds something else, before anything is read: an annotation file may take
+    /// a while.
+    ///
+    /// # Errors
+    /// [`DataError::WrongTask`].
+    pub fn require(&self, task: Task) -> Result<(), DataError> {
+        match self.descriptor().tasks.contains(&task) {
+            true => Ok(()),
+            false => Err(self.wrong_task(task)),
+        }
+    }
+
+    fn wrong_task(&self, expected: Task) -> DataError {
+        let DatasetDescriptor { name, tasks, .. } = self.descriptor();
+        let known = TABLE
+            .iter()
+            .filter(|format| format.tasks.contains(&expected));
+        DataError::WrongTask {
+            format: name,
+            found: tasks,
+            expected,
+            known: known.map(|format| format.name).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::labels::manifest;
+
+    #[test]
+    fn every_manifest_is_of_a_format() {
+        for name in manifest::names() {
+            let format = &manifest::find(name).unwrap().unwrap().format;
+            assert!(
+                TABLE.iter().any(|line| line.name == format),
+                "{name}: {format}"
+            );
+        }
+    }
+}

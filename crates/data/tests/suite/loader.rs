@@ -1,0 +1,359 @@
+//! The loader: order, resuming, padding, errors and early ends.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::common::Coordinates;
+use gradway_data::{
+    AugmentConfig, DataError, EvaluationSize, IGNORE, LoaderConfig, Normalization,
+    PhotometricConfig, SegmentationBatch, SegmentationDataset, SegmentationLoader,
+    SegmentationSample,
+};
+
+/// Counts the samples read, slowly where asked to.
+struct Counted {
+    inner: Coordinates,
+    reads: AtomicUsize,
+    delay: Duration,
+    panics: bool,
+}
+
+impl Counted {
+    fn new(inner: Coordinates) -> Self {
+        Self {
+            inner,
+            reads: AtomicUsize::new(0),
+            delay: Duration::ZERO,
+            panics: false,
+        }
+    }
+}
+
+impl SegmentationDataset for Counted {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn len(&self) -> usize {
+        self.inner.len()
+    }
+
+    fn classes(&self) -> &[String] {
+        self.inner.classes()
+    }
+
+    fn palette(&self) -> &[[u8; 3]] {
+        self.inner.palette()
+    }
+
+    fn id(&self, index: usize) -> String {
+        self.inner.id(index)
+    }
+
+    fn get(&self, index: usize) -> Result<SegmentationSample, DataError> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        std::thread::sleep(self.delay);
+        assert!(!self.panics, "a decoder gave up");
+        self.inner.get(index)
+    }
+}
+
+fn coordinates(count: usize) -> Coordinates {
+    Coordinates::new((0..count as u32).map(|i| (20 + i % 5, 24 - i % 3)))
+}
+
+fn augment() -> AugmentConfig {
+    AugmentConfig {
+        crop_size: [16, 16],
+        ..AugmentConfig::default()
+    }
+}
+
+fn training(
+    dataset: impl SegmentationDataset + 'static,
+    config: LoaderConfig,
+) -> SegmentationLoader {
+    SegmentationLoader::training(
+        Arc::new(dataset),
+        augment(),
+        Normalization::default(),
+        config,
+    )
+    .unwrap()
+}
+
+fn config(workers: usize) -> LoaderConfig {
+    LoaderConfig {
+        batch_size: 3,
+        workers,
+        prefetch: 2,
+        seed: 7,
+        ..LoaderConfig::default()
+    }
+}
+
+fn batches(loader: &SegmentationLoader, epoch: u64) -> Vec<SegmentationBatch> {
+    loader.iter(epoch).map(Result::unwrap).collect()
+}
+
+fn ids(batches: &[SegmentationBatch]) -> Vec<String> {
+    batches.iter().flat_map(|batch| batch.ids.clone()).collect()
+}
+
+#[test]
+fn any_number_of_workers_gives_the_same_batches() {
+    let expected = batches(&training(coordinates(20), config(0)), 3);
+    assert_eq!(expected.len(), 6);
+    for workers in [1, 3, 9] {
+        let found = batches(&training(coordinates(20), config(workers)), 3);
+        assert!(found == expected, "{workers} workers");
+    }
+}
+
+#[test]
+fn resuming_gives_the_rest_of_the_epoch_without_reading_the_start() {
+    for workers in [0, 2] {
+        let whole = batches(&training(coordinates(20), config(workers)), 1);
+        let dataset = Arc::new(Counted::new(coordinates(20)));
+        let shared: Arc<dyn SegmentationDataset> = dataset.clone();
+        let normalization = Normalization::default();
+        let loader =
+            SegmentationLoader::training(shared, augment(), normalization, config(workers))
+                .unwrap();
+        let mut iterator = loader.iter_from(1, 4);
+        assert_eq!(iterator.next_batch(), 4);
+        let rest: Vec<_> = iterator.by_ref().map(Result::unwrap).collect();
+        assert!(rest == whole[4..]);
+        assert_eq!(iterator.next_batch(), 6);
+        assert_eq!(dataset.reads.load(Ordering::SeqCst), 6);
+        assert_eq!(loader.iter_from(1, 6).count(), 0);
+        assert_eq!(loader.iter_from(1, usize::MAX).count(), 0);
+    }
+}
+
+#[test]
+fn epochs_and_seeds_shuffle_differently_and_see_everything_once() {
+    let keep = LoaderConfig {
+        drop_last: false,
+        ..config(2)
+    };
+    let loader = training(coordinates(20), keep.clone());
+    assert_eq!(loader.batches_per_epoch(), 7);
+    let first = batches(&loader, 0);
+    assert_eq!(first[6].count, 2);
+    assert_eq!(first[6].images.len(), 2 * 3 * 16 * 16);
+    assert_eq!(ids(&first).iter().collect::<BTreeSet<_>>().len(), 20);
+    assert_ne!(ids(&first), ids(&batches(&loader, 1)));
+    let other = LoaderConfig {
+        seed: 8,
+        ..keep.clone()
+    };
+    assert_ne!(
+        ids(&first),
+        ids(&batches(&training(coordinates(20), other), 0))
+    );
+    let in_order = LoaderConfig {
+        shuffle: false,
+        ..keep
+    };
+    let found = ids(&batches(&training(coordinates(20), in_order), 0));
+    assert_eq!(found[19], "sample 19");
+}
+
+#[test]
+fn the_augmentation_differs_between_epochs() {
+    let in_order = LoaderConfig {
+        shuffle: false,
+        ..config(0)
+    };
+    let loader = training(coordinates(3), in_order);
+    let (first, second) = (batches(&loader, 0), batches(&loader, 1));
+    assert_eq!(first[0].ids, second[0].ids);
+    assert_ne!(first[0].images, second[0].images);
+}
+
+#[test]
+fn smaller_samples_are_padded_with_the_mean_and_ignored() {
+    let normalization = Normalization {
+        mean: [10.0, 20.0, 30.0],
+        std: [2.0, 4.0, 8.0],
+    };
+    let dataset = Coordinates::new([(8, 4), (6, 10)]);
+    let expected: Vec<_> = (0..2).map(|index| dataset.sample(index)).collect();
+    let config = LoaderConfig {
+        batch_size: 2,
+        ..LoaderConfig::default()
+    };
+    let dataset: Arc<dyn SegmentationDataset> = Arc::new(dataset);
+    let size = EvaluationSize::Original;
+    let loader =
+        SegmentationLoader::evaluation(Arc::clone(&dataset), size, normalization, config.clone())
+            .unwrap();
+    let found = batches(&loader, 0);
+    assert_eq!(found.len(), 1);
+    let batch = &found[0];
+    assert_eq!((batch.height, batch.width, batch.count), (10, 8, 2));
+    assert_eq!(batch.sizes, [(4, 8), (10, 6)]);
+    assert_eq!(batch.ids, ["sample 0", "sample 1"]);
+    for (index, sample) in expected.iter().enumerate() {
+        for y in 0..10u32 {
+            for x in 0..8u32 {
+                let place = (y * 8 + x) as usize;
+                let label = batch.labels[index * 80 + place];
+                assert_eq!(label, sample.labels.get(x, y).unwrap_or(IGNORE));
+                for channel in 0..3 {
+                    let value = batch.images[(index * 3 + channel) * 80 + place];
+                    let pixel = sample.image.get_pixel_checked(x, y);
+                    let expected = pixel.map_or(0.0, |pixel| {
+                        (f32::from(pixel.0[channel]) - normalization.mean[channel])
+                            / normalization.std[channel]
+                    });
+                    assert_eq!(value, expected);
+                }
+            }
+        }
+    }
+
+    // A training batch has the size of the crop, however small its samples.
+    let augment = AugmentConfig {
+        photometric: PhotometricConfig::disabled(),
+        ..AugmentConfig::crop_only(12, 14)
+    };
+    let in_order = LoaderConfig {
+        shuffle: false,
+        ..config
+    };
+    let loader = SegmentationLoader::training(dataset, augment, normalization, in_order).unwrap();
+    let batch = batches(&loader, 0).remove(0);
+    assert_eq!((batch.height, batch.width), (12, 14));
+    assert_eq!(batch.sizes, [(4, 8), (10, 6)]);
+    assert_eq!(batch.labels.len(), 2 * 12 * 14);
+    assert_eq!(batch.labels[8], IGNORE);
+    assert_eq!(batch.images[8], 0.0);
+}
+
+#[test]
+fn evaluation_sees_every_sample_once_in_order() {
+    let loader = SegmentationLoader::evaluation(
+        Arc::new(coordinates(7)),
+        EvaluationSize::Fixed {
+            height: 8,
+            width: 9,
+        },
+        Normalization::default(),
+        config(2),
+    )
+    .unwrap();
+    let found = batches(&loader, 0);
+    let expected: Vec<String> = (0..7).map(|index| format!("sample {index}")).collect();
+    assert_eq!(ids(&found), expected);
+    assert_eq!((found[0].height, found[0].width), (8, 9));
+    assert_eq!(found[2].count, 1);
+}
+
+#[test]
+fn an_error_comes_in_order_and_ends_the_epoch() {
+    let in_order = |workers| LoaderConfig {
+        shuffle: false,
+        ..config(workers)
+    };
+    for workers in [0, 1, 3] {
+        let loader = training(coordinates(20).with_broken(7), in_order(workers));
+        let mut iterator = loader.iter(0);
+        for batch in 0..2 {
+            let found = iterator.next().unwrap().unwrap();
+            assert_eq!(found.ids[0], format!("sample {}", 3 * batch));
+        }
+        let error = iterator.next().unwrap().unwrap_err();
+        assert!(
+            error.to_string().contains("sample 7 cannot be decoded"),
+            "{error}"
+        );
+        assert!(iterator.next().is_none());
+        assert!(iterator.next().is_none());
+    }
+}
+
+/// A dataset of the kind that the crate cannot vouch for.
+struct Inconsistent(Coordinates);
+
+impl SegmentationDataset for Inconsistent {
+    fn name(&self) -> &str {
+        "inconsistent"
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn classes(&self) -> &[String] {
+        self.0.classes()
+    }
+
+    fn palette(&self) -> &[[u8; 3]] {
+        self.0.palette()
+    }
+
+    fn id(&self, index: usize) -> String {
+        self.0.id(index)
+    }
+
+    fn get(&self, index: usize) -> Result<SegmentationSample, DataError> {
+        let mut sample = self.0.get(index)?;
+        sample.labels.data.pop();
+        Ok(sample)
+    }
+}
+
+#[test]
+fn labels_that_do_not_cover_the_image_are_refused() {
+    let loader = training(Inconsistent(coordinates(3)), config(1));
+    let error = loader.iter(0).next().unwrap().unwrap_err().to_string();
+    assert!(error.contains("label map is"), "{error}");
+}
+
+#[test]
+fn a_panic_below_becomes_an_error() {
+    for workers in [0, 2] {
+        let dataset = Counted {
+            panics: true,
+            ..Counted::new(coordinates(6))
+        };
+        let mut iterator = training(dataset, config(workers)).iter(0);
+        let error = iterator.next().unwrap().unwrap_err().to_string();
+        assert!(error.contains("batch 0: a decoder gave up"), "{error}");
+        assert!(iterator.next().is_none());
+    }
+}
+
+#[test]
+fn prefetching_is_bounded_and_early_ends_join() {
+    for workers in [1, 4] {
+        let dataset = Arc::new(Counted {
+            delay: Duration::from_millis(2),
+            ..Counted::new(coordinates(90))
+        });
+        let shared: Arc<dyn SegmentationDataset> = dataset.clone();
+        let normalization = Normalization::default();
+        let loader =
+            SegmentationLoader::training(shared, augment(), normalization, config(workers))
+                .unwrap();
+        let mut iterator = loader.iter(0);
+        iterator.next().unwrap().unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        // One batch handed out and two ahead, of three samples each.
+        assert_eq!(dataset.reads.load(Ordering::SeqCst), 9);
+        drop(iterator);
+        let reads = dataset.reads.load(Ordering::SeqCst);
+        // Dropped while workers read.
+        let iterator = loader.iter(1);
+        std::thread::sleep(Duration::from_millis(3));
+        drop(iterator);
+        assert!(dataset.reads.load(Ordering::SeqCst) - reads < 9);
+        // Everything the threads held is released: they have ended.
+        drop(loader);
+        assert_eq!(Arc::strong_count(&dataset), 1);
+    }
+}

@@ -1,0 +1,16 @@
+//! Tests of the data crate.
+//!
+//! One binary: each further one links all of Burn again.
+
+mod common;
+mod dense_formats;
+mod detection;
+mod detection_loader;
+mod errors;
+mod formats;
+mod loader;
+mod masks;
+mod multi_task;
+mod randomness;
+mod synthetic;
+mod transforms;

@@ -1,0 +1,78 @@
+//! A run that is killed and resumed ends with the weights of an undisturbed one.
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::common::{gradway, succeed, text, tiny_config};
+use safetensors::SafeTensors;
+
+/// Everything that has a state: drop path and dropout, batch statistics, both groups of moments,
+/// accumulation, a decaying rate, a shuffled and augmented order.
+const CONFIG: &str = r#"
+seed = 5
+method = { name = "full" }
+data = { format = "synthetic", width = 40, height = 36, train_samples = 26, val_samples = 2 }
+optimizer = { accumulation = 2, clip_norm = 1.0, learning_rate = 1e-3 }
+train = { epochs = 3, checkpoint_every = 2 }
+"#;
+
+fn steps_logged(run: &Path) -> usize {
+    let log = fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
+    log.matches(r#""event":"step""#).count()
+}
+
+/// Starts a run and kills it once it has logged `steps` steps.
+fn kill_after(steps: usize, config: &Path, run: &Path) {
+    let mut child = gradway(&["train", text(config), "--out", text(run)])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary starts");
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while steps_logged(run) < steps {
+        assert!(Instant::now() < deadline, "no progress");
+        assert!(
+            child.try_wait().expect("a status").is_none(),
+            "it ended before it was killed"
+        );
+        thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().expect("killed");
+    child.wait().expect("gone");
+}
+
+fn same_weights(a: &Path, b: &Path) {
+    let [a, b] = [a, b].map(|path| fs::read(path.join("last.safetensors")).expect("a checkpoint"));
+    let [a, b] = [&a, &b].map(|bytes| SafeTensors::deserialize(bytes).expect("a checkpoint"));
+    assert_eq!(a.len(), b.len());
+    for (name, tensor) in a.tensors() {
+        // Moments are written in the order of a hash map; the weights follow from them.
+        if !name.starts_with("optimizer.") {
+            assert_eq!(
+                tensor.data(),
+                b.tensor(&name).expect("the same names").data(),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_killed_run_ends_with_the_weights_of_an_undisturbed_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = tiny_config(folder.path(), CONFIG);
+    let [whole, killed] = ["whole", "killed"].map(|name| folder.path().join(name));
+    succeed(&["train", text(&config), "--out", text(&whole)]);
+    // In the first epoch, between two checkpoints; then in the second.
+    kill_after(3, &config, &killed);
+    assert!(!killed.join("result.json").exists());
+    succeed(&["train", "--resume", text(&killed)]);
+    same_weights(&whole, &killed);
+
+    // The log tells of every step once.
+    assert_eq!(steps_logged(&whole), 18);
+    assert_eq!(steps_logged(&killed), 18);
+}

@@ -1,0 +1,24 @@
+//! What crosses crates: golden parity, the contract of methods, parameters, pages of the book.
+//!
+//! One binary: each further one links all of Burn again.
+
+mod architecture;
+mod configuration;
+mod contract;
+mod detectors;
+mod golden_backbone;
+mod golden_detector_parts;
+mod golden_e3va;
+mod golden_heads;
+mod golden_methods;
+mod golden_metrics;
+mod golden_optimizer;
+mod golden_proposals;
+mod golden_region_heads;
+mod golden_retinanet;
+mod import;
+mod methods_page;
+mod multi_task;
+mod parameters;
+mod real_data;
+mod your_method;

@@ -1,0 +1,85 @@
+//! The page of methods: generated from the table, and never stale.
+//!
+//! `GRADWAY_WRITE_DOCS=1 cargo test -p gradway-tests --test suite methods_page` writes it.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use gradway::report::thousands;
+use gradway::trainer::config;
+use gradway_adapters::{Encoder, Group, Placement, count, table};
+use gradway_backbone::Backbone;
+use gradway_tests::{Tracked, blank};
+
+const HEAD: &str = "# Methods
+
+Generated from the table of methods; `GRADWAY_WRITE_DOCS=1 cargo test -p gradway-tests --test suite methods_page` writes it anew.
+
+The contract suite (`cargo test -p gradway-tests --test suite contract`) holds every row to the same, on a Swin and on
+EfficientNet-Lite0 where the method fits: a gradient on everything that is trained and on nothing else; nothing else moves;
+the loss falls; the features at the start are those of the frozen backbone where the row says so; an adapter that is saved
+and loaded gives the same bits and is refused by other base weights; merging changes features by rounding, or is refused with
+the reason. Values and gradients of every method are compared with PyTorch (`golden_methods`, `golden_e3va`),
+its count with a closed formula and the published number (`parameters`).
+
+";
+
+fn page() -> String {
+    let mut page = HEAD.to_string();
+    page += "| method | trains | published in | backbone | starts frozen | merges | trainable on Swin-B | published sum |\n";
+    page += "|---|---|---|---|---|---|---|---|\n";
+    for line in table() {
+        let method = config::method(line.name, &[]).unwrap();
+        let (_, tuned) =
+            Encoder::<Tracked>::new(&method, blank("swin_base"), &Default::default()).unwrap();
+        let count = count::<Tracked, _>(&tuned);
+        let published = match method.published_groups() {
+            [] => "-".to_string(),
+            groups => {
+                let names: Vec<&str> = groups.iter().map(Group::name).collect();
+                format!("{}: {}", names.join(" + "), thousands(count.of(groups)))
+            }
+        };
+        let placement = match line.placement {
+            Placement::Frozen => "without a graph",
+            Placement::Tracked => "back-propagated through",
+        };
+        let starts = if line.starts_frozen { "yes" } else { "no" };
+        let merges = line
+            .merges
+            .err()
+            .map_or("yes".to_string(), |reason| format!("no: {reason}"));
+        let _infallible = writeln!(
+            page,
+            "| `{}` | {} | {} | {placement} | {starts} | {merges} | {} | {published} |",
+            line.name,
+            line.summary,
+            line.source,
+            thousands(count.total),
+        );
+    }
+    page += "\nMethods that do not fit a convolutional backbone:\n\n";
+    let convolutional = blank("efficientnet_lite0").description();
+    for line in table() {
+        let method = config::method(line.name, &[]).unwrap();
+        if let Err(misfit) = method.check(&convolutional) {
+            let _infallible = writeln!(page, "- `{}`: {}", line.name, misfit.reason);
+        }
+    }
+    page += "\n[Your method](../guide/your-method.md) adds one.\n";
+    page
+}
+
+#[test]
+fn the_page_is_what_the_table_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/methods.md");
+    let page = page();
+    if std::env::var_os("GRADWAY_WRITE_DOCS").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let saved = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(
+        saved, page,
+        "docs/reference/methods.md is stale: set GRADWAY_WRITE_DOCS=1"
+    );
+}
