@@ -25,10 +25,9 @@ use gradway::backbone::{export, write_tensors};
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::heads::{HeadTask, table as heads};
 use gradway::kernels::TrainBackend;
-use gradway::trainer::config::{self, TaskConfig};
-use gradway::trainer::{
-    DetectionTask, Model, MultiTask, RunConfig, SegmentationTask, Task, TrainError, Trainer,
-};
+use gradway::trainer::config;
+use gradway::trainer::task::TaskJob;
+use gradway::trainer::{Model, RunConfig, SegmentationTask, Task, TrainError, Trainer};
 
 /// Relative error of a loss. Software and graphics drivers fuse and reorder; 1e-3 is what the project promises.
 const LOSS: f64 = 1e-3;
@@ -227,11 +226,10 @@ impl Job for Draw<'_> {
         B::seed(&device, 7);
         let backbone = self.0.backbone.init::<B::InnerBackend>(&device);
         let backbone = export(&backbone.expect("known"));
-        let trainable = match self.0.task {
-            TaskConfig::Segmentation(_) => draw::<B, SegmentationTask>(self.0, &device),
-            TaskConfig::Detection(_) => draw::<B, DetectionTask>(self.0, &device),
-            TaskConfig::MultiTask(_) => draw::<B, MultiTask>(self.0, &device),
-        };
+        let trainable = self.0.task.dispatch::<B, _>(DrawTrainable {
+            config: self.0,
+            device: &device,
+        });
         trainable.map(|trainable| Weights {
             backbone,
             trainable,
@@ -239,12 +237,21 @@ impl Job for Draw<'_> {
     }
 }
 
-fn draw<B: TrainBackend, T: Task<B>>(config: &RunConfig, device: &B::Device) -> Option<StateDict> {
-    let loader = T::validation_loader(config).expect("a set");
-    match Model::<B, T>::new(config, &T::labels(loader.pipeline()), device) {
-        Ok(model) => Some(collect(&model.trainable)),
-        Err(TrainError::Method(_)) => None,
-        Err(error) => panic!("{error}"),
+struct DrawTrainable<'a, B: TrainBackend> {
+    config: &'a RunConfig,
+    device: &'a B::Device,
+}
+
+impl<B: TrainBackend> TaskJob<B> for DrawTrainable<'_, B> {
+    type Output = Option<StateDict>;
+
+    fn run<T: Task<B>>(self) -> Option<StateDict> {
+        let loader = T::validation_loader(self.config).expect("a set");
+        match Model::<B, T>::new(self.config, &T::labels(loader.pipeline()), self.device) {
+            Ok(model) => Some(collect(&model.trainable)),
+            Err(TrainError::Method(_)) => None,
+            Err(error) => panic!("{error}"),
+        }
     }
 }
 
@@ -255,23 +262,34 @@ impl Job for Take<'_> {
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Step {
         let Self(config, weights) = self;
-        match config.task {
-            TaskConfig::Segmentation(_) => {
-                take::<B, SegmentationTask>(config, weights, &device, |model, batch| {
-                    let shape = [batch.count, 3, batch.height, batch.width];
-                    let images = TensorData::new(batch.images.clone(), shape);
-                    let images = burn::tensor::Tensor::from_data(images, &device);
-                    let logits = model.inference().logits(images).into_data();
-                    logits.iter().collect()
-                })
-            }
-            TaskConfig::Detection(_) => {
-                take::<B, DetectionTask>(config, weights, &device, |_, _| Vec::new())
-            }
-            TaskConfig::MultiTask(_) => {
-                take::<B, MultiTask>(config, weights, &device, |_, _| Vec::new())
-            }
+        if config.task.segmentation().is_err() {
+            return config.task.dispatch::<B, _>(TakeStep {
+                config,
+                weights,
+                device: &device,
+            });
         }
+        take::<B, SegmentationTask>(config, weights, &device, |model, batch| {
+            let shape = [batch.count, 3, batch.height, batch.width];
+            let images = TensorData::new(batch.images.clone(), shape);
+            let images = burn::tensor::Tensor::from_data(images, &device);
+            let logits = model.inference().logits(images).into_data();
+            logits.iter().collect()
+        })
+    }
+}
+
+struct TakeStep<'a, B: TrainBackend> {
+    config: &'a RunConfig,
+    weights: Weights,
+    device: &'a B::Device,
+}
+
+impl<B: TrainBackend> TaskJob<B> for TakeStep<'_, B> {
+    type Output = Step;
+
+    fn run<T: Task<B>>(self) -> Step {
+        take::<B, T>(self.config, self.weights, self.device, |_, _| Vec::new())
     }
 }
 

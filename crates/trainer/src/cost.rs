@@ -7,13 +7,13 @@ use gradway_adapters::count;
 use gradway_kernels::{KernelBackend, TrainBackend};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{RunConfig, TaskConfig};
+use crate::config::RunConfig;
 use crate::error::TrainError;
 use crate::median::median;
 use crate::memory;
 use crate::model::Model;
 use crate::step::Trainer;
-use crate::task::{DetectionTask, MultiTask, SegmentationTask, Task};
+use crate::task::{Task, TaskJob};
 
 /// Bytes of a single-precision number.
 const BYTES: usize = 4;
@@ -64,10 +64,24 @@ pub fn step_cost<B: TrainBackend>(
     device: &B::Device,
 ) -> Result<StepCost, TrainError> {
     config.validate()?;
-    match config.task {
-        TaskConfig::Segmentation(_) => cost_of::<B, SegmentationTask>(config, steps, device),
-        TaskConfig::Detection(_) => cost_of::<B, DetectionTask>(config, steps, device),
-        TaskConfig::MultiTask(_) => cost_of::<B, MultiTask>(config, steps, device),
+    config.task.dispatch::<B, _>(Cost {
+        config,
+        steps,
+        device,
+    })
+}
+
+struct Cost<'a, B: TrainBackend> {
+    config: &'a RunConfig,
+    steps: usize,
+    device: &'a B::Device,
+}
+
+impl<B: TrainBackend> TaskJob<B> for Cost<'_, B> {
+    type Output = Result<StepCost, TrainError>;
+
+    fn run<T: Task<B>>(self) -> Self::Output {
+        cost_of::<B, T>(self.config, self.steps, self.device)
     }
 }
 

@@ -164,6 +164,14 @@ impl TrainError {
         }
     }
 
+    /// A value of a configuration that is wrong.
+    pub(crate) fn config(reason: impl Into<String>) -> Self {
+        Self::Config {
+            origin: "configuration".to_string(),
+            reason: reason.into(),
+        }
+    }
+
     pub(crate) fn file(path: impl Into<PathBuf>, reason: impl ToString) -> Self {
         Self::File {
             path: path.into(),

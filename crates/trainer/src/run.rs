@@ -8,7 +8,7 @@ use gradway_kernels::TrainBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Checkpoint, RunDirectory, TrainingState};
-use crate::config::{RunConfig, TaskConfig};
+use crate::config::RunConfig;
 use crate::error::TrainError;
 use crate::evaluate::{Evaluation, evaluate};
 use crate::log::{MetricsLog, median_step_seconds};
@@ -16,7 +16,7 @@ use crate::model::Model;
 use crate::observer::{Event, Observer};
 use crate::provenance::Provenance;
 use crate::step::Trainer;
-use crate::task::{BatchOf, DetectionTask, MultiTask, SegmentationTask, Task};
+use crate::task::{BatchOf, Task, TaskJob};
 
 /// What came of a run: the content of `result.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,19 +58,29 @@ pub fn train<B: TrainBackend>(
 ) -> Result<RunOutcome, TrainError> {
     config.validate()?;
     let _lock = directory.lock()?;
-    match config.task {
-        TaskConfig::Segmentation(_) => {
-            let run = Run::<B, SegmentationTask>::start(config, directory, device)?;
-            run.finish(provenance, observer)
-        }
-        TaskConfig::Detection(_) => {
-            let run = Run::<B, DetectionTask>::start(config, directory, device)?;
-            run.finish(provenance, observer)
-        }
-        TaskConfig::MultiTask(_) => {
-            let run = Run::<B, MultiTask>::start(config, directory, device)?;
-            run.finish(provenance, observer)
-        }
+    config.task.dispatch::<B, _>(Training {
+        config,
+        directory,
+        device,
+        provenance,
+        observer,
+    })
+}
+
+struct Training<'a, B: TrainBackend, O> {
+    config: &'a RunConfig,
+    directory: &'a RunDirectory,
+    device: &'a B::Device,
+    provenance: Provenance,
+    observer: &'a mut O,
+}
+
+impl<B: TrainBackend, O: Observer> TaskJob<B> for Training<'_, B, O> {
+    type Output = Result<RunOutcome, TrainError>;
+
+    fn run<T: Task<B>>(self) -> Self::Output {
+        let run = Run::<B, T>::start(self.config, self.directory, self.device)?;
+        run.finish(self.provenance, self.observer)
     }
 }
 
@@ -84,20 +94,26 @@ pub fn evaluate_run<B: TrainBackend>(
     checkpoint: &Path,
     device: &B::Device,
 ) -> Result<(Evaluation, TrainingState), TrainError> {
-    fn of<B: TrainBackend, T: Task<B>>(
-        config: &RunConfig,
-        checkpoint: &Path,
-        device: &B::Device,
-    ) -> Result<(Evaluation, TrainingState), TrainError> {
-        let loader = T::validation_loader(config)?;
-        let (model, state) = Model::<B, T>::open(config, checkpoint, device)?;
-        Ok((evaluate(&model, &loader, device, |_| {})?, state))
-    }
+    config.task.dispatch::<B, _>(Scoring {
+        config,
+        checkpoint,
+        device,
+    })
+}
 
-    match config.task {
-        TaskConfig::Segmentation(_) => of::<B, SegmentationTask>(config, checkpoint, device),
-        TaskConfig::Detection(_) => of::<B, DetectionTask>(config, checkpoint, device),
-        TaskConfig::MultiTask(_) => of::<B, MultiTask>(config, checkpoint, device),
+struct Scoring<'a, B: TrainBackend> {
+    config: &'a RunConfig,
+    checkpoint: &'a Path,
+    device: &'a B::Device,
+}
+
+impl<B: TrainBackend> TaskJob<B> for Scoring<'_, B> {
+    type Output = Result<(Evaluation, TrainingState), TrainError>;
+
+    fn run<T: Task<B>>(self) -> Self::Output {
+        let loader = T::validation_loader(self.config)?;
+        let (model, state) = Model::<B, T>::open(self.config, self.checkpoint, self.device)?;
+        Ok((evaluate(&model, &loader, self.device, |_| {})?, state))
     }
 }
 

@@ -11,10 +11,8 @@ use gradway::backbone::{Phase, export};
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::{Same, TrainBackend};
 use gradway::report::thousands;
-use gradway::trainer::config::TaskConfig;
-use gradway::trainer::{
-    DetectionTask, Model, MultiTask, RunConfig, RunDirectory, SegmentationTask, Task,
-};
+use gradway::trainer::task::TaskJob;
+use gradway::trainer::{Model, RunConfig, RunDirectory, Task};
 use serde::Serialize;
 
 use crate::output::{print_json, print_line, write_tensors};
@@ -94,38 +92,48 @@ impl Job for Export {
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Result<Report> {
         let (directory, config) = RunDirectory::open(&self.run)?;
-        match config.task {
-            TaskConfig::Segmentation(_) => {
-                self.of::<B, SegmentationTask>(&directory, &config, &device)
-            }
-            TaskConfig::Detection(_) => self.of::<B, DetectionTask>(&directory, &config, &device),
-            TaskConfig::MultiTask(_) => self.of::<B, MultiTask>(&directory, &config, &device),
-        }
+        config.task.dispatch::<B, _>(Exporting {
+            command: &self,
+            directory: &directory,
+            config: &config,
+            device: &device,
+        })
     }
 }
 
-impl Export {
-    fn of<B: TrainBackend, T: Task<B>>(
-        self,
-        directory: &RunDirectory,
-        config: &RunConfig,
-        device: &B::Device,
-    ) -> Result<Report> {
-        let file = directory.checkpoint_file(self.last);
+/// The command with what it works on.
+struct Exporting<'a, B: TrainBackend> {
+    command: &'a Export,
+    directory: &'a RunDirectory,
+    config: &'a RunConfig,
+    device: &'a B::Device,
+}
+
+impl<B: TrainBackend> TaskJob<B> for Exporting<'_, B> {
+    type Output = Result<Report>;
+
+    fn run<T: Task<B>>(self) -> Result<Report> {
+        let Self {
+            command,
+            directory,
+            config,
+            device,
+        } = self;
+        let file = directory.checkpoint_file(command.last);
         let (model, _) = Model::<B, T>::open(config, &file, device)?;
         let tuned = &model.trainable.method;
         let mut report = Report {
-            output: self.output.clone(),
+            output: command.output.clone(),
             method: config.method.descriptor().name,
             parameters: gradway::adapters::count(tuned).total,
             base: model.base().to_string(),
             greatest_difference: None,
             greatest_magnitude: None,
         };
-        if !self.merge {
+        if !command.merge {
             let method = model.method().clone();
             let adapter = SavedAdapter::of(&config.backbone.name, model.base(), method, tuned);
-            adapter.save(&self.output)?;
+            adapter.save(&command.output)?;
             return Ok(report);
         }
         let merged = config.method.merge(tuned)?.valid();
@@ -142,7 +150,7 @@ impl Export {
         }
         report.greatest_difference = Some(difference);
         report.greatest_magnitude = Some(magnitude);
-        write_merged(&self.output, &merged)?;
+        write_merged(&command.output, &merged)?;
         Ok(report)
     }
 }

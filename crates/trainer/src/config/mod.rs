@@ -1,8 +1,6 @@
 //! Configuration of a run: typed TOML.
 
 mod load;
-mod multi_task;
-mod task;
 
 use gradway_adapters::{MethodConfig, Placement};
 use gradway_backbone::{BackboneConfig, Precision};
@@ -13,12 +11,11 @@ use crate::error::TrainError;
 use crate::optimizer::OptimizerConfig;
 use crate::schedule::ScheduleConfig;
 
-pub use load::{dataset, load, method, parse, to_toml};
-pub use multi_task::{MultiTaskConfig, TasksConfig, Weighting};
-pub use task::{
-    DetectionConfig, DetectionEvaluationConfig, LossConfig, Protocol, SegmentationConfig,
-    SegmentationEvaluationConfig, TaskConfig,
+pub use crate::task::{
+    DetectionConfig, DetectionEvaluationConfig, LossConfig, MultiTaskConfig, Protocol,
+    SegmentationConfig, SegmentationEvaluationConfig, TaskConfig, TasksConfig, Weighting,
 };
+pub use load::{dataset, load, method, parse, to_toml};
 
 /// Everything that decides a run. The resolved configuration is saved with the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -114,10 +111,7 @@ impl RunConfig {
     /// [`TrainError`] that names the key and its value.
     pub fn validate(&self) -> Result<(), TrainError> {
         self.backbone.descriptor()?;
-        let wrong = |reason: String| TrainError::Config {
-            origin: "configuration".to_string(),
-            reason,
-        };
+        let wrong = TrainError::config;
         if !(0.0..1.0).contains(&self.backbone.drop_path) {
             return Err(wrong(format!(
                 "backbone.drop_path = {}; it must be in 0..1",
@@ -148,7 +142,8 @@ impl RunConfig {
                 return Err(wrong(format!("{key} = 0; it must be at least 1")));
             }
         }
-        self.task.validate()?;
+        // Every backbone of the table has four stages.
+        self.task.validate(4)?;
         self.data.require(self.task.task())?;
         Ok(())
     }

@@ -1,15 +1,17 @@
 //! What is predicted: the part of a run that knows what labels are.
 //!
-//! A task is one file here and a variant of [`TaskConfig`](crate::config::TaskConfig). It says how samples
-//! are read, which head stands on the features, what the loss of a batch is, and how predictions are
-//! scored. Models, steps, runs and checkpoints are the same for all of them.
+//! A task is one folder here and one line in the [table of tasks](TaskConfig). It says how samples are
+//! read, which head stands on the features, what the loss of a batch is, and how predictions are scored.
+//! Models, steps, runs and checkpoints are the same for all of them.
 
 mod detection;
 mod multi_task;
 mod scores;
 mod segmentation;
+mod table;
 
 use std::fmt::Debug;
+use std::path::Path;
 
 use burn::module::{AutodiffModule, ModuleDisplay};
 use burn::tensor::Tensor;
@@ -22,10 +24,20 @@ use serde::{Deserialize, Serialize};
 use crate::config::RunConfig;
 use crate::error::TrainError;
 
-pub use detection::{DetectionPrediction, DetectionScorer, DetectionTask, PredictedObject};
-pub use multi_task::{MultiTask, MultiTaskPrediction, MultiTaskScorer, TaskPrediction};
+pub use detection::{
+    DetectionConfig, DetectionEvaluationConfig, DetectionPrediction, DetectionScorer,
+    DetectionTask, PredictedObject, Protocol,
+};
+pub use multi_task::{
+    MultiTask, MultiTaskConfig, MultiTaskPrediction, MultiTaskScorer, TaskPrediction, TasksConfig,
+    Weighting,
+};
 pub use scores::{Headline, MultiTaskScores, ObjectScores, Scores, TaskScores};
-pub use segmentation::{SegmentationPrediction, SegmentationScorer, SegmentationTask};
+pub use segmentation::{
+    LossConfig, SegmentationConfig, SegmentationEvaluationConfig, SegmentationPrediction,
+    SegmentationScorer, SegmentationTask,
+};
+pub use table::{TaskConfig, TaskJob};
 
 /// What a task's batches are.
 pub type BatchOf<B, T> = <<T as Task<B>>::Pipeline as Pipeline>::Batch;
@@ -133,6 +145,35 @@ pub trait Task<B: TrainBackend>: Sized + Debug {
     ///
     /// [`TrainError`]: a truth that cannot be read.
     fn scorer(&self, pipeline: &Self::Pipeline) -> Result<Self::Scorer, TrainError>;
+}
+
+/// The part of a configuration that belongs to a task: head, loss, augmentation, evaluation.
+pub trait TaskSettings {
+    /// Whether the head reads a stage of the backbone, counted from the finest.
+    fn reads(&self, stage: usize) -> bool;
+
+    /// Images per forward pass of the evaluation.
+    fn evaluation_batch(&self) -> usize;
+
+    /// Height and width of training images; of the largest where they differ.
+    fn resolution(&self) -> [u32; 2];
+
+    /// How many tasks the features serve.
+    fn tasks(&self) -> usize {
+        1
+    }
+
+    /// The run that tasks are added to, where some are.
+    fn base(&self) -> Option<&Path> {
+        None
+    }
+
+    /// Checks what the types cannot, for a backbone of so many stages.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError`] that names the key and its value.
+    fn validate(&self, stages: usize) -> Result<(), TrainError>;
 }
 
 /// Compares predictions with the truth, batch by batch.

@@ -1,5 +1,6 @@
 //! Several dense tasks from one pass through the backbone.
 
+mod config;
 mod scoring;
 
 use std::collections::BTreeMap;
@@ -23,9 +24,10 @@ use gradway_kernels::{KernelBackend, TrainBackend, read, resize_bilinear};
 
 use super::segmentation::{class_map, class_maps};
 use super::{Labels, Loss, Task, TaskLabels};
-use crate::config::{MultiTaskConfig, RunConfig, Weighting};
+use crate::config::RunConfig;
 use crate::error::TrainError;
 
+pub use config::{MultiTaskConfig, TasksConfig, Weighting};
 pub use scoring::MultiTaskScorer;
 
 /// Several dense tasks.

@@ -8,8 +8,7 @@ use gradway_metrics::{
     SaliencyEvaluation,
 };
 
-use super::{MultiTaskPrediction, TaskPrediction};
-use crate::config::TasksConfig;
+use super::{MultiTaskPrediction, TaskPrediction, TasksConfig};
 use crate::error::TrainError;
 use crate::task::{MultiTaskScores, Scorer, Scores, TaskLabels, TaskScores};
 

@@ -1,5 +1,7 @@
 //! The class of every pixel.
 
+mod config;
+
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 use gradway_adapters::Features;
@@ -11,8 +13,10 @@ use gradway_kernels::{KernelBackend, TrainBackend, most_likely, read, resize_bil
 use gradway_metrics::ConfusionMatrix;
 
 use super::{Labels, Loss, Scorer, Scores, Task};
-use crate::config::{RunConfig, SegmentationConfig};
+use crate::config::RunConfig;
 use crate::error::TrainError;
+
+pub use config::{LossConfig, SegmentationConfig, SegmentationEvaluationConfig};
 
 /// Semantic segmentation.
 #[derive(Debug, Clone)]

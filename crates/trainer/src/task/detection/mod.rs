@@ -1,5 +1,7 @@
 //! Objects: their boxes, classes, and where the head predicts them, masks.
 
+mod config;
+
 use gradway_adapters::Features;
 use gradway_backbone::Phase;
 use gradway_data::detection::DetectionPipeline;
@@ -13,8 +15,10 @@ use gradway_metrics::detection::{
 use gradway_metrics::{DetectionError, GroundTruth};
 
 use super::{Labels, Loss, ObjectScores, Scorer, Scores, Task};
-use crate::config::{DetectionConfig, Protocol, RunConfig};
+use crate::config::RunConfig;
 use crate::error::TrainError;
+
+pub use config::{DetectionConfig, DetectionEvaluationConfig, Protocol};
 
 /// From which on a part of a region belongs to the object it is trained on.
 const COVERED: f32 = 0.5;

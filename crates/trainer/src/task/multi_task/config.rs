@@ -1,14 +1,16 @@
-//! The part of a configuration that belongs to several dense tasks.
+//! The configuration of several dense tasks.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use gradway_data::{DenseTask, MultiTaskAugmentConfig};
 use gradway_heads::HeadConfig;
 use gradway_metrics::EdgeConfig;
 use serde::{Deserialize, Serialize};
 
-use super::task::SegmentationEvaluationConfig;
+use crate::error::TrainError;
+use crate::task::TaskSettings;
+use crate::task::segmentation::SegmentationEvaluationConfig;
 
 /// Several dense tasks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -113,7 +115,7 @@ impl TasksConfig {
         self.weights.get(&task).copied().unwrap_or(usual)
     }
 
-    pub(super) fn validate(&self) -> Result<(), String> {
+    fn validate(&self) -> Result<(), String> {
         if self.names.is_empty() {
             return Err("tasks.names = []; it must name a task".to_string());
         }
@@ -176,6 +178,36 @@ impl TasksConfig {
                 self.edge_weight
             ));
         }
+        Ok(())
+    }
+}
+
+impl TaskSettings for MultiTaskConfig {
+    fn reads(&self, stage: usize) -> bool {
+        self.head.reads(stage)
+    }
+
+    fn evaluation_batch(&self) -> usize {
+        self.evaluation.batch_size
+    }
+
+    fn resolution(&self) -> [u32; 2] {
+        self.augment.crop_size
+    }
+
+    fn tasks(&self) -> usize {
+        self.tasks.names.len()
+    }
+
+    fn base(&self) -> Option<&Path> {
+        self.tasks.base.as_deref()
+    }
+
+    fn validate(&self, stages: usize) -> Result<(), TrainError> {
+        self.head.validate(stages).map_err(TrainError::config)?;
+        self.tasks.validate().map_err(TrainError::config)?;
+        self.augment.validate()?;
+        self.evaluation.size.validate()?;
         Ok(())
     }
 }

@@ -1,0 +1,86 @@
+//! The configuration of segmentation.
+
+use gradway_data::{AugmentConfig, EvaluationSize};
+use gradway_heads::HeadConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::error::TrainError;
+use crate::task::TaskSettings;
+
+/// Semantic segmentation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SegmentationConfig {
+    /// The decoder.
+    pub head: HeadConfig,
+    /// The loss.
+    #[serde(default)]
+    pub loss: LossConfig,
+    /// Augmentation of training images.
+    #[serde(default)]
+    pub augment: AugmentConfig,
+    /// Evaluation.
+    #[serde(default)]
+    pub evaluation: SegmentationEvaluationConfig,
+}
+
+/// The loss of a segmentation head.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LossConfig {
+    /// Weight of every class in the mean over pixels, for sets with rare classes; empty: all equal.
+    pub class_weights: Vec<f32>,
+}
+
+/// Evaluation of segmentation, and of several dense tasks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SegmentationEvaluationConfig {
+    /// Images per forward pass.
+    pub batch_size: usize,
+    /// Size of the images.
+    pub size: EvaluationSize,
+}
+
+impl Default for SegmentationEvaluationConfig {
+    fn default() -> Self {
+        Self {
+            batch_size: 4,
+            size: EvaluationSize::default(),
+        }
+    }
+}
+
+impl LossConfig {
+    fn validate(&self) -> Result<(), String> {
+        let is_wrong = |weight: &&f32| !(weight.is_finite() && **weight > 0.0);
+        match self.class_weights.iter().find(is_wrong) {
+            Some(weight) => Err(format!(
+                "loss.class_weights has {weight}; every weight must be a positive number"
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+impl TaskSettings for SegmentationConfig {
+    fn reads(&self, stage: usize) -> bool {
+        self.head.reads(stage)
+    }
+
+    fn evaluation_batch(&self) -> usize {
+        self.evaluation.batch_size
+    }
+
+    fn resolution(&self) -> [u32; 2] {
+        self.augment.crop_size
+    }
+
+    fn validate(&self, stages: usize) -> Result<(), TrainError> {
+        self.head.validate(stages).map_err(TrainError::config)?;
+        self.loss.validate().map_err(TrainError::config)?;
+        self.augment.validate()?;
+        self.evaluation.size.validate()?;
+        Ok(())
+    }
+}
