@@ -7,8 +7,8 @@
 #
 #   cargo build --release -p gradway -p vs-pytorch -p vmt-pascal --features gradway/cuda,gradway/vulkan,vs-pytorch/cuda
 #   cargo test --release -p gradway --features cuda,vulkan --test backends --no-run         as backends
-#   cargo test --release -p gradway-kernels --features cuda,cpu --test parity --no-run      as parity-cuda
-#   cargo test --release -p gradway-kernels --features vulkan,cpu --test parity --no-run    as parity-vulkan
+#   cargo test --release -p gradway-tests --features cuda --test parity --no-run            as parity-cuda
+#   cargo test --release -p gradway-tests --features vulkan --test parity --no-run          as parity-vulkan
 #
 # The card needs a driver, the CUDA toolkit (CUDA_PATH) and a python3 with PyTorch, torchvision and timm; what is not in BINARIES
 # is left out. COCO, if it is set, is a folder in COCO's layout: the detectors are measured on its photos. OUT gets a JSON file or
