@@ -7,7 +7,7 @@ use burn::module::AutodiffModule;
 use burn::tensor::{Tensor, TensorData};
 use gradway::data::{
     DatasetConfig, DenseTask, ImageBatch, MultiTaskBatch, MultiTaskSample, Normalization, Split,
-    synthetic::SyntheticConfig,
+    formats::synthetic::SyntheticConfig,
 };
 use gradway::device::DeviceName;
 use gradway::trainer::task::{Loss, MultiTaskPrediction, TaskLabels, TaskPrediction};

@@ -1,11 +1,37 @@
-//! The page on adding a method: what it says is applied to a copy of the repository and compiled.
+//! The pages on adding a part: what they say is applied to a copy of the repository and compiled.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PAGE: &str = include_str!("../../../docs/guide/your-method.md");
+/// A page that adds a part, and the files that get a line more.
+struct Page {
+    name: &'static str,
+    text: &'static str,
+    /// The table, and where Rust wants one the parent with the file's `mod`.
+    changed: &'static [&'static str],
+}
+
+macro_rules! page {
+    ($name:literal, $($changed:literal),+) => {
+        Page {
+            name: $name,
+            text: include_str!(concat!("../../../docs/guide/your-", $name, ".md")),
+            changed: &[$($changed),+],
+        }
+    };
+}
+
+const PAGES: &[Page] = &[
+    page!(
+        "method",
+        "crates/adapters/src/lib.rs",
+        "crates/adapters/src/table.rs"
+    ),
+    page!("metric", "crates/metrics/src/lib.rs"),
+    page!("command", "crates/gradway/src/commands/mod.rs"),
+];
 
 /// A block of the page that changes a file.
 struct Change {
@@ -15,9 +41,9 @@ struct Change {
 }
 
 /// Blocks behind a line that names a file.
-fn changes() -> Vec<Change> {
+fn changes(page: &Page) -> Vec<Change> {
     let mut changes = Vec::new();
-    let mut lines = PAGE.lines();
+    let mut lines = page.text.lines();
     while let Some(line) = lines.next() {
         let named = line.strip_prefix('`').and_then(|rest| rest.split_once('`'));
         let Some((file, ending @ (":" | ", new:"))) = named else {
@@ -94,31 +120,39 @@ fn apply(change: &Change, root: &Path) {
 }
 
 #[test]
-fn the_page_adds_a_method_with_one_file_and_one_line() {
-    let changes = changes();
-    let files = |is_new: bool| -> BTreeSet<&str> {
-        let files = changes.iter().filter(|change| change.is_new == is_new);
-        files.map(|change| change.file).collect()
-    };
-    assert_eq!(files(true).len(), 1);
-    // The table, and the file's own `mod`.
-    let expected = ["crates/adapters/src/lib.rs", "crates/adapters/src/table.rs"];
-    assert_eq!(files(false), expected.into());
-    assert_eq!(changes.len(), 3);
+fn a_part_is_one_file_and_one_line() {
+    for page in PAGES {
+        let changes = changes(page);
+        let files = |is_new: bool| -> BTreeSet<&str> {
+            let files = changes.iter().filter(|change| change.is_new == is_new);
+            files.map(|change| change.file).collect()
+        };
+        assert_eq!(files(true).len(), 1, "{}", page.name);
+        let changed: BTreeSet<&str> = page.changed.iter().copied().collect();
+        assert_eq!(files(false), changed, "{}", page.name);
+    }
 }
 
-/// Takes a check of the whole workspace.
+/// One compilation for all of them: a check of the whole workspace, on the dependencies that lints compile.
 #[test]
 #[ignore = "compiles a copy of the repository: run with `--ignored`"]
-fn what_the_page_says_compiles() {
+fn what_the_pages_say_compiles() {
     let folder = tempfile::tempdir().unwrap();
     let copied = folder.path().join("gradway");
     copy(&root(), &copied);
-    for change in changes() {
-        apply(&change, &copied);
+    for page in PAGES {
+        for change in changes(page) {
+            apply(&change, &copied);
+        }
     }
     let status = Command::new(env!("CARGO"))
-        .args(["check", "--workspace", "--lib", "--offline", "--locked"])
+        .args([
+            "check",
+            "--workspace",
+            "--all-targets",
+            "--offline",
+            "--locked",
+        ])
         .env("CARGO_TARGET_DIR", root().join("target"))
         .current_dir(&copied)
         .status()
