@@ -5,7 +5,7 @@ use burn::tensor::activation as burn_activation;
 use burn::tensor::ops::FloatTensor;
 
 use crate::KernelBackend;
-use crate::layer_norm::{float, tensor};
+use crate::primitive::{float, tensor};
 
 /// What follows a matrix product or a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

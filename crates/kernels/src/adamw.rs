@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::ops::FloatTensor;
 
 use crate::KernelBackend;
-use crate::layer_norm::{float, tensor};
+use crate::primitive::{float, tensor};
 
 /// What a step of AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) depends on.
 #[derive(Debug, Clone, Copy, PartialEq)]

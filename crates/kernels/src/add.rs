@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use crate::KernelBackend;
-use crate::layer_norm::{float, tensor};
+use crate::primitive::{float, tensor};
 
 /// `a + b` of one shape, a residual connection: on Flex by all threads, where Burn's uses one.
 ///

@@ -4,7 +4,7 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::KernelBackend;
-use crate::layer_norm::{float, tensor};
+use crate::primitive::{float, tensor};
 
 /// `fine + coarse`, the coarse map enlarged to the fine one's size by its nearest values, as PyTorch's
 /// `interpolate` has them: position `i` of `n` takes `floor(i m / n)` of `m`.

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::ops::FloatTensor;
 
 use crate::KernelBackend;
-use crate::layer_norm::{float, tensor};
+use crate::primitive::{float, tensor};
 
 /// Where the statistics of [`batch_norm`] come from.
 #[derive(Debug, Clone)]

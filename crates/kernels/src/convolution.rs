@@ -8,7 +8,7 @@ use burn::tensor::{Tensor, TensorData, TensorMetadata};
 
 use crate::KernelBackend;
 use crate::activation::{self, Activation};
-use crate::layer_norm::{float, tensor};
+use crate::primitive::{float, tensor};
 
 /// Geometry of a [`convolution`] and what follows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

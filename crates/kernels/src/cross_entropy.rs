@@ -5,7 +5,7 @@ use burn::tensor::ops::{FloatTensor, IntTensor};
 use burn::tensor::{Int, Tensor, TensorMetadata};
 
 use crate::KernelBackend;
-use crate::layer_norm::{float, tensor};
+use crate::primitive::{float, tensor};
 use crate::resize::resize_bilinear;
 
 /// Mean cross entropy over the pixels whose label is not `ignore`; 0 where none is left.

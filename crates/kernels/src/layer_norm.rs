@@ -1,9 +1,10 @@
 //! Layer normalisation whose backward keeps its input alone.
 
+use burn::tensor::Tensor;
 use burn::tensor::ops::FloatTensor;
-use burn::tensor::{Tensor, TensorPrimitive};
 
 use crate::KernelBackend;
+use crate::primitive::{float, tensor};
 
 /// Layer normalisation over the last axis (Ba et al. 2016), `(x - mean) / sqrt(var + epsilon) *
 /// gamma + beta`.
@@ -73,14 +74,4 @@ pub(crate) fn backward<B: KernelBackend>(
         float(grad_gamma.reshape([channels])),
         float(grad_beta.reshape([channels])),
     ]
-}
-
-/// A tensor's float primitive.
-pub(crate) fn float<B: KernelBackend, const D: usize>(x: Tensor<B, D>) -> FloatTensor<B> {
-    x.into_primitive().tensor()
-}
-
-/// The tensor of a float primitive.
-pub(crate) fn tensor<B: KernelBackend, const D: usize>(x: FloatTensor<B>) -> Tensor<B, D> {
-    Tensor::from_primitive(TensorPrimitive::Float(x))
 }

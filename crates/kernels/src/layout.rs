@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::ops::FloatTensor;
 
 use crate::KernelBackend;
-use crate::layer_norm::{float, tensor};
+use crate::primitive::{float, tensor};
 
 /// Which axis of a feature map holds its channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -53,6 +53,7 @@ mod low_rank;
 mod most_likely;
 mod nms;
 mod pad;
+mod primitive;
 mod prompted_attention;
 mod read;
 mod resize;

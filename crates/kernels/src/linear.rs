@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::ops::FloatTensor;
 
 use crate::activation::{Activation, bias_activation};
-use crate::layer_norm::{float, tensor};
+use crate::primitive::{float, tensor};
 use crate::{ConvolutionOptions, KernelBackend, convolution};
 
 /// `x W + b` as a single matrix product over all positions.

@@ -5,7 +5,7 @@ use burn::tensor::ops::FloatTensor;
 
 use crate::KernelBackend;
 use crate::activation::{Activation, bias_activation, bias_activation_reference};
-use crate::layer_norm::{float, tensor};
+use crate::primitive::{float, tensor};
 use crate::layout::ChannelAxis;
 
 /// The weights of a dual low-rank bottleneck: `W_D = down_in down_out`, `W_U = up_in up_out`.

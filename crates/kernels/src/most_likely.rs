@@ -4,7 +4,7 @@ use burn::tensor::ops::{FloatTensor, IntTensor};
 use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::KernelBackend;
-use crate::layer_norm::{float, tensor};
+use crate::primitive::{float, tensor};
 
 /// The class of the largest logit of every position, the first of equals: of a hundred numbers one, so that the rest
 /// needs not leave the device. Nothing is differentiated.

@@ -4,7 +4,7 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorData};
 
 use crate::KernelBackend;
-use crate::layer_norm::{float, tensor};
+use crate::primitive::{float, tensor};
 
 /// 1 for every rectangle that none of its group before it, itself kept, overlaps by more than `threshold` in
 /// IoU, 0 for the others. Nothing is differentiated.

@@ -4,7 +4,7 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorData};
 
 use crate::KernelBackend;
-use crate::layer_norm::{float, tensor};
+use crate::primitive::{float, tensor};
 use crate::linear::linear;
 
 /// Bilinear resize with half-pixel centres (`align_corners = false`), as PyTorch's `interpolate`.

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::layer_norm::{float, tensor};
+use crate::primitive::{float, tensor};
 use crate::{ChannelAxis, KernelBackend};
 
 /// `scale * x + shift`.

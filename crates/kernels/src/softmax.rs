@@ -5,7 +5,7 @@ use burn::tensor::activation as burn_activation;
 use burn::tensor::ops::FloatTensor;
 
 use crate::KernelBackend;
-use crate::layer_norm::{float, tensor};
+use crate::primitive::{float, tensor};
 
 /// `exp(x) / sum exp(x)` over the last axis, shifted by its maximum so that nothing overflows.
 ///

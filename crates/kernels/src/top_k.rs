@@ -7,7 +7,7 @@ use burn::tensor::ops::{FloatTensor, IntTensor};
 use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::KernelBackend;
-use crate::layer_norm::{float, tensor};
+use crate::primitive::{float, tensor};
 
 /// The `count` largest numbers of every row, the largest first, and their places; equals in the order of their
 /// places. NaN is larger than everything (`f32::total_cmp`). Nothing is differentiated.

@@ -6,7 +6,7 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
 
 use crate::KernelBackend;
-use crate::layer_norm::{float, tensor};
+use crate::primitive::{float, tensor};
 use crate::pad::pad;
 use crate::window::Windows;
 

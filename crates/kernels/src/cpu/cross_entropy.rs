@@ -1,29 +1,16 @@
 //! Cross entropy over the classes of a map.
 
-use burn::tensor::DType;
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::enlarged_cross_entropy;
+use super::labels::labels;
 use super::math::exp;
 use super::storage::{tensor, transform};
 use super::vector::vectorised;
 
 /// Positions that a thread takes at once; their maxima and sums stay in the first-level cache.
 const POSITIONS: usize = 1024;
-
-/// Labels whatever their integer type.
-pub(super) fn labels(tensor: &FlexTensor) -> Vec<i32> {
-    let tensor = tensor.to_contiguous();
-    match tensor.dtype() {
-        DType::I64 => tensor
-            .storage::<i64>()
-            .iter()
-            .map(|&label| label as i32)
-            .collect(),
-        _ => tensor.storage::<i32>().to_vec(),
-    }
-}
 
 /// `weights * (log sum exp(logits) - logit of the label)`, summed, and the logarithm of every
 /// position, `[batch, positions]`, of logits `[batch, classes, height, width]`.

@@ -7,7 +7,7 @@ use burn::tensor::TensorMetadata;
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::cross_entropy::labels;
+use super::labels::labels;
 use super::math::exp;
 use super::storage::tensor;
 use super::vector::vectorised;
@@ -118,7 +118,7 @@ fn split<'a>(all: &'a mut [f32], bands: &Bands) -> Vec<(usize, usize, &'a mut [f
     parts
 }
 
-/// As [`super::cross_entropy::forward`], of logits `[batch, classes, height, width]` and labels of `size`.
+/// As the forward pass of `cross_entropy.rs`, of logits `[batch, classes, height, width]` and labels of `size`.
 pub(super) fn forward(
     logits: &FlexTensor,
     labels_tensor: &FlexTensor,

@@ -3,7 +3,7 @@
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::cross_entropy::labels;
+use super::labels::labels;
 use super::math::{exp, softplus};
 use super::storage::{tensor, transform};
 use super::vector::vectorised;

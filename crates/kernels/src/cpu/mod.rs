@@ -14,6 +14,7 @@ mod depthwise;
 mod enlarged_cross_entropy;
 mod focal_loss;
 mod gemm;
+mod labels;
 mod linear;
 mod low_rank;
 mod math;

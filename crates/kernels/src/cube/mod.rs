@@ -34,7 +34,7 @@ use crate::adamw::{AdamWStep, AdamWTensors};
 use crate::backend::{KernelBackend, MemoryGauge};
 use crate::convolution::{ConvolutionOptions, is_pointwise, padded};
 use crate::focal_loss::FocalLoss;
-use crate::layer_norm::{float, tensor};
+use crate::primitive::{float, tensor};
 use crate::roi_align::{Roi, RoiAlign};
 use crate::window::Windows;
 use launch::{is_float, is_single};
