@@ -18,6 +18,9 @@ pub struct Normalization {
 
 impl Normalization {
     /// Statistics of ImageNet, which Swin and most backbones use.
+    ///
+    /// A backbone of the table brings its own; this crate knows none, and whoever reads data without one
+    /// needs these.
     pub const IMAGENET: Self = Self {
         mean: [123.675, 116.28, 103.53],
         std: [58.395, 57.12, 57.375],
@@ -28,6 +31,17 @@ impl Normalization {
         mean: [127.0; 3],
         std: [128.0; 3],
     };
+
+    /// The colour that becomes nearly 0: the mean in whole bytes.
+    pub const fn mean_color(&self) -> [u8; 3] {
+        let [red, green, blue] = self.mean;
+        // Rounded: a cast cuts off, and keeps within a byte.
+        [
+            (red + 0.5) as u8,
+            (green + 0.5) as u8,
+            (blue + 0.5) as u8,
+        ]
+    }
 
     /// Refuses numbers that are not finite and deviations that are not positive.
     ///
@@ -90,6 +104,12 @@ impl Default for Normalization {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_mean_colour_is_rounded() {
+        assert_eq!(Normalization::IMAGENET.mean_color(), [124, 116, 104]);
+        assert_eq!(Normalization::EFFICIENTNET_LITE.mean_color(), [127; 3]);
+    }
 
     #[test]
     fn planes_follow_each_other() {

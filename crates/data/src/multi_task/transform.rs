@@ -10,10 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{MultiTaskSample, geometry};
 use crate::error::DataError;
 use crate::labels::DenseLabels;
+use crate::normalize::Normalization;
 use crate::transform::{PhotometricConfig, check_edges, check_range, check_share, fit, scaled};
-
-/// The mean colour of ImageNet, which becomes nearly 0.
-const MEAN_COLOR: [u8; 3] = [124, 116, 104];
 
 /// Augmentation of training samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,7 +45,7 @@ impl Default for MultiTaskAugmentConfig {
             base_size: None,
             scale_range: [0.5, 2.0],
             rotation_range: [0.0, 0.0],
-            fill_color: MEAN_COLOR,
+            fill_color: Normalization::IMAGENET.mean_color(),
             flip_probability: 0.5,
             scale_depth: true,
             photometric: PhotometricConfig::default(),

@@ -18,15 +18,14 @@
 //!   maximum across the edge first, which thinning is no substitute for.
 
 mod matching;
-mod thinning;
 
+use gradway_thinning::thin;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::map::{MapError, check_binary};
 use crate::{MetricDescriptor, MetricFamily};
 use matching::{Matching, Truth};
-use thinning::thin;
 
 /// F measure at the threshold that is best for the dataset.
 pub const ODS_F: MetricDescriptor = MetricDescriptor {

@@ -1,14 +1,23 @@
 //! Thinning of a binary map to lines one pixel wide.
+//!
+//! A crate of its own because labels are thinned when they are made and predictions when they are scored,
+//! and the two must agree to the pixel.
 
 use std::mem;
 
 /// Pixels of a word.
 const WORD: usize = u64::BITS as usize;
 
-/// Thins a map of rows of `width` as MATLAB's `bwmorph(map, 'thin')` does, with which BSDS thins
-/// predictions: Guo and Hall's parallel thinning in two subiterations (Communications of the ACM,
-/// 1989), until nothing changes. Pixels outside the map are off.
-pub(super) fn thin(map: &mut [bool], width: usize) {
+/// Thins a map of rows of `width` as MATLAB's `bwmorph(map, 'thin')` and scikit-image's `thin` do: Guo and
+/// Hall's parallel thinning in two subiterations (*Parallel Thinning with Two-Subiteration Algorithms*,
+/// Communications of the ACM, 1989), until nothing changes. Pixels outside the map are off.
+///
+/// A thin map is not symmetric: mirroring a map and thinning it may differ by a pixel.
+///
+/// # Shapes
+///
+/// - `map`: `[height, width]`, row by row
+pub fn thin(map: &mut [bool], width: usize) {
     if map.is_empty() {
         return;
     }
