@@ -4,9 +4,11 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use gradway_kernels::{KernelBackend, Lift};
 
-use crate::access::Access;
+use crate::access::{Access, Site};
 use crate::description::Description;
 use crate::drop_path::Phase;
+use crate::operation::Operation;
+use crate::transformer::TransformerBlock;
 
 /// A feature extractor with access points.
 ///
@@ -18,6 +20,21 @@ pub trait Backbone<B: KernelBackend>: Module<B> {
 
     /// Where in the module a block's parameters are, as in the paths of its records.
     fn block_path(&self, section: usize, block: usize) -> String;
+
+    /// What makes the output of an access point, where that is one operation with parameters: each of the
+    /// [operations](crate::Operations) that the description lists.
+    fn operation(&mut self, _site: Site) -> Option<Operation<'_, B>> {
+        None
+    }
+
+    /// A block of a transformer, for who runs something through it beside the map.
+    fn transformer_block(
+        &self,
+        _section: usize,
+        _block: usize,
+    ) -> Option<&dyn TransformerBlock<B>> {
+        None
+    }
 
     /// Runs the network, passing every access point through `access`.
     ///

@@ -22,6 +22,15 @@ pub struct Section {
     pub stage: Option<usize>,
 }
 
+/// A stage as a neck or a head sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StageShape {
+    /// Channels of its features.
+    pub channels: usize,
+    /// Input pixels per map position along one side.
+    pub stride: usize,
+}
+
 /// The shape of a backbone: its sections in order, and how its maps are laid out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
@@ -31,6 +40,19 @@ pub struct Description {
     pub sections: Vec<Section>,
     /// The branches of every block, in order.
     pub branches: Vec<Point>,
+    /// Access points at which an operation with parameters of its own ends.
+    pub operations: Operations,
+}
+
+/// Access points at which an operation with parameters of its own ends, each in order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Operations {
+    /// Before the first block.
+    pub embedding: Vec<Point>,
+    /// In the transition to a section.
+    pub transition: Vec<Point>,
+    /// In a block.
+    pub block: Vec<Point>,
 }
 
 impl Description {
@@ -64,5 +86,18 @@ impl Description {
     /// Channels of the stage outputs.
     pub fn stage_channels(&self) -> Vec<usize> {
         self.stages().map(|section| section.channels).collect()
+    }
+
+    /// Input pixels per map position of the stage outputs.
+    pub fn strides(&self) -> Vec<usize> {
+        self.stages().map(|section| section.stride).collect()
+    }
+
+    /// The stage outputs with features of these widths, the finest first.
+    pub fn shapes(&self, channels: &[usize]) -> Vec<StageShape> {
+        let pairs = channels.iter().zip(self.strides());
+        pairs
+            .map(|(&channels, stride)| StageShape { channels, stride })
+            .collect()
     }
 }

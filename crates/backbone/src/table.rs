@@ -1,22 +1,23 @@
-//! The table of backbones: a file and a line each.
+//! The table of backbones: a folder and a line for each family.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_kernels::{KernelBackend, Lift};
-use serde::{Deserialize, Serialize};
 
-use crate::access::Access;
+use crate::access::{Access, Site};
 use crate::backbone::Backbone;
 use crate::checkpoint::Checkpoint;
-use crate::description::Description;
+use crate::config::BackboneConfig;
+use crate::description::{Description, StageShape};
 use crate::drop_path::Phase;
-use crate::efficientnet::{EfficientNetLite, EfficientNetLiteConfig};
+use crate::family::{Named, Variant};
 use crate::import::{Import, Imported, Renamed, nearest};
-use crate::precision::Precision;
-use crate::swin::{Swin, SwinConfig};
+use crate::operation::Operation;
+use crate::transformer::TransformerBlock;
 
 /// A named variant of a backbone.
 #[derive(Debug, Clone)]
@@ -29,102 +30,168 @@ pub struct BackboneDescriptor {
     pub mean: [f32; 3],
     /// Standard deviation of the training images' channels, in 0..255.
     pub std: [f32; 3],
+    /// Its stages, the finest first.
+    pub stages: Vec<StageShape>,
     family: Family,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Family {
-    Swin {
-        channels: usize,
-        depths: [usize; 4],
-        heads: [usize; 4],
-        window: usize,
-    },
-    EfficientNetLite {
-        width: f64,
-        depth: f64,
-    },
-}
-
-/// Statistics of ImageNet that Swin was trained with.
-const IMAGENET: ([f32; 3], [f32; 3]) = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]);
-/// What EfficientNet-Lite was trained with: (rgb - 127) / 128.
-const SYMMETRIC: ([f32; 3], [f32; 3]) = ([127.0; 3], [128.0; 3]);
-
-const fn swin(
-    name: &'static str,
-    summary: &'static str,
-    channels: usize,
-    depths: [usize; 4],
-    heads: [usize; 4],
-    window: usize,
-) -> BackboneDescriptor {
-    BackboneDescriptor {
-        name,
-        summary,
-        mean: IMAGENET.0,
-        std: IMAGENET.1,
-        family: Family::Swin {
-            channels,
-            depths,
-            heads,
-            window,
-        },
+impl BackboneDescriptor {
+    fn new<V: Variant>(named: &Named<V>, family: Family) -> Self {
+        Self {
+            name: named.name,
+            summary: named.summary,
+            mean: named.statistics.mean,
+            std: named.statistics.std,
+            stages: named.variant.stages(),
+            family,
+        }
     }
 }
 
-const fn efficientnet_lite(
-    name: &'static str,
-    summary: &'static str,
-    width: f64,
-    depth: f64,
-) -> BackboneDescriptor {
-    BackboneDescriptor {
-        name,
-        summary,
-        mean: SYMMETRIC.0,
-        std: SYMMETRIC.1,
-        family: Family::EfficientNetLite { width, depth },
-    }
+/// Declares everything that follows from the table: the list, the module, and what is passed on to a family.
+///
+/// A family's folder has its module, what tells its variants apart, and these by their names as `VARIANTS`.
+macro_rules! families {
+    ($($name:ident($variant:ident, $backbone:ident, $folder:ident),)*) => {
+        #[derive(Debug, Clone, Copy)]
+        enum Family {
+            $($name(&'static crate::$folder::$variant),)*
+        }
+
+        static TABLE: LazyLock<Vec<BackboneDescriptor>> = LazyLock::new(|| {
+            let mut lines = Vec::new();
+            $(for named in crate::$folder::VARIANTS {
+                lines.push(BackboneDescriptor::new(named, Family::$name(&named.variant)));
+            })*
+            lines
+        });
+
+        /// Whichever backbone a configuration names.
+        #[derive(Module, Debug)]
+        pub enum AnyBackbone<B: Backend> {
+            $(#[doc = concat!("See [`", stringify!($folder), "`](crate::", stringify!($folder), ").")]
+            $name(crate::$folder::$backbone<B>),)*
+        }
+
+        impl Family {
+            fn init<B: Backend>(
+                self,
+                config: &BackboneConfig,
+                device: &B::Device,
+            ) -> AnyBackbone<B> {
+                match self {
+                    $(Self::$name(variant) => AnyBackbone::$name(variant.init(config, device)),)*
+                }
+            }
+        }
+
+        impl<B: Backend> AnyBackbone<B> {
+            /// The path of a parameter, which in an enum starts with the variant.
+            fn path(&self, path: &str) -> String {
+                let variant = match self {
+                    $(Self::$name(_) => stringify!($name),)*
+                };
+                format!("{variant}.{path}")
+            }
+        }
+
+        impl<B: KernelBackend> Backbone<B> for AnyBackbone<B> {
+            fn description(&self) -> Description {
+                match self {
+                    $(Self::$name(backbone) => backbone.description(),)*
+                }
+            }
+
+            fn block_path(&self, section: usize, block: usize) -> String {
+                let path = match self {
+                    $(Self::$name(backbone) => backbone.block_path(section, block),)*
+                };
+                self.path(&path)
+            }
+
+            fn operation(&mut self, site: Site) -> Option<Operation<'_, B>> {
+                match self {
+                    $(Self::$name(backbone) => backbone.operation(site),)*
+                }
+            }
+
+            fn transformer_block(
+                &self,
+                section: usize,
+                block: usize,
+            ) -> Option<&dyn TransformerBlock<B>> {
+                match self {
+                    $(Self::$name(backbone) => backbone.transformer_block(section, block),)*
+                }
+            }
+
+            fn forward(
+                &self,
+                images: Tensor<B, 4>,
+                phase: Phase,
+                access: &mut impl Access<B>,
+            ) -> Vec<Tensor<B, 4>> {
+                match self {
+                    $(Self::$name(backbone) => backbone.forward(images, phase, access),)*
+                }
+            }
+
+            fn transition<T: KernelBackend, L: Lift<B, T>>(
+                &self,
+                section: usize,
+                highway: Tensor<T, 4>,
+            ) -> Tensor<T, 4> {
+                match self {
+                    $(Self::$name(backbone) => backbone.transition::<T, L>(section, highway),)*
+                }
+            }
+        }
+
+        impl<B: Backend> Import for AnyBackbone<B> {
+            fn prepare(&mut self, file: &Checkpoint) {
+                match self {
+                    $(Self::$name(backbone) => backbone.prepare(file),)*
+                }
+            }
+
+            fn rename(&self, key: &str, file: &Checkpoint) -> Renamed {
+                if is_output_norm(key) {
+                    return Renamed::Skip("output norms belong to the method, not to the backbone");
+                }
+                let renamed = match self {
+                    $(Self::$name(backbone) => backbone.rename(key, file),)*
+                };
+                match renamed {
+                    Renamed::To(path) => Renamed::To(self.path(&path)),
+                    other => other,
+                }
+            }
+
+            fn finish(&self, tensors: &mut BTreeMap<String, Imported>) {
+                match self {
+                    $(Self::$name(backbone) => backbone.finish(tensors),)*
+                }
+            }
+        }
+    };
 }
 
-#[rustfmt::skip]
-static TABLE: [BackboneDescriptor; 10] = [
-    swin("swin_tiny", "Swin-T, window 7", 96, [2, 2, 6, 2], [3, 6, 12, 24], 7),
-    swin("swin_small", "Swin-S, window 7", 96, [2, 2, 18, 2], [3, 6, 12, 24], 7),
-    swin("swin_base", "Swin-B, window 7", 128, [2, 2, 18, 2], [4, 8, 16, 32], 7),
-    swin("swin_large", "Swin-L, window 7", 192, [2, 2, 18, 2], [6, 12, 24, 48], 7),
-    swin("swin_base_w12", "Swin-B, window 12", 128, [2, 2, 18, 2], [4, 8, 16, 32], 12),
-    swin("swin_large_w12", "Swin-L, window 12", 192, [2, 2, 18, 2], [6, 12, 24, 48], 12),
-    efficientnet_lite("efficientnet_lite0", "EfficientNet-Lite0", 1.0, 1.0),
-    efficientnet_lite("efficientnet_lite1", "EfficientNet-Lite1", 1.0, 1.1),
-    efficientnet_lite("efficientnet_lite2", "EfficientNet-Lite2", 1.1, 1.2),
-    swin("swin_mini", "a Swin of 0.3 M parameters, for tests and trials", 24, [2, 2, 2, 2], [1, 2, 4, 8], 7),
-];
+families! {
+    Swin(SwinVariant, Swin, swin),
+    EfficientNetLite(EfficientNetLiteVariant, EfficientNetLite, efficientnet),
+}
+
+/// Whether a key is that of an output norm, as mmdetection names them: `norm0.weight`.
+fn is_output_norm(key: &str) -> bool {
+    let stage = key
+        .strip_prefix("norm")
+        .and_then(|rest| rest.split_once('.'));
+    stage.is_some_and(|(stage, _)| stage.parse::<usize>().is_ok())
+}
 
 /// Every backbone that can be named.
 pub fn table() -> &'static [BackboneDescriptor] {
     &TABLE
-}
-
-/// Which backbone a run uses.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BackboneConfig {
-    /// A name of the [table].
-    pub name: String,
-    /// Weights: a path, `embedded`, or absent for random ones.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weights: Option<String>,
-    /// Stochastic depth at the last block, for methods that train the backbone.
-    #[serde(default)]
-    pub drop_path: f64,
-    /// Of a Swin: pad a map before it is shifted, as mmdetection does; otherwise after, as timm does.
-    #[serde(default)]
-    pub pad_first: bool,
-    /// What a backbone that stays frozen is rounded to, for methods that leave it beside what they train.
-    #[serde(default)]
-    pub precision: Precision,
 }
 
 /// A name that is not in the table.
@@ -138,27 +205,16 @@ pub struct UnknownBackbone {
 }
 
 impl BackboneConfig {
-    /// The backbone of this name with random weights.
-    pub fn named(name: &str) -> Self {
-        Self {
-            name: name.to_string(),
-            weights: None,
-            drop_path: 0.0,
-            pad_first: false,
-            precision: Precision::default(),
-        }
-    }
-
     /// The line of the table.
     ///
     /// # Errors
     ///
     /// [`UnknownBackbone`] with the nearest name.
     pub fn descriptor(&self) -> Result<&'static BackboneDescriptor, UnknownBackbone> {
-        let found = TABLE.iter().find(|line| line.name == self.name);
+        let found = table().iter().find(|line| line.name == self.name);
         found.ok_or_else(|| UnknownBackbone {
             name: self.name.clone(),
-            nearest: nearest(&self.name, TABLE.iter().map(|line| line.name)),
+            nearest: nearest(&self.name, table().iter().map(|line| line.name)),
         })
     }
 
@@ -168,108 +224,76 @@ impl BackboneConfig {
     ///
     /// [`UnknownBackbone`] with the nearest name.
     pub fn init<B: Backend>(&self, device: &B::Device) -> Result<AnyBackbone<B>, UnknownBackbone> {
-        Ok(match self.descriptor()?.family {
-            Family::Swin {
-                channels,
-                depths,
-                heads,
-                window,
-            } => AnyBackbone::Swin(
-                SwinConfig::new(channels, depths.to_vec(), heads.to_vec())
-                    .with_window(window)
-                    .with_drop_path(self.drop_path)
-                    .with_pad_first(self.pad_first)
-                    .init(device),
-            ),
-            Family::EfficientNetLite { width, depth } => AnyBackbone::EfficientNetLite(
-                EfficientNetLiteConfig::new()
-                    .with_width(width)
-                    .with_depth(depth)
-                    .init(device),
-            ),
-        })
+        Ok(self.descriptor()?.family.init(self, device))
     }
 }
 
-/// Whichever backbone a configuration names.
-#[derive(Module, Debug)]
-pub enum AnyBackbone<B: Backend> {
-    /// Swin Transformer.
-    Swin(Swin<B>),
-    /// EfficientNet-Lite.
-    EfficientNetLite(EfficientNetLite<B>),
-}
+#[cfg(test)]
+mod tests {
+    use burn::backend::Flex;
 
-/// The same expression for whichever backbone it is.
-macro_rules! each {
-    ($any:expr, $backbone:ident => $answer:expr) => {
-        match $any {
-            AnyBackbone::Swin($backbone) => $answer,
-            AnyBackbone::EfficientNetLite($backbone) => $answer,
-        }
-    };
-}
+    use super::*;
+    use crate::access::Point;
 
-impl<B: Backend> AnyBackbone<B> {
-    /// The path of a parameter, which in an enum starts with the variant.
-    fn path(&self, path: &str) -> String {
-        let variant = match self {
-            Self::Swin(_) => "Swin",
-            Self::EfficientNetLite(_) => "EfficientNetLite",
-        };
-        format!("{variant}.{path}")
-    }
-}
-
-impl<B: KernelBackend> Backbone<B> for AnyBackbone<B> {
-    fn description(&self) -> Description {
-        each!(self, backbone => backbone.description())
-    }
-
-    fn block_path(&self, section: usize, block: usize) -> String {
-        let path = each!(self, backbone => backbone.block_path(section, block));
-        self.path(&path)
-    }
-
-    fn forward(
-        &self,
-        images: Tensor<B, 4>,
-        phase: Phase,
-        access: &mut impl Access<B>,
-    ) -> Vec<Tensor<B, 4>> {
-        each!(self, backbone => backbone.forward(images, phase, access))
-    }
-
-    fn transition<T: KernelBackend, L: Lift<B, T>>(
-        &self,
-        section: usize,
-        highway: Tensor<T, 4>,
-    ) -> Tensor<T, 4> {
-        each!(self, backbone => backbone.transition::<T, L>(section, highway))
-    }
-}
-
-impl<B: Backend> Import for AnyBackbone<B> {
-    fn prepare(&mut self, file: &Checkpoint) {
-        each!(self, backbone => backbone.prepare(file));
-    }
-
-    fn rename(&self, key: &str, file: &Checkpoint) -> Renamed {
-        // As mmdetection names them: `norm0.weight`.
-        let stage = key
-            .strip_prefix("norm")
-            .and_then(|rest| rest.split_once('.'));
-        if stage.is_some_and(|(stage, _)| stage.parse::<usize>().is_ok()) {
-            return Renamed::Skip("output norms belong to the method, not to the backbone");
-        }
-        let renamed = each!(self, backbone => backbone.rename(key, file));
-        match renamed {
-            Renamed::To(path) => Renamed::To(self.path(&path)),
-            other => other,
+    #[test]
+    fn the_stages_of_the_table_are_those_of_the_backbones() {
+        for line in table() {
+            let config = BackboneConfig::named(line.name);
+            let backbone = config.init::<Flex>(&Default::default()).unwrap();
+            let description = backbone.description();
+            let shapes = description.shapes(&description.stage_channels());
+            assert_eq!(line.stages, shapes, "{}", line.name);
+            assert!(line.stages.is_sorted_by_key(|stage| stage.stride));
         }
     }
 
-    fn finish(&self, tensors: &mut BTreeMap<String, Imported>) {
-        each!(self, backbone => backbone.finish(tensors));
+    #[test]
+    fn a_backbone_has_the_operations_and_the_blocks_that_it_lists() {
+        for line in table() {
+            let config = BackboneConfig::named(line.name);
+            let mut backbone = config.init::<Flex>(&Default::default()).unwrap();
+            let description = backbone.description();
+            let operations = &description.operations;
+            let mut require = |points: &[Point], section: usize, block: usize| {
+                for &point in points {
+                    let site = Site {
+                        point,
+                        section,
+                        block,
+                    };
+                    assert!(
+                        backbone.operation(site).is_some(),
+                        "{}: {site:?}",
+                        line.name
+                    );
+                }
+            };
+            require(&operations.embedding, 0, 0);
+            for (section, shape) in description.sections.iter().enumerate() {
+                if section > 0 {
+                    require(&operations.transition, section, 0);
+                }
+                for block in 0..shape.blocks {
+                    require(&operations.block, section, block);
+                }
+            }
+            for (section, shape) in description.sections.iter().enumerate() {
+                for block in 0..shape.blocks {
+                    assert_eq!(
+                        backbone.transformer_block(section, block).is_some(),
+                        description.is_transformer()
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_name_stands_twice() {
+        let mut names: Vec<_> = table().iter().map(|line| line.name).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
     }
 }

@@ -9,6 +9,7 @@
 mod block;
 mod classifier;
 mod import;
+mod variants;
 
 use burn::config::Config;
 use burn::module::Module;
@@ -17,16 +18,20 @@ use burn::tensor::backend::Backend;
 use burn::tensor::module::avg_pool2d;
 use gradway_kernels::{Activation, ChannelAxis, KernelBackend, Lift};
 
-use crate::access::{Access, BlockAccess, Point};
+use crate::access::{Access, BlockAccess, Point, Site};
 use crate::backbone::Backbone;
-use crate::description::{Description, Section};
+use crate::description::{Description, Operations, Section};
 use crate::drop_path::Phase;
+use crate::operation::Operation;
 
 pub use block::{Convolution, InvertedResidual};
 pub use classifier::Classifier;
+pub(crate) use variants::{EfficientNetLiteVariant, VARIANTS};
 
 /// Channels of the stem, the same in every variant.
 const STEM: usize = 32;
+/// Input pixels per position of the stem's map.
+const STEM_STRIDE: usize = 2;
 
 /// One row of the architecture table (EfficientNet, table 1).
 struct Row {
@@ -130,7 +135,7 @@ impl EfficientNetLiteConfig {
             })
             .collect();
         EfficientNetLite {
-            stem: Convolution::new(3, STEM, 3, 2, 1, device),
+            stem: Convolution::new(3, STEM, 3, STEM_STRIDE, 1, device),
             rows,
         }
     }
@@ -149,7 +154,7 @@ fn round_channels(channels: usize, width: f64) -> usize {
 
 impl<B: KernelBackend> Backbone<B> for EfficientNetLite<B> {
     fn description(&self) -> Description {
-        let mut stride = 2;
+        let mut stride = STEM_STRIDE;
         let sections = ROWS
             .iter()
             .zip(&self.rows)
@@ -168,11 +173,26 @@ impl<B: KernelBackend> Backbone<B> for EfficientNetLite<B> {
             axis: ChannelAxis::First,
             sections,
             branches: vec![Point::Convolution],
+            operations: Operations {
+                block: vec![Point::Convolution],
+                ..Operations::default()
+            },
         }
     }
 
     fn block_path(&self, section: usize, block: usize) -> String {
         format!("rows.{section}.{block}")
+    }
+
+    fn operation(&mut self, site: Site) -> Option<Operation<'_, B>> {
+        if site.point != Point::Convolution {
+            return None;
+        }
+        let block = self.rows.get_mut(site.section)?.get_mut(site.block)?;
+        Some(Operation::Convolution {
+            weight: &mut block.project.weight,
+            bias: Some(&mut block.project.bias),
+        })
     }
 
     fn forward(

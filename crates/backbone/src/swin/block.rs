@@ -10,6 +10,8 @@ use super::attention::{WindowAttention, linear_layer};
 use super::{SwinConfig, norm, normalise};
 use crate::access::{Access, BlockAccess, Point};
 use crate::drop_path::DropPath;
+use crate::operation::Operation;
+use crate::transformer::TransformerBlock;
 
 /// Two linears with a GELU between.
 #[derive(Module, Debug)]
@@ -95,40 +97,31 @@ impl<B: KernelBackend> SwinBlock<B> {
     }
 }
 
-/// What a stream beside the map needs.
-impl<B: KernelBackend> SwinBlock<B> {
-    /// The norm before the MLP.
-    ///
-    /// # Shapes
-    ///
-    /// - `x`, output: `[batch, height, width, channels]`
-    pub fn before_mlp(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
-        normalise(&self.norm2, x)
+impl<B: Backend> SwinBlock<B> {
+    /// What makes the output of an access point of a block.
+    pub(super) fn operation(&mut self, point: Point) -> Option<Operation<'_, B>> {
+        match point {
+            Point::AttentionNorm => Some(Operation::Norm(&mut self.norm1)),
+            Point::QueryKeyValue => Some(Operation::Linear(&mut self.attn.qkv)),
+            Point::Projection => Some(Operation::Linear(&mut self.attn.proj)),
+            Point::MlpNorm => Some(Operation::Norm(&mut self.norm2)),
+            Point::MlpIn => Some(Operation::Linear(&mut self.mlp.fc1)),
+            Point::MlpOut => Some(Operation::Linear(&mut self.mlp.fc2)),
+            _ => None,
+        }
     }
 }
 
-/// Tokens beside the map, in no window of their own.
-impl<B: KernelBackend> SwinBlock<B> {
-    /// Queries, keys and values of tokens.
-    ///
-    /// # Shapes
-    ///
-    /// - `tokens`: `[batch, tokens, channels]`
-    /// - output: `[batch, tokens, 3 * channels]`
-    pub fn tokens_query_key_value(&self, tokens: Tensor<B, 3>) -> Tensor<B, 3> {
+impl<B: KernelBackend> TransformerBlock<B> for SwinBlock<B> {
+    fn before_mlp(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
+        normalise(&self.norm2, x)
+    }
+
+    fn tokens_query_key_value(&self, tokens: Tensor<B, 3>) -> Tensor<B, 3> {
         apply(&self.attn.qkv, normalise(&self.norm1, tokens))
     }
 
-    /// The block's output of tokens that attention has made `mixed` of, without stochastic depth.
-    ///
-    /// # Shapes
-    ///
-    /// - `tokens`, `mixed`, output: `[batch, tokens, channels]`
-    pub fn tokens_after_attention(
-        &self,
-        tokens: Tensor<B, 3>,
-        mixed: Tensor<B, 3>,
-    ) -> Tensor<B, 3> {
+    fn tokens_after_attention(&self, tokens: Tensor<B, 3>, mixed: Tensor<B, 3>) -> Tensor<B, 3> {
         let tokens = add(apply(&self.attn.proj, mixed), tokens);
         let normed = normalise(&self.norm2, tokens.clone());
         add(feed_forward(normed, self.mlp.layers()), tokens)

@@ -10,6 +10,7 @@ mod attention;
 mod block;
 mod import;
 mod merging;
+mod variants;
 
 use burn::config::Config;
 use burn::module::{Module, Param};
@@ -22,14 +23,17 @@ use gradway_kernels::{
     layer_norm, pad,
 };
 
-use crate::access::{Access, BlockAccess, Point};
+use crate::access::{Access, BlockAccess, Point, Site};
 use crate::backbone::Backbone;
-use crate::description::{Description, Section};
+use crate::description::{Description, Operations, Section};
 use crate::drop_path::Phase;
+use crate::operation::Operation;
+use crate::transformer::TransformerBlock;
 
 pub use attention::WindowAttention;
 pub use block::{Mlp, SwinBlock};
 pub use merging::PatchMerging;
+pub(crate) use variants::{SwinVariant, VARIANTS};
 
 /// Side of a patch in pixels.
 const PATCH: usize = 4;
@@ -192,11 +196,48 @@ impl<B: KernelBackend> Backbone<B> for Swin<B> {
             axis: ChannelAxis::Last,
             sections: sections.collect(),
             branches: vec![Point::Attention, Point::Mlp],
+            operations: Operations {
+                embedding: vec![Point::Patches, Point::Embedding],
+                transition: vec![Point::MergingNorm, Point::Merging],
+                block: vec![
+                    Point::AttentionNorm,
+                    Point::QueryKeyValue,
+                    Point::Projection,
+                    Point::MlpNorm,
+                    Point::MlpIn,
+                    Point::MlpOut,
+                ],
+            },
         }
     }
 
     fn block_path(&self, section: usize, block: usize) -> String {
         format!("layers.{section}.blocks.{block}")
+    }
+
+    fn operation(&mut self, site: Site) -> Option<Operation<'_, B>> {
+        match site.point {
+            Point::Patches => {
+                let layer = &mut self.patch_embed.proj;
+                return Some(Operation::Convolution {
+                    weight: &mut layer.weight,
+                    bias: layer.bias.as_mut(),
+                });
+            }
+            Point::Embedding => return Some(Operation::Norm(&mut self.patch_embed.norm)),
+            _ => {}
+        }
+        let stage = self.layers.get_mut(site.section)?;
+        match (site.point, stage.downsample.as_mut()) {
+            (Point::MergingNorm, Some(merging)) => Some(Operation::Norm(&mut merging.norm)),
+            (Point::Merging, Some(merging)) => Some(Operation::Linear(&mut merging.reduction)),
+            (point, _) => stage.blocks.get_mut(site.block)?.operation(point),
+        }
+    }
+
+    fn transformer_block(&self, section: usize, block: usize) -> Option<&dyn TransformerBlock<B>> {
+        let block = self.layers.get(section)?.blocks.get(block)?;
+        Some(block)
     }
 
     fn forward(

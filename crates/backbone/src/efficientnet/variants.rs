@@ -1,0 +1,67 @@
+//! The variants of EfficientNet-Lite that have a name.
+
+use burn::tensor::backend::Backend;
+
+use super::{EfficientNetLite, EfficientNetLiteConfig, ROWS, STEM_STRIDE};
+use crate::config::BackboneConfig;
+use crate::description::StageShape;
+use crate::family::{Named, Statistics, Variant};
+
+/// `(value - 127) / 128`, which the published weights were trained with.
+const STATISTICS: Statistics = Statistics {
+    mean: [127.0; 3],
+    std: [128.0; 3],
+};
+
+/// What tells EfficientNet-Lites apart.
+#[derive(Debug)]
+pub(crate) struct EfficientNetLiteVariant {
+    width: f64,
+    depth: f64,
+}
+
+impl EfficientNetLiteVariant {
+    fn config(&self) -> EfficientNetLiteConfig {
+        EfficientNetLiteConfig::new()
+            .with_width(self.width)
+            .with_depth(self.depth)
+    }
+}
+
+impl Variant for EfficientNetLiteVariant {
+    type Backbone<B: Backend> = EfficientNetLite<B>;
+
+    fn stages(&self) -> Vec<StageShape> {
+        let mut stride = STEM_STRIDE;
+        let rows = ROWS.iter().zip(self.config().layout());
+        let shapes = rows.filter_map(|(row, (channels, _))| {
+            stride *= row.stride;
+            row.stage.map(|_| StageShape { channels, stride })
+        });
+        shapes.collect()
+    }
+
+    fn init<B: Backend>(&self, _: &BackboneConfig, device: &B::Device) -> EfficientNetLite<B> {
+        self.config().init(device)
+    }
+}
+
+const fn lite(
+    name: &'static str,
+    summary: &'static str,
+    width: f64,
+    depth: f64,
+) -> Named<EfficientNetLiteVariant> {
+    Named {
+        name,
+        summary,
+        statistics: STATISTICS,
+        variant: EfficientNetLiteVariant { width, depth },
+    }
+}
+
+pub(crate) static VARIANTS: &[Named<EfficientNetLiteVariant>] = &[
+    lite("efficientnet_lite0", "EfficientNet-Lite0", 1.0, 1.0),
+    lite("efficientnet_lite1", "EfficientNet-Lite1", 1.0, 1.1),
+    lite("efficientnet_lite2", "EfficientNet-Lite2", 1.1, 1.2),
+];

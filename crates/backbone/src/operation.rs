@@ -1,0 +1,33 @@
+//! The parameters behind an access point, for who makes a change of its output a part of them.
+
+use burn::module::Param;
+use burn::nn::{LayerNorm, Linear};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+/// What makes the output of an access point.
+#[derive(Debug)]
+pub enum Operation<'a, B: Backend> {
+    /// A layer norm.
+    Norm(&'a mut LayerNorm<B>),
+    /// A linear layer.
+    Linear(&'a mut Linear<B>),
+    /// A convolution.
+    Convolution {
+        /// `[outputs, inputs / groups, kernel, kernel]`
+        weight: &'a mut Param<Tensor<B, 4>>,
+        /// `[outputs]`
+        bias: Option<&'a mut Param<Tensor<B, 1>>>,
+    },
+}
+
+impl<B: Backend> Operation<'_, B> {
+    /// Channels of its output; no weight is drawn for that.
+    pub fn outputs(&self) -> usize {
+        match self {
+            Self::Norm(norm) => norm.gamma.lazy_shape()[0],
+            Self::Linear(layer) => layer.weight.lazy_shape()[1],
+            Self::Convolution { weight, .. } => weight.lazy_shape()[0],
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Walking over the parameters of a module, each with its path.
+//!
+//! Burn's visitors say where they go and leave it to the caller to remember; here that is done once.
+
+use std::fmt;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+/// Where in a module a parameter is: the fields that lead to it, and the types that have these fields.
+///
+/// It is displayed as records and checkpoints name parameters, `Swin.layers.0.blocks.1.norm1.gamma`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ParameterPath {
+    steps: Vec<Step>,
+}
+
+/// A step into a module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Step {
+    /// A field, a variant or an index.
+    name: String,
+    /// What has it: `Struct:LayerNorm`, `Enum:AnyBackbone`, `Vec`.
+    container: String,
+}
+
+impl ParameterPath {
+    /// Goes into a field, a variant or an index of a container, both as Burn's visitors name them.
+    pub fn enter(&mut self, name: &str, container: &str) {
+        self.steps.push(Step {
+            name: name.to_string(),
+            container: container.to_string(),
+        });
+    }
+
+    /// Goes back out of what was entered last.
+    pub fn leave(&mut self) {
+        self.steps.pop();
+    }
+
+    /// From the outside in, the types that lead to the parameter, `LayerNorm`, each with the names of its field or
+    /// variant and, where that is a list, of the indices in it.
+    pub(crate) fn types(&self) -> impl DoubleEndedIterator<Item = (&str, Vec<&str>)> {
+        let starts = (0..self.steps.len()).filter_map(move |start| {
+            let (_, name) = self.steps[start].container.split_once(':')?;
+            Some((start, name))
+        });
+        starts.map(move |(start, name)| {
+            let indices = self.steps[start + 1..].iter();
+            let indices = indices.take_while(|step| !step.container.contains(':'));
+            let names = std::iter::once(&self.steps[start]).chain(indices);
+            (name, names.map(|step| step.name.as_str()).collect())
+        })
+    }
+}
+
+impl fmt::Display for ParameterPath {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, step) in self.steps.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "." };
+            write!(formatter, "{separator}{}", step.name)?;
+        }
+        Ok(())
+    }
+}
+
+/// Looks at every float parameter and running statistic of a module.
+pub trait ParameterVisitor<B: Backend> {
+    /// Called once for each, in the order of the module.
+    fn visit<const D: usize>(&mut self, path: &ParameterPath, parameter: &Param<Tensor<B, D>>);
+}
+
+/// Replaces float parameters and running statistics of a module.
+pub trait ParameterMapper<B: Backend> {
+    /// Called once for each, in the order of the module.
+    fn map<const D: usize>(
+        &mut self,
+        path: &ParameterPath,
+        parameter: Param<Tensor<B, D>>,
+    ) -> Param<Tensor<B, D>>;
+}
+
+/// Shows a visitor every float parameter and running statistic of a module.
+pub fn visit_parameters<B, M, V>(module: &M, visitor: &mut V)
+where
+    B: Backend,
+    M: Module<B>,
+    V: ParameterVisitor<B>,
+{
+    module.visit(&mut Walk {
+        path: ParameterPath::default(),
+        inner: visitor,
+    });
+}
+
+/// Gives a mapper every float parameter and running statistic of a module, and puts in what it returns.
+pub fn map_parameters<B, M, P>(module: M, mapper: &mut P) -> M
+where
+    B: Backend,
+    M: Module<B>,
+    P: ParameterMapper<B>,
+{
+    module.map(&mut Walk {
+        path: ParameterPath::default(),
+        inner: mapper,
+    })
+}
+
+/// Remembers where Burn's visitor is.
+struct Walk<'a, I> {
+    path: ParameterPath,
+    inner: &'a mut I,
+}
+
+impl<B: Backend, V: ParameterVisitor<B>> ModuleVisitor<B> for Walk<'_, V> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.leave();
+    }
+
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<B, D>>) {
+        self.inner.visit(&self.path, parameter);
+    }
+}
+
+impl<B: Backend, P: ParameterMapper<B>> ModuleMapper<B> for Walk<'_, P> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.leave();
+    }
+
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        self.inner.map(&self.path, parameter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_displayed_as_records_have_it_and_knows_the_types_on_the_way() {
+        let mut path = ParameterPath::default();
+        for (name, container) in [
+            ("Selected", "Enum:Tuned"),
+            ("norms", "Struct:Selected"),
+            ("norms", "Struct:OutputNorms"),
+            ("2", "Vec"),
+            ("gamma", "Struct:LayerNorm"),
+        ] {
+            path.enter(name, container);
+        }
+        assert_eq!(path.to_string(), "Selected.norms.norms.2.gamma");
+        let types: Vec<_> = path.types().collect();
+        let expected = [
+            ("Tuned", vec!["Selected"]),
+            ("Selected", vec!["norms"]),
+            ("OutputNorms", vec!["norms", "2"]),
+            ("LayerNorm", vec!["gamma"]),
+        ];
+        assert_eq!(types, expected);
+        path.leave();
+        assert_eq!(path.to_string(), "Selected.norms.norms.2");
+    }
+}

@@ -1,0 +1,69 @@
+//! The variants of Swin that have a name.
+
+use burn::tensor::backend::Backend;
+
+use super::{PATCH, Swin, SwinConfig};
+use crate::config::BackboneConfig;
+use crate::description::StageShape;
+use crate::family::{Named, Statistics, Variant};
+
+/// What tells Swins apart.
+#[derive(Debug)]
+pub(crate) struct SwinVariant {
+    channels: usize,
+    depths: &'static [usize],
+    heads: &'static [usize],
+    window: usize,
+}
+
+impl Variant for SwinVariant {
+    type Backbone<B: Backend> = Swin<B>;
+
+    fn stages(&self) -> Vec<StageShape> {
+        let stage = |stage| StageShape {
+            channels: self.channels << stage,
+            stride: PATCH << stage,
+        };
+        (0..self.depths.len()).map(stage).collect()
+    }
+
+    fn init<B: Backend>(&self, config: &BackboneConfig, device: &B::Device) -> Swin<B> {
+        SwinConfig::new(self.channels, self.depths.to_vec(), self.heads.to_vec())
+            .with_window(self.window)
+            .with_drop_path(config.drop_path)
+            .with_pad_first(config.pad_first)
+            .init(device)
+    }
+}
+
+const fn swin(
+    name: &'static str,
+    summary: &'static str,
+    channels: usize,
+    depths: &'static [usize],
+    heads: &'static [usize],
+    window: usize,
+) -> Named<SwinVariant> {
+    Named {
+        name,
+        summary,
+        statistics: Statistics::IMAGENET,
+        variant: SwinVariant {
+            channels,
+            depths,
+            heads,
+            window,
+        },
+    }
+}
+
+#[rustfmt::skip]
+pub(crate) static VARIANTS: &[Named<SwinVariant>] = &[
+    swin("swin_tiny", "Swin-T, window 7", 96, &[2, 2, 6, 2], &[3, 6, 12, 24], 7),
+    swin("swin_small", "Swin-S, window 7", 96, &[2, 2, 18, 2], &[3, 6, 12, 24], 7),
+    swin("swin_base", "Swin-B, window 7", 128, &[2, 2, 18, 2], &[4, 8, 16, 32], 7),
+    swin("swin_large", "Swin-L, window 7", 192, &[2, 2, 18, 2], &[6, 12, 24, 48], 7),
+    swin("swin_base_w12", "Swin-B, window 12", 128, &[2, 2, 18, 2], &[4, 8, 16, 32], 12),
+    swin("swin_large_w12", "Swin-L, window 12", 192, &[2, 2, 18, 2], &[6, 12, 24, 48], 12),
+    swin("swin_mini", "a Swin of 0.3 M parameters, for tests and trials", 24, &[2, 2, 2, 2], &[1, 2, 4, 8], 7),
+];
