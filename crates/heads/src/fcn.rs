@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::convolution::{ConvNormRelu, Pointwise};
 use crate::decoder::Decoder;
 use crate::dropout::drop_channels;
-use crate::table::{HeadDescriptor, HeadTask};
+use crate::head::{HeadDescriptor, HeadSettings, HeadTask, at_least_one, drop_rate};
 
 pub(crate) const DESCRIPTOR: HeadDescriptor = HeadDescriptor {
     name: "fcn",
@@ -60,6 +60,31 @@ impl FcnConfig {
             classifier: Pointwise::classifier(self.channels, classes, device),
             stage: self.stage,
             dropout: self.dropout,
+        }
+    }
+}
+
+impl HeadSettings for FcnConfig {
+    fn validate(&self, stages: usize) -> Result<(), String> {
+        self.validate_as("", stages)
+    }
+
+    fn reads(&self, stage: usize) -> bool {
+        self.stage == stage
+    }
+}
+
+impl FcnConfig {
+    /// The same of a head whose key in another's table is `prefix`, `auxiliary.`.
+    pub(crate) fn validate_as(&self, prefix: &str, stages: usize) -> Result<(), String> {
+        at_least_one(&format!("{prefix}channels"), self.channels)?;
+        drop_rate(&format!("{prefix}dropout"), self.dropout)?;
+        match self.stage < stages {
+            true => Ok(()),
+            false => Err(format!(
+                "head.{prefix}stage = {}; the backbone has stages 0..{stages}",
+                self.stage
+            )),
         }
     }
 }

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::convolution::{Pointwise, kaiming};
 use crate::decoder::Decoder;
+use crate::head::{HeadDescriptor, HeadSettings, HeadTask, at_least_one};
 use crate::normalization::BatchNorm;
-use crate::table::{HeadDescriptor, HeadTask};
 
 pub(crate) const DESCRIPTOR: HeadDescriptor = HeadDescriptor {
     name: "hrnet",
@@ -76,6 +76,18 @@ impl HrNetConfig {
             norm: BatchNorm::new(hidden, device),
             classifier: Pointwise::classifier(hidden, classes, device),
         }
+    }
+}
+
+impl HeadSettings for HrNetConfig {
+    fn validate(&self, stages: usize) -> Result<(), String> {
+        if self.widths.len() != stages || self.widths.contains(&0) {
+            return Err(format!(
+                "head.widths = {:?}; it must have a positive width for each of {stages} stages",
+                self.widths
+            ));
+        }
+        at_least_one("expansion", self.expansion)
     }
 }
 

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::convolution::{ConvNormRelu, Pointwise};
 use crate::decoder::Decoder;
 use crate::dropout::drop_channels;
-use crate::table::{HeadDescriptor, HeadTask};
+use crate::head::{HeadDescriptor, HeadSettings, HeadTask, at_least_one, drop_rate};
 
 pub(crate) const DESCRIPTOR: HeadDescriptor = HeadDescriptor {
     name: "segformer",
@@ -73,6 +73,13 @@ impl SegFormerConfig {
             classifier: Pointwise::classifier(self.channels, classes, device),
             dropout: self.dropout,
         }
+    }
+}
+
+impl HeadSettings for SegFormerConfig {
+    fn validate(&self, _stages: usize) -> Result<(), String> {
+        at_least_one("channels", self.channels)?;
+        drop_rate("dropout", self.dropout)
     }
 }
 

@@ -7,8 +7,9 @@ use gradway_backbone::Phase;
 use gradway_kernels::{KernelBackend, cross_entropy};
 
 use crate::decoder::Decoder;
-use crate::fcn::Fcn;
-use crate::table::AnyDecoder;
+use crate::fcn::{Fcn, FcnConfig};
+use crate::head::Auxiliary;
+use crate::table::{AnyDecoder, HeadConfig};
 
 /// Decoder and, where the configuration has one, auxiliary decoder.
 #[derive(Module, Debug)]
@@ -28,6 +29,31 @@ pub struct SegmentationOutput<B: KernelBackend> {
     pub logits: Tensor<B, 4>,
     /// The same of the auxiliary, in training.
     pub auxiliary: Option<Tensor<B, 4>>,
+}
+
+impl HeadConfig {
+    /// The head for features of these widths.
+    pub fn init<B: Backend>(
+        &self,
+        inputs: &[usize],
+        classes: usize,
+        device: &B::Device,
+    ) -> SegmentationHead<B> {
+        let beside = |auxiliary: Auxiliary| {
+            let config = FcnConfig {
+                stage: auxiliary.stage,
+                channels: auxiliary.channels,
+                dropout: auxiliary.dropout,
+            };
+            config.init(inputs, classes, device)
+        };
+        let auxiliary = self.auxiliary();
+        SegmentationHead {
+            auxiliary_weight: auxiliary.map_or(0.0, |auxiliary| auxiliary.weight),
+            auxiliary: auxiliary.map(beside),
+            decoder: self.decoder(inputs, classes, device),
+        }
+    }
 }
 
 impl<B: KernelBackend> SegmentationHead<B> {

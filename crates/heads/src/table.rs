@@ -1,5 +1,7 @@
 //! The table of heads: a file and a line each.
 
+use std::sync::LazyLock;
+
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
@@ -9,43 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decoder::Decoder;
 use crate::detection::detector;
-use crate::fcn::{self, Fcn, FcnConfig};
-use crate::hrnet::{self, HrNet, HrNetConfig};
-use crate::segformer::{self, SegFormerConfig, SegFormerDecoder};
-use crate::segmentation::SegmentationHead;
-use crate::upernet::{self, UPerNet, UPerNetConfig};
-
-/// What a head predicts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HeadTask {
-    /// The class of every pixel.
-    Segmentation,
-    /// Objects.
-    Detection,
-}
-
-impl HeadTask {
-    /// `segmentation` or `detection`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Segmentation => "segmentation",
-            Self::Detection => "detection",
-        }
-    }
-}
-
-/// What the table says of a head.
-#[derive(Debug, Clone)]
-pub struct HeadDescriptor {
-    /// Name in configurations and on the command line.
-    pub name: &'static str,
-    /// What it predicts.
-    pub task: HeadTask,
-    /// What it is, in a line.
-    pub summary: &'static str,
-    /// Where it was published.
-    pub source: &'static str,
-}
+use crate::head::{Auxiliary, HeadDescriptor, HeadSettings};
 
 /// Declares the configuration, the decoder and the list that follow from the table.
 macro_rules! heads {
@@ -55,26 +21,27 @@ macro_rules! heads {
         #[serde(tag = "name", rename_all = "lowercase")]
         pub enum HeadConfig {
             $(#[doc = concat!("See [`", stringify!($file), "`](crate::", stringify!($file), ").")]
-            $name($config),)*
+            $name(crate::$file::$config),)*
         }
 
         /// Whichever decoder a [`HeadConfig`] makes.
         #[derive(Module, Debug)]
         pub enum AnyDecoder<B: Backend> {
             $(#[doc = concat!("See [`", stringify!($file), "`](crate::", stringify!($file), ").")]
-            $name($decoder<B>),)*
+            $name(crate::$file::$decoder<B>),)*
         }
 
-        static TABLE: &[HeadDescriptor] = &[
-            $($file::DESCRIPTOR,)*
-            detector::RETINANET,
-            detector::FASTER_RCNN,
-            detector::MASK_RCNN,
-            detector::CASCADE_MASK_RCNN,
-        ];
+        const DECODERS: &[HeadDescriptor] = &[$(crate::$file::DESCRIPTOR,)*];
 
         impl HeadConfig {
-            fn decoder<B: Backend>(
+            fn settings(&self) -> &dyn HeadSettings {
+                match self {
+                    $(Self::$name(config) => config,)*
+                }
+            }
+
+            /// The decoder for features of these widths.
+            pub(crate) fn decoder<B: Backend>(
                 &self,
                 inputs: &[usize],
                 classes: usize,
@@ -103,9 +70,11 @@ heads! {
     HrNet(HrNetConfig, HrNet, hrnet),
 }
 
-/// Every head that can be named.
+/// Every head that can be named: decoders of segmentation, and detectors.
 pub fn table() -> &'static [HeadDescriptor] {
-    TABLE
+    static TABLE: LazyLock<Vec<HeadDescriptor>> =
+        LazyLock::new(|| [DECODERS, detector::DETECTORS].concat());
+    &TABLE
 }
 
 impl HeadConfig {
@@ -115,65 +84,55 @@ impl HeadConfig {
     ///
     /// A sentence that names the key and its value.
     pub fn validate(&self, stages: usize) -> Result<(), String> {
-        let (channels, dropout, fcn) = match self {
-            Self::HrNet(config) => {
-                let widths = config.widths.len();
-                if widths != stages || config.widths.contains(&0) {
-                    return Err(format!(
-                        "head.widths = {:?}; it must have a positive width for each of {stages} stages",
-                        config.widths
-                    ));
-                }
-                (config.expansion, 0.0, None)
-            }
-            Self::SegFormer(config) => (config.channels, config.dropout, None),
-            Self::UPerNet(config) => (config.channels, config.dropout, Some(&config.auxiliary)),
-            Self::Fcn(config) => (config.channels, config.dropout, Some(config)),
-        };
-        if let (Self::HrNet(_), 0) = (self, channels) {
-            return Err("head.expansion = 0; it must be at least 1".to_string());
-        }
-        if channels == 0 || fcn.is_some_and(|fcn| fcn.channels == 0) {
-            return Err("head.channels = 0; it must be at least 1".to_string());
-        }
-        if !(0.0..1.0).contains(&dropout) {
-            return Err(format!("head.dropout = {dropout}; it must be in 0..1"));
-        }
-        match fcn {
-            Some(fcn) if fcn.stage >= stages => Err(format!(
-                "the FCN head reads stage {}; the backbone has stages 0..{stages}",
-                fcn.stage
-            )),
-            _ => Ok(()),
-        }
+        self.settings().validate(stages)
     }
 
     /// Whether it reads a stage of the backbone, counted from the finest.
     pub fn reads(&self, stage: usize) -> bool {
-        match self {
-            Self::Fcn(config) => config.stage == stage,
-            Self::HrNet(_) | Self::SegFormer(_) | Self::UPerNet(_) => true,
-        }
+        self.settings().reads(stage)
     }
 
-    /// The head for features of these widths.
-    pub fn init<B: Backend>(
-        &self,
-        inputs: &[usize],
-        classes: usize,
-        device: &B::Device,
-    ) -> SegmentationHead<B> {
-        let (auxiliary, auxiliary_weight) = match self {
-            Self::UPerNet(config) if config.auxiliary_weight > 0.0 => (
-                Some(config.auxiliary.init(inputs, classes, device)),
-                config.auxiliary_weight,
-            ),
-            _ => (None, 0.0),
+    /// The decoder that helps it in training, if it has one.
+    pub fn auxiliary(&self) -> Option<Auxiliary> {
+        self.settings().auxiliary()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fcn::FcnConfig;
+    use crate::hrnet::HrNetConfig;
+    use crate::upernet::UPerNetConfig;
+
+    #[test]
+    fn fields_that_do_not_fit_the_backbone_are_refused_by_their_keys() {
+        let auxiliary = FcnConfig {
+            stage: 3,
+            ..Default::default()
         };
-        SegmentationHead {
-            decoder: self.decoder(inputs, classes, device),
+        let upernet = HeadConfig::UPerNet(UPerNetConfig {
             auxiliary,
-            auxiliary_weight,
-        }
+            ..Default::default()
+        });
+        assert_eq!(upernet.validate(4), Ok(()));
+        assert_eq!(
+            upernet.validate(3),
+            Err("head.auxiliary.stage = 3; the backbone has stages 0..3".to_string())
+        );
+        let hrnet = HeadConfig::HrNet(HrNetConfig::default());
+        assert_eq!(hrnet.validate(4), Ok(()));
+        assert!(hrnet.validate(3).is_err());
+    }
+
+    #[test]
+    fn a_head_reads_what_its_file_says() {
+        let fcn = HeadConfig::Fcn(FcnConfig::default());
+        let read: Vec<usize> = (0..4).filter(|stage| fcn.reads(*stage)).collect();
+        assert_eq!(read, [2]);
+        assert!(fcn.auxiliary().is_none());
+        let upernet = HeadConfig::UPerNet(UPerNetConfig::default());
+        assert!((0..4).all(|stage| upernet.reads(stage)));
+        assert_eq!(upernet.auxiliary().map(|beside| beside.stage), Some(2));
     }
 }

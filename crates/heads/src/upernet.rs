@@ -13,7 +13,7 @@ use crate::convolution::{ConvNormRelu, Pointwise};
 use crate::decoder::Decoder;
 use crate::dropout::drop_channels;
 use crate::fcn::FcnConfig;
-use crate::table::{HeadDescriptor, HeadTask};
+use crate::head::{Auxiliary, HeadDescriptor, HeadSettings, HeadTask, at_least_one, drop_rate};
 
 pub(crate) const DESCRIPTOR: HeadDescriptor = HeadDescriptor {
     name: "upernet",
@@ -98,6 +98,29 @@ impl UPerNetConfig {
             classifier: Pointwise::classifier(channels, classes, device),
             dropout: self.dropout,
         }
+    }
+}
+
+impl HeadSettings for UPerNetConfig {
+    fn validate(&self, stages: usize) -> Result<(), String> {
+        at_least_one("channels", self.channels)?;
+        drop_rate("dropout", self.dropout)?;
+        self.auxiliary.validate_as("auxiliary.", stages)
+    }
+
+    fn auxiliary(&self) -> Option<Auxiliary> {
+        let FcnConfig {
+            stage,
+            channels,
+            dropout,
+        } = self.auxiliary;
+        let weight = self.auxiliary_weight;
+        (weight > 0.0).then_some(Auxiliary {
+            stage,
+            channels,
+            dropout,
+            weight,
+        })
     }
 }
 

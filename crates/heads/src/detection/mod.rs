@@ -22,6 +22,7 @@ pub mod rcnn;
 pub mod regions;
 pub mod retinanet;
 pub mod sampler;
+mod settings;
 
 pub use anchors::AnchorGenerator;
 pub use bounds::Bounds;
@@ -34,3 +35,4 @@ pub use paste::paste;
 pub use pooler::{Pooler, Regions};
 pub use pyramid::{ExtraLevels, FeaturePyramid};
 pub use sampler::{Sample, Sampler};
+pub use settings::{DetectorNetwork, DetectorSettings};

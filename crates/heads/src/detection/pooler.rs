@@ -7,8 +7,8 @@ use gradway_kernels::{KernelBackend, Roi, RoiAlign, roi_align};
 
 use super::bounds::{Bounds, area};
 
-/// Side in pixels from which on a region is of the second level: half of it is of the first.
-const FINEST: f32 = 56.0;
+/// Positions on the finest level's map along a region's side, from twice as many on it is of the second level.
+const POSITIONS: usize = 14;
 
 /// Pools every region from the level of a pyramid that suits its size (Lin et al. 2017, arXiv
 /// 1612.03144, equation 1).
@@ -29,9 +29,10 @@ pub struct Regions {
 }
 
 impl Pooler {
-    /// The level of a region, the finest for sides of less than 112 pixels.
+    /// The level of a region: where the finest has a stride of 4, that one for sides of less than 112 pixels.
     pub fn level(&self, bounds: Bounds) -> usize {
-        let octaves = (area(bounds).sqrt() / FINEST + 1e-6).log2().floor();
+        let finest = self.strides.first().map_or(1, |stride| POSITIONS * stride);
+        let octaves = (area(bounds).sqrt() / finest as f32 + 1e-6).log2().floor();
         octaves.clamp(0.0, (self.strides.len() - 1) as f32) as usize
     }
 

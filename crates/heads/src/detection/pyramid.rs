@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
+use gradway_backbone::StageShape;
 use gradway_kernels::{Activation, KernelBackend, add_nearest};
 
 use crate::convolution::Convolution;
@@ -26,45 +27,50 @@ pub struct FeaturePyramid<B: Backend> {
     /// 3x3 of stride 2; none where the extra level is subsampled.
     pub extra: Vec<Convolution<B>>,
     first_stage: usize,
+    strides: Vec<usize>,
 }
 
 impl<B: Backend> FeaturePyramid<B> {
-    /// On the stages of a backbone from `first_stage` on, whose widths are `inputs` (of all stages).
+    /// On the stages of a backbone from `first_stage` on; `stages` are all of them.
     pub fn new(
-        inputs: &[usize],
+        stages: &[StageShape],
         first_stage: usize,
         channels: usize,
         extra: ExtraLevels,
         device: &B::Device,
     ) -> Self {
-        let used = &inputs[first_stage..];
-        let lateral = |&input: &usize| Convolution::xavier([input, channels, 1], device);
+        let used = &stages[first_stage..];
+        let lateral =
+            |stage: &StageShape| Convolution::xavier([stage.channels, channels, 1], device);
         let square = |input| Convolution::xavier([input, channels, 3], device);
         let extra = match extra {
             ExtraLevels::Subsampled => 0,
             ExtraLevels::Convolved(levels) => levels,
         };
-        let coarsest = inputs.last().copied().unwrap_or(channels);
+        let coarsest = stages.last().map_or(channels, |stage| stage.channels);
         let widths = std::iter::once(coarsest).chain(std::iter::repeat(channels));
+        let mut strides: Vec<usize> = used.iter().map(|stage| stage.stride).collect();
+        // Each level that is added halves the one before it; a subsampled one is no convolution.
+        for _ in 0..extra.max(1) {
+            strides.extend(strides.last().map(|stride| 2 * stride));
+        }
         Self {
             laterals: used.iter().map(lateral).collect(),
             outputs: used.iter().map(|_| square(channels)).collect(),
             extra: widths.take(extra).map(square).collect(),
             first_stage,
+            strides,
         }
     }
 
     /// Number of maps.
     pub fn levels(&self) -> usize {
-        self.outputs.len() + self.extra.len().max(1)
+        self.strides.len()
     }
 
-    /// Pixels from position to position of every map, for a backbone whose stages have strides 4, 8, 16,
-    /// 32.
+    /// Pixels from position to position of every map.
     pub fn strides(&self) -> Vec<usize> {
-        (0..self.levels())
-            .map(|level| 4 << (self.first_stage + level))
-            .collect()
+        self.strides.clone()
     }
 }
 
@@ -111,4 +117,25 @@ fn subsample<B: KernelBackend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
     };
     x.select(2, every_second(height))
         .select(3, every_second(width))
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::Flex;
+
+    use super::*;
+
+    #[test]
+    fn strides_go_on_from_those_of_the_backbone() {
+        let stages = [8, 16, 32].map(|stride| StageShape {
+            channels: 4,
+            stride,
+        });
+        let strides = |first_stage, extra| {
+            let device = Default::default();
+            FeaturePyramid::<Flex>::new(&stages, first_stage, 2, extra, &device).strides()
+        };
+        assert_eq!(strides(0, ExtraLevels::Subsampled), [8, 16, 32, 64]);
+        assert_eq!(strides(1, ExtraLevels::Convolved(2)), [16, 32, 64, 128]);
+    }
 }

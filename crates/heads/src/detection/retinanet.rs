@@ -3,18 +3,22 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_kernels::{Activation, FocalLoss, KernelBackend, focal_loss};
+use gradway_backbone::StageShape;
+use gradway_kernels::{Activation, FocalLoss, KernelBackend, TrainBackend, focal_loss};
 use serde::{Deserialize, Serialize};
 
 use super::anchors::AnchorGenerator;
+use super::bounds::Bounds;
 use super::coder::BoxCoder;
 use super::dense::{Assignment, Level, Targets, found};
 use super::losses::BoxLoss;
 use super::matcher::Matcher;
 use super::nms::suppressed;
-use super::objects::{Detected, DetectionLimits, Objects};
+use super::objects::{Detected, DetectionLimits, Objects, Segmented, Truth};
 use super::pyramid::{ExtraLevels, FeaturePyramid};
+use super::settings::{DetectorNetwork, DetectorSettings};
 use crate::convolution::Convolution;
+use crate::head::{HeadDescriptor, HeadTask, at_least_one, positive};
 
 /// Share of anchors that an untrained network takes for an object.
 const PRIOR: f64 = 0.01;
@@ -23,8 +27,8 @@ const FOCUS: FocalLoss = FocalLoss {
     alpha: 0.25,
     gamma: 2.0,
 };
-/// The stage that the pyramid begins with, of stride 8.
-pub(super) const FIRST_STAGE: usize = 1;
+/// The stage that the pyramid begins with: of stride 8 where the first has 4.
+const FIRST_STAGE: usize = 1;
 
 /// Configuration of a [`RetinaNet`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,7 +58,7 @@ impl Default for RetinaNetConfig {
 /// Pyramid, two towers of convolutions that all levels share, and their outputs.
 #[derive(Module, Debug)]
 pub struct RetinaNet<B: Backend> {
-    /// Strides 8 to 128.
+    /// The stages but the finest, and two coarser levels.
     pub pyramid: FeaturePyramid<B>,
     /// Before the classes.
     pub class_tower: Vec<Convolution<B>>,
@@ -86,16 +90,23 @@ impl<B: KernelBackend> RetinaNetLosses<B> {
 }
 
 impl RetinaNetConfig {
-    /// A detector for features of these widths.
+    pub(crate) const DESCRIPTOR: HeadDescriptor = HeadDescriptor {
+        name: "retinanet",
+        task: HeadTask::Detection,
+        summary: "FPN and two towers on every position: boxes in one step",
+        source: "RetinaNet, arXiv 1708.02002",
+    };
+
+    /// A detector for the features of these stages, the finest first.
     pub fn init<B: Backend>(
         &self,
-        inputs: &[usize],
+        stages: &[StageShape],
         classes: usize,
         device: &B::Device,
     ) -> RetinaNet<B> {
         let channels = self.channels;
         let extra = ExtraLevels::Convolved(2);
-        let pyramid = FeaturePyramid::new(inputs, FIRST_STAGE, channels, extra, device);
+        let pyramid = FeaturePyramid::new(stages, FIRST_STAGE, channels, extra, device);
         let anchors = AnchorGenerator::retinanet(&pyramid.strides()).per_position();
         let tower = || {
             let convolution = |_| Convolution::normal([channels, channels, 3], 0.01, device);
@@ -112,6 +123,47 @@ impl RetinaNetConfig {
             classes,
             config: self.clone(),
         }
+    }
+}
+
+impl DetectorSettings for RetinaNetConfig {
+    fn validate(&self) -> Result<(), String> {
+        at_least_one("channels", self.channels)?;
+        at_least_one("convolutions", self.convolutions)?;
+        positive("box_weight", self.box_weight)
+    }
+
+    fn reads(&self, stage: usize) -> bool {
+        stage >= FIRST_STAGE
+    }
+}
+
+impl<B: KernelBackend> DetectorNetwork<B> for RetinaNet<B> {
+    fn batch_loss(
+        &self,
+        features: &[Tensor<B, 4>],
+        truth: &Truth<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
+    ) -> Tensor<B, 1>
+    where
+        B: TrainBackend,
+    {
+        let levels = self.forward(features);
+        let losses = self.losses(&levels, truth.objects, truth.sizes);
+        losses.total(&self.config)
+    }
+
+    fn find(
+        &self,
+        features: &[Tensor<B, 4>],
+        sizes: &[[usize; 2]],
+        limits: DetectionLimits,
+    ) -> Vec<Vec<Segmented>> {
+        let found = self.detect(self.forward(features), sizes, limits);
+        let without = |object| Segmented { object, mask: None };
+        let images = found.into_iter();
+        images
+            .map(|found| found.into_iter().map(without).collect())
+            .collect()
     }
 }
 

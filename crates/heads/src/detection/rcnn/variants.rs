@@ -1,0 +1,130 @@
+//! The detectors that are made of an [`Rcnn`]: the published ones, of which some fields can be changed.
+
+use burn::tensor::backend::Backend;
+use gradway_backbone::StageShape;
+use serde::{Deserialize, Serialize};
+
+use super::config::{RcnnConfig, StageConfig};
+use super::network::Rcnn;
+use crate::detection::losses::BoxLoss;
+use crate::detection::settings::DetectorSettings;
+use crate::head::{HeadDescriptor, HeadTask, at_least_one, positive};
+
+/// What can be changed of the published detectors of regions; see [`RcnnConfig`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RcnnFields {
+    /// Width of the pyramid; 256 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channels: Option<usize>,
+    /// Convolutions of a box head; 0 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub box_convolutions: Option<usize>,
+    /// Width of the hidden layers of a box head; 1024 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub width: Option<usize>,
+    /// Loss of the boxes; L1 if absent, smooth L1 in a cascade.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub box_loss: Option<BoxLoss>,
+    /// Weight of the stages' box losses; 1 if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub box_weight: Option<f64>,
+    /// The stages; the published ones if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stages: Option<Vec<StageConfig>>,
+}
+
+impl RcnnFields {
+    fn over(&self, published: RcnnConfig) -> RcnnConfig {
+        RcnnConfig {
+            channels: self.channels.unwrap_or(published.channels),
+            box_convolutions: self.box_convolutions.unwrap_or(published.box_convolutions),
+            width: self.width.unwrap_or(published.width),
+            box_loss: self.box_loss.unwrap_or(published.box_loss),
+            box_weight: self.box_weight.unwrap_or(published.box_weight),
+            stages: self.stages.clone().unwrap_or(published.stages),
+            ..published
+        }
+    }
+}
+
+/// Declares a detector: its configuration, what a listing says of it, and what was published.
+macro_rules! variants {
+    ($($config:ident = $published:ident, $name:literal, $summary:literal, $source:literal;)*) => {
+        $(
+            #[doc = concat!("Configuration of `", $name, "`: ", $summary, ".")]
+            #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+            #[serde(transparent)]
+            pub struct $config(pub RcnnFields);
+
+            impl $config {
+                pub(crate) const DESCRIPTOR: HeadDescriptor = HeadDescriptor {
+                    name: $name,
+                    task: HeadTask::Detection,
+                    summary: $summary,
+                    source: $source,
+                };
+
+                /// The published configuration with what was changed of it.
+                pub fn resolved(&self) -> RcnnConfig {
+                    self.0.over(RcnnConfig::$published())
+                }
+
+                /// A detector for the features of these stages, the finest first.
+                pub fn init<B: Backend>(
+                    &self,
+                    stages: &[StageShape],
+                    classes: usize,
+                    device: &B::Device,
+                ) -> Rcnn<B> {
+                    self.resolved().init(stages, classes, device)
+                }
+            }
+
+            impl DetectorSettings for $config {
+                fn validate(&self) -> Result<(), String> {
+                    validate(&self.resolved())
+                }
+
+                fn has_masks(&self) -> bool {
+                    self.resolved().mask_convolutions > 0
+                }
+            }
+        )*
+    };
+}
+
+variants! {
+    FasterRcnnConfig = faster, "faster_rcnn", "FPN, proposals, and a box head on each",
+        "Faster R-CNN, arXiv 1506.01497";
+    MaskRcnnConfig = mask, "mask_rcnn", "Faster R-CNN with a mask for every object",
+        "Mask R-CNN, arXiv 1703.06870";
+    CascadeMaskRcnnConfig = cascade, "cascade_mask_rcnn",
+        "Mask R-CNN in three stages, each on what the one before has moved",
+        "Cascade R-CNN, arXiv 1906.09756";
+}
+
+fn validate(config: &RcnnConfig) -> Result<(), String> {
+    at_least_one("channels", config.channels)?;
+    at_least_one("width", config.width)?;
+    at_least_one("stages", config.stages.len())?;
+    positive("box_weight", config.box_weight)?;
+    if config.stages.len() > 1 && !config.is_class_agnostic {
+        return Err(format!(
+            "head.stages has {} stages, which only `{}` takes",
+            config.stages.len(),
+            CascadeMaskRcnnConfig::DESCRIPTOR.name
+        ));
+    }
+    for stage in &config.stages {
+        positive("stages.weight", f64::from(stage.weight))?;
+        if !(stage.iou > 0.0 && stage.iou < 1.0) {
+            let iou = stage.iou;
+            return Err(format!("head.stages.iou = {iou}; it must be in 0..1"));
+        }
+        for deviation in stage.deviations {
+            positive("stages.deviations", f64::from(deviation))?;
+        }
+    }
+    Ok(())
+}
