@@ -14,13 +14,12 @@ use serde::{Deserialize, Serialize};
 use crate::bottleneck::Bottleneck;
 use crate::count::Group;
 use crate::inserted::{Insert, Inserted};
-use crate::method::{MethodDescriptor, Placement, Settings, at_least_one, unmergeable};
+use crate::method::{About, Settings, at_least_one, unmergeable};
 
-pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+pub(crate) const ABOUT: About = About {
     name: "adapter",
     summary: "a bottleneck after attention and after the MLP, and the output norms",
     source: "Adapter, arXiv 1902.00751",
-    placement: Placement::Tracked,
     starts_frozen: true,
     merges: Err(unmergeable::ACTIVATION),
 };

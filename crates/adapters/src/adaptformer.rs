@@ -16,13 +16,12 @@ use serde::{Deserialize, Serialize};
 use crate::bottleneck::Bottleneck;
 use crate::count::Group;
 use crate::inserted::{Insert, Inserted};
-use crate::method::{MethodDescriptor, Placement, Settings, at_least_one, finite, unmergeable};
+use crate::method::{About, Settings, at_least_one, finite, unmergeable};
 
-pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+pub(crate) const ABOUT: About = About {
     name: "adaptformer",
     summary: "a scaled bottleneck beside attention and beside the MLP, and the output norms",
     source: "AdaptFormer, arXiv 2205.13535",
-    placement: Placement::Tracked,
     starts_frozen: true,
     merges: Err(unmergeable::ACTIVATION),
 };

@@ -7,19 +7,18 @@
 //! Memory: a gradient passes through the whole backbone, so what non-linear operators need is kept;
 //! the inputs of linear layers are not, since no weight is trained.
 
-use gradway_backbone::AnyBackbone;
+use gradway_backbone::{AnyBackbone, Kind, ParameterPath};
 use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{MethodDescriptor, Placement, Settings};
+use crate::method::{About, Settings};
 use crate::selected::Selected;
 
-pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+pub(crate) const ABOUT: About = About {
     name: "bitfit",
     summary: "every bias, norm shifts and position biases included",
     source: "BitFit, arXiv 2106.10199",
-    placement: Placement::Tracked,
     starts_frozen: true,
     merges: Ok(()),
 };
@@ -49,7 +48,9 @@ impl Settings for BitfitConfig {
     }
 }
 
-fn is_bias(path: &str) -> bool {
-    let name = path.rsplit('.').next().unwrap_or(path);
-    matches!(name, "bias" | "beta" | "relative_position_bias_table")
+fn is_bias(path: &ParameterPath) -> bool {
+    matches!(
+        path.role().kind,
+        Kind::Bias | Kind::NormShift | Kind::PositionBias
+    )
 }

@@ -9,23 +9,21 @@ use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_backbone::{AnyBackbone, Backbone, Description, OutputNorms, Phase};
-use gradway_kernels::{Activation, ChannelAxis, KernelBackend, Lift, add};
+use gradway_kernels::{Activation, ChannelAxis, KernelBackend, add};
 use serde::{Deserialize, Serialize};
 
 use crate::bottleneck::bottleneck;
 use crate::count::Group;
 use crate::hypercomplex::{self, Thin};
-use crate::inserted::{Inside, Places, sections};
-use crate::method::{
-    Method, MethodDescriptor, Placement, Settings, at_least_one, features_around, unmergeable,
-};
+use crate::inserted::{InsertedAccess, Places, sections};
+use crate::method::{About, Method, Settings, at_least_one, unmergeable};
+use crate::placement::{Around, features_around};
 use crate::track::track;
 
-pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+pub(crate) const ABOUT: About = About {
     name: "compacter",
     summary: "a bottleneck of thin hypercomplex projections in every branch, and the output norms",
     source: "Compacter, arXiv 2106.04647",
-    placement: Placement::Tracked,
     starts_frozen: true,
     merges: Err(unmergeable::ACTIVATION),
 };
@@ -148,14 +146,17 @@ impl<B: KernelBackend> ThinBottleneck<B> {
 }
 
 impl<B: KernelBackend> Method<B> for Compacter<B> {
-    fn features<F: KernelBackend, L: Lift<F, B>>(
-        &self,
-        _frozen: Option<&AnyBackbone<F>>,
-        images: Tensor<F, 4>,
-        phase: Phase,
-    ) -> Vec<Tensor<B, 4>> {
+    type Shared = Vec<Tensor<B, 4>>;
+
+    fn of_task(&self, stages: &Vec<Tensor<B, 4>>, _task: usize) -> Vec<Tensor<B, 4>> {
+        stages.clone()
+    }
+}
+
+impl<B: KernelBackend> Around<B> for Compacter<B> {
+    fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Vec<Tensor<B, 4>> {
         let rules = self.rules.val();
-        let mut inside = Inside {
+        let mut access = InsertedAccess {
             sections: &self.sections,
             places: self.places,
             description: &self.backbone.description(),
@@ -163,6 +164,6 @@ impl<B: KernelBackend> Method<B> for Compacter<B> {
                 module.forward(&rules, output, axis)
             },
         };
-        features_around::<B, F, L>(&self.backbone, &self.norms, images, phase, &mut inside)
+        features_around(&self.backbone, &self.norms, images, phase, &mut access)
     }
 }

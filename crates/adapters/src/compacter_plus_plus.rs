@@ -8,13 +8,12 @@ use serde::{Deserialize, Serialize};
 use crate::compacter::{Compacter, CompacterConfig};
 use crate::count::Group;
 use crate::inserted::Places;
-use crate::method::{MethodDescriptor, Placement, Settings, unmergeable};
+use crate::method::{About, Settings, unmergeable};
 
-pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+pub(crate) const ABOUT: About = About {
     name: "compacter_plus_plus",
     summary: "as compacter, after the MLP alone",
     source: "Compacter++, arXiv 2106.04647",
-    placement: Placement::Tracked,
     starts_frozen: true,
     merges: Err(unmergeable::ACTIVATION),
 };

@@ -8,11 +8,12 @@ use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_backbone::{Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Site};
-use gradway_kernels::{Activation, KernelBackend, Lift, add};
+use gradway_kernels::{Activation, KernelBackend, add};
 
 use crate::bottleneck::{Projection, bottleneck};
 use crate::inserted::Places;
-use crate::method::{Method, features_around, of_task};
+use crate::method::Method;
+use crate::placement::{Around, features_around};
 use crate::track::track;
 
 /// What makes the bottlenecks of a task.
@@ -57,39 +58,41 @@ impl<B: KernelBackend, H: Hypernetworks<B>> Conditioned<B, H> {
 }
 
 impl<B: KernelBackend, H: Hypernetworks<B>> Method<B> for Conditioned<B, H> {
-    fn features<F: KernelBackend, L: Lift<F, B>>(
-        &self,
-        _frozen: Option<&AnyBackbone<F>>,
-        images: Tensor<F, 4>,
-        phase: Phase,
-    ) -> Vec<Tensor<B, 4>> {
-        let (backbone, norms) = (&self.backbone, &self.norms);
-        let passes = (0..self.tasks()).flat_map(|task| {
-            let embedding = self.embeddings.val().narrow(0, task, 1);
-            let mut inside = Inside {
-                description: &backbone.description(),
-                projections: self.hypernetworks.projections(embedding),
-            };
-            features_around::<B, F, L>(backbone, norms, images.clone(), phase, &mut inside)
-        });
-        passes.collect()
-    }
+    /// The features of every task.
+    type Shared = Vec<Vec<Tensor<B, 4>>>;
 
     fn tasks(&self) -> usize {
         self.embeddings.dims()[0]
     }
 
-    fn of_task(&self, features: &[Tensor<B, 4>], task: usize) -> Vec<Tensor<B, 4>> {
-        of_task(features, task, self.tasks())
+    fn of_task(&self, tasks: &Vec<Vec<Tensor<B, 4>>>, task: usize) -> Vec<Tensor<B, 4>> {
+        tasks[task].clone()
     }
 }
 
-struct Inside<'a, P> {
+impl<B: KernelBackend, H: Hypernetworks<B>> Around<B> for Conditioned<B, H> {
+    fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Vec<Vec<Tensor<B, 4>>> {
+        let (backbone, norms) = (&self.backbone, &self.norms);
+        let passes = (0..self.tasks()).map(|task| {
+            let embedding = self.embeddings.val().narrow(0, task, 1);
+            let mut access = ConditionedAccess {
+                description: &backbone.description(),
+                projections: self.hypernetworks.projections(embedding),
+            };
+            features_around(backbone, norms, images.clone(), phase, &mut access)
+        });
+        passes.collect()
+    }
+}
+
+struct ConditionedAccess<'a, P> {
     description: &'a Description,
     projections: P,
 }
 
-impl<B: KernelBackend, P: Fn([usize; 3]) -> [Projection<B>; 2]> Access<B> for Inside<'_, P> {
+impl<B: KernelBackend, P: Fn([usize; 3]) -> [Projection<B>; 2]> Access<B>
+    for ConditionedAccess<'_, P>
+{
     fn at(&mut self, site: Site, _: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4> {
         let Some(branch) = Places::Branches.index(self.description, site.point) else {
             return output;

@@ -1,8 +1,9 @@
 //! Trainable parameters by group.
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
+use gradway_backbone::{Kind, Owner, ParameterPath, ParameterVisitor, Role, visit_parameters};
 use serde::{Deserialize, Serialize};
 
 /// What a trainable parameter belongs to.
@@ -63,48 +64,35 @@ impl GroupCount {
 /// Counts what a method's module trains; frozen parameters are left out.
 pub fn count<B: AutodiffBackend, M: Module<B>>(module: &M) -> GroupCount {
     let mut counter = Counter::default();
-    module.visit(&mut counter);
+    visit_parameters(module, &mut counter);
     counter.count
 }
 
 #[derive(Default)]
 struct Counter {
-    path: Vec<String>,
     count: GroupCount,
 }
 
-impl Counter {
-    fn group(&self) -> Group {
-        let inside = |name: &str| self.path.iter().any(|part| part == name);
-        if inside("backbone") {
-            match self.path.last().map(String::as_str) {
-                Some("bias" | "beta") => Group::Bias,
-                _ => Group::Other,
-            }
-        } else if inside("norms") {
-            Group::Norm
-        } else {
-            Group::Adapter
-        }
+/// The group of a parameter of this role.
+fn group(role: Role) -> Group {
+    match role.owner {
+        Owner::OutputNorm { .. } => Group::Norm,
+        Owner::Added => Group::Adapter,
+        Owner::Backbone | Owner::Transition => match role.kind {
+            Kind::Bias | Kind::NormShift => Group::Bias,
+            _ => Group::Other,
+        },
     }
 }
 
-impl<B: AutodiffBackend> ModuleVisitor<B> for Counter {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_string());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        if !param.is_require_grad() {
+impl<B: AutodiffBackend> ParameterVisitor<B> for Counter {
+    fn visit<const D: usize>(&mut self, path: &ParameterPath, parameter: &Param<Tensor<B, D>>) {
+        if !parameter.is_require_grad() {
             return;
         }
-        let parameters = param.shape().num_elements();
+        let parameters = parameter.shape().num_elements();
         self.count.total += parameters;
-        match self.group() {
+        match group(path.role()) {
             Group::Adapter => self.count.adapter += parameters,
             Group::Norm => self.count.norm += parameters,
             Group::Bias => self.count.bias += parameters,

@@ -1,13 +1,13 @@
 //! A backbone and the module that tunes it.
 
-use burn::module::{AutodiffModule, Module};
+use burn::module::Module;
 use burn::tensor::Tensor;
 use gradway_backbone::{AnyBackbone, Backbone, Description, Phase, Precision};
 use gradway_kernels::{Constant, KernelBackend, Same, TrainBackend};
 
-use crate::method::{Method, Misfit, Placement};
+use crate::method::Misfit;
 use crate::settle::settle;
-use crate::table::{MethodConfig, Tuned};
+use crate::table::{MethodConfig, Pass, Tuned};
 
 /// The frozen side of a tuned backbone: the backbone of a highway method, or nothing where the
 /// method's module holds the backbone itself.
@@ -34,16 +34,7 @@ impl<B: TrainBackend> Encoder<B> {
     ) -> Result<(Self, Tuned<B>), Misfit> {
         let description = backbone.description();
         config.check(&description)?;
-        let (frozen, tuned) = match config.descriptor().placement {
-            Placement::Frozen => {
-                let tuned = config.init_beside(&description, device);
-                (Some(backbone), tuned)
-            }
-            Placement::Tracked => {
-                let backbone = AnyBackbone::<B>::from_inner(backbone);
-                (None, config.init_around(backbone, device))
-            }
-        };
+        let (frozen, tuned) = config.place::<B>(backbone, &description, device);
         let encoder = Self {
             frozen,
             precision: Precision::default(),
@@ -93,39 +84,54 @@ impl<B: TrainBackend> Encoder<B> {
         &self.description
     }
 
+    /// The backbone that a method is beside.
+    ///
+    /// # Panics
+    ///
+    /// If there is none: the module that asks for it is not the one that was made with this encoder, a mistake of the
+    /// programmer.
+    fn beside(&self) -> &AnyBackbone<B::InnerBackend> {
+        let frozen = self.frozen.as_ref();
+        frozen.expect("an encoder and the module that was made with it go together")
+    }
+
     /// What one pass makes of images, for a training step.
     ///
     /// # Shapes
     ///
     /// - `images`: `[batch, 3, height, width]`, normalised
+    ///
+    /// # Panics
+    ///
+    /// If `tuned` was made with another encoder, around its backbone and not beside it.
     pub fn features<'a>(
         &self,
         tuned: &'a Tuned<B>,
         images: Tensor<B::InnerBackend, 4>,
         phase: Phase,
     ) -> Features<'a, B> {
-        let frozen = self.frozen.as_ref();
+        let images = self.images(images);
         Features {
             tuned,
-            shared: tuned.features::<B::InnerBackend, Constant>(frozen, self.images(images), phase),
+            pass: tuned.pass::<B::InnerBackend, Constant>(|| self.beside(), images, phase),
         }
     }
 
     /// The same without a graph, of a module from
     /// [`AutodiffModule::valid`](burn::module::AutodiffModule::valid).
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::features`].
     pub fn features_inference<'a>(
         &self,
         tuned: &'a Tuned<B::InnerBackend>,
         images: Tensor<B::InnerBackend, 4>,
     ) -> Features<'a, B::InnerBackend> {
-        let frozen = self.frozen.as_ref();
+        let (images, phase) = (self.images(images), Phase::Inference);
         Features {
             tuned,
-            shared: tuned.features::<B::InnerBackend, Same>(
-                frozen,
-                self.images(images),
-                Phase::Inference,
-            ),
+            pass: tuned.pass::<B::InnerBackend, Same>(|| self.beside(), images, phase),
         }
     }
 }
@@ -134,7 +140,7 @@ impl<B: TrainBackend> Encoder<B> {
 #[derive(Debug, Clone)]
 pub struct Features<'a, B: KernelBackend> {
     tuned: &'a Tuned<B>,
-    shared: Vec<Tensor<B, 4>>,
+    pass: Pass<'a, B>,
 }
 
 impl<'a, B: KernelBackend> Features<'a, B> {
@@ -142,19 +148,19 @@ impl<'a, B: KernelBackend> Features<'a, B> {
     ///
     /// Whoever knows one task asks for that of task 0.
     pub fn of_task(&self, task: usize) -> Vec<Tensor<B, 4>> {
-        self.tuned.of_task(&self.shared, task)
+        self.pass.of_task(task)
     }
 
-    /// What all tasks are made of.
-    pub fn shared(&self) -> &[Tensor<B, 4>] {
-        &self.shared
+    /// The maps that the features of all tasks are made of.
+    pub fn shared(&self) -> Vec<Tensor<B, 4>> {
+        self.pass.maps()
     }
 
-    /// The same of other maps in place of the [shared](Self::shared) ones.
+    /// The same of other maps in place of the [shared](Self::shared) ones, in their order.
     pub fn with_shared(&self, shared: Vec<Tensor<B, 4>>) -> Self {
         Self {
             tuned: self.tuned,
-            shared,
+            pass: self.pass.with_maps(shared),
         }
     }
 

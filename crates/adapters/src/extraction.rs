@@ -25,7 +25,7 @@ pub enum Extraction {
 /// The map that a task extracts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Place {
+pub enum ExtractionSource {
     /// The narrow map, before the up projection.
     #[default]
     Bottleneck,
@@ -35,9 +35,9 @@ pub enum Place {
 
 /// How [`KnowledgeExtraction`] is made.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Form {
+pub(crate) struct ExtractionShape {
     pub extraction: Extraction,
-    pub place: Place,
+    pub source: ExtractionSource,
 }
 
 /// The module of one task in one block. Exactly one of `scale` and `mixing` is there.
@@ -53,12 +53,16 @@ pub struct KnowledgeExtraction<B: Backend> {
 
 impl<B: Backend> KnowledgeExtraction<B> {
     /// The module of a task on an up projection of `[narrow, wide]` channels.
-    pub(crate) fn new(form: Form, [narrow, wide]: [usize; 2], device: &B::Device) -> Self {
-        let channels = match form.place {
-            Place::Bottleneck => narrow,
-            Place::Output => wide,
+    pub(crate) fn new(
+        shape: ExtractionShape,
+        [narrow, wide]: [usize; 2],
+        device: &B::Device,
+    ) -> Self {
+        let channels = match shape.source {
+            ExtractionSource::Bottleneck => narrow,
+            ExtractionSource::Output => wide,
         };
-        let (scale, mixing) = match form.extraction {
+        let (scale, mixing) = match shape.extraction {
             Extraction::ScaleShift => {
                 let ones = Initializer::Ones.init([channels], device);
                 (Some(ones), None)
@@ -83,17 +87,17 @@ impl<B: Backend> KnowledgeExtraction<B> {
     /// - `bias`: its bias, `[wide]`, of which a task that extracts before it takes nothing
     pub(crate) fn folded(
         &self,
-        place: Place,
+        source: ExtractionSource,
         up: Tensor<B, 2>,
         bias: Tensor<B, 1>,
     ) -> (Tensor<B, 2>, Tensor<B, 1>) {
         let shift = self.shift.val();
-        match place {
-            Place::Bottleneck => {
+        match source {
+            ExtractionSource::Bottleneck => {
                 let bias = row(shift).matmul(up.clone());
                 (self.before(up), bias.squeeze_dim(0))
             }
-            Place::Output => {
+            ExtractionSource::Output => {
                 let bias = self.behind(row(bias)).squeeze_dim(0);
                 (self.behind(up), bias + shift)
             }

@@ -11,13 +11,13 @@ use gradway_kernels::{KernelBackend, Lift};
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{Method, MethodDescriptor, Placement, Settings, unmergeable};
+use crate::method::{About, Method, Settings, unmergeable};
+use crate::placement::Beside;
 
-pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+pub(crate) const ABOUT: About = About {
     name: "fixed",
     summary: "nothing of the backbone",
     source: "the usual baseline",
-    placement: Placement::Frozen,
     starts_frozen: true,
     merges: Err(unmergeable::NOTHING),
 };
@@ -50,17 +50,22 @@ impl Settings for FixedConfig {
 }
 
 impl<B: KernelBackend> Method<B> for Fixed<B> {
+    type Shared = Vec<Tensor<B, 4>>;
+
+    fn of_task(&self, stages: &Vec<Tensor<B, 4>>, _task: usize) -> Vec<Tensor<B, 4>> {
+        stages.clone()
+    }
+}
+
+impl<B: KernelBackend> Beside<B> for Fixed<B> {
     fn features<F: KernelBackend, L: Lift<F, B>>(
         &self,
-        frozen: Option<&AnyBackbone<F>>,
+        frozen: &AnyBackbone<F>,
         images: Tensor<F, 4>,
         _phase: Phase,
     ) -> Vec<Tensor<B, 4>> {
-        let Some(backbone) = frozen else {
-            return Vec::new();
-        };
-        let axis = backbone.description().axis;
-        let outputs = backbone.forward(images, Phase::Inference, &mut Untouched);
+        let axis = frozen.description().axis;
+        let outputs = frozen.forward(images, Phase::Inference, &mut Untouched);
         let outputs = outputs.into_iter().map(L::lift).collect();
         self.norms.forward_all(outputs, axis)
     }

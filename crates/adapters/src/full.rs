@@ -9,14 +9,13 @@ use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{MethodDescriptor, Placement, Settings};
+use crate::method::{About, Settings};
 use crate::selected::Selected;
 
-pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+pub(crate) const ABOUT: About = About {
     name: "full",
     summary: "every parameter of the backbone and its output norms",
     source: "the usual baseline",
-    placement: Placement::Tracked,
     starts_frozen: true,
     merges: Ok(()),
 };

@@ -20,13 +20,12 @@ use crate::bottleneck::Projection;
 use crate::conditioned::{Conditioned, Hypernetworks};
 use crate::count::Group;
 use crate::inserted::{Places, sections};
-use crate::method::{MethodDescriptor, Placement, Settings, at_least_one, unmergeable};
+use crate::method::{About, Settings, at_least_one, unmergeable};
 
-pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+pub(crate) const ABOUT: About = About {
     name: "hyperformer",
     summary: "bottlenecks in every branch, made of a task's embedding by hypernetworks, and the output norms",
     source: "HyperFormer, arXiv 2106.04489",
-    placement: Placement::Tracked,
     starts_frozen: true,
     merges: Err(unmergeable::ACTIVATION),
 };

@@ -7,9 +7,10 @@ use burn::tensor::backend::Backend;
 use gradway_backbone::{
     Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Point, Section, Site,
 };
-use gradway_kernels::{ChannelAxis, KernelBackend, Lift};
+use gradway_kernels::{ChannelAxis, KernelBackend};
 
-use crate::method::{Method, features_around};
+use crate::method::Method;
+use crate::placement::{Around, features_around};
 use crate::track::track;
 
 /// Where in a block the modules are.
@@ -105,24 +106,27 @@ impl<B: KernelBackend, M: Insert<B>> Inserted<B, M> {
 }
 
 impl<B: KernelBackend, M: Insert<B>> Method<B> for Inserted<B, M> {
-    fn features<F: KernelBackend, L: Lift<F, B>>(
-        &self,
-        _frozen: Option<&AnyBackbone<F>>,
-        images: Tensor<F, 4>,
-        phase: Phase,
-    ) -> Vec<Tensor<B, 4>> {
-        let mut inside = Inside {
+    type Shared = Vec<Tensor<B, 4>>;
+
+    fn of_task(&self, stages: &Vec<Tensor<B, 4>>, _task: usize) -> Vec<Tensor<B, 4>> {
+        stages.clone()
+    }
+}
+
+impl<B: KernelBackend, M: Insert<B>> Around<B> for Inserted<B, M> {
+    fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Vec<Tensor<B, 4>> {
+        let mut access = InsertedAccess {
             sections: &self.sections,
             places: M::PLACES,
             description: &self.backbone.description(),
             insert: M::insert,
         };
-        features_around::<B, F, L>(&self.backbone, &self.norms, images, phase, &mut inside)
+        features_around(&self.backbone, &self.norms, images, phase, &mut access)
     }
 }
 
 /// The access of modules at their places.
-pub(crate) struct Inside<'a, M, I> {
+pub(crate) struct InsertedAccess<'a, M, I> {
     pub(crate) sections: &'a Sections<M>,
     pub(crate) places: Places,
     pub(crate) description: &'a Description,
@@ -130,7 +134,7 @@ pub(crate) struct Inside<'a, M, I> {
     pub(crate) insert: I,
 }
 
-impl<B, M, I> Access<B> for Inside<'_, M, I>
+impl<B, M, I> Access<B> for InsertedAccess<'_, M, I>
 where
     B: KernelBackend,
     I: Fn(&M, &Tensor<B, 4>, Tensor<B, 4>, ChannelAxis) -> Tensor<B, 4>,

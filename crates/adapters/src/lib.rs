@@ -6,7 +6,8 @@
 //!
 //! | piece | role |
 //! |---|---|
-//! | [`Method`] | the contract: build the module, turn images into the features of a neck |
+//! | [`Method`] | the contract: how a task's features come of what one pass makes of images |
+//! | [`Beside`], [`Around`] | how the pass goes: beside a frozen backbone, or around the method's own |
 //! | [`MethodConfig`] | whichever method a configuration names, with its fields |
 //! | [`Tuned`] | whichever module that makes |
 //! | [`Encoder`] | a frozen backbone, where the method has one, and the module beside it |
@@ -41,11 +42,13 @@ pub mod norm_tuning;
 pub mod partial;
 pub mod per_task;
 pub mod phm_adapter;
+mod placement;
 pub mod polyhistor;
 pub mod polyhistor_lite;
 mod saved;
 mod selected;
 mod settle;
+mod shared;
 pub mod ssf;
 mod state_dict;
 mod table;
@@ -63,13 +66,16 @@ pub use conditioned::{Conditioned, Hypernetworks};
 pub use count::{Group, GroupCount, count};
 pub use dual_low_rank::{DualLowRankAdapter, UpInit};
 pub use encoder::{Encoder, Features};
+pub use gradway_backbone::is_statistic;
 pub use hypercomplex::{Dense, Thin};
 pub use inserted::{Insert, Inserted, Places};
 pub use method::{Method, MethodDescriptor, Misfit, Placement, Settings, Unmergeable};
+pub use placement::{Around, Beside};
 pub use saved::{AdapterError, AdapterInfo, Base, SavedAdapter};
 pub use selected::Selected;
 pub use settle::settle;
-pub use state_dict::{StateDict, StateDictError, adopt, collect, is_statistic, restore};
-pub use table::{MethodConfig, Tuned, table};
-pub use task_streams::{Leave, Merge};
+pub use shared::Shared;
+pub use state_dict::{StateDict, StateDictError, adopt, collect, restore};
+pub use table::{Holding, HoldingConfig, MethodConfig, Tuned, table};
+pub use task_streams::{Merge, StageStreams, StreamBlocks};
 pub use track::{freeze, freeze_output_norms};

@@ -17,24 +17,21 @@ use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_backbone::{
-    Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Point, Section, Site,
+    Access, AnyBackbone, Backbone, Description, Operation, OutputNorms, Phase, Point, Section, Site,
 };
-use gradway_kernels::{KernelBackend, Lift, add, linear};
+use gradway_kernels::{KernelBackend, add, linear};
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{
-    Method, MethodDescriptor, Placement, Settings, at_least_one, features_around, finite, kaiming,
-    parameter,
-};
+use crate::method::{About, Method, Settings, at_least_one, finite, kaiming, parameter};
+use crate::placement::{Around, features_around};
 use crate::selected::Selected;
 use crate::track::track;
 
-pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+pub(crate) const ABOUT: About = About {
     name: "lora",
     summary: "low-rank updates of a transformer's projections, and the output norms",
     source: "LoRA, arXiv 2106.09685",
-    placement: Placement::Tracked,
     starts_frozen: true,
     merges: Ok(()),
 };
@@ -90,6 +87,14 @@ impl Default for LoraConfig {
         }
     }
 }
+
+/// The access points at which updates are added.
+const POINTS: [Point; 4] = [
+    Point::QueryKeyValue,
+    Point::Projection,
+    Point::MlpIn,
+    Point::MlpOut,
+];
 
 /// The two factors of an update.
 #[derive(Module, Debug)]
@@ -254,25 +259,26 @@ impl Settings for LoraConfig {
 }
 
 impl<B: KernelBackend> Method<B> for Lora<B> {
+    type Shared = Vec<Tensor<B, 4>>;
+
     fn merged(&self) -> Option<Selected<B>> {
         let mut backbone = self.backbone.clone();
-        let AnyBackbone::Swin(swin) = &mut backbone else {
-            return None;
-        };
-        let stages = swin.layers.iter_mut().zip(&self.sections);
-        for (stage, updates) in stages {
-            for (block, updates) in stage.blocks.iter_mut().zip(updates) {
-                let layers = [
-                    (Point::QueryKeyValue, &mut block.attn.qkv),
-                    (Point::Projection, &mut block.attn.proj),
-                    (Point::MlpIn, &mut block.mlp.fc1),
-                    (Point::MlpOut, &mut block.mlp.fc2),
-                ];
-                for (point, layer) in layers {
-                    if let Some([down, up]) = updates.at(point) {
-                        let update = down.matmul(up.mul_scalar(self.scale()));
-                        layer.weight = parameter(layer.weight.val() + update);
-                    }
+        for (section, blocks) in self.sections.iter().enumerate() {
+            for (block, updates) in blocks.iter().enumerate() {
+                for point in POINTS {
+                    let Some([down, up]) = updates.at(point) else {
+                        continue;
+                    };
+                    let site = Site {
+                        point,
+                        section,
+                        block,
+                    };
+                    let Some(Operation::Linear(layer)) = backbone.operation(site) else {
+                        return None;
+                    };
+                    let update = down.matmul(up.mul_scalar(self.scale()));
+                    layer.weight = parameter(layer.weight.val() + update);
                 }
             }
         }
@@ -282,22 +288,23 @@ impl<B: KernelBackend> Method<B> for Lora<B> {
         })
     }
 
-    fn features<F: KernelBackend, L: Lift<F, B>>(
-        &self,
-        _frozen: Option<&AnyBackbone<F>>,
-        images: Tensor<F, 4>,
-        phase: Phase,
-    ) -> Vec<Tensor<B, 4>> {
-        let mut inside = Inside { module: self };
-        features_around::<B, F, L>(&self.backbone, &self.norms, images, phase, &mut inside)
+    fn of_task(&self, stages: &Vec<Tensor<B, 4>>, _task: usize) -> Vec<Tensor<B, 4>> {
+        stages.clone()
     }
 }
 
-struct Inside<'a, B: Backend> {
+impl<B: KernelBackend> Around<B> for Lora<B> {
+    fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Vec<Tensor<B, 4>> {
+        let mut access = LoraAccess { module: self };
+        features_around(&self.backbone, &self.norms, images, phase, &mut access)
+    }
+}
+
+struct LoraAccess<'a, B: Backend> {
     module: &'a Lora<B>,
 }
 
-impl<B: KernelBackend> Access<B> for Inside<'_, B> {
+impl<B: KernelBackend> Access<B> for LoraAccess<'_, B> {
     fn at(&mut self, site: Site, input: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4> {
         let blocks = &self.module.sections[site.section];
         let updates = blocks

@@ -21,13 +21,12 @@ use serde::{Deserialize, Serialize};
 use crate::count::Group;
 use crate::dual_low_rank::{DualLowRank, DualLowRankAdapter, UpInit};
 use crate::inserted::{Insert, Inserted};
-use crate::method::{MethodDescriptor, Placement, Settings, at_least_one, unmergeable};
+use crate::method::{About, Settings, at_least_one, unmergeable};
 
-pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+pub(crate) const ABOUT: About = About {
     name: "lorand",
     summary: "a dual low-rank adapter after attention and after the MLP, and the output norms",
     source: "LoRand, CVPR 2023",
-    placement: Placement::Tracked,
     starts_frozen: false,
     merges: Err(unmergeable::ACTIVATION),
 };

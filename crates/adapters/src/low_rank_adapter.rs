@@ -15,13 +15,12 @@ use serde::{Deserialize, Serialize};
 use crate::bottleneck::bottleneck;
 use crate::count::Group;
 use crate::inserted::{Insert, Inserted};
-use crate::method::{MethodDescriptor, Placement, Settings, at_least_one, kaiming, unmergeable};
+use crate::method::{About, Settings, at_least_one, kaiming, unmergeable};
 
-pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+pub(crate) const ABOUT: About = About {
     name: "low_rank_adapter",
     summary: "a bottleneck of factorised projections in every branch, and the output norms",
     source: "Low-Rank Adapter, arXiv 2106.04647",
-    placement: Placement::Tracked,
     starts_frozen: true,
     merges: Err(unmergeable::ACTIVATION),
 };

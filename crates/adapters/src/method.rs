@@ -4,11 +4,12 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{Access, AnyBackbone, Backbone as _, Description, OutputNorms, Phase};
-use gradway_kernels::{KernelBackend, Lift};
+use gradway_backbone::Description;
+use gradway_kernels::KernelBackend;
 
 use crate::count::Group;
 use crate::selected::Selected;
+use crate::shared::Shared;
 
 /// Where a method keeps the backbone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,29 @@ pub struct MethodDescriptor {
     pub starts_frozen: bool,
     /// Whether what is trained can become part of the backbone's own parameters, or why not.
     pub merges: Result<(), &'static str>,
+}
+
+/// What the file of a method says of it: a [`MethodDescriptor`] without what follows from its row of the table.
+pub(crate) struct About {
+    pub name: &'static str,
+    pub summary: &'static str,
+    pub source: &'static str,
+    pub starts_frozen: bool,
+    pub merges: Result<(), &'static str>,
+}
+
+impl About {
+    /// The descriptor of a method in this part of the table.
+    pub(crate) const fn placed(self, placement: Placement) -> MethodDescriptor {
+        MethodDescriptor {
+            name: self.name,
+            summary: self.summary,
+            source: self.source,
+            placement,
+            starts_frozen: self.starts_frozen,
+            merges: self.merges,
+        }
+    }
 }
 
 /// What the configuration of a method says beside its fields.
@@ -95,8 +119,13 @@ pub(crate) mod unmergeable {
     pub(crate) const NOTHING: &str = "it changes nothing";
 }
 
-/// The module of a method: everything it trains, and how features come of it.
+/// The module of a method: everything it trains, and how a task's features come of what one pass makes of images.
+///
+/// How the pass goes says [`Beside`](crate::Beside) or [`Around`](crate::Around).
 pub trait Method<B: KernelBackend>: Module<B> {
+    /// What one pass makes of images for all tasks: the features of every stage, of a method that knows no tasks.
+    type Shared: Shared<B>;
+
     /// The backbone with what was trained in its own parameters, and the output norms; none where the
     /// [descriptor](MethodDescriptor::merges) says why not.
     fn merged(&self) -> Option<Selected<B>> {
@@ -108,48 +137,9 @@ pub trait Method<B: KernelBackend>: Module<B> {
         1
     }
 
-    /// What one pass through the backbone makes of images for all tasks, ready for [`Self::of_task`].
-    ///
-    /// Of a method that knows no tasks these are the features that a neck receives: every stage,
-    /// normalised, in `[batch, channels, height, width]`.
-    ///
-    /// `frozen` is the backbone of a method of [`Placement::Frozen`]; a method of
-    /// [`Placement::Tracked`] has its own and leaves it alone. `L` carries tensors of the frozen
-    /// side over to `B`: as constants in training, as they are in evaluation.
-    fn features<F: KernelBackend, L: Lift<F, B>>(
-        &self,
-        frozen: Option<&AnyBackbone<F>>,
-        images: Tensor<F, 4>,
-        phase: Phase,
-    ) -> Vec<Tensor<B, 4>>;
-
     /// The features that the neck of a task receives: every stage, normalised, in
-    /// `[batch, channels, height, width]`; `features` as [`Self::features`] answers.
-    fn of_task(&self, features: &[Tensor<B, 4>], _task: usize) -> Vec<Tensor<B, 4>> {
-        features.to_vec()
-    }
-}
-
-/// The features of a method that holds its backbone, with what it changes at the access points.
-pub(crate) fn features_around<B: KernelBackend, F: KernelBackend, L: Lift<F, B>>(
-    backbone: &AnyBackbone<B>,
-    norms: &OutputNorms<B>,
-    images: Tensor<F, 4>,
-    phase: Phase,
-    access: &mut impl Access<B>,
-) -> Vec<Tensor<B, 4>> {
-    let outputs = backbone.forward(L::lift(images), phase, access);
-    norms.forward_all(outputs, backbone.description().axis)
-}
-
-/// Those of a task among the features of so many, of a method with a pass for each.
-pub(crate) fn of_task<B: KernelBackend>(
-    features: &[Tensor<B, 4>],
-    task: usize,
-    tasks: usize,
-) -> Vec<Tensor<B, 4>> {
-    let stages = features.len() / tasks;
-    features[task * stages..(task + 1) * stages].to_vec()
+    /// `[batch, channels, height, width]`.
+    fn of_task(&self, shared: &Self::Shared, task: usize) -> Vec<Tensor<B, 4>>;
 }
 
 /// Refuses a field that is zero.

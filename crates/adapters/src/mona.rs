@@ -31,13 +31,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
 use crate::inserted::{Insert, Inserted, Places};
-use crate::method::{MethodDescriptor, Placement, Settings, at_least_one, unmergeable};
+use crate::method::{About, Settings, at_least_one, unmergeable};
 
-pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+pub(crate) const ABOUT: About = About {
     name: "mona",
     summary: "a bottleneck with depthwise convolutions after every residual add, and the output norms",
     source: "Mona, arXiv 2408.08345",
-    placement: Placement::Tracked,
     starts_frozen: false,
     merges: Err(unmergeable::ACTIVATION),
 };

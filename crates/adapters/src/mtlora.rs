@@ -23,28 +23,29 @@
 //! Memory: a gradient passes through the whole backbone; each task besides keeps a wide map in every stage
 //! while its graph is alive.
 
+use std::vec;
+
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::swin::SwinBlock;
 use gradway_backbone::{
-    Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Point, Section, Site,
+    Access, AnyBackbone, Backbone, Description, Kind, OutputNorms, Owner, ParameterPath, Phase,
+    Point, Role, Section, Site, TransformerBlock,
 };
-use gradway_kernels::{ChannelAxis, KernelBackend, Lift, add, gelu};
+use gradway_kernels::{ChannelAxis, KernelBackend, add, gelu};
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
 use crate::lora::{Factors, update};
-use crate::method::{
-    Method, MethodDescriptor, Placement, Settings, at_least_one, finite, unmergeable,
-};
+use crate::method::{About, Method, Settings, at_least_one, finite, unmergeable};
+use crate::placement::Around;
+use crate::shared::Shared;
 use crate::track::track;
 
-pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+pub(crate) const ABOUT: About = About {
     name: "mtlora",
     summary: "low-rank updates of every projection, a task's own at the end of a stage, norms and patch mergings",
     source: "MTLoRA, arXiv 2403.20320",
-    placement: Placement::Tracked,
     starts_frozen: true,
     merges: Err(unmergeable::TASKS),
 };
@@ -146,10 +147,9 @@ impl MtloraConfig {
                 tasks: (0..self.tasks).map(task).collect(),
             }
         });
-        let chosen = |path: &str| {
-            ["norm", "reduction", "table"]
-                .iter()
-                .any(|part| path.contains(part))
+        let chosen = |path: &ParameterPath| {
+            let Role { owner, kind } = path.role();
+            owner == Owner::Transition || kind.is_norm() || kind == Kind::PositionBias
         };
         Mtlora {
             sections: sections.collect(),
@@ -209,41 +209,65 @@ impl<B: KernelBackend> SharedUpdates<B> {
     }
 }
 
-/// What a pass hands over of a stage: what the heads of its last block mixed, the block's stream after
-/// attention without an update, and what the two layers of its MLP made without one.
-const MAPS: usize = 4;
+/// What a pass hands over of a stage, all of its last block.
+#[derive(Debug, Clone)]
+pub struct StageMaps<B: Backend> {
+    /// What the heads mixed.
+    pub mixed: Tensor<B, 4>,
+    /// The stream after attention without an update.
+    pub middle: Tensor<B, 4>,
+    /// What the first layer of the MLP made without an update.
+    pub wide: Tensor<B, 4>,
+    /// What the second layer of the MLP made without an update.
+    pub branch: Tensor<B, 4>,
+}
+
+impl<B: KernelBackend> Shared<B> for StageMaps<B> {
+    fn collect(&self, maps: &mut Vec<Tensor<B, 4>>) {
+        for map in [&self.mixed, &self.middle, &self.wide, &self.branch] {
+            map.collect(maps);
+        }
+    }
+
+    fn replaced(&self, maps: &mut vec::IntoIter<Tensor<B, 4>>) -> Self {
+        Self {
+            mixed: self.mixed.replaced(maps),
+            middle: self.middle.replaced(maps),
+            wide: self.wide.replaced(maps),
+            branch: self.branch.replaced(maps),
+        }
+    }
+}
 
 impl<B: KernelBackend> Method<B> for Mtlora<B> {
-    fn features<F: KernelBackend, L: Lift<F, B>>(
-        &self,
-        _frozen: Option<&AnyBackbone<F>>,
-        images: Tensor<F, 4>,
-        phase: Phase,
-    ) -> Vec<Tensor<B, 4>> {
-        let mut inside = Inside {
-            module: self,
-            projected: None,
-            features: Vec::new(),
-        };
-        self.backbone.forward(L::lift(images), phase, &mut inside);
-        inside.features
-    }
+    type Shared = Vec<StageMaps<B>>;
 
     fn tasks(&self) -> usize {
         self.config.tasks
     }
 
-    fn of_task(&self, features: &[Tensor<B, 4>], task: usize) -> Vec<Tensor<B, 4>> {
-        let AnyBackbone::Swin(swin) = &self.backbone else {
-            return Vec::new();
-        };
-        let ends = swin.layers.iter().filter_map(|layer| layer.blocks.last());
-        let stages = features.as_chunks().0.iter().zip(ends).enumerate();
-        let stages = stages.map(|(stage, (maps, block))| {
-            let map = self.end_of_stage(maps, block, &self.ends[stage].tasks[task]);
-            self.norms.forward(stage, map, ChannelAxis::Last)
+    fn of_task(&self, stages: &Vec<StageMaps<B>>, task: usize) -> Vec<Tensor<B, 4>> {
+        let sections = self.backbone.description().sections;
+        let sections = sections.iter().enumerate().zip(stages);
+        let stages = sections.filter_map(|((section, shape), maps)| {
+            let last = shape.blocks - 1;
+            let block = self.backbone.transformer_block(section, last)?;
+            let map = self.end_of_stage(maps, block, &self.ends[section].tasks[task]);
+            Some(self.norms.forward(shape.stage?, map, ChannelAxis::Last))
         });
         stages.collect()
+    }
+}
+
+impl<B: KernelBackend> Around<B> for Mtlora<B> {
+    fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Vec<StageMaps<B>> {
+        let mut access = MtloraAccess {
+            module: self,
+            current: BlockMaps::default(),
+            stages: Vec::new(),
+        };
+        self.backbone.forward(images, phase, &mut access);
+        access.stages
     }
 }
 
@@ -251,10 +275,16 @@ impl<B: KernelBackend> Mtlora<B> {
     /// `y_t` of the last block of a stage.
     fn end_of_stage(
         &self,
-        [mixed, middle, wide, branch]: &[Tensor<B, 4>; MAPS],
-        block: &SwinBlock<B>,
+        maps: &StageMaps<B>,
+        block: &dyn TransformerBlock<B>,
         updates: &Updates<B>,
     ) -> Tensor<B, 4> {
+        let StageMaps {
+            mixed,
+            middle,
+            wide,
+            branch,
+        } = maps;
         let own = |factors: &Factors<B>, x| update(factors.values(), x, self.config.task_scale);
         let middle = add(own(&updates.proj, mixed.clone()), middle.clone());
         let normed = block.before_mlp(middle.clone());
@@ -265,31 +295,70 @@ impl<B: KernelBackend> Mtlora<B> {
 }
 
 /// Adds the shared updates and keeps what the tasks branch off from.
-struct Inside<'a, B: KernelBackend> {
+struct MtloraAccess<'a, B: KernelBackend> {
     module: &'a Mtlora<B>,
-    /// What the projection of the current block made.
-    projected: Option<Tensor<B, 4>>,
-    /// [`MAPS`] of every stage.
-    features: Vec<Tensor<B, 4>>,
+    current: BlockMaps<B>,
+    stages: Vec<StageMaps<B>>,
 }
 
-impl<B: KernelBackend> Access<B> for Inside<'_, B> {
+/// What is there by now of the last block of a stage.
+struct BlockMaps<B: KernelBackend> {
+    mixed: Option<Tensor<B, 4>>,
+    /// What the projection made.
+    projected: Option<Tensor<B, 4>>,
+    middle: Option<Tensor<B, 4>>,
+    wide: Option<Tensor<B, 4>>,
+}
+
+impl<B: KernelBackend> Default for BlockMaps<B> {
+    fn default() -> Self {
+        Self {
+            mixed: None,
+            projected: None,
+            middle: None,
+            wide: None,
+        }
+    }
+}
+
+impl<B: KernelBackend> BlockMaps<B> {
+    /// Takes in what passes a point; at the last one, all of the block.
+    fn take(
+        &mut self,
+        point: Point,
+        input: &Tensor<B, 4>,
+        output: &Tensor<B, 4>,
+    ) -> Option<StageMaps<B>> {
+        match point {
+            Point::Projection => {
+                self.mixed = Some(input.clone());
+                self.projected = Some(output.clone());
+            }
+            Point::AttentionResidual => {
+                let projected = self.projected.take();
+                self.middle = projected.map(|projected| add(projected, input.clone()));
+            }
+            Point::MlpIn => self.wide = Some(output.clone()),
+            Point::MlpOut => {
+                return Some(StageMaps {
+                    mixed: self.mixed.take()?,
+                    middle: self.middle.take()?,
+                    wide: self.wide.take()?,
+                    branch: output.clone(),
+                });
+            }
+            _ => {}
+        }
+        None
+    }
+}
+
+impl<B: KernelBackend> Access<B> for MtloraAccess<'_, B> {
     fn at(&mut self, site: Site, input: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4> {
         let blocks = &self.module.sections[site.section];
         if site.block + 1 == blocks.len() {
-            match site.point {
-                Point::Projection => {
-                    self.features.push(input.clone());
-                    self.projected = Some(output.clone());
-                }
-                Point::AttentionResidual => {
-                    let projected = self.projected.take();
-                    let middle = projected.map(|projected| add(projected, input.clone()));
-                    self.features.extend(middle);
-                }
-                Point::MlpIn | Point::MlpOut => self.features.push(output.clone()),
-                _ => {}
-            }
+            let maps = self.current.take(site.point, input, &output);
+            self.stages.extend(maps);
         }
         let updates = blocks
             .get(site.block)

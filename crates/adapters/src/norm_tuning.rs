@@ -6,19 +6,18 @@
 //!
 //! Memory: as BitFit, a gradient passes through the whole backbone.
 
-use gradway_backbone::AnyBackbone;
+use gradway_backbone::{AnyBackbone, ParameterPath};
 use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{MethodDescriptor, Placement, Settings};
+use crate::method::{About, Settings};
 use crate::selected::Selected;
 
-pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+pub(crate) const ABOUT: About = About {
     name: "norm_tuning",
     summary: "scale and shift of every norm",
     source: "NormTuning, arXiv 2302.07937",
-    placement: Placement::Tracked,
     starts_frozen: true,
     merges: Ok(()),
 };
@@ -48,7 +47,6 @@ impl Settings for NormTuningConfig {
     }
 }
 
-fn is_norm(path: &str) -> bool {
-    let name = path.rsplit('.').next().unwrap_or(path);
-    matches!(name, "gamma" | "beta")
+fn is_norm(path: &ParameterPath) -> bool {
+    path.role().kind.is_norm()
 }

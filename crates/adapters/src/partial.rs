@@ -6,19 +6,18 @@
 //!
 //! Memory: nothing before the first trained block is kept.
 
-use gradway_backbone::{AnyBackbone, Backbone};
+use gradway_backbone::{AnyBackbone, Backbone, ParameterPath};
 use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{MethodDescriptor, Placement, Settings, at_least_one};
+use crate::method::{About, Settings, at_least_one};
 use crate::selected::Selected;
 
-pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+pub(crate) const ABOUT: About = About {
     name: "partial",
     summary: "the last blocks and the output norms",
     source: "Partial-k, arXiv 1411.1792",
-    placement: Placement::Tracked,
     starts_frozen: true,
     merges: Ok(()),
 };
@@ -60,7 +59,10 @@ impl PartialConfig {
             .take(self.blocks)
             .map(|(section, block)| backbone.block_path(section, block) + ".")
             .collect();
-        let is_trained = |path: &str| trained.iter().any(|block| path.starts_with(block));
+        let is_trained = |path: &ParameterPath| {
+            let path = path.to_string();
+            trained.iter().any(|block| path.starts_with(block))
+        };
         Selected::new(backbone, device, is_trained, |_| true)
     }
 }

@@ -12,18 +12,18 @@ use burn::module::{
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use gradway_backbone::{AnyBackbone, Description, Phase};
-use gradway_kernels::{KernelBackend, Lift};
+use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{Method, MethodDescriptor, Placement, Settings, at_least_one, of_task};
-use crate::table::{MethodConfig, Tuned};
+use crate::method::{About, Method, Settings, at_least_one};
+use crate::placement::Around;
+use crate::table::{Holding, HoldingConfig, MethodConfig};
 
-pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+pub(crate) const ABOUT: About = About {
     name: "per_task",
     summary: "another method, once for each task",
     source: "the usual baseline",
-    placement: Placement::Tracked,
     starts_frozen: true,
     merges: Err("every task has another backbone"),
 };
@@ -38,14 +38,14 @@ pub struct PerTaskConfig {
     /// Number of tasks; a run sets it to what it trains.
     pub tasks: usize,
     /// The method, one that holds its backbone.
-    pub method: Box<MethodConfig>,
+    pub method: Box<HoldingConfig>,
 }
 
 impl Default for PerTaskConfig {
     fn default() -> Self {
         Self {
             tasks: 1,
-            method: Box::new(MethodConfig::Adapter(Default::default())),
+            method: Box::new(HoldingConfig::Adapter(Default::default())),
         }
     }
 }
@@ -57,11 +57,11 @@ impl Default for PerTaskConfig {
 #[derive(Debug, Clone)]
 pub struct PerTask<B: Backend> {
     /// By task.
-    pub tasks: Vec<Tuned<B>>,
+    pub tasks: Vec<Holding<B>>,
 }
 
 impl<B: Backend> PerTask<B> {
-    fn each(self, f: impl FnMut(Tuned<B>) -> Tuned<B>) -> Self {
+    fn each(self, f: impl FnMut(Holding<B>) -> Holding<B>) -> Self {
         Self {
             tasks: self.tasks.into_iter().map(f).collect(),
         }
@@ -140,28 +140,35 @@ impl PerTaskConfig {
         backbone: AnyBackbone<B>,
         device: &B::Device,
     ) -> PerTask<B> {
-        let task = |_| self.method.init_around(backbone.clone(), device);
+        let task = |_| self.method.init(backbone.clone(), device);
         PerTask {
             tasks: (0..self.tasks).map(task).collect(),
         }
     }
 }
 
+impl PerTaskConfig {
+    /// The method among all methods.
+    fn method(&self) -> MethodConfig {
+        (*self.method).clone().into()
+    }
+}
+
 impl Settings for PerTaskConfig {
     fn validate(&self) -> Result<(), String> {
         at_least_one("tasks", self.tasks)?;
-        let descriptor = self.method.descriptor();
-        if descriptor.placement == Placement::Frozen || self.method.knows_tasks() {
+        let method = self.method();
+        if method.knows_tasks() {
             return Err(format!(
-                "method.method.name = \"{}\"; it must be a method of one task that holds its backbone",
-                descriptor.name
+                "method.method.name = \"{}\"; it must be a method of one task",
+                method.descriptor().name
             ));
         }
-        self.method.validate()
+        method.validate()
     }
 
     fn published_groups(&self) -> &'static [Group] {
-        self.method.published_groups()
+        self.method().published_groups()
     }
 
     fn tasks(&mut self) -> Option<&mut usize> {
@@ -169,30 +176,29 @@ impl Settings for PerTaskConfig {
     }
 
     fn misfit(&self, backbone: &Description) -> Option<&'static str> {
-        self.method
-            .check(backbone)
-            .err()
-            .map(|misfit| misfit.reason)
+        let misfit = self.method().check(backbone).err();
+        misfit.map(|misfit| misfit.reason)
     }
 }
 
 impl<B: KernelBackend> Method<B> for PerTask<B> {
-    fn features<F: KernelBackend, L: Lift<F, B>>(
-        &self,
-        frozen: Option<&AnyBackbone<F>>,
-        images: Tensor<F, 4>,
-        phase: Phase,
-    ) -> Vec<Tensor<B, 4>> {
-        let tasks = self.tasks.iter();
-        let passes = tasks.flat_map(|task| task.features::<F, L>(frozen, images.clone(), phase));
-        passes.collect()
-    }
+    /// The features of every task.
+    type Shared = Vec<Vec<Tensor<B, 4>>>;
 
     fn tasks(&self) -> usize {
         self.tasks.len()
     }
 
-    fn of_task(&self, features: &[Tensor<B, 4>], task: usize) -> Vec<Tensor<B, 4>> {
-        of_task(features, task, self.tasks.len())
+    fn of_task(&self, tasks: &Vec<Vec<Tensor<B, 4>>>, task: usize) -> Vec<Tensor<B, 4>> {
+        tasks[task].clone()
+    }
+}
+
+impl<B: KernelBackend> Around<B> for PerTask<B> {
+    fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Vec<Vec<Tensor<B, 4>>> {
+        let tasks = self.tasks.iter();
+        tasks
+            .map(|task| task.features(images.clone(), phase))
+            .collect()
     }
 }

@@ -17,13 +17,12 @@ use crate::bottleneck::bottleneck;
 use crate::count::Group;
 use crate::hypercomplex::{self, Dense};
 use crate::inserted::{Insert, Inserted};
-use crate::method::{MethodDescriptor, Placement, Settings, unmergeable};
+use crate::method::{About, Settings, unmergeable};
 
-pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+pub(crate) const ABOUT: About = About {
     name: "phm_adapter",
     summary: "a bottleneck of hypercomplex projections in every branch, and the output norms",
     source: "PHM-Adapter, arXiv 2106.04647",
-    placement: Placement::Tracked,
     starts_frozen: true,
     merges: Err(unmergeable::ACTIVATION),
 };

@@ -19,14 +19,13 @@ use crate::bottleneck::Projection;
 use crate::conditioned::{Conditioned, Hypernetworks};
 use crate::count::Group;
 use crate::inserted::{Places, sections};
-use crate::method::{MethodDescriptor, Placement, Settings, at_least_one, unmergeable};
+use crate::method::{About, Settings, at_least_one, unmergeable};
 use crate::polyhistor_lite::ThinHypernetwork;
 
-pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+pub(crate) const ABOUT: About = About {
     name: "polyhistor",
     summary: "bottlenecks in every branch, made of a task's embedding by low-rank hypernetworks, and the output norms",
     source: "Polyhistor, arXiv 2210.03265",
-    placement: Placement::Tracked,
     starts_frozen: true,
     merges: Err(unmergeable::ACTIVATION),
 };

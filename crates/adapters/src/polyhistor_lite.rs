@@ -25,13 +25,12 @@ use crate::bottleneck::Projection;
 use crate::conditioned::{Conditioned, Hypernetworks};
 use crate::count::Group;
 use crate::inserted::{Places, sections};
-use crate::method::{MethodDescriptor, Placement, Settings, at_least_one, kaiming, unmergeable};
+use crate::method::{About, Settings, at_least_one, kaiming, unmergeable};
 
-pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+pub(crate) const ABOUT: About = About {
     name: "polyhistor_lite",
     summary: "bottlenecks in every branch, a task's templates scaled to every layer, and the output norms",
     source: "Polyhistor-Lite, arXiv 2210.03265",
-    placement: Placement::Tracked,
     starts_frozen: true,
     merges: Err(unmergeable::ACTIVATION),
 };

@@ -2,12 +2,10 @@
 //! that adds nothing.
 
 use burn::module::Module;
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{AnyBackbone, Backbone, OutputNorms, Phase, Untouched};
-use gradway_kernels::{KernelBackend, Lift};
+use gradway_backbone::{AnyBackbone, Backbone, OutputNorms, ParameterPath};
+use gradway_kernels::KernelBackend;
 
-use crate::method::{Method, features_around};
 use crate::track::track;
 
 /// The module of a method that trains a part of what there is.
@@ -20,33 +18,17 @@ pub struct Selected<B: Backend> {
 }
 
 impl<B: KernelBackend> Selected<B> {
-    /// A backbone with new output norms; of both the parameters are trained whose path is chosen.
+    /// A backbone with new output norms; of both the parameters are trained that are chosen.
     pub(crate) fn new(
         backbone: AnyBackbone<B>,
         device: &B::Device,
-        backbone_chosen: impl Fn(&str) -> bool,
-        norms_chosen: impl Fn(&str) -> bool,
+        backbone_chosen: impl Fn(&ParameterPath) -> bool,
+        norms_chosen: impl Fn(&ParameterPath) -> bool,
     ) -> Self {
         let norms = OutputNorms::new(&backbone.description(), device);
         Self {
             backbone: track(backbone, backbone_chosen),
             norms: track(norms, norms_chosen),
         }
-    }
-}
-
-impl<B: KernelBackend> Method<B> for Selected<B> {
-    fn merged(&self) -> Option<Selected<B>> {
-        Some(self.clone())
-    }
-
-    fn features<F: KernelBackend, L: Lift<F, B>>(
-        &self,
-        _frozen: Option<&AnyBackbone<F>>,
-        images: Tensor<F, 4>,
-        phase: Phase,
-    ) -> Vec<Tensor<B, 4>> {
-        let (backbone, norms) = (&self.backbone, &self.norms);
-        features_around::<B, F, L>(backbone, norms, images, phase, &mut Untouched)
     }
 }

@@ -14,24 +14,23 @@ use burn::module::{Module, Param};
 use burn::nn::{Initializer, LayerNorm, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::efficientnet::Convolution;
-use gradway_backbone::swin::Swin;
 use gradway_backbone::{
-    Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Point, Section, Site,
+    Access, AnyBackbone, Backbone, Description, Operation, Operations, OutputNorms, Phase, Point,
+    Site,
 };
-use gradway_kernels::{KernelBackend, Lift, scale_and_shift};
+use gradway_kernels::{KernelBackend, scale_and_shift};
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{Method, MethodDescriptor, Placement, Settings, features_around, parameter};
+use crate::method::{About, Method, Settings, parameter};
+use crate::placement::{Around, features_around};
 use crate::selected::Selected;
 use crate::track::track;
 
-pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+pub(crate) const ABOUT: About = About {
     name: "ssf",
     summary: "scale and shift after every operation, and the output norms",
     source: "SSF, arXiv 2210.08823",
-    placement: Placement::Tracked,
     starts_frozen: true,
     merges: Ok(()),
 };
@@ -40,33 +39,6 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SsfConfig {}
-
-/// Points before the first block.
-const BEFORE: [Point; 2] = [Point::Patches, Point::Embedding];
-/// Points of a block.
-const INSIDE: [Point; 6] = [
-    Point::AttentionNorm,
-    Point::QueryKeyValue,
-    Point::Projection,
-    Point::MlpNorm,
-    Point::MlpIn,
-    Point::MlpOut,
-];
-/// Points of the transition to a section.
-const BETWEEN: [Point; 2] = [Point::MergingNorm, Point::Merging];
-/// Points of a convolutional block.
-const CONVOLUTIONAL: [Point; 1] = [Point::Convolution];
-
-/// Channels of what passes a point of a section.
-fn channels(point: Point, section: &Section) -> usize {
-    match point {
-        Point::QueryKeyValue => 3 * section.channels,
-        Point::MlpIn => section.hidden.unwrap_or(section.channels),
-        // Of four neighbours, with half as many channels each.
-        Point::MergingNorm => 2 * section.channels,
-        _ => section.channels,
-    }
-}
 
 /// Scale and shift of every channel.
 #[derive(Module, Debug)]
@@ -77,9 +49,20 @@ pub struct ScaleAndShift<B: Backend> {
     pub shift: Param<Tensor<B, 1>>,
 }
 
-impl<B: Backend> ScaleAndShift<B> {
-    fn at(points: &[Point], section: &Section, device: &B::Device) -> Vec<Self> {
-        let widths = points.iter().map(|point| channels(*point, section));
+impl<B: KernelBackend> ScaleAndShift<B> {
+    /// Of the operations that end at these points of a section and block.
+    fn at(
+        points: &[Point],
+        [section, block]: [usize; 2],
+        backbone: &mut AnyBackbone<B>,
+        device: &B::Device,
+    ) -> Vec<Self> {
+        let sites = points.iter().map(|&point| Site {
+            point,
+            section,
+            block,
+        });
+        let widths = sites.filter_map(|site| Some(backbone.operation(site)?.outputs()));
         let new = |channels| Self {
             scale: Initializer::Ones.init([channels], device),
             shift: Initializer::Zeros.init([channels], device),
@@ -95,55 +78,25 @@ impl<B: Backend> ScaleAndShift<B> {
         parameter(bias * self.scale.val() + self.shift.val())
     }
 
-    fn of_norm(&self, norm: &mut LayerNorm<B>) {
-        let beta = norm.beta.as_ref().map(Param::val);
-        let beta = beta.unwrap_or_else(|| self.shift.val().zeros_like());
-        norm.beta = Some(self.of_bias(beta));
-        norm.gamma = parameter(norm.gamma.val() * self.scale.val());
-    }
-
-    fn of_linear(&self, layer: &mut Linear<B>) {
-        let bias = layer.bias.as_ref().map(Param::val);
-        layer.bias = Some(self.of_bias(bias.unwrap_or_else(|| self.shift.val().zeros_like())));
-        let scale = self.scale.val().unsqueeze();
-        layer.weight = parameter(layer.weight.val() * scale);
-    }
-
-    fn of_filters(&self, weight: &mut Param<Tensor<B, 4>>, bias: Option<&mut Param<Tensor<B, 1>>>) {
-        let scale = self.scale.val().reshape([-1, 1, 1, 1]);
-        *weight = parameter(weight.val() * scale);
-        if let Some(bias) = bias {
-            *bias = self.of_bias(bias.val());
-        }
-    }
-}
-
-impl<B: Backend> Ssf<B> {
-    fn merge_into_swin(&self, swin: &mut Swin<B>) {
-        if let [patches, embedding] = self.embedding.as_slice() {
-            let layer = &mut swin.patch_embed.proj;
-            patches.of_filters(&mut layer.weight, layer.bias.as_mut());
-            embedding.of_norm(&mut swin.patch_embed.norm);
-        }
-        let mergings = swin
-            .layers
-            .iter_mut()
-            .filter_map(|stage| stage.downsample.as_mut());
-        for (merging, change) in mergings.zip(&self.transitions) {
-            if let [norm, reduction] = change.as_slice() {
-                norm.of_norm(&mut merging.norm);
-                reduction.of_linear(&mut merging.reduction);
+    fn of_operation(&self, operation: Operation<'_, B>) {
+        let zeros = || self.shift.val().zeros_like();
+        let scale = self.scale.val();
+        match operation {
+            Operation::Norm(LayerNorm { gamma, beta, .. }) => {
+                let old = beta.as_ref().map_or_else(zeros, Param::val);
+                *beta = Some(self.of_bias(old));
+                *gamma = parameter(gamma.val() * scale);
             }
-        }
-        let blocks = swin.layers.iter_mut().flat_map(|stage| &mut stage.blocks);
-        for (block, change) in blocks.zip(self.sections.iter().flatten()) {
-            if let [norm1, qkv, proj, norm2, fc1, fc2] = change.as_slice() {
-                norm1.of_norm(&mut block.norm1);
-                qkv.of_linear(&mut block.attn.qkv);
-                proj.of_linear(&mut block.attn.proj);
-                norm2.of_norm(&mut block.norm2);
-                fc1.of_linear(&mut block.mlp.fc1);
-                fc2.of_linear(&mut block.mlp.fc2);
+            Operation::Linear(Linear { weight, bias }) => {
+                let old = bias.as_ref().map_or_else(zeros, Param::val);
+                *bias = Some(self.of_bias(old));
+                *weight = parameter(weight.val() * scale.unsqueeze());
+            }
+            Operation::Convolution { weight, bias } => {
+                *weight = parameter(weight.val() * scale.reshape([-1, 1, 1, 1]));
+                if let Some(bias) = bias {
+                    *bias = self.of_bias(bias.val());
+                }
             }
         }
     }
@@ -166,33 +119,36 @@ pub struct Ssf<B: Backend> {
 
 impl SsfConfig {
     /// The module around a backbone.
-    pub fn init<B: KernelBackend>(&self, backbone: AnyBackbone<B>, device: &B::Device) -> Ssf<B> {
-        let description = backbone.description();
-        let is_transformer = description.is_transformer();
-        let (before, between, inside) = points(is_transformer);
-        let sections = &description.sections;
-        let blocks = |section: &Section| -> Vec<_> {
-            let block = || ScaleAndShift::at(inside, section, device);
-            (0..section.blocks).map(|_| block()).collect()
+    pub fn init<B: KernelBackend>(
+        &self,
+        mut backbone: AnyBackbone<B>,
+        device: &B::Device,
+    ) -> Ssf<B> {
+        let Description {
+            sections,
+            operations,
+            ..
+        } = backbone.description();
+        let mut at = |points: &[Point], section: usize, block: usize| {
+            ScaleAndShift::at(points, [section, block], &mut backbone, device)
         };
-        let transitions = sections.iter().skip(1);
+        let embedding = at(&operations.embedding, 0, 0);
+        let transitions = 1..sections.len();
+        let transitions = transitions.map(|section| at(&operations.transition, section, 0));
+        let transitions = transitions.collect();
+        let sections = sections.iter().enumerate().map(|(section, shape)| {
+            let blocks = 0..shape.blocks;
+            blocks
+                .map(|block| at(&operations.block, section, block))
+                .collect()
+        });
         Ssf {
+            embedding,
+            transitions,
+            sections: sections.collect(),
+            norms: OutputNorms::new(&backbone.description(), device),
             backbone: track(backbone, |_| false),
-            embedding: ScaleAndShift::at(before, &sections[0], device),
-            transitions: transitions
-                .map(|section| ScaleAndShift::at(between, section, device))
-                .collect(),
-            sections: sections.iter().map(blocks).collect(),
-            norms: OutputNorms::new(&description, device),
         }
-    }
-}
-
-/// Before the first block, between sections, and inside a block.
-fn points(is_transformer: bool) -> (&'static [Point], &'static [Point], &'static [Point]) {
-    match is_transformer {
-        true => (&BEFORE, &BETWEEN, &INSIDE),
-        false => (&[], &[], &CONVOLUTIONAL),
     }
 }
 
@@ -202,20 +158,52 @@ impl Settings for SsfConfig {
     }
 }
 
+impl<B: KernelBackend> Ssf<B> {
+    /// The change at an access point, if there is one.
+    fn at(&self, operations: &Operations, site: Site) -> Option<&ScaleAndShift<B>> {
+        let place = |points: &[Point]| points.iter().position(|point| *point == site.point);
+        if let Some(place) = place(&operations.block) {
+            self.sections[site.section][site.block].get(place)
+        } else if let Some(place) = place(&operations.transition) {
+            self.transitions[site.section - 1].get(place)
+        } else {
+            self.embedding.get(place(&operations.embedding)?)
+        }
+    }
+
+    /// All access points at which there is a change.
+    fn sites(&self, description: &Description) -> Vec<Site> {
+        let at = |points: &[Point], section: usize, block: usize| -> Vec<Site> {
+            let site = |&point| Site {
+                point,
+                section,
+                block,
+            };
+            points.iter().map(site).collect()
+        };
+        let operations = &description.operations;
+        let mut sites = at(&operations.embedding, 0, 0);
+        for (section, shape) in description.sections.iter().enumerate() {
+            if section > 0 {
+                sites.extend(at(&operations.transition, section, 0));
+            }
+            for block in 0..shape.blocks {
+                sites.extend(at(&operations.block, section, block));
+            }
+        }
+        sites
+    }
+}
+
 impl<B: KernelBackend> Method<B> for Ssf<B> {
+    type Shared = Vec<Tensor<B, 4>>;
+
     fn merged(&self) -> Option<Selected<B>> {
         let mut backbone = self.backbone.clone();
-        match &mut backbone {
-            AnyBackbone::Swin(swin) => self.merge_into_swin(swin),
-            AnyBackbone::EfficientNetLite(network) => {
-                let blocks = network.rows.iter_mut().flatten();
-                for (block, change) in blocks.zip(self.sections.iter().flatten()) {
-                    let [change] = change.as_slice() else {
-                        return None;
-                    };
-                    let Convolution { weight, bias, .. } = &mut block.project;
-                    change.of_filters(weight, Some(bias));
-                }
+        let description = backbone.description();
+        for site in self.sites(&description) {
+            if let Some(change) = self.at(&description.operations, site) {
+                change.of_operation(backbone.operation(site)?);
             }
         }
         Some(Selected {
@@ -224,45 +212,37 @@ impl<B: KernelBackend> Method<B> for Ssf<B> {
         })
     }
 
-    fn features<F: KernelBackend, L: Lift<F, B>>(
-        &self,
-        _frozen: Option<&AnyBackbone<F>>,
-        images: Tensor<F, 4>,
-        phase: Phase,
-    ) -> Vec<Tensor<B, 4>> {
-        let mut inside = Inside {
-            module: self,
-            description: &self.backbone.description(),
-        };
-        features_around::<B, F, L>(&self.backbone, &self.norms, images, phase, &mut inside)
+    fn of_task(&self, stages: &Vec<Tensor<B, 4>>, _task: usize) -> Vec<Tensor<B, 4>> {
+        stages.clone()
     }
 }
 
-struct Inside<'a, B: Backend> {
+impl<B: KernelBackend> Around<B> for Ssf<B> {
+    fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Vec<Tensor<B, 4>> {
+        let mut access = SsfAccess {
+            module: self,
+            description: &self.backbone.description(),
+        };
+        features_around(&self.backbone, &self.norms, images, phase, &mut access)
+    }
+}
+
+struct SsfAccess<'a, B: Backend> {
     module: &'a Ssf<B>,
     description: &'a Description,
 }
 
-impl<B: KernelBackend> Access<B> for Inside<'_, B> {
+impl<B: KernelBackend> Access<B> for SsfAccess<'_, B> {
     fn at(&mut self, site: Site, _: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4> {
-        let (before, between, inside) = points(self.description.is_transformer());
-        let module = self.module;
-        let place = |points: &[Point]| points.iter().position(|point| *point == site.point);
-        let found = if let Some(place) = place(inside) {
-            &module.sections[site.section][site.block][place]
-        } else if let Some(place) = place(between) {
-            &module.transitions[site.section - 1][place]
-        } else if let Some(place) = place(before) {
-            &module.embedding[place]
-        } else {
-            return output;
-        };
-        scale_and_shift(
-            output,
-            found.scale.val(),
-            found.shift.val(),
-            self.description.axis,
-        )
+        let Description {
+            operations, axis, ..
+        } = self.description;
+        match self.module.at(operations, site) {
+            Some(ScaleAndShift { scale, shift }) => {
+                scale_and_shift(output, scale.val(), shift.val(), *axis)
+            }
+            None => output,
+        }
     }
 
     fn reads_mlp(&self) -> bool {

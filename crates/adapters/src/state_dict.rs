@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, Param};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{DType, Tensor, TensorData};
+use gradway_backbone::{
+    Kind, ParameterMapper, ParameterPath, ParameterVisitor, map_parameters, visit_parameters,
+};
 
 /// Saved parameters that do not fit a module.
 #[derive(Debug, thiserror::Error)]
@@ -30,47 +33,28 @@ pub enum StateDictError {
 /// Values by path.
 pub type StateDict = BTreeMap<String, TensorData>;
 
-/// Whether a path is that of a batch norm's statistics, which a run changes without a gradient.
-pub fn is_statistic(path: &str) -> bool {
-    path.ends_with(".running_mean") || path.ends_with(".running_var")
-}
-
 /// Whether a run can change a parameter.
-fn changes(path: &str, trained: bool) -> bool {
-    trained || is_statistic(path)
+fn changes(path: &ParameterPath, trained: bool) -> bool {
+    trained || path.role().kind == Kind::Statistic
 }
 
 /// The trained parameters and batch statistics of a module.
 pub fn collect<B: AutodiffBackend, M: Module<B>>(module: &M) -> StateDict {
-    struct Collector {
-        path: Vec<String>,
-        values: StateDict,
-    }
+    struct Collector(StateDict);
 
-    impl<B: AutodiffBackend> ModuleVisitor<B> for Collector {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.to_string());
-        }
-
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
-        }
-
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-            let path = self.path.join(".");
-            if changes(&path, param.is_require_grad()) {
-                let data = param.val().inner().into_data().convert_dtype(DType::F32);
-                self.values.insert(path, data);
+    impl<B: AutodiffBackend> ParameterVisitor<B> for Collector {
+        fn visit<const D: usize>(&mut self, path: &ParameterPath, parameter: &Param<Tensor<B, D>>) {
+            if changes(path, parameter.is_require_grad()) {
+                let data = parameter.val().inner().into_data();
+                self.0
+                    .insert(path.to_string(), data.convert_dtype(DType::F32));
             }
         }
     }
 
-    let mut collector = Collector {
-        path: Vec::new(),
-        values: StateDict::new(),
-    };
-    module.visit(&mut collector);
-    collector.values
+    let mut collector = Collector(StateDict::new());
+    visit_parameters(module, &mut collector);
+    collector.0
 }
 
 /// Puts saved values back: the reverse of [`collect`], and as strict.
@@ -112,58 +96,51 @@ fn put<B: AutodiffBackend, M: Module<B>>(
     extent: Extent,
 ) -> Result<M, StateDictError> {
     struct Restorer {
-        path: Vec<String>,
         values: StateDict,
         extent: Extent,
         wrong: Option<StateDictError>,
     }
 
-    impl<B: AutodiffBackend> ModuleMapper<B> for Restorer {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.to_string());
-        }
-
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
-        }
-
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-            let path = self.path.join(".");
-            let trained = param.is_require_grad();
+    impl<B: AutodiffBackend> ParameterMapper<B> for Restorer {
+        fn map<const D: usize>(
+            &mut self,
+            path: &ParameterPath,
+            parameter: Param<Tensor<B, D>>,
+        ) -> Param<Tensor<B, D>> {
+            let (trained, name) = (parameter.is_require_grad(), path.to_string());
             let is_put = match self.extent {
-                Extent::Changed => changes(&path, trained),
-                Extent::Given => self.values.contains_key(&path),
+                Extent::Changed => changes(path, trained),
+                Extent::Given => self.values.contains_key(&name),
             };
             if !is_put {
-                return param;
+                return parameter;
             }
-            let expected = param.dims().to_vec();
-            match self.values.remove(&path) {
+            let expected = parameter.dims().to_vec();
+            match self.values.remove(&name) {
                 None => {
-                    self.wrong.get_or_insert(StateDictError::Missing(path));
-                    param
+                    self.wrong.get_or_insert(StateDictError::Missing(name));
+                    parameter
                 }
                 Some(data) if data.shape.to_vec() != expected => {
                     self.wrong.get_or_insert(StateDictError::Shape {
-                        path,
+                        path: name,
                         found: data.shape.to_vec(),
                         expected,
                     });
-                    param
+                    parameter
                 }
-                Some(data) => param
+                Some(data) => parameter
                     .map(|old| Tensor::from_data(data, &old.device()).set_require_grad(trained)),
             }
         }
     }
 
     let mut restorer = Restorer {
-        path: Vec::new(),
         values,
         extent,
         wrong: None,
     };
-    let module = module.map(&mut restorer);
+    let module = map_parameters(module, &mut restorer);
     match (restorer.wrong, restorer.values.pop_first()) {
         (Some(error), _) => Err(error),
         (None, Some((path, _))) => Err(StateDictError::Unused(path)),

@@ -1,19 +1,22 @@
 //! The table of methods.
 
-use burn::module::Module;
+use burn::module::{AutodiffModule, Module};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_backbone::{AnyBackbone, Description, Phase};
-use gradway_kernels::{KernelBackend, Lift};
+use gradway_kernels::{KernelBackend, Lift, TrainBackend};
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{Method, MethodDescriptor, Misfit, Settings, Unmergeable};
+use crate::method::{Method, MethodDescriptor, Misfit, Placement, Settings, Unmergeable};
+use crate::placement::{Around, Beside};
 use crate::selected::Selected;
+use crate::shared::Shared;
 
 /// Declares everything that follows from the table: the configuration, the module, the list.
 ///
-/// `beside` methods are built from a backbone's description, `around` methods from the backbone.
+/// `beside` methods are built from a backbone's description and are [`Beside`] it, `around` methods are built from the
+/// backbone and are [`Around`] it.
 macro_rules! methods {
     (
         beside { $($beside:ident($beside_config:ident, $beside_module:ident, $beside_file:ident),)* }
@@ -38,17 +41,49 @@ macro_rules! methods {
             $around(crate::$around_file::$around_module<B>),)*
         }
 
+        /// Whichever method that holds its backbone.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(try_from = "MethodConfig", into = "MethodConfig")]
+        pub enum HoldingConfig {
+            $(#[doc = concat!("See [`", stringify!($around_file), "`](crate::", stringify!($around_file), ").")]
+            $around(crate::$around_file::$around_config),)*
+        }
+
+        /// Whichever module a [`HoldingConfig`] makes.
+        #[derive(Module, Debug)]
+        pub enum Holding<B: Backend> {
+            $(#[doc = concat!("See [`", stringify!($around_file), "`](crate::", stringify!($around_file), ").")]
+            $around(crate::$around_file::$around_module<B>),)*
+        }
+
+        /// What one pass made of images, beside the module that makes a task's features of it.
+        #[derive(Debug, Clone)]
+        pub(crate) enum Pass<'a, B: KernelBackend> {
+            $($beside(
+                &'a crate::$beside_file::$beside_module<B>,
+                <crate::$beside_file::$beside_module<B> as Method<B>>::Shared,
+            ),)*
+            $($around(
+                &'a crate::$around_file::$around_module<B>,
+                <crate::$around_file::$around_module<B> as Method<B>>::Shared,
+            ),)*
+        }
+
         static TABLE: &[MethodDescriptor] = &[
-            $(crate::$beside_file::DESCRIPTOR,)*
-            $(crate::$around_file::DESCRIPTOR,)*
+            $(crate::$beside_file::ABOUT.placed(Placement::Frozen),)*
+            $(crate::$around_file::ABOUT.placed(Placement::Tracked),)*
         ];
 
         impl MethodConfig {
             /// What the table says of the method.
             pub fn descriptor(&self) -> &'static MethodDescriptor {
                 match self {
-                    $(Self::$beside(_) => &crate::$beside_file::DESCRIPTOR,)*
-                    $(Self::$around(_) => &crate::$around_file::DESCRIPTOR,)*
+                    $(Self::$beside(_) => {
+                        const { &crate::$beside_file::ABOUT.placed(Placement::Frozen) }
+                    })*
+                    $(Self::$around(_) => {
+                        const { &crate::$around_file::ABOUT.placed(Placement::Tracked) }
+                    })*
                 }
             }
 
@@ -66,33 +101,85 @@ macro_rules! methods {
                 }
             }
 
-            /// The module of a method that sits beside a frozen backbone; of the others the bare
-            /// minimum never asked for, since [`descriptor`](Self::descriptor) tells them apart.
-            pub(crate) fn init_beside<B: KernelBackend>(
+            /// Puts the method beside or around a backbone: the frozen side, where there is one, and what is trained.
+            pub(crate) fn place<B: TrainBackend>(
                 &self,
+                backbone: AnyBackbone<B::InnerBackend>,
                 description: &Description,
                 device: &B::Device,
-            ) -> Tuned<B> {
+            ) -> (Option<AnyBackbone<B::InnerBackend>>, Tuned<B>) {
                 match self {
-                    $(Self::$beside(config) => Tuned::$beside(config.init(description, device)),)*
-                    $(Self::$around(_) => unreachable!("placed around its backbone"),)*
-                }
-            }
-
-            /// The module of a method that holds the backbone itself.
-            pub(crate) fn init_around<B: KernelBackend>(
-                &self,
-                backbone: AnyBackbone<B>,
-                device: &B::Device,
-            ) -> Tuned<B> {
-                match self {
-                    $(Self::$around(config) => Tuned::$around(config.init(backbone, device)),)*
-                    $(Self::$beside(_) => unreachable!("placed beside its backbone"),)*
+                    $(Self::$beside(config) => {
+                        (Some(backbone), Tuned::$beside(config.init(description, device)))
+                    })*
+                    $(Self::$around(config) => {
+                        let backbone = AnyBackbone::<B>::from_inner(backbone);
+                        (None, Tuned::$around(config.init(backbone, device)))
+                    })*
                 }
             }
         }
 
-        impl<B: KernelBackend> Method<B> for Tuned<B> {
+        impl TryFrom<MethodConfig> for HoldingConfig {
+            type Error = String;
+
+            fn try_from(config: MethodConfig) -> Result<Self, String> {
+                match config {
+                    $(MethodConfig::$around(config) => Ok(Self::$around(config)),)*
+                    other => Err(format!(
+                        "method.method.name = \"{}\"; it must be a method that holds its backbone",
+                        other.descriptor().name
+                    )),
+                }
+            }
+        }
+
+        impl From<HoldingConfig> for MethodConfig {
+            fn from(config: HoldingConfig) -> Self {
+                match config {
+                    $(HoldingConfig::$around(config) => Self::$around(config),)*
+                }
+            }
+        }
+
+        impl HoldingConfig {
+            /// The module around a backbone.
+            pub(crate) fn init<B: KernelBackend>(
+                &self,
+                backbone: AnyBackbone<B>,
+                device: &B::Device,
+            ) -> Holding<B> {
+                match self {
+                    $(Self::$around(config) => Holding::$around(config.init(backbone, device)),)*
+                }
+            }
+        }
+
+        impl<B: KernelBackend> Holding<B> {
+            /// What one pass makes of images for a single task.
+            ///
+            /// # Shapes
+            ///
+            /// - `images`: `[batch, 3, height, width]`, normalised
+            /// - output: per stage `[batch, channels, height, width]`
+            pub fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Vec<Tensor<B, 4>> {
+                match self {
+                    $(Self::$around(module) => {
+                        module.of_task(&Around::features(module, images, phase), 0)
+                    })*
+                }
+            }
+        }
+
+        impl<B: KernelBackend> Tuned<B> {
+            /// Tasks that it has a part for; 1 of a method that knows no tasks.
+            pub fn tasks(&self) -> usize {
+                match self {
+                    $(Self::$beside(module) => module.tasks(),)*
+                    $(Self::$around(module) => module.tasks(),)*
+                }
+            }
+
             fn merged(&self) -> Option<Selected<B>> {
                 match self {
                     $(Self::$beside(module) => module.merged(),)*
@@ -100,29 +187,55 @@ macro_rules! methods {
                 }
             }
 
-            fn features<F: KernelBackend, L: Lift<F, B>>(
-                &self,
-                frozen: Option<&AnyBackbone<F>>,
+            /// What one pass makes of images; `frozen` returns the backbone of a method that is beside one.
+            pub(crate) fn pass<'a, 'f, F: KernelBackend, L: Lift<F, B>>(
+                &'a self,
+                frozen: impl FnOnce() -> &'f AnyBackbone<F>,
                 images: Tensor<F, 4>,
                 phase: Phase,
-            ) -> Vec<Tensor<B, 4>> {
+            ) -> Pass<'a, B> {
                 match self {
-                    $(Self::$beside(module) => module.features::<F, L>(frozen, images, phase),)*
-                    $(Self::$around(module) => module.features::<F, L>(frozen, images, phase),)*
+                    $(Self::$beside(module) => {
+                        let shared = Beside::features::<F, L>(module, frozen(), images, phase);
+                        Pass::$beside(module, shared)
+                    })*
+                    $(Self::$around(module) => {
+                        let shared = Around::features(module, L::lift(images), phase);
+                        Pass::$around(module, shared)
+                    })*
+                }
+            }
+        }
+
+        impl<B: KernelBackend> Pass<'_, B> {
+            /// The features of a task.
+            pub(crate) fn of_task(&self, task: usize) -> Vec<Tensor<B, 4>> {
+                match self {
+                    $(Self::$beside(module, shared) => module.of_task(shared, task),)*
+                    $(Self::$around(module, shared) => module.of_task(shared, task),)*
                 }
             }
 
-            fn tasks(&self) -> usize {
+            /// The maps that all tasks share.
+            pub(crate) fn maps(&self) -> Vec<Tensor<B, 4>> {
+                let mut maps = Vec::new();
                 match self {
-                    $(Self::$beside(module) => module.tasks(),)*
-                    $(Self::$around(module) => module.tasks(),)*
+                    $(Self::$beside(_, shared) => shared.collect(&mut maps),)*
+                    $(Self::$around(_, shared) => shared.collect(&mut maps),)*
                 }
+                maps
             }
 
-            fn of_task(&self, features: &[Tensor<B, 4>], task: usize) -> Vec<Tensor<B, 4>> {
+            /// The same with other maps.
+            pub(crate) fn with_maps(&self, maps: Vec<Tensor<B, 4>>) -> Self {
+                let mut maps = maps.into_iter();
                 match self {
-                    $(Self::$beside(module) => module.of_task(features, task),)*
-                    $(Self::$around(module) => module.of_task(features, task),)*
+                    $(Self::$beside(module, shared) => {
+                        Self::$beside(module, shared.replaced(&mut maps))
+                    })*
+                    $(Self::$around(module, shared) => {
+                        Self::$around(module, shared.replaced(&mut maps))
+                    })*
                 }
             }
         }
@@ -219,7 +332,10 @@ impl MethodConfig {
         let descriptor = self.descriptor();
         tuned.merged().ok_or(Unmergeable {
             method: descriptor.name,
-            reason: descriptor.merges.err().unwrap_or_default(),
+            reason: match descriptor.merges {
+                Err(reason) => reason,
+                Ok(()) => "the backbone does not say what makes the maps that it changes",
+            },
         })
     }
 

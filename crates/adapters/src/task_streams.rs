@@ -4,17 +4,21 @@
 //! side. Both are the same for all tasks. A task's stream is an affine map of the second, and is made when
 //! the task's decoder asks for it.
 
+use std::vec;
+
 use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
 use gradway_backbone::{Description, OutputNorms, Section};
 use gradway_kernels::{KernelBackend, add, channels_first};
 use serde::{Deserialize, Serialize};
 
 use crate::bottleneck::{Projection, widen};
+use crate::shared::Shared;
 
 /// The blocks that a task extracts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Leave {
+pub enum StreamBlocks {
     /// All blocks of a stage; what they give adds up.
     #[default]
     EveryBlock,
@@ -22,7 +26,7 @@ pub enum Leave {
     StageEnd,
 }
 
-impl Leave {
+impl StreamBlocks {
     /// Whether tasks extract from a block.
     pub(crate) fn extracts(self, section: &Section, block: usize) -> bool {
         let is_last = block + 1 == section.blocks;
@@ -51,13 +55,35 @@ pub(crate) fn feature_channels(merge: Merge, description: &Description) -> Vec<u
     channels.map(|channels| factor * channels).collect()
 }
 
+/// What the tasks' streams of a stage are made of, the same for all tasks.
+#[derive(Debug, Clone)]
+pub struct StageStreams<B: Backend> {
+    /// The generic map.
+    pub generic: Tensor<B, 4>,
+    /// The narrow maps of its blocks side by side.
+    pub narrow: Tensor<B, 4>,
+}
+
+impl<B: KernelBackend> Shared<B> for StageStreams<B> {
+    fn collect(&self, maps: &mut Vec<Tensor<B, 4>>) {
+        self.generic.collect(maps);
+        self.narrow.collect(maps);
+    }
+
+    fn replaced(&self, maps: &mut vec::IntoIter<Tensor<B, 4>>) -> Self {
+        Self {
+            generic: self.generic.replaced(maps),
+            narrow: self.narrow.replaced(maps),
+        }
+    }
+}
+
 /// What a pass leaves behind for the tasks.
 pub(crate) struct TaskStreams<'a, B: KernelBackend> {
     description: &'a Description,
     /// Of the blocks of the current section.
     narrow: Vec<Tensor<B, 4>>,
-    /// Of every stage: the generic map, the narrow maps.
-    features: Vec<Tensor<B, 4>>,
+    stages: Vec<StageStreams<B>>,
 }
 
 impl<'a, B: KernelBackend> TaskStreams<'a, B> {
@@ -65,7 +91,7 @@ impl<'a, B: KernelBackend> TaskStreams<'a, B> {
         Self {
             description,
             narrow: Vec::new(),
-            features: Vec::new(),
+            stages: Vec::new(),
         }
     }
 
@@ -82,24 +108,24 @@ impl<'a, B: KernelBackend> TaskStreams<'a, B> {
     pub(crate) fn end_section(&mut self, section: usize, generic: Tensor<B, 4>) {
         let narrow = std::mem::take(&mut self.narrow);
         if self.description.sections[section].stage.is_some() {
-            self.features.push(generic);
             let axis = self.description.axis.of_map();
-            self.features.push(match <[_; 1]>::try_from(narrow) {
+            let narrow = match <[_; 1]>::try_from(narrow) {
                 Ok([narrow]) => narrow,
                 Err(narrow) => Tensor::cat(narrow, axis),
-            });
+            };
+            self.stages.push(StageStreams { generic, narrow });
         }
     }
 
-    /// The features of all tasks, as [`Self::of_task`] takes them.
-    pub(crate) fn into_features(self) -> Vec<Tensor<B, 4>> {
-        self.features
+    /// What [`Self::of_task`] makes the features of a task of.
+    pub(crate) fn into_stages(self) -> Vec<StageStreams<B>> {
+        self.stages
     }
 
     /// The features of a task; `projections` has what it takes of the blocks of a section.
     pub(crate) fn of_task(
         description: &Description,
-        features: &[Tensor<B, 4>],
+        streams: &[StageStreams<B>],
         merge: Merge,
         norms: &OutputNorms<B>,
         projections: impl Fn(usize) -> Vec<Projection<B>>,
@@ -107,18 +133,18 @@ impl<'a, B: KernelBackend> TaskStreams<'a, B> {
         let axis = description.axis;
         let sections = description.sections.iter().enumerate();
         let stages = sections.filter_map(|(section, of)| Some((section, of.stage?)));
-        let pairs = features.as_chunks::<2>().0.iter().zip(stages);
-        let stage = |([generic, narrow], (section, stage)): (&[Tensor<B, 4>; 2], _)| {
-            let stream = widen(narrow.clone(), stacked(projections(section)), axis);
-            match merge {
-                Merge::Sum => norms.forward(stage, add(generic.clone(), stream), axis),
-                Merge::Concat => {
-                    let generic = norms.forward(stage, generic.clone(), axis);
-                    Tensor::cat(vec![generic, channels_first(stream, axis)], 1)
+        let stage =
+            |(StageStreams { generic, narrow }, (section, stage)): (&StageStreams<B>, _)| {
+                let stream = widen(narrow.clone(), stacked(projections(section)), axis);
+                match merge {
+                    Merge::Sum => norms.forward(stage, add(generic.clone(), stream), axis),
+                    Merge::Concat => {
+                        let generic = norms.forward(stage, generic.clone(), axis);
+                        Tensor::cat(vec![generic, channels_first(stream, axis)], 1)
+                    }
                 }
-            }
-        };
-        pairs.map(stage).collect()
+            };
+        streams.iter().zip(stages).map(stage).collect()
     }
 }
 

@@ -1,20 +1,24 @@
 //! Choosing which of a backbone's parameters are trained.
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use gradway_backbone::{Owner, ParameterMapper, ParameterPath, map_parameters};
 
-/// Marks the parameters whose path is chosen as trained and all others as frozen.
+/// Marks the parameters that are chosen as trained and all others as frozen.
 ///
 /// A backbone arrives from the inner backend, where no parameter is tracked, so that a method which
 /// holds it says itself what it trains.
-pub(crate) fn track<B: Backend, M: Module<B>>(module: M, chosen: impl Fn(&str) -> bool) -> M {
+pub(crate) fn track<B: Backend, M: Module<B>>(
+    module: M,
+    chosen: impl Fn(&ParameterPath) -> bool,
+) -> M {
     mark(module, |path| Some(chosen(path)))
 }
 
 /// Freezes the parameters whose path is chosen; the others stay what they are.
 pub fn freeze<B: Backend, M: Module<B>>(module: M, chosen: impl Fn(&str) -> bool) -> M {
-    mark(module, |path| chosen(path).then_some(false))
+    mark(module, |path| chosen(&path.to_string()).then_some(false))
 }
 
 /// Freezes the output norms of stages that a head does not read: no gradient would ever reach them.
@@ -22,40 +26,33 @@ pub fn freeze_output_norms<B: Backend, M: Module<B>>(
     module: M,
     is_read: impl Fn(usize) -> bool,
 ) -> M {
-    mark(module, |path| {
-        // `norms.norms.STAGE.gamma`, see `OutputNorms`.
-        let (_, after_norms) = path.rsplit_once("norms.")?;
-        let stage = after_norms.split('.').next()?.parse().ok()?;
-        (!is_read(stage)).then_some(false)
+    mark(module, |path| match path.role().owner {
+        Owner::OutputNorm { stage } if !is_read(stage) => Some(false),
+        _ => None,
     })
 }
 
-/// Marks parameters by their path as trained or frozen; with none they stay what they are.
-fn mark<B: Backend, M: Module<B>>(module: M, is_trained: impl Fn(&str) -> Option<bool>) -> M {
-    module.map(&mut Marker {
-        path: Vec::new(),
-        is_trained,
-    })
+/// Marks parameters as trained or frozen; with none they stay what they are.
+fn mark<B: Backend, M: Module<B>>(
+    module: M,
+    is_trained: impl Fn(&ParameterPath) -> Option<bool>,
+) -> M {
+    map_parameters(module, &mut Marker { is_trained })
 }
 
 struct Marker<F> {
-    path: Vec<String>,
     is_trained: F,
 }
 
-impl<B: Backend, F: Fn(&str) -> Option<bool>> ModuleMapper<B> for Marker<F> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_string());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        match (self.is_trained)(&self.path.join(".")) {
-            Some(is_trained) => param.set_require_grad(is_trained),
-            None => param,
+impl<B: Backend, F: Fn(&ParameterPath) -> Option<bool>> ParameterMapper<B> for Marker<F> {
+    fn map<const D: usize>(
+        &mut self,
+        path: &ParameterPath,
+        parameter: Param<Tensor<B, D>>,
+    ) -> Param<Tensor<B, D>> {
+        match (self.is_trained)(path) {
+            Some(is_trained) => parameter.set_require_grad(is_trained),
+            None => parameter,
         }
     }
 }

@@ -27,25 +27,24 @@ use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_backbone::{
-    Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Point, Section, Site,
+    Access, AnyBackbone, Backbone, Description, OutputNorms, ParameterPath, Phase, Point, Section,
+    Site,
 };
-use gradway_kernels::{Activation, ChannelAxis, KernelBackend, Lift, add};
+use gradway_kernels::{Activation, ChannelAxis, KernelBackend, add};
 use serde::{Deserialize, Serialize};
 
 use crate::bottleneck::{Projection, narrow, widen};
 use crate::count::Group;
-use crate::extraction::{Extraction, Form, KnowledgeExtraction, Place};
-use crate::method::{
-    Method, MethodDescriptor, Placement, Settings, at_least_one, finite, unmergeable,
-};
-use crate::task_streams::{Leave, Merge, TaskStreams, feature_channels};
+use crate::extraction::{Extraction, ExtractionShape, ExtractionSource, KnowledgeExtraction};
+use crate::method::{About, Method, Settings, at_least_one, finite, unmergeable};
+use crate::placement::Around;
+use crate::task_streams::{Merge, StageStreams, StreamBlocks, TaskStreams, feature_channels};
 use crate::track::track;
 
-pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+pub(crate) const ABOUT: About = About {
     name: "vmt_adapter",
     summary: "shared bottlenecks beside the MLPs, a task's scale and shift in each, and the output norms",
     source: "VMT-Adapter, arXiv 2312.08733",
-    placement: Placement::Tracked,
     starts_frozen: true,
     merges: Err(unmergeable::ACTIVATION),
 };
@@ -86,9 +85,9 @@ pub struct VmtAdapterConfig {
     /// What a task does to the map it extracts from.
     pub extraction: Extraction,
     /// The map that a task extracts from.
-    pub place: Place,
+    pub place: ExtractionSource,
     /// The blocks that a task extracts from.
-    pub streams: Leave,
+    pub streams: StreamBlocks,
     /// How a task's features are made of the generic map and its stream.
     pub merge: Merge,
     /// What an adapter reads.
@@ -107,8 +106,8 @@ impl Default for VmtAdapterConfig {
             tasks: 1,
             reduction: None,
             extraction: Extraction::default(),
-            place: Place::default(),
-            streams: Leave::default(),
+            place: ExtractionSource::default(),
+            streams: StreamBlocks::default(),
             merge: Merge::default(),
             input: Input::default(),
             scale: 1.0,
@@ -171,7 +170,8 @@ impl VmtAdapterConfig {
             let block = |block| self.adapter(is_tied, section, block, narrow, device);
             (0..section.blocks).map(block).collect()
         });
-        let norms = |path: &str| self.others == Others::Norms && path.contains("norm");
+        let norms =
+            |path: &ParameterPath| self.others == Others::Norms && path.role().kind.is_norm();
         VmtAdapter {
             sections: sections.collect(),
             backbone: track(backbone, norms),
@@ -189,15 +189,15 @@ impl VmtAdapterConfig {
         device: &B::Device,
     ) -> SharedAdapter<B> {
         let channels = section.channels;
-        let form = Form {
+        let shape = ExtractionShape {
             extraction: self.extraction,
-            place: self.place,
+            source: self.place,
         };
         let tasks = match self.streams.extracts(section, block) {
             true => self.tasks,
             false => 0,
         };
-        let task = |_| KnowledgeExtraction::new(form, [narrow, channels], device);
+        let task = |_| KnowledgeExtraction::new(shape, [narrow, channels], device);
         SharedAdapter {
             down: LinearConfig::new(channels, narrow).init(device),
             up: (!is_tied).then(|| Initializer::Zeros.init([narrow, channels], device)),
@@ -263,27 +263,13 @@ impl<B: KernelBackend> SharedAdapter<B> {
 }
 
 impl<B: KernelBackend> Method<B> for VmtAdapter<B> {
-    fn features<F: KernelBackend, L: Lift<F, B>>(
-        &self,
-        _frozen: Option<&AnyBackbone<F>>,
-        images: Tensor<F, 4>,
-        phase: Phase,
-    ) -> Vec<Tensor<B, 4>> {
-        let description = self.backbone.description();
-        let mut inside = Inside {
-            module: self,
-            normed: None,
-            streams: TaskStreams::new(&description),
-        };
-        self.backbone.forward(L::lift(images), phase, &mut inside);
-        inside.streams.into_features()
-    }
+    type Shared = Vec<StageStreams<B>>;
 
     fn tasks(&self) -> usize {
         self.config.tasks
     }
 
-    fn of_task(&self, features: &[Tensor<B, 4>], task: usize) -> Vec<Tensor<B, 4>> {
+    fn of_task(&self, streams: &Vec<StageStreams<B>>, task: usize) -> Vec<Tensor<B, 4>> {
         let description = self.backbone.description();
         let blocks = |section: usize| {
             let blocks = self.sections[section].iter();
@@ -291,7 +277,7 @@ impl<B: KernelBackend> Method<B> for VmtAdapter<B> {
         };
         TaskStreams::of_task(
             &description,
-            features,
+            streams,
             self.config.merge,
             &self.norms,
             |section| blocks(section).collect(),
@@ -299,15 +285,28 @@ impl<B: KernelBackend> Method<B> for VmtAdapter<B> {
     }
 }
 
+impl<B: KernelBackend> Around<B> for VmtAdapter<B> {
+    fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Vec<StageStreams<B>> {
+        let description = self.backbone.description();
+        let mut access = VmtAdapterAccess {
+            module: self,
+            normed: None,
+            streams: TaskStreams::new(&description),
+        };
+        self.backbone.forward(images, phase, &mut access);
+        access.streams.into_stages()
+    }
+}
+
 /// Adds the adapters and keeps what the tasks extract from.
-struct Inside<'a, B: KernelBackend> {
+struct VmtAdapterAccess<'a, B: KernelBackend> {
     module: &'a VmtAdapter<B>,
     /// What the MLP of the current block reads.
     normed: Option<Tensor<B, 4>>,
     streams: TaskStreams<'a, B>,
 }
 
-impl<B: KernelBackend> Access<B> for Inside<'_, B> {
+impl<B: KernelBackend> Access<B> for VmtAdapterAccess<'_, B> {
     fn at(&mut self, site: Site, input: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4> {
         let description = self.streams.description();
         let axis = description.axis;

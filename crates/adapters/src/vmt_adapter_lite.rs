@@ -12,15 +12,15 @@ use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{MethodDescriptor, Settings};
+use crate::method::{About, Settings};
 use crate::vmt_adapter::{self, VmtAdapter, VmtAdapterConfig};
 
-pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+pub(crate) const ABOUT: About = About {
     name: "vmt_adapter_lite",
     summary: "as vmt_adapter, with transposed down projections in place of up projections",
     // What it adds is not zero at first.
     starts_frozen: false,
-    ..vmt_adapter::DESCRIPTOR
+    ..vmt_adapter::ABOUT
 };
 
 /// What `reduction` is where the configuration does not say.

@@ -32,17 +32,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::bottleneck::{Bottleneck, Projection, narrow, widen};
 use crate::count::Group;
-use crate::extraction::{Extraction, Form, KnowledgeExtraction, Place};
+use crate::extraction::{Extraction, ExtractionShape, ExtractionSource, KnowledgeExtraction};
 use crate::highway::Highway;
 use crate::inserted::Places;
-use crate::method::{Method, MethodDescriptor, Placement, Settings, at_least_one, unmergeable};
-use crate::task_streams::{Leave, Merge, TaskStreams, feature_channels};
+use crate::method::{About, Method, Settings, at_least_one, unmergeable};
+use crate::placement::Beside;
+use crate::task_streams::{Merge, StageStreams, StreamBlocks, TaskStreams, feature_channels};
 
-pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+pub(crate) const ABOUT: About = About {
     name: "vmt_highway",
     summary: "shared bottlenecks on a highway beside the backbone, a task's scale and shift in each, and the output norms",
     source: "ours, after arXiv 2306.09729 and 2312.08733",
-    placement: Placement::Frozen,
     starts_frozen: false,
     merges: Err(unmergeable::HIGHWAY),
 };
@@ -58,9 +58,9 @@ pub struct VmtHighwayConfig {
     /// What a task does to the map it extracts from.
     pub extraction: Extraction,
     /// The map that a task extracts from.
-    pub place: Place,
+    pub place: ExtractionSource,
     /// The blocks that a task extracts from.
-    pub streams: Leave,
+    pub streams: StreamBlocks,
     /// How a task's features are made of the generic map and its stream.
     pub merge: Merge,
 }
@@ -71,8 +71,8 @@ impl Default for VmtHighwayConfig {
             tasks: 1,
             reduction: 8,
             extraction: Extraction::default(),
-            place: Place::default(),
-            streams: Leave::default(),
+            place: ExtractionSource::default(),
+            streams: StreamBlocks::default(),
             merge: Merge::default(),
         }
     }
@@ -103,9 +103,9 @@ pub struct VmtHighway<B: Backend> {
 impl VmtHighwayConfig {
     /// The module beside a backbone of this description.
     pub fn init<B: Backend>(&self, description: &Description, device: &B::Device) -> VmtHighway<B> {
-        let form = Form {
+        let shape = ExtractionShape {
             extraction: self.extraction,
-            place: self.place,
+            source: self.place,
         };
         let sections = description.sections.iter().map(|section| {
             let channels = section.channels;
@@ -113,7 +113,7 @@ impl VmtHighwayConfig {
             let branch = |extracts: bool| BranchAdapter {
                 bottleneck: Bottleneck::new(channels, narrow, device),
                 tasks: (0..if extracts { self.tasks } else { 0 })
-                    .map(|_| KnowledgeExtraction::new(form, [narrow, channels], device))
+                    .map(|_| KnowledgeExtraction::new(shape, [narrow, channels], device))
                     .collect(),
             };
             let block = |block| {
@@ -164,51 +164,46 @@ impl<B: KernelBackend> BranchAdapter<B> {
     }
 
     /// What a task takes of the narrow map.
-    fn of_task(&self, task: usize, place: Place) -> Option<Projection<B>> {
+    fn of_task(&self, task: usize, source: ExtractionSource) -> Option<Projection<B>> {
         let (up, bias) = self.up();
-        let (weight, bias) = self.tasks.get(task)?.folded(place, up, bias);
+        let (weight, bias) = self.tasks.get(task)?.folded(source, up, bias);
         Some((weight, Some(bias)))
     }
 }
 
 impl<B: KernelBackend> Method<B> for VmtHighway<B> {
-    fn features<F: KernelBackend, L: Lift<F, B>>(
-        &self,
-        frozen: Option<&AnyBackbone<F>>,
-        images: Tensor<F, 4>,
-        _phase: Phase,
-    ) -> Vec<Tensor<B, 4>> {
-        let Some(backbone) = frozen else {
-            return Vec::new();
-        };
-        let mut taps = Taps::<B, F, L> {
-            module: self,
-            highway: Highway::new(backbone),
-            streams: TaskStreams::new(&self.description),
-        };
-        // The stage outputs are read at their access points; what the backbone returns is dropped.
-        backbone.forward(images, Phase::Inference, &mut taps);
-        taps.streams.into_features()
-    }
+    type Shared = Vec<StageStreams<B>>;
 
     fn tasks(&self) -> usize {
         self.config.tasks
     }
 
-    fn of_task(&self, features: &[Tensor<B, 4>], task: usize) -> Vec<Tensor<B, 4>> {
+    fn of_task(&self, streams: &Vec<StageStreams<B>>, task: usize) -> Vec<Tensor<B, 4>> {
         let (description, config) = (&self.description, &self.config);
-        TaskStreams::of_task(
-            description,
-            features,
-            config.merge,
-            &self.norms,
-            |section| {
-                let adapters = self.sections[section].iter().flatten();
-                adapters
-                    .filter_map(|adapter| adapter.of_task(task, config.place))
-                    .collect()
-            },
-        )
+        TaskStreams::of_task(description, streams, config.merge, &self.norms, |section| {
+            let adapters = self.sections[section].iter().flatten();
+            adapters
+                .filter_map(|adapter| adapter.of_task(task, config.place))
+                .collect()
+        })
+    }
+}
+
+impl<B: KernelBackend> Beside<B> for VmtHighway<B> {
+    fn features<F: KernelBackend, L: Lift<F, B>>(
+        &self,
+        frozen: &AnyBackbone<F>,
+        images: Tensor<F, 4>,
+        _phase: Phase,
+    ) -> Vec<StageStreams<B>> {
+        let mut taps = Taps::<B, F, L> {
+            module: self,
+            highway: Highway::new(frozen),
+            streams: TaskStreams::new(&self.description),
+        };
+        // The stage outputs are read at their access points; what the backbone returns is dropped.
+        frozen.forward(images, Phase::Inference, &mut taps);
+        taps.streams.into_stages()
     }
 }
 

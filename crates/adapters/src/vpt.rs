@@ -4,8 +4,7 @@ use burn::module::Param;
 use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::swin::SwinBlock;
-use gradway_backbone::{AnyBackbone, Description};
+use gradway_backbone::{Description, TransformerBlock};
 use gradway_kernels::{KernelBackend, PromptedAttention, Windows};
 
 /// Prompts, `[tokens, channels]`, uniform as the publication draws them for patches of 4 x 4 pixels.
@@ -27,21 +26,9 @@ pub(crate) fn misfit(backbone: &Description) -> Option<&'static str> {
     (!backbone.is_transformer()).then_some("its prompts take part in attention")
 }
 
-/// A block of a Swin.
-pub(crate) fn block<B: Backend>(
-    backbone: &AnyBackbone<B>,
-    section: usize,
-    block: usize,
-) -> Option<&SwinBlock<B>> {
-    match backbone {
-        AnyBackbone::Swin(swin) => swin.layers.get(section)?.blocks.get(block),
-        AnyBackbone::EfficientNetLite(_) => None,
-    }
-}
-
 /// Attention of a block with prompts, `[batch, tokens, channels]`, in its windows.
 pub(crate) fn attend<B: KernelBackend>(
-    block: &SwinBlock<B>,
+    block: &dyn TransformerBlock<B>,
     prompts: Tensor<B, 3>,
     qkv: Tensor<B, 4>,
     table: Tensor<B, 2>,

@@ -10,21 +10,19 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_backbone::{Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Site};
-use gradway_kernels::{KernelBackend, Lift, Windows, window_attention};
+use gradway_kernels::{KernelBackend, Windows, window_attention};
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{
-    Method, MethodDescriptor, Placement, Settings, at_least_one, features_around, unmergeable,
-};
+use crate::method::{About, Method, Settings, at_least_one, unmergeable};
+use crate::placement::{Around, features_around};
 use crate::track::track;
 use crate::vpt;
 
-pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+pub(crate) const ABOUT: About = About {
     name: "vpt_deep",
     summary: "prompts in every block's windows, and the output norms",
     source: "VPT, arXiv 2203.12119",
-    placement: Placement::Tracked,
     starts_frozen: false,
     merges: Err(unmergeable::PROMPTS),
 };
@@ -89,22 +87,25 @@ impl Settings for VptDeepConfig {
 }
 
 impl<B: KernelBackend> Method<B> for VptDeep<B> {
-    fn features<F: KernelBackend, L: Lift<F, B>>(
-        &self,
-        _frozen: Option<&AnyBackbone<F>>,
-        images: Tensor<F, 4>,
-        phase: Phase,
-    ) -> Vec<Tensor<B, 4>> {
-        let mut inside = Inside { module: self };
-        features_around::<B, F, L>(&self.backbone, &self.norms, images, phase, &mut inside)
+    type Shared = Vec<Tensor<B, 4>>;
+
+    fn of_task(&self, stages: &Vec<Tensor<B, 4>>, _task: usize) -> Vec<Tensor<B, 4>> {
+        stages.clone()
     }
 }
 
-struct Inside<'a, B: Backend> {
+impl<B: KernelBackend> Around<B> for VptDeep<B> {
+    fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Vec<Tensor<B, 4>> {
+        let mut access = VptDeepAccess { module: self };
+        features_around(&self.backbone, &self.norms, images, phase, &mut access)
+    }
+}
+
+struct VptDeepAccess<'a, B: Backend> {
     module: &'a VptDeep<B>,
 }
 
-impl<B: KernelBackend> Access<B> for Inside<'_, B> {
+impl<B: KernelBackend> Access<B> for VptDeepAccess<'_, B> {
     fn at(&mut self, _: Site, _: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4> {
         output
     }
@@ -117,7 +118,8 @@ impl<B: KernelBackend> Access<B> for Inside<'_, B> {
         table: Tensor<B, 2>,
         windows: Windows,
     ) -> Tensor<B, 4> {
-        let Some(inside) = vpt::block(&self.module.backbone, section, block) else {
+        let backbone = &self.module.backbone;
+        let Some(inside) = backbone.transformer_block(section, block) else {
             return window_attention(qkv, table, windows);
         };
         let prompts = self.module.sections[section][block].val();

@@ -14,21 +14,19 @@ use burn::tensor::backend::Backend;
 use gradway_backbone::{
     Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Point, Site,
 };
-use gradway_kernels::{KernelBackend, Lift, Same, Windows, window_attention};
+use gradway_kernels::{KernelBackend, Same, Windows, window_attention};
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{
-    Method, MethodDescriptor, Placement, Settings, at_least_one, features_around, unmergeable,
-};
+use crate::method::{About, Method, Settings, at_least_one, unmergeable};
+use crate::placement::{Around, features_around};
 use crate::track::track;
 use crate::vpt;
 
-pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+pub(crate) const ABOUT: About = About {
     name: "vpt_shallow",
     summary: "prompts in the first block's windows, and the output norms",
     source: "VPT, arXiv 2203.12119",
-    placement: Placement::Tracked,
     starts_frozen: false,
     merges: Err(unmergeable::PROMPTS),
 };
@@ -89,28 +87,31 @@ impl Settings for VptShallowConfig {
 }
 
 impl<B: KernelBackend> Method<B> for VptShallow<B> {
-    fn features<F: KernelBackend, L: Lift<F, B>>(
-        &self,
-        _frozen: Option<&AnyBackbone<F>>,
-        images: Tensor<F, 4>,
-        phase: Phase,
-    ) -> Vec<Tensor<B, 4>> {
-        let batch = images.dims()[0];
-        let mut inside = Inside {
-            module: self,
-            prompts: vpt::for_batch(self.prompts.val(), batch),
-        };
-        features_around::<B, F, L>(&self.backbone, &self.norms, images, phase, &mut inside)
+    type Shared = Vec<Tensor<B, 4>>;
+
+    fn of_task(&self, stages: &Vec<Tensor<B, 4>>, _task: usize) -> Vec<Tensor<B, 4>> {
+        stages.clone()
     }
 }
 
-struct Inside<'a, B: Backend> {
+impl<B: KernelBackend> Around<B> for VptShallow<B> {
+    fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Vec<Tensor<B, 4>> {
+        let batch = images.dims()[0];
+        let mut access = VptShallowAccess {
+            module: self,
+            prompts: vpt::for_batch(self.prompts.val(), batch),
+        };
+        features_around(&self.backbone, &self.norms, images, phase, &mut access)
+    }
+}
+
+struct VptShallowAccess<'a, B: Backend> {
     module: &'a VptShallow<B>,
     /// As they are by now: `[batch, tokens, channels]`.
     prompts: Tensor<B, 3>,
 }
 
-impl<B: KernelBackend> Access<B> for Inside<'_, B> {
+impl<B: KernelBackend> Access<B> for VptShallowAccess<'_, B> {
     fn at(&mut self, site: Site, _: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4> {
         if site.point == Point::Merging {
             let [batch, tokens, channels] = self.prompts.dims();
@@ -135,7 +136,8 @@ impl<B: KernelBackend> Access<B> for Inside<'_, B> {
         table: Tensor<B, 2>,
         windows: Windows,
     ) -> Tensor<B, 4> {
-        let Some(inside) = vpt::block(&self.module.backbone, section, block) else {
+        let backbone = &self.module.backbone;
+        let Some(inside) = backbone.transformer_block(section, block) else {
             return window_attention(qkv, table, windows);
         };
         let prompts = self.prompts.clone();

@@ -30,14 +30,14 @@ use crate::count::Group;
 use crate::dual_low_rank::DualLowRank;
 pub use crate::dual_low_rank::{DualLowRankAdapter, UpInit};
 use crate::inserted::{Places, sections};
-use crate::method::{Method, MethodDescriptor, Placement, Settings, at_least_one, unmergeable};
+use crate::method::{About, Method, Settings, at_least_one, unmergeable};
+use crate::placement::Beside;
 use taps::Taps;
 
-pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
+pub(crate) const ABOUT: About = About {
     name: "e3va",
     summary: "dual low-rank adapters on a highway beside the backbone, and the output norms",
     source: "E3VA, arXiv 2306.09729",
-    placement: Placement::Frozen,
     starts_frozen: false,
     merges: Err(unmergeable::HIGHWAY),
 };
@@ -211,18 +211,23 @@ impl Settings for E3vaConfig {
 }
 
 impl<B: KernelBackend> Method<B> for E3va<B> {
+    type Shared = Vec<Tensor<B, 4>>;
+
+    fn of_task(&self, stages: &Vec<Tensor<B, 4>>, _task: usize) -> Vec<Tensor<B, 4>> {
+        stages.clone()
+    }
+}
+
+impl<B: KernelBackend> Beside<B> for E3va<B> {
     fn features<F: KernelBackend, L: Lift<F, B>>(
         &self,
-        frozen: Option<&AnyBackbone<F>>,
+        frozen: &AnyBackbone<F>,
         images: Tensor<F, 4>,
         _phase: Phase,
     ) -> Vec<Tensor<B, 4>> {
-        let Some(backbone) = frozen else {
-            return Vec::new();
-        };
-        let mut taps = Taps::<B, F, L>::new(self, backbone);
+        let mut taps = Taps::<B, F, L>::new(self, frozen);
         // The stage outputs are read at their access points; what the backbone returns is dropped.
-        backbone.forward(images, Phase::Inference, &mut taps);
+        frozen.forward(images, Phase::Inference, &mut taps);
         taps.into_features()
     }
 }
