@@ -6,10 +6,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use burn::backend::{Autodiff, Flex};
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
-use gradway_backbone::{AnyBackbone, BackboneConfig, Checkpoint};
+use gradway_backbone::{
+    AnyBackbone, BackboneConfig, Checkpoint, ParameterMapper, ParameterPath, ParameterVisitor,
+    map_parameters, visit_parameters,
+};
 use gradway_data::formats::synthetic::SyntheticConfig;
 use gradway_data::{DatasetConfig, Normalization, SegmentationBatch, Split};
 use safetensors::tensor::{Dtype, TensorView};
@@ -157,61 +160,41 @@ pub fn fill<B: Backend, M: Module<B>>(
     value: impl FnMut(&str, &[usize]) -> TensorData,
 ) -> M {
     struct Fill<F> {
-        path: Vec<String>,
         value: F,
     }
 
-    impl<B: Backend, F: FnMut(&str, &[usize]) -> TensorData> ModuleMapper<B> for Fill<F> {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.to_string());
-        }
-
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
-        }
-
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-            let data = (self.value)(&self.path.join("."), &param.dims());
-            param.map(|old| {
-                assert_eq!(data.shape, old.shape(), "{}", self.path.join("."));
+    impl<B: Backend, F: FnMut(&str, &[usize]) -> TensorData> ParameterMapper<B> for Fill<F> {
+        fn map<const D: usize>(
+            &mut self,
+            path: &ParameterPath,
+            parameter: Param<Tensor<B, D>>,
+        ) -> Param<Tensor<B, D>> {
+            let data = (self.value)(&path.to_string(), &parameter.dims());
+            parameter.map(|old| {
+                assert_eq!(data.shape, old.shape(), "{path}");
                 let new = Tensor::from_data(data, &old.device());
                 new.set_require_grad(old.is_require_grad())
             })
         }
     }
 
-    let path = Vec::new();
-    module.map(&mut Fill { path, value })
+    map_parameters(module, &mut Fill { value })
 }
 
 /// Every float parameter and running statistic of a module by its path.
 pub fn parameters<B: Backend, M: Module<B>>(module: &M) -> Tensors {
-    struct Read {
-        path: Vec<String>,
-        tensors: Tensors,
-    }
+    struct Read(Tensors);
 
-    impl<B: Backend> ModuleVisitor<B> for Read {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.to_string());
-        }
-
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
-        }
-
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-            let data = param.val().into_data();
-            self.tensors.insert(self.path.join("."), data);
+    impl<B: Backend> ParameterVisitor<B> for Read {
+        fn visit<const D: usize>(&mut self, path: &ParameterPath, parameter: &Param<Tensor<B, D>>) {
+            let data = parameter.val().into_data();
+            self.0.insert(path.to_string(), data);
         }
     }
 
-    let mut read = Read {
-        path: Vec::new(),
-        tensors: Tensors::new(),
-    };
-    module.visit(&mut read);
-    read.tensors
+    let mut read = Read(Tensors::new());
+    visit_parameters(module, &mut read);
+    read.0
 }
 
 /// The gradients that parameters of a module have, by path.
@@ -220,34 +203,23 @@ pub fn gradients<B: AutodiffBackend, M: Module<B>>(
     gradients: &B::Gradients,
 ) -> Tensors {
     struct Read<'a, B: AutodiffBackend> {
-        path: Vec<String>,
         gradients: &'a B::Gradients,
         tensors: Tensors,
     }
 
-    impl<B: AutodiffBackend> ModuleVisitor<B> for Read<'_, B> {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.to_string());
-        }
-
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
-        }
-
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-            if let Some(gradient) = param.val().grad(self.gradients) {
-                let data = gradient.into_data();
-                self.tensors.insert(self.path.join("."), data);
+    impl<B: AutodiffBackend> ParameterVisitor<B> for Read<'_, B> {
+        fn visit<const D: usize>(&mut self, path: &ParameterPath, parameter: &Param<Tensor<B, D>>) {
+            if let Some(gradient) = parameter.val().grad(self.gradients) {
+                self.tensors.insert(path.to_string(), gradient.into_data());
             }
         }
     }
 
     let mut read = Read::<B> {
-        path: Vec::new(),
         gradients,
         tensors: Tensors::new(),
     };
-    module.visit(&mut read);
+    visit_parameters(module, &mut read);
     read.tensors
 }
 

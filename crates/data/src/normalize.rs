@@ -36,11 +36,7 @@ impl Normalization {
     pub const fn mean_color(&self) -> [u8; 3] {
         let [red, green, blue] = self.mean;
         // Rounded: a cast cuts off, and keeps within a byte.
-        [
-            (red + 0.5) as u8,
-            (green + 0.5) as u8,
-            (blue + 0.5) as u8,
-        ]
+        [(red + 0.5) as u8, (green + 0.5) as u8, (blue + 0.5) as u8]
     }
 
     /// Refuses numbers that are not finite and deviations that are not positive.

@@ -5,8 +5,8 @@ use burn::tensor::ops::FloatTensor;
 
 use crate::KernelBackend;
 use crate::activation::{Activation, bias_activation, bias_activation_reference};
-use crate::primitive::{float, tensor};
 use crate::layout::ChannelAxis;
+use crate::primitive::{float, tensor};
 
 /// The weights of a dual low-rank bottleneck: `W_D = down_in down_out`, `W_U = up_in up_out`.
 #[derive(Debug, Clone)]

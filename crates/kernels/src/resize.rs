@@ -4,8 +4,8 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{Tensor, TensorData};
 
 use crate::KernelBackend;
-use crate::primitive::{float, tensor};
 use crate::linear::linear;
+use crate::primitive::{float, tensor};
 
 /// Bilinear resize with half-pixel centres (`align_corners = false`), as PyTorch's `interpolate`.
 ///

@@ -6,8 +6,8 @@ use burn::tensor::ops::FloatTensor;
 use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
 
 use crate::KernelBackend;
-use crate::primitive::{float, tensor};
 use crate::pad::pad;
+use crate::primitive::{float, tensor};
 use crate::window::Windows;
 
 /// What pairs of positions that the shift brought together are given before the softmax, as the

@@ -1,11 +1,10 @@
 //! The guard against a parameter that is meant to be trained and cannot be.
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
-
-use gradway_adapters::is_statistic;
+use gradway_backbone::{Kind, ParameterPath, ParameterVisitor, visit_parameters};
 
 /// The trained parameters of a module that have no gradient, by path.
 ///
@@ -16,34 +15,24 @@ pub fn unreached<B: AutodiffBackend, M: Module<B>>(
     gradients: &GradientsParams,
 ) -> Vec<String> {
     struct Search<'a> {
-        path: Vec<String>,
         gradients: &'a GradientsParams,
         unreached: Vec<String>,
     }
 
-    impl<B: AutodiffBackend> ModuleVisitor<B> for Search<'_> {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.to_string());
-        }
-
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
-        }
-
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-            let path = self.path.join(".");
-            let gradient = self.gradients.get::<B::InnerBackend, D>(param.id);
-            if param.is_require_grad() && !is_statistic(&path) && gradient.is_none() {
-                self.unreached.push(path);
+    impl<B: AutodiffBackend> ParameterVisitor<B> for Search<'_> {
+        fn visit<const D: usize>(&mut self, path: &ParameterPath, parameter: &Param<Tensor<B, D>>) {
+            let is_trained = parameter.is_require_grad() && path.role().kind != Kind::Statistic;
+            let gradient = self.gradients.get::<B::InnerBackend, D>(parameter.id);
+            if is_trained && gradient.is_none() {
+                self.unreached.push(path.to_string());
             }
         }
     }
 
     let mut search = Search {
-        path: Vec::new(),
         gradients,
         unreached: Vec::new(),
     };
-    module.visit(&mut search);
+    visit_parameters(module, &mut search);
     search.unreached
 }

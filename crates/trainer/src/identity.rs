@@ -1,32 +1,29 @@
 //! Identities of parameters that outlive the process.
 
-use burn::module::{Module, ModuleMapper, Param, ParamId};
+use burn::module::{Module, Param, ParamId};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use gradway_backbone::{ParameterMapper, ParameterPath, map_parameters};
 
 /// Gives every parameter an identity that follows from its path.
 ///
 /// Burn draws identities at random; an optimiser's saved state refers to them, so a resumed run
 /// needs the same ones.
 pub(crate) fn name_parameters<B: Backend, M: Module<B>>(module: M) -> M {
-    struct Namer(Vec<String>);
+    struct Namer;
 
-    impl<B: Backend> ModuleMapper<B> for Namer {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.0.push(name.to_string());
-        }
-
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.0.pop();
-        }
-
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-            let (_, tensor, mapper) = param.consume();
-            Param::from_mapped_value(identity(&self.0.join(".")), tensor, mapper)
+    impl<B: Backend> ParameterMapper<B> for Namer {
+        fn map<const D: usize>(
+            &mut self,
+            path: &ParameterPath,
+            parameter: Param<Tensor<B, D>>,
+        ) -> Param<Tensor<B, D>> {
+            let (_, tensor, mapper) = parameter.consume();
+            Param::from_mapped_value(identity(&path.to_string()), tensor, mapper)
         }
     }
 
-    module.map(&mut Namer(Vec::new()))
+    map_parameters(module, &mut Namer)
 }
 
 /// FNV-1a of the path: stable across versions of the standard library, unlike its hasher.

@@ -76,9 +76,10 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         let (encoder, tuned) = Encoder::new(&method, backbone, device)?;
         let encoder = encoder.rounded(config.backbone.precision);
         let channels = method.feature_channels(encoder.description());
+        let stages = encoder.description().shapes(&channels);
         let trainable = Trainable {
             method: freeze_output_norms(tuned, |stage| config.task.reads(stage)),
-            head: task.head(&channels, device),
+            head: task.head(&stages, device),
         };
         let trainable = freeze(trainable, |path| !task.trains(path));
         Ok(Self {

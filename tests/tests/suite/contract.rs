@@ -8,11 +8,10 @@ use burn::nn::LayerNormConfig;
 use burn::tensor::{Tensor, TensorData};
 use gradway::trainer::{Labels, Segmentation, SegmentationTask, TrainError, Trainer, config};
 use gradway_adapters::{
-    Base, Encoder, Method, MethodConfig, Placement, SavedAdapter, Tuned, collect, is_statistic,
+    Around, Base, Encoder, MethodConfig, Placement, SavedAdapter, Tuned, collect, is_statistic,
     table,
 };
 use gradway_backbone::{AnyBackbone, Backbone, BackboneConfig, Phase, Precision};
-use gradway_kernels::Same;
 use gradway_tests::{Plain, Tracked, fill, gradients, largest_difference, parameters, scenes};
 
 const BACKBONES: [&str; 2] = ["swin_mini", "efficientnet_lite0"];
@@ -234,9 +233,7 @@ fn merged_or_refused() {
             (merged, expected) => panic!("{name}: {expected:?}, but {}", merged.is_ok()),
         };
         let apart = of_every_task(&encoder, &tuned);
-        let together = merged
-            .valid()
-            .features::<Plain, Same>(None, images(), Phase::Inference);
+        let together = merged.valid().features(images(), Phase::Inference);
         for (stage, (apart, together)) in apart.into_iter().zip(together).enumerate() {
             let together = together.into_data();
             let scale = apart

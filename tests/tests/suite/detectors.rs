@@ -4,6 +4,7 @@ use burn::module::AutodiffModule;
 use burn::optim::{AdamConfig, GradientsParams, Optimizer};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Distribution, Tensor};
+use gradway_backbone::StageShape;
 use gradway_heads::detection::rcnn::{Rcnn, RcnnConfig};
 use gradway_heads::detection::{Bounds, DetectionLimits, Objects, Segmented, Truth, bounds};
 use gradway_tests::{Plain, Tracked, assert_close, assert_gradients, gradients};
@@ -31,6 +32,14 @@ fn mask(object: usize, seen: Bounds) -> Vec<bool> {
     (0..28 * 28).map(cell).collect()
 }
 
+/// Stages of these widths at strides of 4, 8, 16 and 32.
+fn stages() -> [StageShape; 4] {
+    std::array::from_fn(|stage| StageShape {
+        channels: INPUTS[stage],
+        stride: 4 << stage,
+    })
+}
+
 /// The features of a frozen backbone, a function of the place.
 fn features() -> Vec<Tensor<Plain, 4>> {
     let device = Default::default();
@@ -50,7 +59,7 @@ fn learn(config: &RcnnConfig, steps: usize) -> (Rcnn<Plain>, Vec<Tensor<Plain, 4
     let features = features();
     let tracked: Vec<Tensor<Tracked, 4>> =
         features.iter().cloned().map(Tensor::from_inner).collect();
-    let mut model = config.init::<Tracked>(&INPUTS, 3, &Default::default());
+    let mut model = config.init::<Tracked>(&stages(), 3, &Default::default());
     let mut optimizer = AdamConfig::new().init();
     let mut losses = [0.0; 2];
     for step in 0..steps {
@@ -137,7 +146,7 @@ fn stage_by_stage_is_the_same() {
     let leaf = |feature: &Tensor<Plain, 4>| {
         Tensor::<Tracked, 4>::from_inner(feature.clone()).require_grad()
     };
-    let model = config.init::<Tracked>(&INPUTS, 3, &Default::default());
+    let model = config.init::<Tracked>(&stages(), 3, &Default::default());
     let mask = |_: usize, object: usize, seen: Bounds| mask(object, seen);
     let (objects, sizes) = ([objects(), Objects::default()], [SIZE, [100, 90]]);
     let twice = |feature: Tensor<Plain, 4>| Tensor::cat(vec![feature.clone(), feature * 0.7], 0);

@@ -3,7 +3,7 @@
 use burn::module::{ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::prelude::{Module, Tensor};
-use gradway_adapters::Method;
+use gradway_adapters::Beside;
 use gradway_adapters::e3va::{E3va, E3vaConfig, Form, Fusion, OutputNorm, Skip, Start, Tap};
 use gradway_backbone::swin::SwinConfig;
 use gradway_backbone::{AnyBackbone, Backbone, Checkpoint, Phase, import};
@@ -51,7 +51,7 @@ fn highway(config: &E3vaConfig, backbone: &AnyBackbone<Plain>) -> E3va<Tracked> 
 
 fn features(module: &E3va<Tracked>, backbone: &AnyBackbone<Plain>) -> Vec<Tensor<Tracked, 4>> {
     let images = Golden::open("swin_window4.io").tensor("input");
-    module.features::<Plain, Constant>(Some(backbone), images, Phase::Inference)
+    module.features::<Plain, Constant>(backbone, images, Phase::Inference)
 }
 
 fn loss(features: &[Tensor<Tracked, 4>]) -> Tensor<Tracked, 1> {

@@ -2,7 +2,7 @@
 
 use burn::prelude::Tensor;
 use gradway::trainer::config;
-use gradway_adapters::{Encoder, Method, Tuned};
+use gradway_adapters::{Encoder, Tuned};
 use gradway_backbone::swin::SwinConfig;
 use gradway_backbone::{AnyBackbone, Checkpoint, Phase, import};
 use gradway_tests::{

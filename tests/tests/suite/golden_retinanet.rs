@@ -1,6 +1,7 @@
 //! RetinaNet against a statement of it in PyTorch, put together from torchvision's parts.
 
 use burn::tensor::Tensor;
+use gradway_backbone::StageShape;
 use gradway_heads::detection::losses::BoxLoss;
 use gradway_heads::detection::retinanet::{RetinaNet, RetinaNetConfig};
 use gradway_heads::detection::{DetectionLimits, Objects};
@@ -14,6 +15,14 @@ const GRADIENTS: f64 = 5e-5;
 const SIZES: [[usize; 2]; 2] = [[96, 128], [80, 70]];
 const INPUTS: [usize; 4] = [4, 5, 6, 7];
 
+/// Stages of these widths at strides of 4, 8, 16 and 32.
+fn stages() -> [StageShape; 4] {
+    std::array::from_fn(|stage| StageShape {
+        channels: INPUTS[stage],
+        stride: 4 << stage,
+    })
+}
+
 fn detector(golden: &Golden, box_loss: BoxLoss) -> RetinaNet<Tracked> {
     let config = RetinaNetConfig {
         channels: 6,
@@ -22,7 +31,7 @@ fn detector(golden: &Golden, box_loss: BoxLoss) -> RetinaNet<Tracked> {
         ..Default::default()
     };
     let parameters = golden.below("parameter.");
-    let detector = config.init(&INPUTS, 3, &Default::default());
+    let detector = config.init(&stages(), 3, &Default::default());
     fill(detector, |path, _| parameters[path].clone())
 }
 

@@ -6,10 +6,10 @@ use anyhow::Result;
 use burn::module::AutodiffModule;
 use burn::tensor::{Distribution, Tensor};
 use clap::Args;
-use gradway::adapters::{Method, SavedAdapter, Selected};
+use gradway::adapters::{Around, SavedAdapter, Selected};
 use gradway::backbone::{Phase, export};
 use gradway::device::{DeviceName, Job, run_on};
-use gradway::kernels::{Same, TrainBackend};
+use gradway::kernels::TrainBackend;
 use gradway::report::thousands;
 use gradway::trainer::task::TaskJob;
 use gradway::trainer::{Model, RunConfig, RunDirectory, Task};
@@ -24,7 +24,7 @@ const IMAGES: [usize; 4] = [2, 3, 224, 224];
 ///
 /// The adapter is a folder of `adapter.json` (method, fields, hash of the base) and
 /// `adapter.safetensors`. A merged backbone is one .safetensors file with the backbone's public names
-/// and its output norms as `norm0`..`norm3`; the greatest difference that merging makes to the features
+/// and its output norms as `norm0`, `norm1`, ...; the greatest difference that merging makes to the features
 /// of random images is printed.
 #[derive(Debug, Args)]
 pub struct Export {
@@ -141,7 +141,7 @@ impl<B: TrainBackend> TaskJob<B> for Exporting<'_, B> {
         let plain = tuned.valid();
         let apart = model.encoder.features_inference(&plain, images.clone());
         let apart = apart.of_task(0);
-        let together = merged.features::<B::InnerBackend, Same>(None, images, Phase::Inference);
+        let together = merged.features(images, Phase::Inference);
         let (mut difference, mut magnitude) = (0.0_f64, 0.0_f64);
         for (apart, together) in apart.into_iter().zip(together) {
             let largest = |x: Tensor<_, 4>| x.abs().max().into_data().iter::<f64>().sum::<f64>();

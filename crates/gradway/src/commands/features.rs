@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use burn::module::AutodiffModule;
 use burn::tensor::{Tensor, TensorData};
 use clap::Args;
-use gradway::adapters::{Base, Method, SavedAdapter};
+use gradway::adapters::{Base, SavedAdapter};
 use gradway::backbone::{
     Backbone, BackboneConfig, Checkpoint, Description, EMBEDDED, OutputNorms, Phase, Untouched,
     import,
@@ -18,9 +18,9 @@ use gradway::kernels::{TrainBackend, channels_first};
 
 use crate::output::write_tensors;
 
-/// Write the four stage outputs of a backbone for a batch of images.
+/// Write the outputs of a backbone's stages for a batch of images.
 ///
-/// Input is float32 NCHW, already normalised; output is `stage0`..`stage3`, NCHW, raw (before the
+/// Input is float32 NCHW, already normalised; output is `stage0`, `stage1`, ..., NCHW, raw (before the
 /// output norms) unless --norm is given.
 #[derive(Debug, Args)]
 pub struct Features {

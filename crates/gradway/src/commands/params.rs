@@ -6,7 +6,7 @@ use anyhow::Result;
 use burn::module::Module;
 use clap::Args;
 use gradway::adapters::{Encoder, Group, GroupCount, Tuned, count, freeze, freeze_output_norms};
-use gradway::backbone::{Backbone, BackboneConfig};
+use gradway::backbone::{Backbone, BackboneConfig, StageShape};
 use gradway::data::Split;
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
@@ -130,12 +130,13 @@ impl Job for Params {
             Some(config) => method.for_tasks(config.task.tasks()),
             None => method.for_tasks(self.tasks.into()),
         };
-        let channels = method.feature_channels(&module.description());
+        let description = module.description();
+        let stages = description.shapes(&method.feature_channels(&description));
         let (_, mut tuned) = Encoder::<B>::new(&method, module, &device)?;
         let mut head = None;
         if let Some(config) = &config {
             tuned = freeze_output_norms(tuned, |stage| config.task.reads(stage));
-            let (trained, parameters) = self.with_head(config, tuned, &channels, &device)?;
+            let (trained, parameters) = self.with_head(config, tuned, &stages, &device)?;
             (tuned, head) = (trained, Some(parameters));
         }
         let trainable = count(&tuned);
@@ -159,7 +160,7 @@ impl Params {
         &self,
         config: &RunConfig,
         tuned: Tuned<B>,
-        channels: &[usize],
+        stages: &[StageShape],
         device: &B::Device,
     ) -> Result<(Tuned<B>, usize)> {
         let classes = || match self.classes {
@@ -168,16 +169,15 @@ impl Params {
         };
         let parameters = match &config.task {
             TaskConfig::Segmentation(task) => {
-                count(&task.head.init::<B>(channels, classes()?, device))
+                let widths: Vec<usize> = stages.iter().map(|stage| stage.channels).collect();
+                count(&task.head.init::<B>(&widths, classes()?, device))
             }
-            TaskConfig::Detection(task) => {
-                count(&task.head.init::<B>(channels, classes()?, device))
-            }
+            TaskConfig::Detection(task) => count(&task.head.init::<B>(stages, classes()?, device)),
             TaskConfig::MultiTask(_) => {
                 let loader = <MultiTask as Task<B>>::validation_loader(config)?;
                 let labels = <MultiTask as Task<B>>::labels(loader.pipeline());
                 let task = <MultiTask as Task<B>>::new(config, &labels)?;
-                let head = Task::<B>::head(&task, channels, device);
+                let head = Task::<B>::head(&task, stages, device);
                 let all = Trainable {
                     method: tuned,
                     head,

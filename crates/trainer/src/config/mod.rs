@@ -110,7 +110,7 @@ impl RunConfig {
     ///
     /// [`TrainError`] that names the key and its value.
     pub fn validate(&self) -> Result<(), TrainError> {
-        self.backbone.descriptor()?;
+        let stages = self.backbone.descriptor()?.stages.len();
         let wrong = TrainError::config;
         if !(0.0..1.0).contains(&self.backbone.drop_path) {
             return Err(wrong(format!(
@@ -142,8 +142,7 @@ impl RunConfig {
                 return Err(wrong(format!("{key} = 0; it must be at least 1")));
             }
         }
-        // Every backbone of the table has four stages.
-        self.task.validate(4)?;
+        self.task.validate(stages)?;
         self.data.require(self.task.task())?;
         Ok(())
     }

@@ -16,7 +16,7 @@ use std::path::Path;
 use burn::module::{AutodiffModule, ModuleDisplay};
 use burn::tensor::Tensor;
 use gradway_adapters::Features;
-use gradway_backbone::Phase;
+use gradway_backbone::{Phase, StageShape};
 use gradway_data::{DenseTask, Loader, Pipeline};
 use gradway_kernels::TrainBackend;
 use serde::{Deserialize, Serialize};
@@ -115,8 +115,8 @@ pub trait Task<B: TrainBackend>: Sized + Debug {
         path.to_string()
     }
 
-    /// A head for features of these widths.
-    fn head(&self, channels: &[usize], device: &B::Device) -> Self::Head;
+    /// A head for the features of these stages, the finest first.
+    fn head(&self, stages: &[StageShape], device: &B::Device) -> Self::Head;
 
     /// The loss of a batch.
     ///

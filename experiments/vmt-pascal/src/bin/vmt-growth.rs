@@ -136,7 +136,7 @@ impl<B: TrainBackend> Point<B> {
                 let phase = Phase::Training { seed: 0 };
                 let features = encoder.features(tuned, images.clone(), phase);
                 let loss = match part {
-                    Part::Shared => sum(features.shared()),
+                    Part::Shared => sum(&features.shared()),
                     Part::Tasks => loss_of_tasks(&features, tasks, device),
                 };
                 let _gradients = loss.backward();
@@ -171,7 +171,7 @@ fn loss_of_tasks<B: TrainBackend>(
     tasks: usize,
     device: &B::Device,
 ) -> Tensor<B, 1> {
-    let mut staged = StagedLoss::new(features.shared().to_vec());
+    let mut staged = StagedLoss::new(features.shared());
     for task in 0..tasks {
         let leaves = staged.leaves();
         let loss = sum(&features.with_shared(leaves.clone()).of_task(task));

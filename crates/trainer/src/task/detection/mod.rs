@@ -3,7 +3,7 @@
 mod config;
 
 use gradway_adapters::Features;
-use gradway_backbone::Phase;
+use gradway_backbone::{Phase, StageShape};
 use gradway_data::detection::DetectionPipeline;
 use gradway_data::{DetectionBatch, DetectionLoader, DetectionTarget, Instance, Split};
 use gradway_heads::detection::mask_head::MASK;
@@ -136,8 +136,8 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
         (!skipped.is_empty()).then(|| skipped.to_string())
     }
 
-    fn head(&self, channels: &[usize], device: &B::Device) -> Detector<B> {
-        self.config.head.init(channels, self.classes, device)
+    fn head(&self, stages: &[StageShape], device: &B::Device) -> Detector<B> {
+        self.config.head.init(stages, self.classes, device)
     }
 
     fn loss(

@@ -4,13 +4,12 @@ mod config;
 mod scoring;
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use burn::tensor::activation::sigmoid;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use gradway_adapters::Features;
-use gradway_backbone::Phase;
+use gradway_backbone::{Phase, StageShape, task_of};
 use gradway_data::{
     BatchLabels, DenseTask, IGNORE, ImageBatch, MultiTaskBatch, MultiTaskLoader, MultiTaskPipeline,
     Split,
@@ -22,7 +21,7 @@ use gradway_heads::multi_task::losses::{
 };
 use gradway_kernels::{KernelBackend, TrainBackend, read, resize_bilinear};
 
-use super::segmentation::{class_map, class_maps};
+use super::segmentation::{channels, class_map, class_maps};
 use super::{Labels, Loss, Task, TaskLabels};
 use crate::config::RunConfig;
 use crate::error::TrainError;
@@ -222,11 +221,11 @@ impl<B: TrainBackend> Task<B> for MultiTask {
             labels.is_some_and(|labels| trained.contains(&labels.task))
         };
         trained.len() == self.tasks.len()
-            || task_index(path).is_some_and(|(_, index)| is_trained(index))
+            || task_of(path).is_some_and(|(_, index)| is_trained(index))
     }
 
     fn path_from(&self, path: &str, base: &Labels) -> String {
-        let place = task_index(path).and_then(|(range, index)| {
+        let place = task_of(path).and_then(|(range, index)| {
             let task = base.tasks.get(index)?.task;
             let index = self.tasks.iter().position(|labels| labels.task == task)?;
             Some((range, index))
@@ -239,10 +238,10 @@ impl<B: TrainBackend> Task<B> for MultiTask {
         }
     }
 
-    fn head(&self, channels: &[usize], device: &B::Device) -> MultiTaskHead<B> {
+    fn head(&self, stages: &[StageShape], device: &B::Device) -> MultiTaskHead<B> {
         let learns_weights = self.config.tasks.weighting == Weighting::Uncertainty;
-        let head = &self.config.head;
-        MultiTaskHead::new(head, channels, &self.outputs(), learns_weights, device)
+        let (head, inputs) = (&self.config.head, channels(stages));
+        MultiTaskHead::new(head, &inputs, &self.outputs(), learns_weights, device)
     }
 
     /// The loss of one task after the other, of which one graph is alive at a time.
@@ -263,7 +262,7 @@ impl<B: TrainBackend> Task<B> for MultiTask {
             let loss = self.task_loss(index, head, features, batch, phase)?;
             return Ok(loss.into());
         }
-        let mut staged = StagedLoss::new(features.shared().to_vec());
+        let mut staged = StagedLoss::new(features.shared());
         let (mut device, mut parts) = (None, Vec::new());
         for index in trained {
             let leaves = staged.leaves();
@@ -331,20 +330,6 @@ impl<B: TrainBackend> Task<B> for MultiTask {
     }
 }
 
-/// Where in the path of a parameter the number of its task is, and the number: `tasks.2` or `decoders.2`.
-fn task_index(path: &str) -> Option<(Range<usize>, usize)> {
-    let mut start = 0;
-    let mut before = "";
-    for part in path.split('.') {
-        if let ("tasks" | "decoders", Ok(index)) = (before, part.parse()) {
-            return Some((start..start + part.len(), index));
-        }
-        before = part;
-        start += part.len() + 1;
-    }
-    None
-}
-
 /// `[batch, channels, height, width]`
 fn values<B: Backend>(
     data: &[f32],
@@ -354,19 +339,4 @@ fn values<B: Backend>(
 ) -> Tensor<B, 4> {
     let shape = [batch.count, channels, batch.height, batch.width];
     Tensor::from_data(TensorData::new(data.to_vec(), shape), device)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_number_of_a_task_in_a_path() {
-        let path = "method.VmtAdapter.sections.0.1.tasks.12.scale";
-        let (range, index) = task_index(path).unwrap();
-        assert_eq!((&path[range], index), ("12", 12));
-        assert_eq!(task_index("head.decoders.3.decoder").unwrap().1, 3);
-        assert_eq!(task_index("method.VmtAdapter.sections.0.1.up"), None);
-        assert_eq!(task_index("head.log_variances"), None);
-    }
 }

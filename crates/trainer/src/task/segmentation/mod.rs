@@ -5,7 +5,7 @@ mod config;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 use gradway_adapters::Features;
-use gradway_backbone::Phase;
+use gradway_backbone::{Phase, StageShape};
 use gradway_data::loader::SegmentationPipeline;
 use gradway_data::{IGNORE, ImageBatch, SegmentationBatch, SegmentationLoader, Split};
 use gradway_heads::SegmentationHead;
@@ -109,8 +109,9 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
         }
     }
 
-    fn head(&self, channels: &[usize], device: &B::Device) -> SegmentationHead<B> {
-        self.config.head.init(channels, self.classes, device)
+    fn head(&self, stages: &[StageShape], device: &B::Device) -> SegmentationHead<B> {
+        let channels = channels(stages);
+        self.config.head.init(&channels, self.classes, device)
     }
 
     fn loss(
@@ -169,6 +170,11 @@ impl Scorer<SegmentationBatch, SegmentationPrediction> for SegmentationScorer {
     fn scores(self) -> Result<Scores, TrainError> {
         Ok(Scores::Segmentation(self.0.scores()))
     }
+}
+
+/// The widths of stages.
+pub(super) fn channels(stages: &[StageShape]) -> Vec<usize> {
+    stages.iter().map(|stage| stage.channels).collect()
 }
 
 /// The most likely class of every pixel of every image, read from the device.
