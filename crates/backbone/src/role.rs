@@ -68,7 +68,7 @@ impl Kind {
 const STATISTICS: [&str; 2] = ["running_mean", "running_var"];
 
 /// Layers by their type and field; of those that are not listed everything is a [`Kind::Weight`].
-const LAYERS: [(&str, &str, Kind); 11] = [
+const LAYERS: [(&str, &str, Kind); 13] = [
     ("LayerNorm", "gamma", Kind::NormScale),
     ("LayerNorm", "beta", Kind::NormShift),
     ("BatchNorm", "gamma", Kind::NormScale),
@@ -79,6 +79,8 @@ const LAYERS: [(&str, &str, Kind); 11] = [
     ("Conv2d", "bias", Kind::Bias),
     ("Convolution", "bias", Kind::Bias),
     ("Pointwise", "bias", Kind::Bias),
+    ("Layer", "bias", Kind::Bias),
+    ("Enlarging", "bias", Kind::Bias),
     (
         "WindowAttention",
         "relative_position_bias_table",

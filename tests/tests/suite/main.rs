@@ -22,4 +22,4 @@ mod methods_page;
 mod multi_task;
 mod parameters;
 mod real_data;
-mod roles_page;
+mod roles;
