@@ -25,6 +25,60 @@ pub enum AnnotationFault {
         expected: &'static str,
         /// What is wrong with it, and where.
         reason: String,
+        /// What to do about it, where the fault tells.
+        hint: Option<&'static str>,
+    },
+
+    /// A key is missing, or its value is another than expected.
+    #[error(
+        "{entry}: `{key}` {}; expected {expected}",
+        value.as_ref().map_or_else(|| "is missing".to_string(), |value| format!("= {value}"))
+    )]
+    Key {
+        /// Which image, annotation, category or object.
+        entry: String,
+        /// Name of the key.
+        key: &'static str,
+        /// The value found; none where there is no such key.
+        value: Option<String>,
+        /// What would be right.
+        expected: &'static str,
+    },
+
+    /// The splits have other categories.
+    #[error(
+        "category {category} is none of the training split: its categories are {found}; those of {training} are {expected}"
+    )]
+    OtherCategories {
+        /// Identifier and name of the first category that the training split has not.
+        category: String,
+        /// Identifiers and names of the categories of this file.
+        found: String,
+        /// The annotation file of the training split.
+        training: String,
+        /// Identifiers and names of its categories.
+        expected: String,
+    },
+
+    /// The size of an image is stated nowhere.
+    #[error("`size` is missing, and the image does not tell it: {reason}")]
+    NoSize {
+        /// What is wrong with the image.
+        reason: String,
+    },
+
+    /// The annotations are of an image as it is stored, which its EXIF orientation turns.
+    #[error(
+        "image {image} is {width}x{height} (width x height) once its EXIF orientation is applied, but is said to be \
+         {height}x{width}: boxes and masks were drawn on the image as it is stored"
+    )]
+    TurnedImage {
+        /// Which image.
+        image: String,
+        /// Width of the upright image in pixels.
+        width: u32,
+        /// Height of the upright image in pixels.
+        height: u32,
     },
 
     /// Two images have the same identifier.
@@ -187,10 +241,14 @@ impl AnnotationFault {
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::Missing => "every image of a split list needs an annotation of the same stem",
-            Self::Syntax { expected, .. } if expected.contains("JSON") => {
-                "JSON has no NaN and no Infinity; if it ends early, fetch the file again"
+            Self::Syntax { hint, .. } => return *hint,
+            Self::OtherCategories { .. } => {
+                "a category has one identifier and one name in both splits; the validation split may lack some"
             }
-            Self::Syntax { .. } => "fetch the file again: it is truncated or damaged",
+            Self::TurnedImage { .. } => {
+                "turn the boxes and masks as the image is shown, or remove the orientation from the image's EXIF data \
+                 if it is shown wrongly"
+            }
             Self::DuplicateImage { .. } | Self::DuplicateAnnotation { .. } => {
                 "files that were joined need new identifiers"
             }
@@ -205,9 +263,11 @@ impl AnnotationFault {
                 "runs are of background and object in turn, and end with the last pixel"
             }
             Self::ImageSize { .. } => {
-                "boxes and masks are drawn on the stored pixels: use the images they were drawn on"
+                "boxes and masks are in pixels of the image: use the images they were drawn on"
             }
             Self::Unreadable { .. }
+            | Self::Key { .. }
+            | Self::NoSize { .. }
             | Self::DuplicateCategory { .. }
             | Self::NoCategories
             | Self::NoPixels { .. }
