@@ -4,6 +4,7 @@
 //! [`DataError::hint`] adds what to do about it, for the `hint:` line of the command line.
 
 mod annotation;
+mod file;
 mod hint;
 mod labels;
 
@@ -15,6 +16,7 @@ use crate::labels::DenseTask;
 use crate::task::Task;
 
 pub use annotation::AnnotationFault;
+pub use file::FileFault;
 pub use labels::LabelFault;
 
 /// An error of the data crate.
@@ -112,34 +114,6 @@ pub enum DataError {
         second: String,
     },
 
-    /// A line of a split list has a second column that names no file.
-    #[error("entry {entry} of {}: `{found}` names no {expected}: {} does not exist", list.display(), path.display())]
-    ListedFile {
-        /// The split list.
-        list: PathBuf,
-        /// Number of the line, without the empty ones, from 1.
-        entry: usize,
-        /// The second column.
-        found: String,
-        /// What it should name, such as `mask`.
-        expected: &'static str,
-        /// A file that was looked for.
-        path: PathBuf,
-    },
-
-    /// Everything that a split lists is left out.
-    #[error("split `{split}` of {} has nothing to {purpose}; left out: {skipped}", path.display())]
-    NothingLeft {
-        /// Name of the split.
-        split: &'static str,
-        /// The annotation file.
-        path: PathBuf,
-        /// `train on` or `measure on`.
-        purpose: &'static str,
-        /// What was left out, why, and how much of it.
-        skipped: String,
-    },
-
     /// A split holds no samples.
     #[error("split `{split}` is empty: no {expected} in {}", path.display())]
     EmptySplit {
@@ -189,23 +163,6 @@ pub enum DataError {
         mask_height: u32,
     },
 
-    /// Labels fit an image as it is stored, but not as its EXIF orientation turns it.
-    #[error(
-        "image {} is {image_width}x{image_height} (width x height) once its EXIF orientation is applied, but {} is \
-         {image_height}x{image_width}: it was drawn on the image as it is stored",
-        image.display(), mask.display()
-    )]
-    TurnedImage {
-        /// The image.
-        image: PathBuf,
-        /// Width of the upright image in pixels.
-        image_width: u32,
-        /// Height of the upright image in pixels.
-        image_height: u32,
-        /// The labels.
-        mask: PathBuf,
-    },
-
     /// A mask holds a value that is neither a class nor the ignore value.
     #[error(
         "mask {}: label {value} at pixel x={x}, y={y} is out of range for {classes} classes; \
@@ -227,39 +184,6 @@ pub enum DataError {
         policy: String,
         /// The allowed values in words.
         allowed: String,
-    },
-
-    /// A mask holds a colour that is neither that of a class nor to be ignored.
-    #[error(
-        "mask {}: colour {color:?} at pixel x={x}, y={y} is neither that of a class nor ignored under the label \
-         policy `{policy}`",
-        path.display()
-    )]
-    UnknownColor {
-        /// The mask.
-        path: PathBuf,
-        /// Red, green and blue, as stored.
-        color: [u16; 3],
-        /// Column of the first such pixel.
-        x: u32,
-        /// Row of the first such pixel.
-        y: u32,
-        /// The label policy in words.
-        policy: String,
-    },
-
-    /// A mask is a picture rather than a map of class indices, or no PNG.
-    #[error(
-        "mask {} is a {found}; expected a PNG, 8-bit or 16-bit grey, or palette-indexed, whose values are class indices",
-        path.display()
-    )]
-    MaskFormat {
-        /// The mask.
-        path: PathBuf,
-        /// The kind of file or the colour type found.
-        found: String,
-        /// What to do about it.
-        advice: &'static str,
     },
 
     /// A label policy that names classes does not fit the class list, or contradicts itself.
@@ -293,24 +217,6 @@ pub enum DataError {
         /// Number of images that do not exist.
         missing: usize,
         /// Number of images in the split.
-        total: usize,
-    },
-
-    /// An object has a box but no mask, where masks are learnt.
-    #[error(
-        "{}: annotation {annotation} (image `{image}`) has no mask ({missing} of {total} objects have none)",
-        path.display()
-    )]
-    MissingObjectMask {
-        /// The annotation file.
-        path: PathBuf,
-        /// Identifier of the image.
-        image: String,
-        /// Identifier of the annotation.
-        annotation: u64,
-        /// Number of objects without a mask.
-        missing: usize,
-        /// Number of objects.
         total: usize,
     },
 
@@ -366,31 +272,13 @@ pub enum DataError {
         expected: &'static str,
     },
 
-    /// A file is no image, or one of a kind that is not read.
-    #[error("{} cannot be decoded: it is a {found}; images are JPEG, PNG, BMP, WebP or TIFF files", path.display())]
-    ImageKind {
+    /// An image, a mask or a list is none that is read.
+    #[error("{} {fault}", path.display())]
+    File {
         /// The file.
         path: PathBuf,
-        /// What it is.
-        found: String,
-        /// What to do about it.
-        advice: &'static str,
-    },
-
-    /// An image or mask claims more pixels than are read.
-    #[error(
-        "{} is {width}x{height} (width x height), {} pixels; at most {limit} are read",
-        path.display(), u64::from(*width) * u64::from(*height)
-    )]
-    TooManyPixels {
-        /// The file.
-        path: PathBuf,
-        /// Width in pixels.
-        width: u32,
-        /// Height in pixels.
-        height: u32,
-        /// The limit in force.
-        limit: u64,
+        /// What is wrong with it.
+        fault: FileFault,
     },
 
     /// A file or folder cannot be read.

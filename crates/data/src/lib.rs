@@ -32,7 +32,7 @@ pub use detection::{
     DetectionAugmentConfig, DetectionBatch, DetectionDataset, DetectionLoader, DetectionSample,
     DetectionSizeConfig, DetectionTarget, Instance, Mask,
 };
-pub use error::{AnnotationFault, DataError, LabelFault};
+pub use error::{AnnotationFault, DataError, FileFault, LabelFault};
 pub use format::{DatasetDescriptor, DatasetFormat};
 pub use io::{paths, read};
 pub use labels::{

@@ -160,13 +160,12 @@ impl DetectionDataset for AnnotatedDataset {
         let without = objects.clone().filter(|(_, object)| object.shape.is_none());
         match without.clone().next() {
             None => Ok(()),
-            Some((image, object)) => Err(DataError::MissingObjectMask {
-                path: image.annotations.to_path_buf(),
+            Some((image, object)) => Err(image.fault(AnnotationFault::NoMask {
                 image: image.id.clone(),
                 annotation: object.id,
                 missing: without.count(),
                 total: objects.count(),
-            }),
+            })),
         }
     }
 

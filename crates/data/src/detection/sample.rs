@@ -134,7 +134,7 @@ pub trait DetectionDataset: Send + Sync {
     /// rather than read, there is none to look for.
     ///
     /// # Errors
-    /// [`DataError::MissingObjectMask`] with the first such object and their number.
+    /// [`DataError::Annotations`] with the first such object and their number.
     fn require_masks(&self) -> Result<(), DataError> {
         Ok(())
     }

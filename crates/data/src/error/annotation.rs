@@ -60,6 +60,32 @@ pub enum AnnotationFault {
         expected: String,
     },
 
+    /// Everything that a split lists is left out.
+    #[error("split `{split}` has nothing to {purpose}; left out: {skipped}")]
+    NothingLeft {
+        /// Name of the split.
+        split: &'static str,
+        /// `train on` or `measure on`.
+        purpose: &'static str,
+        /// What was left out, why, and how much of it.
+        skipped: String,
+    },
+
+    /// An object has a box but no mask, where masks are learnt.
+    #[error(
+        "annotation {annotation} (image `{image}`) has no mask ({missing} of {total} objects have none)"
+    )]
+    NoMask {
+        /// Identifier of the image.
+        image: String,
+        /// Identifier of the annotation.
+        annotation: u64,
+        /// Number of objects without a mask.
+        missing: usize,
+        /// Number of objects.
+        total: usize,
+    },
+
     /// The size of an image is stated nowhere.
     #[error("`size` is missing, and the image does not tell it: {reason}")]
     NoSize {
@@ -244,6 +270,13 @@ impl AnnotationFault {
             Self::Syntax { hint, .. } => return *hint,
             Self::OtherCategories { .. } => {
                 "a category has one identifier and one name in both splits; the validation split may lack some"
+            }
+            Self::NothingLeft { .. } => {
+                "correct the annotations; images without objects are trained on with `keep_empty = true`"
+            }
+            Self::NoMask { .. } => {
+                "a head of boxes alone (`faster_rcnn`, `retinanet`) needs no masks; or add the `segmentation` of \
+                 every object"
             }
             Self::TurnedImage { .. } => {
                 "turn the boxes and masks as the image is shown, or remove the orientation from the image's EXIF data \

@@ -32,12 +32,6 @@ impl DataError {
                  .bmp, .webp, .tif or .tiff"
                     .into()
             }
-            Self::ListedFile { expected, .. } => {
-                format!("a line of a split list names an image, and where there is a second column, its {expected}")
-            }
-            Self::NothingLeft { .. } => {
-                "correct the annotations; images without objects are trained on with `keep_empty = true`".into()
-            }
             Self::DuplicateSample { .. } => {
                 "remove one of the two, or rename it so that the stems differ".into()
             }
@@ -50,11 +44,6 @@ impl DataError {
             Self::SizeMismatch { .. } => {
                 "masks must be resized with nearest neighbour, together with their image".into()
             }
-            Self::TurnedImage { .. } => {
-                "rotate the labels as the image is shown, or remove the orientation from the image's EXIF data if it \
-                 is shown wrongly"
-                    .into()
-            }
             Self::LabelOutOfRange { policy, value, .. } if policy.starts_with("values") => {
                 format!("give {value} a class in `labels.values`, or list it in `labels.ignore`")
             }
@@ -64,22 +53,12 @@ impl DataError {
                  names the class of every value; or check the class list"
                     .into()
             }
-            Self::UnknownColor { .. } => {
-                "give it to a class in `labels.colors`, or list it in `labels.ignore`; colours between those of \
-                 neighbours come from masks that were resized or saved as JPEG"
-                    .into()
-            }
-            Self::MaskFormat { advice, .. } | Self::ImageKind { advice, .. } => (*advice).into(),
+            Self::File { fault, .. } => fault.hint(),
             Self::LabelPolicy { .. } => {
                 "classes are named as in `classes`: labels = { colors = { road = [128, 64, 0], ... }, ignore = [0, 0, 0] } \
                  or { values = { 0 = \"background\", 255 = \"object\" } }"
                     .into()
             }
-            Self::TooManyPixels { width, height, .. } => format!(
-                "cut the image into tiles or shrink it; or set the environment variable {}={}",
-                crate::io::read::MAXIMUM_PIXELS_VARIABLE,
-                u64::from(*width) * u64::from(*height)
-            ),
             Self::Decode { .. } => "fetch the file again: it is truncated or damaged".into(),
             Self::ClassCount { .. } => {
                 "the class list holds one name per class, in label order, without the ignore label"
@@ -97,11 +76,6 @@ impl DataError {
             Self::MissingListedImage { .. } => {
                 "check the keys that name the folder of the images; if the images are incomplete, fetch \
                  them again"
-                    .into()
-            }
-            Self::MissingObjectMask { .. } => {
-                "a head of boxes alone (`faster_rcnn`, `retinanet`) needs no masks; or add the `segmentation` of \
-                 every object"
                     .into()
             }
             Self::Labels { fault, .. } => return fault.hint().map(str::to_string),

@@ -127,14 +127,16 @@ impl DatasetFormat for CocoConfig {
             Err(_) => true,
         });
         if !is_left && dataset.skipped.annotations() > 0 {
-            return Err(DataError::NothingLeft {
-                split: split.name(),
+            return Err(DataError::Annotations {
                 path: annotations,
-                purpose: match split {
-                    Split::Train => "train on",
-                    Split::Val => "measure on",
+                fault: AnnotationFault::NothingLeft {
+                    split: split.name(),
+                    purpose: match split {
+                        Split::Train => "train on",
+                        Split::Val => "measure on",
+                    },
+                    skipped: dataset.skipped.to_string(),
                 },
-                skipped: dataset.skipped.to_string(),
             });
         }
         if let Some(first) = self.first {
@@ -187,9 +189,14 @@ fn take_classes(
 ) -> Result<(), DataError> {
     let expected = parsed(training, json::categories)?;
     let found = dataset.category_ids.iter().zip(&dataset.classes);
-    if let Some((id, name)) = found.clone().find(|(id, name)| expected.get(*id) != Some(*name)) {
+    if let Some((id, name)) = found
+        .clone()
+        .find(|(id, name)| expected.get(*id) != Some(*name))
+    {
         let list = |categories: Vec<(&u64, &String)>| {
-            let words = categories.into_iter().map(|(id, name)| format!("{id} {name}"));
+            let words = categories
+                .into_iter()
+                .map(|(id, name)| format!("{id} {name}"));
             words.collect::<Vec<String>>().join(", ")
         };
         return Err(DataError::Annotations {

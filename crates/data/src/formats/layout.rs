@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::dataset::FilePair;
-use crate::error::DataError;
+use crate::error::{DataError, FileFault};
 use crate::formats::list;
 use crate::multi_task::ImageFile;
 use crate::split::Split;
@@ -92,14 +92,16 @@ fn wanted_stem(path: &Path, extensions: &[&str]) -> Option<String> {
 /// The error of a sample whose image is of a kind that is not read, if a file of that stem is.
 pub(super) fn other_kind(folder: &Path, stem: &str) -> Option<DataError> {
     let files = std::fs::read_dir(folder).ok()?.flatten();
-    let path = files.map(|entry| entry.path()).find(|path| {
-        wanted_stem(path, &OTHER_EXTENSIONS).is_some_and(|found| found == stem)
-    })?;
+    let path = files
+        .map(|entry| entry.path())
+        .find(|path| wanted_stem(path, &OTHER_EXTENSIONS).is_some_and(|found| found == stem))?;
     let extension = path.extension().unwrap_or_default().to_string_lossy();
-    Some(DataError::ImageKind {
-        found: format!("{} file", extension.to_ascii_uppercase()),
+    Some(DataError::File {
+        fault: FileFault::Kind {
+            found: format!("{} file", extension.to_ascii_uppercase()),
+            advice: "convert it to PNG or JPEG",
+        },
         path,
-        advice: "convert it to PNG or JPEG",
     })
 }
 
@@ -192,7 +194,7 @@ impl LabelFolder {
     ///
     /// # Errors
     /// [`DataError::MaskWithoutImage`] with the first such mask and their number;
-    /// [`DataError::ImageKind`] if its image is of a kind that is not read.
+    /// [`DataError::File`] if its image is of a kind that is not read.
     pub fn require_images(&self, images: &ImageFolder) -> Result<(), DataError> {
         // Masks without the suffix, such as previews beside them, are nobody's.
         let found = self.by_stem.iter();

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::dataset::FilePair;
-use crate::error::DataError;
+use crate::error::{DataError, FileFault};
 use crate::formats::layout::{
     ImageFolder, LabelFolder, other_kind, without_extension, without_image_extension,
 };
@@ -41,7 +41,14 @@ pub(crate) fn pairs(
 /// As [`pairs`]; there is no second column.
 pub(crate) fn images(list: &Path, images: &ImageFolder) -> Result<Vec<ImageFile>, DataError> {
     let root = images.path.parent().unwrap_or(&images.path);
-    read(list, root, images, None, |image, _| image, |image| &image.id)
+    read(
+        list,
+        root,
+        images,
+        None,
+        |image, _| image,
+        |image| &image.id,
+    )
 }
 
 fn read<T>(
@@ -92,11 +99,7 @@ struct Lines<'a> {
 
 impl Lines<'_> {
     /// The image of a line, and its labels where they are named.
-    fn sample(
-        &self,
-        line: &str,
-        entry: usize,
-    ) -> Result<(ImageFile, Option<PathBuf>), DataError> {
+    fn sample(&self, line: &str, entry: usize) -> Result<(ImageFile, Option<PathBuf>), DataError> {
         if let Some(image) = self.image(&unquoted(line)) {
             return Ok((image, None));
         }
@@ -121,12 +124,14 @@ impl Lines<'_> {
                 .find(|(_, second)| second.to_ascii_lowercase().ends_with(&ending));
             return Err(self.missing(named.map_or(line, |(first, _)| first)));
         };
-        Err(DataError::ListedFile {
-            list: self.list.to_path_buf(),
-            entry,
-            found: found.clone(),
-            expected: labels.what,
-            path: self.root.join(found.trim_start_matches('/')),
+        Err(DataError::File {
+            path: self.list.to_path_buf(),
+            fault: FileFault::Listed {
+                entry,
+                found: found.clone(),
+                expected: labels.what,
+                path: self.root.join(found.trim_start_matches('/')),
+            },
         })
     }
 
@@ -226,7 +231,9 @@ fn columns(line: &str) -> Vec<(String, String)> {
     });
     let tab = line.split_once('\t');
     let comma = line.split_once([',', ';']);
-    let spaces = line.match_indices(' ').map(|(place, _)| line.split_at(place));
+    let spaces = line
+        .match_indices(' ')
+        .map(|(place, _)| line.split_at(place));
     let cuts = quoted.into_iter().chain(tab).chain(comma).chain(spaces);
     let cuts = cuts.map(|(first, second)| (unquoted(first), unquoted(second)));
     cuts.filter(|(first, second)| !first.is_empty() && !second.is_empty())

@@ -77,7 +77,11 @@ impl fmt::Display for AbsentClasses {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 12;
         let shown = &self.names[..self.names.len().min(SHOWN)];
-        let verb = if self.names.len() == 1 { "occurs" } else { "occur" };
+        let verb = if self.names.len() == 1 {
+            "occurs"
+        } else {
+            "occur"
+        };
         write!(
             formatter,
             "{} of {} classes never {verb}: {}",
@@ -122,7 +126,10 @@ mod tests {
         assert_eq!(census.absent(), None);
         let many = (0..20).map(|class| class.to_string());
         let absent = LabelCensus::new(many).absent().unwrap();
-        assert!(absent.to_string().ends_with("10, 11 and 8 more"), "{absent}");
+        assert!(
+            absent.to_string().ends_with("10, 11 and 8 more"),
+            "{absent}"
+        );
         assert_eq!(absent.hint(), None);
     }
 }

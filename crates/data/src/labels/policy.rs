@@ -65,7 +65,9 @@ impl LabelPolicy {
                 format!("0..={} and {ignore} (ignore)", classes.saturating_sub(1))
             }
             Self::Values { values, ignore } => {
-                let classes = values.iter().map(|(value, name)| format!("{value} ({name})"));
+                let classes = values
+                    .iter()
+                    .map(|(value, name)| format!("{value} ({name})"));
                 let ignore = ignore.iter().map(|value| format!("{value} (ignore)"));
                 shortened(classes.chain(ignore))
             }

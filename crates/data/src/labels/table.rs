@@ -143,7 +143,9 @@ impl Classes<'_> {
         if let Some(class) = seen.iter().position(|seen| !seen) {
             let (policy, what, name) = (self.policy, self.what, &self.names[class]);
             return Err(DataError::LabelPolicy {
-                reason: format!("`{policy}` has no {what} of class `{name}`; every class of `classes` needs one"),
+                reason: format!(
+                    "`{policy}` has no {what} of class `{name}`; every class of `classes` needs one"
+                ),
             });
         }
         for &key in ignore {
@@ -153,13 +155,18 @@ impl Classes<'_> {
                 return Err(self.twice(key, first, "ignore"));
             }
         }
-        Ok(classes.into_iter().map(|(key, (class, _))| (key, class)).collect())
+        Ok(classes
+            .into_iter()
+            .map(|(key, (class, _))| (key, class))
+            .collect())
     }
 
     fn unknown(&self, name: &str) -> DataError {
         let (policy, names) = (self.policy, self.names.join(", "));
         DataError::LabelPolicy {
-            reason: format!("`{policy}` names the class `{name}`, which is not among `classes` ({names})"),
+            reason: format!(
+                "`{policy}` names the class `{name}`, which is not among `classes` ({names})"
+            ),
         }
     }
 

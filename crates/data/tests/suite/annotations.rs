@@ -16,7 +16,8 @@ const VOC: &str = "format = \"pascal_voc_detection\"\nroot = \"ROOT\"\nclasses =
 
 /// Two images, each with an object of either category.
 fn coco() -> Value {
-    let image = |id: u64, name: &str| json!({ "id": id, "file_name": name, "width": 12, "height": 8 });
+    let image =
+        |id: u64, name: &str| json!({ "id": id, "file_name": name, "width": 12, "height": 8 });
     let object = |id: u64, image: u64, category: u64| {
         json!({
             "id": id, "image_id": image, "category_id": category, "bbox": [2, 1, 4, 3], "area": 12,
@@ -57,7 +58,10 @@ impl Fixture {
     }
 
     /// The validation split of a changed file.
-    fn changed(&self, change: impl FnOnce(&mut Value)) -> Result<std::sync::Arc<dyn DetectionDataset>, DataError> {
+    fn changed(
+        &self,
+        change: impl FnOnce(&mut Value),
+    ) -> Result<std::sync::Arc<dyn DetectionDataset>, DataError> {
         let mut json = coco();
         change(&mut json);
         self.write("val.json", json.to_string());
@@ -66,8 +70,14 @@ impl Fixture {
 
     /// The error of opening it, and that `check` gives the same.
     fn error(&self, change: impl FnOnce(&mut Value)) -> DataError {
-        let error = self.changed(change).err().expect("an error before anything is read");
-        let checked = self.config.check(Split::Val).expect_err("an error of the check");
+        let error = self
+            .changed(change)
+            .err()
+            .expect("an error before anything is read");
+        let checked = self
+            .config
+            .check(Split::Val)
+            .expect_err("an error of the check");
         assert_eq!(checked.to_string(), error.to_string());
         error
     }
@@ -76,7 +86,8 @@ impl Fixture {
 #[test]
 fn classes_are_those_of_the_training_split() {
     let fixture = Fixture::new();
-    let three = json!([{ "id": 9, "name": "dog" }, { "id": 8, "name": "cow" }, { "id": 7, "name": "cat" }]);
+    let three =
+        json!([{ "id": 9, "name": "dog" }, { "id": 8, "name": "cow" }, { "id": 7, "name": "cat" }]);
     let mut json = coco();
     json["categories"] = three.clone();
     fixture.write("train.json", json.to_string());
@@ -89,12 +100,25 @@ fn classes_are_those_of_the_training_split() {
         assert_eq!(classes, [0, 2], "{}", split.name());
     }
     let report = fixture.config.check(Split::Val).unwrap();
-    assert_eq!(report.warnings[0].message, "1 of 3 classes never occurs: cow");
+    assert_eq!(
+        report.warnings[0].message,
+        "1 of 3 classes never occurs: cow"
+    );
     // The order of the list does not matter, the identifiers do.
-    assert!(fixture.changed(|json| json["categories"] = json!([three[0], three[2]])).is_ok());
+    assert!(
+        fixture
+            .changed(|json| json["categories"] = json!([three[0], three[2]]))
+            .is_ok()
+    );
 
     let permuted = json!([{ "id": 7, "name": "dog" }, { "id": 9, "name": "cat" }]);
-    let parts = ["val.json", "category 7 dog", "7 dog, 9 cat", "train.json", "7 cat, 8 cow, 9 dog"];
+    let parts = [
+        "val.json",
+        "category 7 dog",
+        "7 dog, 9 cat",
+        "train.json",
+        "7 cat, 8 cow, 9 dog",
+    ];
     assert_says(&fixture.error(|json| json["categories"] = permuted), &parts);
     let more = json!([{ "id": 7, "name": "cat" }, { "id": 9, "name": "dog" }, { "id": 10, "name": "emu" }]);
     let parts = ["category 10 emu", "may lack some"];
@@ -114,8 +138,14 @@ fn a_byte_order_mark_is_no_fault() {
     assert_eq!(fixture.open(Split::Val).unwrap().len(), 2);
     let wide = coco().to_string();
     let wide = "\u{feff}".encode_utf16().chain(wide.encode_utf16());
-    fixture.write("val.json", wide.flat_map(u16::to_le_bytes).collect::<Vec<u8>>());
-    assert_says(&fixture.open(Split::Val).err().unwrap(), &["val.json", "UTF-16", "JSON is UTF-8"]);
+    fixture.write(
+        "val.json",
+        wide.flat_map(u16::to_le_bytes).collect::<Vec<u8>>(),
+    );
+    assert_says(
+        &fixture.open(Split::Val).err().unwrap(),
+        &["val.json", "UTF-16", "JSON is UTF-8"],
+    );
 }
 
 #[test]
@@ -141,15 +171,42 @@ fn faults_name_the_entry_and_the_key() {
         json[list][1].as_object_mut().unwrap().remove(key);
     };
     let cases: [(Change, [&str; 3]); 9] = [
-        (|json| json["images"][1]["id"] = json!("2"), ["images[1]", "`id` = \"2\"", "a whole number from 0"]),
-        (|json| json["images"][1]["width"] = json!(12.5), ["image 2", "`width` = 12.5", "whole number of pixels"]),
-        (|json| json["images"][1]["width"] = json!("12"), ["image 2", "`width` = \"12\"", "whole number of pixels"]),
-        (|json| json["images"][1]["file_name"] = json!(2), ["image 2", "`file_name` = 2", "a text"]),
-        (|json| json["annotations"][1]["image_id"] = json!("b.jpg"), ["annotation 11", "`image_id` = \"b.jpg\"", "whole number"]),
-        (|json| json["annotations"][1]["category_id"] = json!(-9), ["annotation 11", "`category_id` = -9", "from 0"]),
-        (|json| json["annotations"][1]["area"] = json!([0]), ["annotation 11", "`area` = [0]", "a number"]),
-        (|json| json["categories"][1]["name"] = json!(9), ["category 9", "`name` = 9", "a text"]),
-        (|json| json["categories"][1]["id"] = json!("9"), ["categories[1]", "`id` = \"9\"", "a whole number"]),
+        (
+            |json| json["images"][1]["id"] = json!("2"),
+            ["images[1]", "`id` = \"2\"", "a whole number from 0"],
+        ),
+        (
+            |json| json["images"][1]["width"] = json!(12.5),
+            ["image 2", "`width` = 12.5", "whole number of pixels"],
+        ),
+        (
+            |json| json["images"][1]["width"] = json!("12"),
+            ["image 2", "`width` = \"12\"", "whole number of pixels"],
+        ),
+        (
+            |json| json["images"][1]["file_name"] = json!(2),
+            ["image 2", "`file_name` = 2", "a text"],
+        ),
+        (
+            |json| json["annotations"][1]["image_id"] = json!("b.jpg"),
+            ["annotation 11", "`image_id` = \"b.jpg\"", "whole number"],
+        ),
+        (
+            |json| json["annotations"][1]["category_id"] = json!(-9),
+            ["annotation 11", "`category_id` = -9", "from 0"],
+        ),
+        (
+            |json| json["annotations"][1]["area"] = json!([0]),
+            ["annotation 11", "`area` = [0]", "a number"],
+        ),
+        (
+            |json| json["categories"][1]["name"] = json!(9),
+            ["category 9", "`name` = 9", "a text"],
+        ),
+        (
+            |json| json["categories"][1]["id"] = json!("9"),
+            ["categories[1]", "`id` = \"9\"", "a whole number"],
+        ),
     ];
     for (change, parts) in cases {
         let error = fixture.error(change);
@@ -175,7 +232,10 @@ fn faults_name_the_entry_and_the_key() {
     assert_says(&error, &["val.json", "missing field `categories`"]);
     assert_eq!(error.hint(), None);
     let error = fixture.error(|json| json["images"][1] = json!(3));
-    assert_says(&error, &["an image with `id`, `file_name`, `width` and `height`"]);
+    assert_says(
+        &error,
+        &["an image with `id`, `file_name`, `width` and `height`"],
+    );
 }
 
 #[test]
@@ -186,7 +246,11 @@ fn hints_are_given_where_they_fit() {
         fixture.open(Split::Val).err().unwrap().hint()
     };
     let whole = coco().to_string();
-    assert!(hint(&whole[..whole.len() / 2]).unwrap().contains("ends early"));
+    assert!(
+        hint(&whole[..whole.len() / 2])
+            .unwrap()
+            .contains("ends early")
+    );
     let number = whole.replace("\"area\":12", "\"area\":NaN");
     assert!(hint(&number).unwrap().contains("NaN"), "{number}");
     let infinite = whole.replace("\"area\":12", "\"area\":-Infinity");
@@ -198,12 +262,24 @@ fn hints_are_given_where_they_fit() {
 fn masks_of_every_annotation_are_checked_before_anything_is_read() {
     let fixture = Fixture::new();
     let runs = |size: [u32; 2], counts: Value| {
-        fixture.error(|json| json["annotations"][1]["segmentation"] = json!({ "size": size, "counts": counts }))
+        fixture.error(|json| {
+            json["annotations"][1]["segmentation"] = json!({ "size": size, "counts": counts })
+        })
     };
-    assert_says(&runs([12, 8], json!([96])), &["annotation 11", "8x12", "image 2 is 12x8"]);
-    assert_says(&runs([8, 12], json!([95])), &["annotation 11", "add up to 95"]);
-    assert_says(&runs([8, 12], json!("a0350")), &["annotation 11", "add up to"]);
-    let flat = fixture.error(|json| json["annotations"][1]["segmentation"] = json!([2, 1, 6, 1, 6, 4]));
+    assert_says(
+        &runs([12, 8], json!([96])),
+        &["annotation 11", "8x12", "image 2 is 12x8"],
+    );
+    assert_says(
+        &runs([8, 12], json!([95])),
+        &["annotation 11", "add up to 95"],
+    );
+    assert_says(
+        &runs([8, 12], json!("a0350")),
+        &["annotation 11", "add up to"],
+    );
+    let flat =
+        fixture.error(|json| json["annotations"][1]["segmentation"] = json!([2, 1, 6, 1, 6, 4]));
     assert_says(&flat, &["annotation 11", "a list of such lists"]);
 
     // A part of two points beside a good one is customarily dropped.
@@ -218,9 +294,16 @@ fn masks_of_every_annotation_are_checked_before_anything_is_read() {
 fn an_object_without_a_mask_is_told_before_a_head_of_masks_meets_it() {
     let fixture = Fixture::new();
     for empty in [Value::Null, json!([])] {
-        let dataset = fixture.changed(|json| json["annotations"][1]["segmentation"] = empty.clone());
+        let dataset =
+            fixture.changed(|json| json["annotations"][1]["segmentation"] = empty.clone());
         let error = dataset.unwrap().require_masks().unwrap_err();
-        let parts = ["val.json", "annotation 11", "image `b`", "1 of 2 objects", "faster_rcnn"];
+        let parts = [
+            "val.json",
+            "annotation 11",
+            "image `b`",
+            "1 of 2 objects",
+            "faster_rcnn",
+        ];
         assert_says(&error, &parts);
         let report = fixture.config.check(Split::Val).unwrap();
         let [warning] = &report.warnings[..] else {
@@ -248,7 +331,10 @@ fn a_split_of_which_nothing_is_left_says_what_was_left_out() {
     json["annotations"][1]["bbox"] = json!([2, 1, 0, 3]);
     fixture.write("train.json", json.to_string());
     fixture.write("val.json", json.to_string());
-    for (split, purpose) in [(Split::Train, "nothing to train on"), (Split::Val, "nothing to measure on")] {
+    for (split, purpose) in [
+        (Split::Train, "nothing to train on"),
+        (Split::Val, "nothing to measure on"),
+    ] {
         let error = fixture.open(split).err().unwrap();
         let parts = [
             purpose,
@@ -261,7 +347,10 @@ fn a_split_of_which_nothing_is_left_says_what_was_left_out() {
     // An image that is empty from the start is another matter.
     json["annotations"] = json!([]);
     fixture.write("train.json", json.to_string());
-    assert_says(&fixture.open(Split::Train).err().unwrap(), &["`train` is empty"]);
+    assert_says(
+        &fixture.open(Split::Train).err().unwrap(),
+        &["`train` is empty"],
+    );
 }
 
 #[test]
@@ -276,7 +365,8 @@ fn file_names_may_be_of_windows() {
 #[test]
 fn boxes_beyond_the_image_are_cut_and_huge_ones_are_no_numbers() {
     let fixture = Fixture::new();
-    let dataset = fixture.changed(|json| json["annotations"][0]["bbox"] = json!([-1e9, -5, 2e9, 7]));
+    let dataset =
+        fixture.changed(|json| json["annotations"][0]["bbox"] = json!([-1e9, -5, 2e9, 7]));
     let bounds = dataset.unwrap().get(0).unwrap().instances[0].bounds;
     assert_eq!(bounds, [0.0, 0.0, 12.0, 2.0]);
     let error = fixture.error(|json| json["annotations"][0]["bbox"] = json!([1e308, 1, 1e308, 3]));
@@ -288,7 +378,11 @@ fn boxes_beyond_the_image_are_cut_and_huge_ones_are_no_numbers() {
 fn sizes_are_those_of_the_upright_image() {
     let fixture = Fixture::new();
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/images");
-    fs::copy(golden.join("turned6.jpg"), fixture.folder.path().join("photos/a.jpg")).unwrap();
+    fs::copy(
+        golden.join("turned6.jpg"),
+        fixture.folder.path().join("photos/a.jpg"),
+    )
+    .unwrap();
     let sized = |width: u32, height: u32| {
         let dataset = fixture.changed(|json| {
             json["images"][0]["width"] = json!(width);
@@ -299,7 +393,12 @@ fn sizes_are_those_of_the_upright_image() {
     let sample = sized(32, 48).unwrap();
     assert_eq!(sample.image.dimensions(), (32, 48));
     assert_eq!(fixture.config.check(Split::Val).unwrap().turned, 1);
-    let parts = ["a.jpg is 32x48", "EXIF orientation", "said to be 48x32", "as it is stored"];
+    let parts = [
+        "a.jpg is 32x48",
+        "EXIF orientation",
+        "said to be 48x32",
+        "as it is stored",
+    ];
     assert_says(&sized(48, 32).unwrap_err(), &parts);
     assert_says(&sized(48, 31).unwrap_err(), &["48x31", "the file is 32x48"]);
 }
@@ -335,9 +434,16 @@ fn an_xml_without_a_size_takes_that_of_the_image() {
     write_list_and_xml_only(folder.path(), DOG);
     let error = voc.open_detection(Split::Val).err().unwrap();
     assert_says(&error, &["a.xml", "`size` is missing", "a.jpg"]);
-    write_xml(folder.path(), "a", "<size><width>wide</width><height>8</height></size>");
+    write_xml(
+        folder.path(),
+        "a",
+        "<size><width>wide</width><height>8</height></size>",
+    );
     let error = voc.open_detection(Split::Val).err().unwrap();
-    assert_says(&error, &["a.xml", "size: `width` = wide", "whole number of pixels"]);
+    assert_says(
+        &error,
+        &["a.xml", "size: `width` = wide", "whole number of pixels"],
+    );
 }
 
 fn write_list_and_xml_only(root: &Path, inner: &str) {
@@ -350,8 +456,14 @@ fn faults_of_an_xml_name_the_object_and_the_key() {
     let folder = tempfile::tempdir().unwrap();
     let voc = config(folder.path(), VOC);
     for (inner, parts) in [
-        ("<object><bndbox><xmin>1</xmin></bndbox></object>", ["object 2", "`name` is missing"]),
-        ("<object><name>cat</name></object>", ["object 2 (`cat`)", "`bndbox` is missing"]),
+        (
+            "<object><bndbox><xmin>1</xmin></bndbox></object>",
+            ["object 2", "`name` is missing"],
+        ),
+        (
+            "<object><name>cat</name></object>",
+            ["object 2 (`cat`)", "`bndbox` is missing"],
+        ),
         (
             "<object><name>cat</name><bndbox><xmin>1</xmin><ymin>1</ymin><ymax>2</ymax></bndbox></object>",
             ["object 2 (`cat`)", "`xmax` is missing"],
@@ -373,6 +485,8 @@ fn an_xml_may_have_another_ending_and_a_byte_order_mark() {
     let text = fs::read_to_string(annotations.join("a.xml")).unwrap();
     fs::remove_file(annotations.join("a.xml")).unwrap();
     fs::write(annotations.join("a.XML"), format!("\u{feff}{text}")).unwrap();
-    let dataset = config(folder.path(), VOC).open_detection(Split::Val).unwrap();
+    let dataset = config(folder.path(), VOC)
+        .open_detection(Split::Val)
+        .unwrap();
     assert_eq!(dataset.get(0).unwrap().instances.len(), 1);
 }

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::common::{ADE, ade_fixture, ade_paths, assert_says, config, open, write_image, write_mask};
-use gradway_data::{DataError, Split, read};
+use crate::common::{
+    ADE, ade_fixture, ade_paths, assert_says, config, open, write_image, write_mask,
+};
+use gradway_data::{DataError, FileFault, Split, read};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -62,7 +64,11 @@ fn turned_images_are_counted_as_such() {
         ("turned6.tif", true),
         ("rgb.bmp", false),
     ] {
-        assert_eq!(read::is_turned(&golden_file(name)).unwrap(), turned, "{name}");
+        assert_eq!(
+            read::is_turned(&golden_file(name)).unwrap(),
+            turned,
+            "{name}"
+        );
     }
 }
 
@@ -75,12 +81,21 @@ fn other_kinds_are_named_and_not_called_damaged() {
         path
     };
     let heic = written("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic");
-    let pointer = written("lfs.jpg", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n");
+    let pointer = written(
+        "lfs.jpg",
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+    );
     let page = written("page.jpg", b"\n<!DOCTYPE html><html>404</html>");
     let numbers = written("numbers.jpg", b"0 1 2");
     for (path, parts) in [
-        (golden_file("refused.gif"), ["GIF file", "convert it to PNG or JPEG"]),
-        (golden_file("refused_palette.tif"), ["TIFF file", "convert it to PNG or JPEG"]),
+        (
+            golden_file("refused.gif"),
+            ["GIF file", "convert it to PNG or JPEG"],
+        ),
+        (
+            golden_file("refused_palette.tif"),
+            ["TIFF file", "convert it to PNG or JPEG"],
+        ),
         (golden_file("refused_float.tif"), ["TIFF file", "convert"]),
         (heic, ["HEIC", "convert it to PNG or JPEG"]),
         (pointer, ["pointer of Git LFS", "git lfs pull"]),
@@ -91,7 +106,10 @@ fn other_kinds_are_named_and_not_called_damaged() {
         assert_says(&error, &parts);
         let text = format!("{error} {}", error.hint().unwrap());
         assert!(text.contains("JPEG, PNG, BMP, WebP or TIFF"), "{text}");
-        assert!(!text.contains("truncated") && !text.contains("damaged"), "{text}");
+        assert!(
+            !text.contains("truncated") && !text.contains("damaged"),
+            "{text}"
+        );
     }
     let empty = read::image(&written("empty.jpg", b"")).unwrap_err();
     assert_says(&empty, &["the file is empty"]);
@@ -100,7 +118,14 @@ fn other_kinds_are_named_and_not_called_damaged() {
 #[test]
 fn cut_files_of_every_kind_are_damaged() {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["rgb.png", "rgb444.jpg", "progressive.jpg", "lossy.webp", "rgb.tif", "rgb.bmp"] {
+    for name in [
+        "rgb.png",
+        "rgb444.jpg",
+        "progressive.jpg",
+        "lossy.webp",
+        "rgb.tif",
+        "rgb.bmp",
+    ] {
         let whole = fs::read(golden_file(name)).unwrap();
         let path = folder.path().join(name);
         for length in [whole.len() / 4, whole.len() / 2, whole.len() * 3 / 4] {
@@ -118,12 +143,28 @@ fn a_header_that_claims_too_much_is_refused_before_anything_is_allocated() {
     let path = |name: &str| folder.path().join(name);
     // The frame header of a baseline JPEG: marker, length, precision, height, width.
     let mut jpeg = fs::read(golden_file("rgb444.jpg")).unwrap();
-    let frame = jpeg.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
+    let frame = jpeg
+        .windows(2)
+        .position(|pair| pair == [0xFF, 0xC0])
+        .unwrap();
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0x23, 0x28, 0x23, 0x28]);
     fs::write(path("a.jpg"), jpeg).unwrap();
-    let parts = ["a.jpg", "9000x9000", "67108864", "GRADWAY_MAXIMUM_PIXELS=81000000"];
+    let parts = [
+        "a.jpg",
+        "9000x9000",
+        "67108864",
+        "GRADWAY_MAXIMUM_PIXELS=81000000",
+    ];
     let error = read::image(&path("a.jpg")).unwrap_err();
-    assert!(matches!(error, DataError::TooManyPixels { .. }), "{error}");
+    let fault = FileFault::TooManyPixels {
+        width: 9000,
+        height: 9000,
+        limit: read::MAXIMUM_PIXELS,
+    };
+    assert!(
+        matches!(&error, DataError::File { fault: found, .. } if *found == fault),
+        "{error}"
+    );
     assert_says(&error, &parts);
 
     let mut mask = fs::read(golden_file("grey8.png")).unwrap();
@@ -165,7 +206,12 @@ fn labels_belong_to_the_upright_picture() {
 
     write_mask(&mask, 48, 32, |_, _| 1);
     let error = open(&config, Split::Train).get(0).unwrap_err();
-    let parts = ["s000.jpg is 32x48", "EXIF orientation", "s000.png is 48x32", "as it is stored"];
+    let parts = [
+        "s000.jpg is 32x48",
+        "EXIF orientation",
+        "s000.png is 48x32",
+        "as it is stored",
+    ];
     assert_says(&error, &parts);
     // Of another size altogether: the orientation has nothing to do with it.
     write_mask(&mask, 48, 31, |_, _| 1);
@@ -187,7 +233,13 @@ fn one_pixel_is_an_image() {
 fn images_of_every_ending_are_found() {
     let folder = tempfile::tempdir().unwrap();
     ade_fixture(folder.path(), 0, 1);
-    for (id, name) in [("a", "a.bmp"), ("b", "b.TIF"), ("c", "c.webp"), ("d", "d.tiff"), ("e", "e.JPEG")] {
+    for (id, name) in [
+        ("a", "a.bmp"),
+        ("b", "b.TIF"),
+        ("c", "c.webp"),
+        ("d", "d.tiff"),
+        ("e", "e.JPEG"),
+    ] {
         write_image(&folder.path().join("images/training").join(name), 8, 6);
         write_mask(&ade_paths(folder.path(), "training", id).1, 8, 6, |_, _| 2);
     }
@@ -205,7 +257,15 @@ fn an_image_of_another_kind_is_not_called_missing() {
     ade_fixture(folder.path(), 1, 1);
     let image = folder.path().join("images/training/pond.gif");
     fs::copy(golden_file("refused.gif"), image).unwrap();
-    write_mask(&ade_paths(folder.path(), "training", "pond").1, 8, 6, |_, _| 2);
+    write_mask(
+        &ade_paths(folder.path(), "training", "pond").1,
+        8,
+        6,
+        |_, _| 2,
+    );
     let error = config(folder.path(), ADE).open(Split::Train).err().unwrap();
-    assert_says(&error, &["pond.gif", "GIF file", "convert it to PNG or JPEG"]);
+    assert_says(
+        &error,
+        &["pond.gif", "GIF file", "convert it to PNG or JPEG"],
+    );
 }

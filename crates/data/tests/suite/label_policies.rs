@@ -87,15 +87,26 @@ fn palettes_and_grey_levels_stand_for_their_colors() {
     encoder.set_color(png::ColorType::Indexed);
     encoder.set_depth(png::BitDepth::Four);
     encoder.set_palette([VOID, TRUCK, CAR, ROAD].concat());
-    encoder.write_header().unwrap().write_image_data(&[0x32, 0x01]).unwrap();
-    assert_eq!(labels(&config(folder.path(), COLORS)).unwrap().data, EXPECTED);
+    encoder
+        .write_header()
+        .unwrap()
+        .write_image_data(&[0x32, 0x01])
+        .unwrap();
+    assert_eq!(
+        labels(&config(folder.path(), COLORS)).unwrap().data,
+        EXPECTED
+    );
 
     let white = COLORS.replace("road = [128, 64, 128]", "road = [255, 255, 255]");
     let file = fs::File::create(&mask).unwrap();
     let mut encoder = png::Encoder::new(file, 4, 1);
     encoder.set_color(png::ColorType::Grayscale);
     encoder.set_depth(png::BitDepth::One);
-    encoder.write_header().unwrap().write_image_data(&[0b1001_0000]).unwrap();
+    encoder
+        .write_header()
+        .unwrap()
+        .write_image_data(&[0b1001_0000])
+        .unwrap();
     let found = labels(&config(folder.path(), &white)).unwrap().data;
     assert_eq!(found, [0, IGNORE, IGNORE, 0]);
 }
@@ -108,14 +119,23 @@ fn an_unknown_color_is_named_with_its_pixel() {
     row[3] = [128, 64, 127];
     let rgb = ImageBuffer::from_fn(4, 1, |x, _| Rgb(row[x as usize]));
     rgb.save(&mask).unwrap();
-    let parts = ["a.png", "[128, 64, 127]", "x=3, y=0", "labels.colors", "labels.ignore"];
+    let parts = [
+        "a.png",
+        "[128, 64, 127]",
+        "x=3, y=0",
+        "labels.colors",
+        "labels.ignore",
+    ];
     assert_says(&labels(&config).unwrap_err(), &parts);
     // 16 bits are not cut to 8.
     let wide: ImageBuffer<Rgb<u16>, Vec<u16>> = ImageBuffer::from_fn(4, 1, |x, _| {
         Rgb(ROW[x as usize].map(|value| u16::from(value) * 257 + 1))
     });
     wide.save(&mask).unwrap();
-    assert_says(&labels(&config).unwrap_err(), &["[32897, 16449, 32897]", "x=0, y=0"]);
+    assert_says(
+        &labels(&config).unwrap_err(),
+        &["[32897, 16449, 32897]", "x=0, y=0"],
+    );
 }
 
 #[test]
@@ -127,11 +147,19 @@ fn values_are_the_classes_that_they_name() {
     write_mask_16(&mask, 4, 1, |x, _| [0, 1000, 7, 255][x as usize]);
     assert_eq!(labels(&config).unwrap().data, [0, 1, IGNORE, 1]);
     write_mask_16(&mask, 4, 1, |x, _| [0, 1000, 256, 255][x as usize]);
-    let parts = ["label 256", "x=2, y=0", "0 (background), 255 (object)", "7 (ignore)", "labels.values"];
+    let parts = [
+        "label 256",
+        "x=2, y=0",
+        "0 (background), 255 (object)",
+        "7 (ignore)",
+        "labels.values",
+    ];
     assert_says(&labels(&config).unwrap_err(), &parts);
     // Grey with an alpha channel that says nothing.
     let grey = |alpha: [u8; 4]| {
-        ImageBuffer::from_fn(4, 1, |x, _| LumaA([[0, 255, 7, 0][x as usize], alpha[x as usize]]))
+        ImageBuffer::from_fn(4, 1, |x, _| {
+            LumaA([[0, 255, 7, 0][x as usize], alpha[x as usize]])
+        })
     };
     grey([255; 4]).save(&mask).unwrap();
     assert_eq!(labels(&config).unwrap().data, [0, 1, IGNORE, 0]);
@@ -146,15 +174,24 @@ fn a_mask_of_another_kind_says_what_to_do() {
     let config = config(folder.path(), VALUES);
     let rgb = ImageBuffer::from_fn(4, 1, |x, _| Rgb(ROW[x as usize]));
     rgb.save(&mask).unwrap();
-    assert_says(&labels(&config).unwrap_err(), &["8-bit rgb PNG", "labels = { colors = {"]);
+    assert_says(
+        &labels(&config).unwrap_err(),
+        &["8-bit rgb PNG", "labels = { colors = {"],
+    );
     let jpeg = mask.with_extension("jpg");
     write_image(&jpeg, 4, 1);
     fs::rename(jpeg, &mask).unwrap();
-    assert_says(&labels(&config).unwrap_err(), &["a.png is a JPEG file", "JPEG changes values"]);
+    assert_says(
+        &labels(&config).unwrap_err(),
+        &["a.png is a JPEG file", "JPEG changes values"],
+    );
     let bitmap = mask.with_extension("bmp");
     write_image(&bitmap, 4, 1);
     fs::rename(bitmap, &mask).unwrap();
-    assert_says(&labels(&config).unwrap_err(), &["a.png is a BMP file", "convert it to PNG"]);
+    assert_says(
+        &labels(&config).unwrap_err(),
+        &["a.png is a BMP file", "convert it to PNG"],
+    );
 }
 
 #[test]
@@ -164,7 +201,10 @@ fn policies_that_do_not_fit_the_class_list_are_refused() {
         let text = format!(
             "format = \"folder\"\nroot = \"ROOT\"\ntrain_list = \"list.txt\"\nclasses = {classes}\nlabels = {labels}"
         );
-        config(folder.path(), &text).open(Split::Train).err().unwrap()
+        config(folder.path(), &text)
+            .open(Split::Train)
+            .err()
+            .unwrap()
     };
     let two = "[\"road\", \"car\"]";
     assert_says(
@@ -184,7 +224,10 @@ fn policies_that_do_not_fit_the_class_list_are_refused() {
         &["colour [1, 2, 3] is both `car` and `road`"],
     );
     assert_says(
-        &error("{ colors = { road = [1, 2, 3], car = [0, 0, 0] }, ignore = [0, 0, 0] }", two),
+        &error(
+            "{ colors = { road = [1, 2, 3], car = [0, 0, 0] }, ignore = [0, 0, 0] }",
+            two,
+        ),
         &["colour [0, 0, 0] is both `car` and `ignore`"],
     );
     assert_says(
@@ -196,7 +239,10 @@ fn policies_that_do_not_fit_the_class_list_are_refused() {
         &["`values` has no value of class `car`"],
     );
     assert_says(
-        &error("{ values = { 1 = \"road\", 2 = \"car\" }, ignore = 2 }", two),
+        &error(
+            "{ values = { 1 = \"road\", 2 = \"car\" }, ignore = 2 }",
+            two,
+        ),
         &["value 2 is both `car` and `ignore`"],
     );
 }
@@ -216,11 +262,19 @@ fn every_format_with_masks_takes_them() {
     }
     let lists = root.join("ImageSets/Segmentation");
     fs::create_dir_all(&lists).unwrap();
-    fs::write(lists.join("train.txt"), "/JPEGImages/a.jpg /SegmentationClass/a.png\n").unwrap();
+    fs::write(
+        lists.join("train.txt"),
+        "/JPEGImages/a.jpg /SegmentationClass/a.png\n",
+    )
+    .unwrap();
     for format in ["ade20k", "pascal_voc"] {
         let rest = COLORS.split("classes").nth(1).unwrap();
         let text = format!("format = \"{format}\"\nroot = \"ROOT\"\nclasses{rest}");
-        assert_eq!(labels(&config(root, &text)).unwrap().data, EXPECTED, "{format}");
+        assert_eq!(
+            labels(&config(root, &text)).unwrap().data,
+            EXPECTED,
+            "{format}"
+        );
     }
 }
 
@@ -239,7 +293,10 @@ fn classes_that_never_occur_are_told() {
     };
     assert_eq!(warning.message, "1 of 2 classes never occurs: object");
     let hint = warning.hint.as_deref().unwrap();
-    assert!(hint.contains("50.00 % of the pixels are ignored") && hint.contains("values = {"), "{hint}");
+    assert!(
+        hint.contains("50.00 % of the pixels are ignored") && hint.contains("values = {"),
+        "{hint}"
+    );
     let report = config(folder.path(), VALUES).check(Split::Train).unwrap();
     assert_eq!(report.warnings, []);
     assert_eq!(report.labels[1].pixels, 2);
@@ -252,7 +309,10 @@ fn real_masks_in_colors_have_the_classes_of_those_in_values() {
         return;
     };
     let source = root.join("camvid/annotations/validation");
-    let Some(first) = fs::read_dir(&source).ok().and_then(|mut files| files.next()) else {
+    let Some(first) = fs::read_dir(&source)
+        .ok()
+        .and_then(|mut files| files.next())
+    else {
         return;
     };
     let mask = first.unwrap().path();
@@ -264,9 +324,12 @@ fn real_masks_in_colors_have_the_classes_of_those_in_values() {
     });
     colored.save(&target).unwrap();
     let grey: ImageBuffer<Luma<u8>, Vec<u8>> = ImageBuffer::new(values.width, values.height);
-    grey.save(Path::new(folder.path()).join("images/a.jpg")).unwrap();
+    grey.save(Path::new(folder.path()).join("images/a.jpg"))
+        .unwrap();
     let names: Vec<String> = (0..11).map(|class| format!("\"{class}\"")).collect();
-    let colors: Vec<String> = (0..11).map(|class| format!("{class} = {:?}", palette[class])).collect();
+    let colors: Vec<String> = (0..11)
+        .map(|class| format!("{class} = {:?}", palette[class]))
+        .collect();
     let text = format!(
         "format = \"folder\"\nroot = \"ROOT\"\ntrain_list = \"list.txt\"\nclasses = [{}]\n\
          labels = {{ colors = {{ {} }}, ignore = {:?} }}",
@@ -275,6 +338,10 @@ fn real_masks_in_colors_have_the_classes_of_those_in_values() {
         palette[11]
     );
     let found = labels(&config(folder.path(), &text)).unwrap();
-    let expected: Vec<u8> = values.data.iter().map(|v| if *v == 11 { IGNORE } else { *v }).collect();
+    let expected: Vec<u8> = values
+        .data
+        .iter()
+        .map(|v| if *v == 11 { IGNORE } else { *v })
+        .collect();
     assert!(found.data == expected);
 }

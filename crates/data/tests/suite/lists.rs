@@ -109,12 +109,21 @@ fn lines_that_name_nothing_say_so() {
         open_error(&config, Split::Train)
     };
     // The flags of Pascal VOC's lists of one class are no masks.
-    assert_says(&error("a\nmy photo  -1"), &["entry 2", "`-1` names no mask", "list.txt"]);
-    assert_says(&error("a.jpg masks/a.png"), &["entry 1", "`masks/a.png` names no mask"]);
+    assert_says(
+        &error("a\nmy photo  -1"),
+        &["entry 2", "`-1` names no mask", "list.txt"],
+    );
+    assert_says(
+        &error("a.jpg masks/a.png"),
+        &["entry 1", "`masks/a.png` names no mask"],
+    );
     assert_says(&error("b.jpg b.png"), &["sample `b`", "photos/b.jpg"]);
     // Another folder's image is not the one of the same name here.
     assert_says(&error("elsewhere/a.jpg"), &["`elsewhere/a`", "list.txt"]);
-    assert_says(&error("a\nphotos/a.jpg"), &["`a` occurs twice", "entry 1", "entry 2"]);
+    assert_says(
+        &error("a\nphotos/a.jpg"),
+        &["`a` occurs twice", "entry 1", "entry 2"],
+    );
     assert_says(&error("a other/a_mask.png\na"), &["`a` occurs twice"]);
 }
 
@@ -125,11 +134,16 @@ fn lists_have_the_encodings_of_their_shells() {
     let config = fixture(root);
     write_list(root, "\u{feff}a\r\nmy photo\r\n");
     assert_eq!(samples(&config).len(), 2);
-    let wide = "\u{feff}a\r\nmy photo\r\n".encode_utf16().flat_map(u16::to_le_bytes);
+    let wide = "\u{feff}a\r\nmy photo\r\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes);
     write_list(root, wide.collect::<Vec<u8>>());
     assert_eq!(samples(&config).len(), 2);
     write_list(root, b"a\nstra\xDFe\n");
-    assert_says(&open_error(&config, Split::Train), &["list.txt", "no text in UTF-8", "byte 6"]);
+    assert_says(
+        &open_error(&config, Split::Train),
+        &["list.txt", "no text in UTF-8", "byte 6"],
+    );
 }
 
 #[test]
@@ -162,7 +176,11 @@ fn folders_named_like_files_and_hidden_files_are_nobodys() {
     ade_fixture(folder.path(), 1, 1);
     fs::create_dir(folder.path().join("images/training/album.jpg")).unwrap();
     fs::create_dir(folder.path().join("annotations/training/album.png")).unwrap();
-    fs::write(folder.path().join("images/training/._s000.jpg"), "of another system").unwrap();
+    fs::write(
+        folder.path().join("images/training/._s000.jpg"),
+        "of another system",
+    )
+    .unwrap();
     let config = config(folder.path(), ADE);
     assert_eq!(open(&config, Split::Train).len(), 1);
     let mask = ade_paths(folder.path(), "training", "s000").1;

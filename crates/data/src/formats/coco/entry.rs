@@ -132,7 +132,10 @@ impl Entry {
         if text.starts_with('[') {
             let polygons: Vec<Vec<f64>> = serde_json::from_str(text).map_err(|error| {
                 match serde_json::from_str::<Vec<f64>>(text) {
-                    Ok(_) => fault("a list of numbers; expected a list of such lists, one for each polygon".into()),
+                    Ok(_) => fault(
+                        "a list of numbers; expected a list of such lists, one for each polygon"
+                            .into(),
+                    ),
                     Err(_) => syntax(error),
                 }
             })?;

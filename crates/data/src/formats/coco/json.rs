@@ -189,7 +189,9 @@ fn has_no_number(text: &str, error: &serde_json::Error) -> bool {
     // The error is at the first or the second letter; a minus is read as that of a number.
     let before = error.column().saturating_sub(3);
     let near = line.and_then(|line| line.as_bytes().get(before..));
-    let near = near.map(|bytes| &bytes[..bytes.len().min(12)]).unwrap_or_default();
+    let near = near
+        .map(|bytes| &bytes[..bytes.len().min(12)])
+        .unwrap_or_default();
     let near = String::from_utf8_lossy(near);
     near.contains("NaN") || near.contains("Infinity")
 }

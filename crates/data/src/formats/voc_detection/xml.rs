@@ -120,7 +120,8 @@ fn stated_size(size: Option<&Size>) -> Result<Option<(u32, u32)>, AnnotationFaul
             return Ok(None);
         }
         let number: Option<f64> = text.parse().ok();
-        let is_side = |side: &f64| side.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(side);
+        let is_side =
+            |side: &f64| side.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(side);
         match number.filter(is_side) {
             Some(0.0) => Ok(None),
             Some(side) => Ok(Some(side as u32)),

@@ -4,13 +4,14 @@ use std::path::Path;
 
 use image::{ImageError, ImageFormat};
 
-use crate::error::DataError;
+use crate::error::{DataError, FileFault};
 
 /// The kinds that are read, in words.
 pub(super) const KINDS: &str = "JPEG, PNG, BMP, WebP or TIFF";
 
 const CONVERT: &str = "convert it to PNG or JPEG";
-const NO_IMAGE: &str = "fetch the image itself; if it is one of another kind, convert it to JPEG or PNG";
+const NO_IMAGE: &str =
+    "fetch the image itself; if it is one of another kind, convert it to JPEG or PNG";
 
 /// The kind of a file that is read.
 ///
@@ -18,10 +19,9 @@ const NO_IMAGE: &str = "fetch the image itself; if it is one of another kind, co
 /// An empty file, or one of another kind, which is named.
 pub(super) fn of(path: &Path, bytes: &[u8]) -> Result<ImageFormat, DataError> {
     use ImageFormat::{Bmp, Jpeg, Png, Tiff, WebP};
-    let other = |found: String, advice| DataError::ImageKind {
+    let other = |found: String, advice| DataError::File {
         path: path.to_path_buf(),
-        found,
-        advice,
+        fault: FileFault::Kind { found, advice },
     };
     match image::guess_format(bytes) {
         Ok(format @ (Jpeg | Png | Bmp | WebP | Tiff)) => Ok(format),
@@ -32,7 +32,9 @@ pub(super) fn of(path: &Path, bytes: &[u8]) -> Result<ImageFormat, DataError> {
             expected: KINDS,
         }),
         Err(_) => Err(match bytes {
-            [_, _, _, _, b'f', b't', b'y', b'p', ..] => other("HEIC or other HEIF file".into(), CONVERT),
+            [_, _, _, _, b'f', b't', b'y', b'p', ..] => {
+                other("HEIC or other HEIF file".into(), CONVERT)
+            }
             [0, 0, 0, 12, b'j', b'P', ..] | [0xFF, 0x4F, 0xFF, 0x51, ..] => {
                 other("JPEG 2000 file".into(), CONVERT)
             }
@@ -52,10 +54,12 @@ pub(super) fn of(path: &Path, bytes: &[u8]) -> Result<ImageFormat, DataError> {
 /// What a decoder says, as an error: a feature that it lacks is no damage.
 pub(super) fn fault(path: &Path, format: ImageFormat, error: ImageError) -> DataError {
     match error {
-        ImageError::Unsupported(error) => DataError::ImageKind {
+        ImageError::Unsupported(error) => DataError::File {
             path: path.to_path_buf(),
-            found: format!("{} file of a form that is not read ({error})", name(format)),
-            advice: CONVERT,
+            fault: FileFault::Kind {
+                found: format!("{} file of a form that is not read ({error})", name(format)),
+                advice: CONVERT,
+            },
         },
         error => DataError::Decode {
             path: path.to_path_buf(),

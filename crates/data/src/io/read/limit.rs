@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-use crate::error::DataError;
+use crate::error::{DataError, FileFault};
 
 /// The most pixels of an image or mask, unless [`MAXIMUM_PIXELS_VARIABLE`] says otherwise: 8192 x 8192.
 ///
@@ -16,16 +16,18 @@ pub const MAXIMUM_PIXELS_VARIABLE: &str = "GRADWAY_MAXIMUM_PIXELS";
 /// Refuses a size beyond the limit.
 ///
 /// # Errors
-/// [`DataError::TooManyPixels`]; [`DataError::InvalidValue`] if the variable is no number.
+/// [`DataError::File`]; [`DataError::InvalidValue`] if the variable is no number.
 pub(super) fn check(path: &Path, width: u32, height: u32) -> Result<(), DataError> {
     let limit = limit()?;
     match u64::from(width) * u64::from(height) <= limit {
         true => Ok(()),
-        false => Err(DataError::TooManyPixels {
+        false => Err(DataError::File {
             path: path.to_path_buf(),
-            width,
-            height,
-            limit,
+            fault: FileFault::TooManyPixels {
+                width,
+                height,
+                limit,
+            },
         }),
     }
 }

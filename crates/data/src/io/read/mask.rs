@@ -7,7 +7,7 @@ use image::ImageFormat;
 use png::{BitDepth, ColorType, Transformations};
 
 use super::{bytes, kind, limit};
-use crate::error::DataError;
+use crate::error::{DataError, FileFault};
 use crate::labels::{LabelMap, LabelPolicy, LabelTable};
 
 /// Reads a PNG mask and turns its values into classes, which are but counted.
@@ -92,11 +92,7 @@ pub fn grey_16(path: &Path) -> Result<(u32, u32, Vec<u16>), DataError> {
 /// The classes of a mask in colours.
 ///
 /// Palettes and grey levels stand for the colours that viewers show.
-fn classes_of_colors(
-    path: &Path,
-    bytes: &[u8],
-    table: &LabelTable,
-) -> Result<LabelMap, DataError> {
+fn classes_of_colors(path: &Path, bytes: &[u8], table: &LabelTable) -> Result<LabelMap, DataError> {
     let rows = Rows::decode(path, bytes, Transformations::EXPAND)?;
     let sixteen = rows.depth == BitDepth::Sixteen;
     let mut data = Vec::with_capacity(rows.pixels());
@@ -112,12 +108,14 @@ fn classes_of_colors(
     });
     match wrong {
         Ok(()) => Ok(rows.map(data)),
-        Err(color) => Err(DataError::UnknownColor {
+        Err(color) => Err(DataError::File {
             path: path.to_path_buf(),
-            color,
-            x: rows.column(data.len()),
-            y: rows.row(data.len()),
-            policy: table.policy().describe(),
+            fault: FileFault::UnknownColor {
+                color,
+                x: rows.column(data.len()),
+                y: rows.row(data.len()),
+                policy: table.policy().describe(),
+            },
         }),
     }
 }
@@ -148,10 +146,12 @@ impl Rows {
             }
         };
         let color = format!("{:?}", rows.color).to_lowercase();
-        Err(DataError::MaskFormat {
+        Err(DataError::File {
             path: path.to_path_buf(),
-            found: format!("{}-bit {color} PNG", rows.depth as u8),
-            advice,
+            fault: FileFault::MaskFormat {
+                found: format!("{}-bit {color} PNG", rows.depth as u8),
+                advice,
+            },
         })
     }
 
@@ -168,12 +168,14 @@ impl Rows {
         match image::guess_format(bytes) {
             Ok(ImageFormat::Png) | Err(_) => {}
             Ok(other) => {
-                return Err(DataError::MaskFormat {
+                return Err(DataError::File {
                     path: path.to_path_buf(),
-                    found: format!("{} file", kind::name(other)),
-                    advice: match other {
-                        ImageFormat::Jpeg => "JPEG changes values: make the mask again, as PNG",
-                        _ => "convert it to PNG without a change of its values",
+                    fault: FileFault::MaskFormat {
+                        found: format!("{} file", kind::name(other)),
+                        advice: match other {
+                            ImageFormat::Jpeg => "JPEG changes values: make the mask again, as PNG",
+                            _ => "convert it to PNG without a change of its values",
+                        },
                     },
                 });
             }

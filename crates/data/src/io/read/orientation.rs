@@ -7,7 +7,7 @@ use image::ImageFormat;
 use image::metadata::Orientation;
 
 use super::{bytes, picture};
-use crate::error::DataError;
+use crate::error::{DataError, FileFault};
 
 /// Whether an image is stored in another orientation than it is shown in; [`super::image()`] turns it.
 ///
@@ -31,11 +31,13 @@ pub fn size_mismatch(
     if (mask_width, mask_height) == (image_height, image_width)
         && let Ok(true) = is_turned(image)
     {
-        return DataError::TurnedImage {
-            image: image.to_path_buf(),
-            image_width,
-            image_height,
-            mask: mask.to_path_buf(),
+        return DataError::File {
+            path: image.to_path_buf(),
+            fault: FileFault::Turned {
+                width: image_width,
+                height: image_height,
+                mask: mask.to_path_buf(),
+            },
         };
     }
     DataError::SizeMismatch {

@@ -3,10 +3,12 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageFormat, ImageReader, Limits, Pixel, RgbImage};
+use image::{
+    DynamicImage, ImageBuffer, ImageDecoder, ImageFormat, ImageReader, Limits, Pixel, RgbImage,
+};
 
 use super::{bytes, jpeg, kind, limit, orientation};
-use crate::error::DataError;
+use crate::error::{DataError, FileFault};
 
 /// Reads an image as RGB, upright; the kind is taken from its first bytes, not from its name.
 ///
@@ -36,10 +38,12 @@ pub fn image(path: &Path) -> Result<RgbImage, DataError> {
     let orientation = orientation::of(path, format, &bytes, &mut decoder)?;
     let decoded =
         DynamicImage::from_decoder(decoder).map_err(|error| kind::fault(path, format, error))?;
-    let mut upright = DynamicImage::ImageRgb8(rgb(decoded).ok_or_else(|| DataError::ImageKind {
+    let mut upright = DynamicImage::ImageRgb8(rgb(decoded).ok_or_else(|| DataError::File {
         path: path.to_path_buf(),
-        found: format!("{} file of floating-point values", kind::name(format)),
-        advice: "convert it to values of 8 or 16 bits",
+        fault: FileFault::Kind {
+            found: format!("{} file of floating-point values", kind::name(format)),
+            advice: "convert it to values of 8 or 16 bits",
+        },
     })?);
     upright.apply_orientation(orientation);
     Ok(upright.into_rgb8())
@@ -50,7 +54,7 @@ pub fn image(path: &Path) -> Result<RgbImage, DataError> {
 /// # Errors
 /// As [`image()`], but for damage behind the header.
 pub fn size(path: &Path) -> Result<(u32, u32), DataError> {
-    use image::metadata::Orientation::{NoTransforms, Rotate180, FlipHorizontal, FlipVertical};
+    use image::metadata::Orientation::{FlipHorizontal, FlipVertical, NoTransforms, Rotate180};
     let bytes = bytes(path)?;
     let (mut decoder, format) = decoder(path, &bytes)?;
     let (width, height) = decoder.dimensions();

@@ -30,7 +30,10 @@ fn direct_keeps_classes_and_maps_its_ignore_value() {
 fn the_first_bad_value_is_reported() {
     assert_eq!(apply(&LabelPolicy::ReduceZero, &[0, 1, 4, 5], 3), Err(4));
     // 255 is not silently taken for ignore where the policy names another value.
-    assert_eq!(apply(&LabelPolicy::Direct { ignore: 11 }, &[255], 11), Err(255));
+    assert_eq!(
+        apply(&LabelPolicy::Direct { ignore: 11 }, &[255], 11),
+        Err(255)
+    );
     // Nor is a value of 16 bits for its lower byte.
     assert_eq!(apply(&LabelPolicy::ReduceZero, &[257], 3), Err(257));
 }
@@ -54,7 +57,8 @@ struct Data {
 
 fn parse(text: &str) -> Result<LabelPolicy, String> {
     let data: Result<Data, _> = toml::from_str(&format!("labels = {text}"));
-    data.map(|data| data.labels).map_err(|error| error.to_string())
+    data.map(|data| data.labels)
+        .map_err(|error| error.to_string())
 }
 
 #[test]
@@ -77,7 +81,10 @@ fn every_form_is_written_as_it_is_read() {
     }
     // One value or colour need not be a list.
     let one = parse("{ values = { 1 = \"a\" }, ignore = 0 }").unwrap();
-    assert_eq!(one, parse("{ values = { 1 = \"a\" }, ignore = [0] }").unwrap());
+    assert_eq!(
+        one,
+        parse("{ values = { 1 = \"a\" }, ignore = [0] }").unwrap()
+    );
     let one = parse("{ colors = { a = [1, 2, 3] }, ignore = [0, 0, 0] }").unwrap();
     let list = parse("{ colors = { a = [[1, 2, 3]] }, ignore = [[0, 0, 0]] }").unwrap();
     assert_eq!(one, list);
@@ -91,15 +98,27 @@ fn what_is_no_policy_says_what_would_be() {
         ("{ color = { a = [1, 2, 3] } }", ["`color`", "`colors`"]),
         ("{ values = { 70000 = \"a\" } }", ["`70000`", "0 to 65535"]),
         ("{ values = { a = \"0\" } }", ["`a`", "0 to 65535"]),
-        ("{ values = { 1 = \"a\", 01 = \"b\" } }", ["value 1", "twice"]),
+        (
+            "{ values = { 1 = \"a\", 01 = \"b\" } }",
+            ["value 1", "twice"],
+        ),
         ("{ colors = { road = [128, 64] } }", ["`road`", "[128, 64]"]),
-        ("{ colors = { road = [128, 64, 256] } }", ["[128, 64, 256]", "0 to 255"]),
+        (
+            "{ colors = { road = [128, 64, 256] } }",
+            ["[128, 64, 256]", "0 to 255"],
+        ),
         ("{ colors = { road = \"red\" } }", ["such as", "[0, 0, 0]"]),
         ("{ ignore = 0 }", ["`direct`", "`values`"]),
-        ("{ direct = { ignore = 0 }, ignore = 1 }", ["one of", "`direct`"]),
+        (
+            "{ direct = { ignore = 0 }, ignore = 1 }",
+            ["one of", "`direct`"],
+        ),
         ("7", ["label policy", "reduce_zero"]),
     ] {
         let error = parse(text).unwrap_err();
-        assert!(parts.iter().all(|part| error.contains(part)), "{text}: {error}");
+        assert!(
+            parts.iter().all(|part| error.contains(part)),
+            "{text}: {error}"
+        );
     }
 }
