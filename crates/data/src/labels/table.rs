@@ -55,7 +55,9 @@ impl LabelPolicy {
                 for (value, class) in all {
                     match small.get_mut(usize::from(value)) {
                         Some(place) => *place = Some(class),
-                        None => drop(large.insert(value, class)),
+                        None => {
+                            large.insert(value, class);
+                        }
                     }
                 }
                 Lookup::Values { small, large }

@@ -32,7 +32,10 @@ pub fn labels_by(path: &Path, table: &LabelTable) -> Result<LabelMap, DataError>
     let rows = Rows::of_values(path, &bytes)?;
     let mut data = Vec::with_capacity(rows.pixels());
     let wrong = rows.values(|value| match table.class_of_value(value) {
-        Some(class) => Ok(data.push(class)),
+        Some(class) => {
+            data.push(class);
+            Ok(())
+        }
         None => Err(value),
     });
     match wrong {
@@ -60,7 +63,10 @@ pub fn grey(path: &Path) -> Result<LabelMap, DataError> {
     let rows = Rows::of_values(path, &bytes)?;
     let mut data = Vec::with_capacity(rows.pixels());
     rows.values(|value| match u8::try_from(value) {
-        Ok(value) => Ok(data.push(value)),
+        Ok(value) => {
+            data.push(value);
+            Ok(())
+        }
         Err(_) => Err(DataError::Decode {
             path: path.to_path_buf(),
             reason: format!("it holds the value {value}"),
@@ -85,7 +91,10 @@ pub fn grey_16(path: &Path) -> Result<(u32, u32, Vec<u16>), DataError> {
         });
     }
     let mut data = Vec::with_capacity(rows.pixels());
-    rows.values(|value| Ok::<(), DataError>(data.push(value)))?;
+    rows.values(|value| {
+        data.push(value);
+        Ok::<(), DataError>(())
+    })?;
     Ok((rows.width, rows.height, data))
 }
 
@@ -104,7 +113,8 @@ fn classes_of_colors(path: &Path, bytes: &[u8], table: &LabelTable) -> Result<La
             _ => table.class_of_color(color, sixteen).ok_or(color)?,
         };
         last = Some((color, class));
-        Ok(data.push(class))
+        data.push(class);
+        Ok(())
     });
     match wrong {
         Ok(()) => Ok(rows.map(data)),
