@@ -95,7 +95,7 @@ def tiff_16(values: np.ndarray) -> bytes:
     after = 8 + len(pixels)
     bits = struct.pack("<" + "H" * channels, *[16] * channels)
     entries = [
-        (256, 3, 1, width), (257, 3, 1, height), (258, 3, channels, after), (259, 3, 1, 1),
+        (256, 3, 1, width), (257, 3, 1, height), (258, 3, channels, after if channels > 1 else 16), (259, 3, 1, 1),
         (262, 3, 1, 2 if channels >= 3 else 1), (273, 4, 1, 8), (277, 3, 1, channels), (278, 3, 1, height),
         (279, 4, 1, len(pixels)),
     ]

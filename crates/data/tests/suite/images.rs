@@ -269,3 +269,28 @@ fn an_image_of_another_kind_is_not_called_missing() {
         &["pond.gif", "GIF file", "convert it to PNG or JPEG"],
     );
 }
+
+/// Of masks the values count, not what viewers make of them.
+#[test]
+fn masks_keep_their_values_at_every_depth() {
+    for (name, depth) in [
+        ("grey1", 1),
+        ("grey2", 2),
+        ("grey4", 4),
+        ("grey8", 8),
+        ("palette1", 1),
+        ("palette2", 2),
+        ("palette4", 4),
+        ("palette8", 8),
+        ("palette_transparent", 4),
+        ("grey2_interlaced", 2),
+        ("palette4_interlaced", 4),
+    ] {
+        let map = read::grey(&golden_file(&format!("{name}.png"))).unwrap();
+        assert_eq!((map.width, map.height), (13, 7), "{name}");
+        let expected: Vec<u8> = (0..91u32)
+            .map(|pixel| (pixel * 5 % (1 << depth)) as u8)
+            .collect();
+        assert_eq!(map.data, expected, "{name}");
+    }
+}

@@ -27,14 +27,14 @@ use crate::error::{DataError, FileFault};
 /// A file that cannot be read, that is damaged, truncated, too large or of another kind.
 pub fn image(path: &Path) -> Result<RgbImage, DataError> {
     let bytes = bytes(path)?;
-    let (mut decoder, format) = decoder(path, &bytes)?;
-    if format == ImageFormat::Jpeg {
+    if kind::of(path, &bytes)? == ImageFormat::Jpeg {
         jpeg::check_is_complete(&bytes).map_err(|reason| DataError::Decode {
             path: path.to_path_buf(),
             reason: format!("{reason} after {} bytes", bytes.len()),
             expected: kind::KINDS,
         })?;
     }
+    let (mut decoder, format) = decoder(path, &bytes)?;
     let orientation = orientation::of(path, format, &bytes, &mut decoder)?;
     let decoded =
         DynamicImage::from_decoder(decoder).map_err(|error| kind::fault(path, format, error))?;
@@ -71,6 +71,11 @@ pub(super) fn decoder<'a>(
 ) -> Result<(impl ImageDecoder + 'a, ImageFormat), DataError> {
     let format = kind::of(path, bytes)?;
     let fail = |error| kind::fault(path, format, error);
+    if let (ImageFormat::Png, Some(&[a, b, c, d, e, f, g, h])) = (format, bytes.get(16..24)) {
+        // The decoder has a limit of its own, whose error does not tell the size.
+        let sides = [[a, b, c, d], [e, f, g, h]].map(u32::from_be_bytes);
+        limit::check(path, sides[0], sides[1])?;
+    }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     // The size is checked below; what decoders need besides pixels is of the same order.
     const BYTES_A_PIXEL: u64 = 16;
