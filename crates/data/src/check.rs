@@ -4,13 +4,15 @@ mod detection;
 mod multi_task;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::dataset::SegmentationDataset;
 use crate::error::DataError;
-use crate::labels::IGNORE;
+use crate::io::read;
+use crate::labels::{AbsentClasses, IGNORE, LabelCensus};
 use crate::task::Task;
 
 pub use detection::{InstanceCount, InstanceReport, check_detection};
@@ -29,6 +31,8 @@ pub struct Report {
     pub readable: usize,
     /// How often every image size occurs, the most frequent first.
     pub sizes: Vec<SizeCount>,
+    /// Number of images that are stored in another orientation than they are shown and read in.
+    pub turned: usize,
     /// How many pixels every class has, in label order; of segmentation alone.
     pub labels: Vec<LabelCount>,
     /// Number of pixels without a class.
@@ -41,8 +45,29 @@ pub struct Report {
     /// The labels of every task; of several tasks alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<TaskReport>,
+    /// What can be used and is worth a look.
+    pub warnings: Vec<Warning>,
     /// What is wrong, in sample order.
     pub problems: Vec<Problem>,
+}
+
+/// Something that is no fault, and probably not meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// What it is.
+    pub message: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl From<AbsentClasses> for Warning {
+    fn from(absent: AbsentClasses) -> Self {
+        Self {
+            message: absent.to_string(),
+            hint: absent.hint(),
+        }
+    }
 }
 
 /// An image size and its number of samples.
@@ -101,6 +126,7 @@ struct Tally {
     sizes: BTreeMap<(u32, u32), usize>,
     pixels: Vec<u64>,
     samples: Vec<usize>,
+    turned: usize,
     problems: Vec<Problem>,
 }
 
@@ -115,6 +141,7 @@ impl Tally {
             }
         };
         *self.sizes.entry(sample.image.dimensions()).or_default() += 1;
+        self.turned += usize::from(is_turned(dataset.image_file(index)));
         let mut counts = [0u64; 256];
         for &label in &sample.labels.data {
             counts[usize::from(label)] += 1;
@@ -140,9 +167,15 @@ impl Tally {
         for (sum, value) in self.samples.iter_mut().zip(other.samples) {
             *sum += value;
         }
+        self.turned += other.turned;
         self.problems.extend(other.problems);
         self
     }
+}
+
+/// Whether an image that was read is stored in another orientation.
+fn is_turned(file: Option<&Path>) -> bool {
+    file.is_some_and(|file| read::is_turned(file).unwrap_or(false))
 }
 
 /// Reads every sample, on all cores; a problem of one sample does not stop the others.
@@ -158,12 +191,18 @@ pub fn check(dataset: &dyn SegmentationDataset) -> Report {
     let labelled: u64 = (0..usize::from(IGNORE)).map(pixels).sum();
     let ignored = pixels(usize::from(IGNORE));
     let names = dataset.classes().iter().enumerate();
+    let mut census = LabelCensus::new(dataset.classes().iter().cloned());
+    for (class, &count) in tally.pixels.iter().enumerate() {
+        census.add(class, count);
+    }
     Report {
         dataset: dataset.name().into(),
         task: Task::Segmentation,
         samples: dataset.len(),
         readable: dataset.len() - tally.problems.len(),
         sizes,
+        turned: tally.turned,
+        warnings: census.absent().map(Warning::from).into_iter().collect(),
         labels: names
             .map(|(class, name)| LabelCount {
                 class,

@@ -1,12 +1,12 @@
 //! What every segmentation dataset offers, and the one implementation for files on disk.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use image::RgbImage;
 
 use crate::error::DataError;
 use crate::io::read;
-use crate::labels::{LabelMap, LabelPolicy, check_classes};
+use crate::labels::{LabelMap, LabelPolicy, LabelTable, check_classes};
 
 /// An image and the class of each of its pixels.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,6 +64,11 @@ pub trait SegmentationDataset: Send + Sync {
     /// Identifier of sample `index`; empty beyond the end.
     fn id(&self, index: usize) -> String;
 
+    /// The file of the image of sample `index`, if it comes from one.
+    fn image_file(&self, _index: usize) -> Option<&Path> {
+        None
+    }
+
     /// Reads and checks sample `index`.
     ///
     /// # Errors
@@ -76,7 +81,7 @@ pub trait SegmentationDataset: Send + Sync {
 pub struct FilePair {
     /// Identifier: the stem of the image.
     pub id: String,
-    /// The image, JPEG or PNG.
+    /// The image.
     pub image: PathBuf,
     /// The mask, PNG.
     pub mask: PathBuf,
@@ -89,7 +94,7 @@ pub struct FileDataset {
     pairs: Vec<FilePair>,
     classes: Vec<String>,
     palette: Vec<[u8; 3]>,
-    labels: LabelPolicy,
+    labels: LabelTable,
 }
 
 impl FileDataset {
@@ -104,7 +109,7 @@ impl FileDataset {
         palette: Vec<[u8; 3]>,
         labels: LabelPolicy,
     ) -> Result<Self, DataError> {
-        check_classes(&classes, &palette, &labels)?;
+        let labels = check_classes(&classes, &palette, &labels)?;
         Ok(Self {
             name: name.into(),
             pairs,
@@ -161,6 +166,10 @@ impl SegmentationDataset for FileDataset {
             .unwrap_or_default()
     }
 
+    fn image_file(&self, index: usize) -> Option<&Path> {
+        self.pairs.get(index).map(|pair| pair.image.as_path())
+    }
+
     fn get(&self, index: usize) -> Result<SegmentationSample, DataError> {
         let pair = self
             .pairs
@@ -179,16 +188,11 @@ impl SegmentationDataset for FileDataset {
             });
         }
         let image = read::image(&pair.image)?;
-        let labels = read::labels(&pair.mask, &self.labels, self.classes.len())?;
-        if (labels.width, labels.height) != image.dimensions() {
-            return Err(DataError::SizeMismatch {
-                image: pair.image.clone(),
-                image_width: image.width(),
-                image_height: image.height(),
-                mask: pair.mask.clone(),
-                mask_width: labels.width,
-                mask_height: labels.height,
-            });
+        let labels = read::labels_by(&pair.mask, &self.labels)?;
+        let size = (labels.width, labels.height);
+        if size != image.dimensions() {
+            let (file, found) = (&pair.image, image.dimensions());
+            return Err(read::size_mismatch(file, found, &pair.mask, size));
         }
         Ok(SegmentationSample {
             id: pair.id.clone(),

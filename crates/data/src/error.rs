@@ -4,6 +4,7 @@
 //! [`DataError::hint`] adds what to do about it, for the `hint:` line of the command line.
 
 mod annotation;
+mod file;
 mod hint;
 mod labels;
 
@@ -15,6 +16,7 @@ use crate::labels::DenseTask;
 use crate::task::Task;
 
 pub use annotation::AnnotationFault;
+pub use file::FileFault;
 pub use labels::LabelFault;
 
 /// An error of the data crate.
@@ -184,16 +186,11 @@ pub enum DataError {
         allowed: String,
     },
 
-    /// A mask is a picture rather than a map of class indices.
-    #[error(
-        "mask {} is a {found} PNG; expected 8-bit or 16-bit grey, or palette-indexed, whose values are class indices",
-        path.display()
-    )]
-    MaskFormat {
-        /// The mask.
-        path: PathBuf,
-        /// The colour type found.
-        found: String,
+    /// A label policy that names classes does not fit the class list, or contradicts itself.
+    #[error("labels: {reason}")]
+    LabelPolicy {
+        /// What is wrong.
+        reason: String,
     },
 
     /// An annotation file does not hold what it should.
@@ -273,6 +270,15 @@ pub enum DataError {
         reason: String,
         /// The expected kinds of file.
         expected: &'static str,
+    },
+
+    /// An image, a mask or a list is none that is read.
+    #[error("{} {fault}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: FileFault,
     },
 
     /// A file or folder cannot be read.

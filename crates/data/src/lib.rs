@@ -26,17 +26,18 @@ pub mod table;
 mod task;
 pub mod transform;
 
-pub use check::{Report, check, check_detection, check_multi_task};
+pub use check::{Report, Warning, check, check_detection, check_multi_task};
 pub use dataset::{SegmentationDataset, SegmentationSample};
 pub use detection::{
     DetectionAugmentConfig, DetectionBatch, DetectionDataset, DetectionLoader, DetectionSample,
     DetectionSizeConfig, DetectionTarget, Instance, Mask,
 };
-pub use error::{AnnotationFault, DataError, LabelFault};
+pub use error::{AnnotationFault, DataError, FileFault, LabelFault};
 pub use format::{DatasetDescriptor, DatasetFormat};
 pub use io::{paths, read};
 pub use labels::{
-    DenseLabels, DenseTask, DepthMap, IGNORE, LabelMap, LabelPolicy, NormalMap, VerticalAxis,
+    AbsentClasses, DenseLabels, DenseTask, DepthMap, IGNORE, LabelCensus, LabelMap, LabelPolicy,
+    LabelTable, NormalMap, VerticalAxis,
 };
 pub use loader::{
     BatchIterator, ImageBatch, Loader, LoaderConfig, Pipeline, SegmentationBatch,

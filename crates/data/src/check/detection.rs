@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{Problem, Report, most_frequent_first};
+use super::{Problem, Report, Warning, is_turned, most_frequent_first};
 use crate::detection::{DetectionDataset, DetectionSample, Skipped};
+use crate::labels::LabelCensus;
 use crate::task::Task;
 
 /// The objects of a dataset, those of its readable samples.
@@ -55,6 +56,7 @@ struct Tally {
     crowds: u64,
     difficult: u64,
     empty: usize,
+    turned: usize,
     problems: Vec<Problem>,
 }
 
@@ -65,7 +67,10 @@ impl Tally {
             Ok(sample)
         });
         match sample {
-            Ok(sample) => self.count(&sample),
+            Ok(sample) => {
+                self.turned += usize::from(is_turned(dataset.image_file(index)));
+                self.count(&sample);
+            }
             Err(error) => {
                 let problem = Problem::new(index, dataset.id(index), &error);
                 self.problems.push(problem);
@@ -108,6 +113,7 @@ impl Tally {
         self.crowds += other.crowds;
         self.difficult += other.difficult;
         self.empty += other.empty;
+        self.turned += other.turned;
         self.problems.extend(other.problems);
         self
     }
@@ -121,6 +127,20 @@ pub fn check_detection(dataset: &dyn DetectionDataset) -> Report {
         .reduce(Tally::default, Tally::merge);
     tally.problems.sort_by_key(|problem| problem.index);
     let instances = tally.classes.values().map(|(_, instances)| instances).sum();
+    let mut census = LabelCensus::new(dataset.classes().iter().cloned());
+    for (&class, &(_, count)) in &tally.classes {
+        census.add(class, count);
+    }
+    let mut warnings: Vec<Warning> = census.absent().map(Warning::from).into_iter().collect();
+    // Boxes alone are a dataset as good as any: some of each are not.
+    if tally.with_mask > 0
+        && let Err(error) = dataset.require_masks()
+    {
+        warnings.push(Warning {
+            message: error.to_string(),
+            hint: error.hint(),
+        });
+    }
     let names = dataset.classes().iter().enumerate();
     let classes = names.map(|(class, name)| {
         let (samples, count) = tally.classes.get(&class).copied().unwrap_or_default();
@@ -151,6 +171,8 @@ pub fn check_detection(dataset: &dyn DetectionDataset) -> Report {
             skipped: dataset.skipped(),
         }),
         tasks: Vec::new(),
+        turned: tally.turned,
+        warnings,
         sizes: most_frequent_first(tally.sizes),
         problems: tally.problems,
     }

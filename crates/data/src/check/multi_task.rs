@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{LabelCount, Problem, Report, most_frequent_first};
+use super::{LabelCount, Problem, Report, Warning, is_turned, most_frequent_first};
 use crate::error::{DataError, LabelFault};
 use crate::labels::IGNORE;
-use crate::labels::{DenseLabels, DenseTask};
+use crate::labels::{DenseLabels, DenseTask, LabelCensus};
 use crate::multi_task::{MultiTaskDataset, MultiTaskSample};
 use crate::task::Task;
 
@@ -57,6 +57,7 @@ struct Tally {
     sizes: BTreeMap<(u32, u32), usize>,
     tasks: BTreeMap<DenseTask, TaskTally>,
     problems: Vec<Problem>,
+    turned: usize,
     /// Samples without a file of a task, problems unless every sample is.
     missing: Vec<(DenseTask, Problem)>,
 }
@@ -89,6 +90,7 @@ impl Tally {
             match part {
                 Ok(sample) => {
                     if number == 0 {
+                        self.turned += usize::from(is_turned(dataset.image_file(index)));
                         *self.sizes.entry(sample.image.dimensions()).or_default() += 1;
                     }
                     for (task, labels) in sample.labels {
@@ -129,6 +131,7 @@ impl Tally {
         for (task, tally) in other.tasks {
             self.tasks.entry(task).or_default().merge(tally);
         }
+        self.turned += other.turned;
         self.problems.extend(other.problems);
         self.missing.extend(other.missing);
         self
@@ -219,6 +222,19 @@ impl TaskTally {
     }
 }
 
+/// The classes of a task, of which some sample has labels, that never occur.
+fn absent_classes(task: &TaskReport) -> Option<Warning> {
+    let mut census = LabelCensus::new(task.labels.iter().map(|label| label.name.clone()));
+    for label in &task.labels {
+        census.add(label.class, label.pixels);
+    }
+    let absent = census.absent().filter(|_| task.samples > 0)?;
+    Some(Warning {
+        message: format!("{}: {absent}", task.task),
+        hint: None,
+    })
+}
+
 /// Refuses classes beyond the class list of their task.
 fn check_classes(
     dataset: &dyn MultiTaskDataset,
@@ -268,6 +284,8 @@ pub fn check_multi_task(dataset: &dyn MultiTaskDataset) -> Report {
         let of_task = tally.tasks.remove(&task).unwrap_or_default();
         of_task.report(dataset, task)
     });
+    let tasks: Vec<TaskReport> = tasks.collect();
+    let warnings = tasks.iter().filter_map(absent_classes).collect();
     Report {
         dataset: dataset.name().into(),
         task: Task::MultiTask,
@@ -277,7 +295,9 @@ pub fn check_multi_task(dataset: &dyn MultiTaskDataset) -> Report {
         ignored_pixels: 0,
         ignored_share: 0.0,
         instances: None,
-        tasks: tasks.collect(),
+        tasks,
+        turned: tally.turned,
+        warnings,
         sizes: most_frequent_first(tally.sizes),
         problems: tally.problems,
     }

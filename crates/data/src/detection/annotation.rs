@@ -1,5 +1,6 @@
 //! Objects as annotation files state them, and what of them is left out.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 use super::mask::Mask;
@@ -94,60 +95,76 @@ impl Annotation {
         image: &str,
         (width, height): (u32, u32),
     ) -> Result<Option<Mask>, AnnotationFault> {
-        let label = || format!("annotation {}", self.id);
-        let unusable = |error: hotcoco::error::Error| AnnotationFault::Segmentation {
-            annotation: label(),
-            reason: error.to_string(),
-        };
-        let check_size = |[mask_height, mask_width]: [u32; 2]| {
-            if (mask_width, mask_height) == (width, height) {
-                return Ok(());
+        let drawn;
+        let stored;
+        let runs = match &self.shape {
+            None => return Ok(None),
+            Some(Shape::Polygons(polygons)) => {
+                let polygons = hotcoco::mask::fr_polys(polygons, height, width);
+                drawn = polygons.map_err(|error| self.unusable(&error))?;
+                &drawn.counts[..]
             }
-            Err(AnnotationFault::MaskSize {
-                annotation: label(),
+            Some(Shape::Runs { .. } | Shape::Text { .. }) => {
+                stored = self.runs(image, (width, height))?;
+                &stored[..]
+            }
+        };
+        Ok(Some(Mask::from_runs(runs, width, height)))
+    }
+
+    /// Refuses runs that [`Self::mask`] refuses, without drawing anything.
+    ///
+    /// # Errors
+    /// A bitmap of another size, or runs that do not fill it.
+    pub fn check_runs(&self, image: &str, size: (u32, u32)) -> Result<(), AnnotationFault> {
+        self.runs(image, size).map(|_| ())
+    }
+
+    /// The stored runs of a bitmap; none of polygons.
+    fn runs(
+        &self,
+        image: &str,
+        (width, height): (u32, u32),
+    ) -> Result<Cow<'_, [u32]>, AnnotationFault> {
+        let (&[mask_height, mask_width], runs) = match &self.shape {
+            None | Some(Shape::Polygons(_)) => return Ok(Cow::Borrowed(&[])),
+            Some(Shape::Runs { size, counts }) => (size, Ok(Cow::Borrowed(&counts[..]))),
+            Some(Shape::Text { size, counts }) => {
+                let runs = hotcoco::mask::rle_from_string(counts, height, width);
+                (size, runs.map(|runs| Cow::Owned(runs.counts)))
+            }
+        };
+        let annotation = || format!("annotation {}", self.id);
+        if (mask_width, mask_height) != (width, height) {
+            return Err(AnnotationFault::MaskSize {
+                annotation: annotation(),
                 width: mask_width,
                 height: mask_height,
                 image: image.into(),
                 image_width: width,
                 image_height: height,
-            })
-        };
-        let check_runs = |counts: &[u32]| {
-            let sum = counts.iter().map(|&count| u64::from(count)).sum();
-            let area = u64::from(width) * u64::from(height);
-            if sum == area {
-                return Ok(());
-            }
-            Err(AnnotationFault::MaskRuns {
-                annotation: label(),
+            });
+        }
+        let runs = runs.map_err(|error| self.unusable(&error))?;
+        let sum: u64 = runs.iter().map(|&run| u64::from(run)).sum();
+        let area = u64::from(width) * u64::from(height);
+        match sum == area {
+            true => Ok(runs),
+            false => Err(AnnotationFault::MaskRuns {
+                annotation: annotation(),
                 sum,
                 width,
                 height,
                 area,
-            })
-        };
-        let Some(shape) = &self.shape else {
-            return Ok(None);
-        };
-        let drawn;
-        let runs = match shape {
-            Shape::Polygons(polygons) => {
-                drawn = hotcoco::mask::fr_polys(polygons, height, width).map_err(unusable)?;
-                &drawn.counts
-            }
-            Shape::Runs { size, counts } => {
-                check_size(*size)?;
-                check_runs(counts)?;
-                counts
-            }
-            Shape::Text { size, counts } => {
-                check_size(*size)?;
-                drawn = hotcoco::mask::rle_from_string(counts, height, width).map_err(unusable)?;
-                check_runs(&drawn.counts)?;
-                &drawn.counts
-            }
-        };
-        Ok(Some(Mask::from_runs(runs, width, height)))
+            }),
+        }
+    }
+
+    fn unusable(&self, error: &hotcoco::error::Error) -> AnnotationFault {
+        AnnotationFault::Segmentation {
+            annotation: format!("annotation {}", self.id),
+            reason: error.to_string(),
+        }
     }
 }
 

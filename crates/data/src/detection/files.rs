@@ -16,7 +16,7 @@ pub struct AnnotatedImage {
     pub id: String,
     /// Number of the image.
     pub image_id: u64,
-    /// The image, JPEG or PNG.
+    /// The image.
     pub image: PathBuf,
     /// The file of the annotations.
     pub annotations: Arc<Path>,
@@ -86,6 +86,13 @@ impl AnnotatedImage {
         let image = read::image(&self.image)?;
         if image.dimensions() != self.size {
             let ((width, height), (file_width, file_height)) = (self.size, image.dimensions());
+            if (width, height) == (file_height, file_width) && read::is_turned(&self.image)? {
+                return Err(self.fault(AnnotationFault::TurnedImage {
+                    image: self.image.display().to_string(),
+                    width: file_width,
+                    height: file_height,
+                }));
+            }
             return Err(self.fault(AnnotationFault::ImageSize {
                 image: self.image.display().to_string(),
                 width,
@@ -139,6 +146,27 @@ impl DetectionDataset for AnnotatedDataset {
     fn id(&self, index: usize) -> String {
         let image = self.images.get(index);
         image.map(|image| image.id.clone()).unwrap_or_default()
+    }
+
+    fn image_file(&self, index: usize) -> Option<&Path> {
+        self.images.get(index).map(|image| image.image.as_path())
+    }
+
+    fn require_masks(&self) -> Result<(), DataError> {
+        let objects = self.images.iter().flat_map(|image| {
+            let objects = image.objects.as_deref().unwrap_or_default();
+            objects.iter().map(move |object| (image, object))
+        });
+        let without = objects.clone().filter(|(_, object)| object.shape.is_none());
+        match without.clone().next() {
+            None => Ok(()),
+            Some((image, object)) => Err(image.fault(AnnotationFault::NoMask {
+                image: image.id.clone(),
+                annotation: object.id,
+                missing: without.count(),
+                total: objects.count(),
+            })),
+        }
     }
 
     fn get(&self, index: usize) -> Result<DetectionSample, DataError> {

@@ -125,6 +125,20 @@ pub trait DetectionDataset: Send + Sync {
     /// Identifier of sample `index`; empty beyond the end.
     fn id(&self, index: usize) -> String;
 
+    /// The file of the image of sample `index`, if it comes from one.
+    fn image_file(&self, _index: usize) -> Option<&Path> {
+        None
+    }
+
+    /// Refuses a split in which an object has no mask, without reading any; where samples are drawn
+    /// rather than read, there is none to look for.
+    ///
+    /// # Errors
+    /// [`DataError::Annotations`] with the first such object and their number.
+    fn require_masks(&self) -> Result<(), DataError> {
+        Ok(())
+    }
+
     /// Reads and checks sample `index`.
     ///
     /// # Errors

@@ -25,6 +25,86 @@ pub enum AnnotationFault {
         expected: &'static str,
         /// What is wrong with it, and where.
         reason: String,
+        /// What to do about it, where the fault tells.
+        hint: Option<&'static str>,
+    },
+
+    /// A key is missing, or its value is another than expected.
+    #[error(
+        "{entry}: `{key}` {}; expected {expected}",
+        value.as_ref().map_or_else(|| "is missing".to_string(), |value| format!("= {value}"))
+    )]
+    Key {
+        /// Which image, annotation, category or object.
+        entry: String,
+        /// Name of the key.
+        key: &'static str,
+        /// The value found; none where there is no such key.
+        value: Option<String>,
+        /// What would be right.
+        expected: &'static str,
+    },
+
+    /// The splits have other categories.
+    #[error(
+        "category {category} is none of the training split: its categories are {found}; those of {training} are {expected}"
+    )]
+    OtherCategories {
+        /// Identifier and name of the first category that the training split has not.
+        category: String,
+        /// Identifiers and names of the categories of this file.
+        found: String,
+        /// The annotation file of the training split.
+        training: String,
+        /// Identifiers and names of its categories.
+        expected: String,
+    },
+
+    /// Everything that a split lists is left out.
+    #[error("split `{split}` has nothing to {purpose}; left out: {skipped}")]
+    NothingLeft {
+        /// Name of the split.
+        split: &'static str,
+        /// `train on` or `measure on`.
+        purpose: &'static str,
+        /// What was left out, why, and how much of it.
+        skipped: String,
+    },
+
+    /// An object has a box but no mask, where masks are learnt.
+    #[error(
+        "annotation {annotation} (image `{image}`) has no mask ({missing} of {total} objects have none)"
+    )]
+    NoMask {
+        /// Identifier of the image.
+        image: String,
+        /// Identifier of the annotation.
+        annotation: u64,
+        /// Number of objects without a mask.
+        missing: usize,
+        /// Number of objects.
+        total: usize,
+    },
+
+    /// The size of an image is stated nowhere.
+    #[error("`size` is missing, and the image does not tell it: {reason}")]
+    NoSize {
+        /// What is wrong with the image.
+        reason: String,
+    },
+
+    /// The annotations are of an image as it is stored, which its EXIF orientation turns.
+    #[error(
+        "image {image} is {width}x{height} (width x height) once its EXIF orientation is applied, but is said to be \
+         {height}x{width}: boxes and masks were drawn on the image as it is stored"
+    )]
+    TurnedImage {
+        /// Which image.
+        image: String,
+        /// Width of the upright image in pixels.
+        width: u32,
+        /// Height of the upright image in pixels.
+        height: u32,
     },
 
     /// Two images have the same identifier.
@@ -187,10 +267,21 @@ impl AnnotationFault {
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::Missing => "every image of a split list needs an annotation of the same stem",
-            Self::Syntax { expected, .. } if expected.contains("JSON") => {
-                "JSON has no NaN and no Infinity; if it ends early, fetch the file again"
+            Self::Syntax { hint, .. } => return *hint,
+            Self::OtherCategories { .. } => {
+                "a category has one identifier and one name in both splits; the validation split may lack some"
             }
-            Self::Syntax { .. } => "fetch the file again: it is truncated or damaged",
+            Self::NothingLeft { .. } => {
+                "correct the annotations; images without objects are trained on with `keep_empty = true`"
+            }
+            Self::NoMask { .. } => {
+                "a head of boxes alone (`faster_rcnn`, `retinanet`) needs no masks; or add the `segmentation` of \
+                 every object"
+            }
+            Self::TurnedImage { .. } => {
+                "turn the boxes and masks as the image is shown, or remove the orientation from the image's EXIF data \
+                 if it is shown wrongly"
+            }
             Self::DuplicateImage { .. } | Self::DuplicateAnnotation { .. } => {
                 "files that were joined need new identifiers"
             }
@@ -205,9 +296,11 @@ impl AnnotationFault {
                 "runs are of background and object in turn, and end with the last pixel"
             }
             Self::ImageSize { .. } => {
-                "boxes and masks are drawn on the stored pixels: use the images they were drawn on"
+                "boxes and masks are in pixels of the image: use the images they were drawn on"
             }
             Self::Unreadable { .. }
+            | Self::Key { .. }
+            | Self::NoSize { .. }
             | Self::DuplicateCategory { .. }
             | Self::NoCategories
             | Self::NoPixels { .. }

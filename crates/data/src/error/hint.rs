@@ -28,7 +28,9 @@ impl DataError {
                     .into()
             }
             Self::MissingImage { .. } => {
-                "split lists hold one file stem a line; images end in .jpg, .jpeg or .png".into()
+                "a line of a split list is the stem of an image or its file; images end in .jpg, .jpeg, .png, \
+                 .bmp, .webp, .tif or .tiff"
+                    .into()
             }
             Self::DuplicateSample { .. } => {
                 "remove one of the two, or rename it so that the stems differ".into()
@@ -42,13 +44,19 @@ impl DataError {
             Self::SizeMismatch { .. } => {
                 "masks must be resized with nearest neighbour, together with their image".into()
             }
+            Self::LabelOutOfRange { policy, value, .. } if policy.starts_with("values") => {
+                format!("give {value} a class in `labels.values`, or list it in `labels.ignore`")
+            }
             Self::LabelOutOfRange { .. } => {
                 "check the label policy `labels`: \"reduce_zero\" reads 0 as ignore and k as class k-1; \
-                 { direct = { ignore = 255 } } reads k as class k; or check the class list"
+                 { direct = { ignore = 255 } } reads k as class k; { values = { 0 = \"background\", 255 = \"object\" } } \
+                 names the class of every value; or check the class list"
                     .into()
             }
-            Self::MaskFormat { .. } => {
-                "convert colours to class indices first; a coloured picture cannot be read back safely"
+            Self::File { fault, .. } => fault.hint(),
+            Self::LabelPolicy { .. } => {
+                "classes are named as in `classes`: labels = { colors = { road = [128, 64, 0], ... }, ignore = [0, 0, 0] } \
+                 or { values = { 0 = \"background\", 255 = \"object\" } }"
                     .into()
             }
             Self::Decode { .. } => "fetch the file again: it is truncated or damaged".into(),

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{FileDataset, FilePair};
+use crate::dataset::FileDataset;
 use crate::error::DataError;
 use crate::format::{DatasetDescriptor, DatasetFormat, Opened};
-use crate::formats::layout;
+use crate::formats::layout::{self, ImageFolder, LabelFolder};
 use crate::io::paths;
 use crate::labels::LabelPolicy;
 use crate::labels::classes::{ClassSource, resolve_or_default};
@@ -58,21 +58,15 @@ impl DatasetFormat for Ade20kConfig {
             layout::require_folder(path, format.name, format.layout)?;
         }
         let classes = resolve_or_default(self.classes.as_ref(), &root, "ade20k")?;
-        let by_stem = layout::images_by_stem(&images)?;
-        layout::require_images(&masks, "", &images, &by_stem)?;
-        let pairs: Vec<FilePair> = by_stem
-            .into_iter()
-            .map(|(id, image)| FilePair {
-                mask: masks.join(format!("{id}.png")),
-                image,
-                id,
-            })
-            .collect();
+        let images = ImageFolder::open(&images)?;
+        let masks = LabelFolder::masks(&masks, "")?;
+        masks.require_images(&images)?;
+        let pairs = masks.pairs(&images);
         if pairs.is_empty() {
             return Err(DataError::EmptySplit {
                 split: split.name(),
-                expected: "*.jpg, *.jpeg or *.png",
-                path: images,
+                expected: "images",
+                path: images.path,
             });
         }
         Ok(Opened::Files(FileDataset::new(
@@ -80,7 +74,7 @@ impl DatasetFormat for Ade20kConfig {
             pairs,
             classes.names,
             classes.palette,
-            self.labels,
+            self.labels.clone(),
         )?))
     }
 }

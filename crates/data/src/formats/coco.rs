@@ -1,9 +1,11 @@
 //! Object detection and instance segmentation of COCO, and datasets in its format.
 //!
 //! Lin et al., *Microsoft COCO: Common Objects in Context*, ECCV 2014. The classes are the
-//! categories of the json, in the order of their identifiers; results are written with those
-//! identifiers ([`crate::detection::DetectionDataset::category_ids`]).
+//! categories of the training split's json, in the order of their identifiers; results are written with
+//! those identifiers ([`crate::detection::DetectionDataset::category_ids`]). The json of the validation
+//! split may lack some; without a training split on disk, its own categories are the classes.
 
+mod entry;
 mod json;
 
 use std::path::{Path, PathBuf};
@@ -11,10 +13,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::detection::{AnnotatedDataset, AnnotatedImage, Annotation};
-use crate::error::DataError;
+use crate::error::{AnnotationFault, DataError};
 use crate::format::{DatasetDescriptor, DatasetFormat, Opened};
 use crate::formats::layout;
-use crate::io::paths;
+use crate::io::{paths, text};
 use crate::labels::palette::PaletteRule;
 use crate::split::Split;
 use crate::task::Task;
@@ -109,10 +111,33 @@ impl DatasetFormat for CocoConfig {
             });
         }
         let mut dataset = read(&annotations, &images)?;
+        if split == Split::Val {
+            let training = root.join(&self.train_annotations);
+            if training.is_file() && training != annotations {
+                take_classes(&mut dataset, &annotations, &training)?;
+            }
+        }
         let mut expected = "images";
         if split == Split::Train && !self.keep_empty {
             leave_out_empty(&mut dataset);
             expected = "images with an object";
+        }
+        let is_left = dataset.images.iter().any(|image| match &image.objects {
+            Ok(objects) => !objects.is_empty(),
+            Err(_) => true,
+        });
+        if !is_left && dataset.skipped.annotations() > 0 {
+            return Err(DataError::Annotations {
+                path: annotations,
+                fault: AnnotationFault::NothingLeft {
+                    split: split.name(),
+                    purpose: match split {
+                        Split::Train => "train on",
+                        Split::Val => "measure on",
+                    },
+                    skipped: dataset.skipped.to_string(),
+                },
+            });
         }
         if let Some(first) = self.first {
             if first == 0 {
@@ -133,21 +158,88 @@ impl DatasetFormat for CocoConfig {
     }
 }
 
-/// The dataset of an annotation file, all of its images.
-fn read(annotations: &Path, images: &Path) -> Result<AnnotatedDataset, DataError> {
-    let text = std::fs::read_to_string(annotations).map_err(|source| DataError::Read {
-        path: annotations.to_path_buf(),
+/// The text of an annotation file, and what `parse` makes of it.
+fn parsed<T>(
+    path: &Path,
+    parse: impl Fn(&str) -> Result<T, AnnotationFault>,
+) -> Result<T, DataError> {
+    let fail = |fault| DataError::Annotations {
+        path: path.to_path_buf(),
+        fault,
+    };
+    let bytes = std::fs::read(path).map_err(|source| DataError::Read {
+        path: path.to_path_buf(),
         source,
     })?;
-    let parsed = json::parse(&text).map_err(|fault| DataError::Annotations {
-        path: annotations.to_path_buf(),
-        fault,
-    })?;
+    if let [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] = bytes[..] {
+        let reason = "it is written in UTF-16; JSON is UTF-8".into();
+        return Err(fail(AnnotationFault::Unreadable { reason }));
+    }
+    let text = text::decode(bytes);
+    let text = text.map_err(|reason| fail(AnnotationFault::Unreadable { reason }))?;
+    parse(&text).map_err(fail)
+}
+
+/// Makes the classes of a validation split those of the training split, which is what a model of both
+/// has: its categories must be among them, by identifier and name.
+fn take_classes(
+    dataset: &mut AnnotatedDataset,
+    annotations: &Path,
+    training: &Path,
+) -> Result<(), DataError> {
+    let expected = parsed(training, json::categories)?;
+    let found = dataset.category_ids.iter().zip(&dataset.classes);
+    if let Some((id, name)) = found
+        .clone()
+        .find(|(id, name)| expected.get(*id) != Some(*name))
+    {
+        let list = |categories: Vec<(&u64, &String)>| {
+            let words = categories
+                .into_iter()
+                .map(|(id, name)| format!("{id} {name}"));
+            words.collect::<Vec<String>>().join(", ")
+        };
+        return Err(DataError::Annotations {
+            path: annotations.to_path_buf(),
+            fault: AnnotationFault::OtherCategories {
+                category: format!("{id} {name}"),
+                found: list(found.collect()),
+                training: training.display().to_string(),
+                expected: list(expected.iter().collect()),
+            },
+        });
+    }
+    let position = |id: &u64| expected.keys().position(|known| known == id);
+    let places: Vec<usize> = dataset.category_ids.iter().filter_map(position).collect();
+    for image in &mut dataset.images {
+        for object in image.objects.iter_mut().flatten() {
+            if let Some(&place) = places.get(object.class) {
+                object.class = place;
+            }
+        }
+    }
+    (dataset.category_ids, dataset.classes) = expected.into_iter().unzip();
+    dataset.palette = PaletteRule::GoldenHue.colors(dataset.classes.len());
+    Ok(())
+}
+
+/// An image of a file name, which may be written as on Windows.
+fn image_path(folder: &Path, file_name: &str) -> PathBuf {
+    let path = folder.join(file_name);
+    if file_name.contains('\\') && !path.is_file() {
+        return folder.join(file_name.replace('\\', "/"));
+    }
+    path
+}
+
+/// The dataset of an annotation file, all of its images.
+fn read(annotations: &Path, images: &Path) -> Result<AnnotatedDataset, DataError> {
+    let parsed = parsed(annotations, json::parse)?;
     let file: std::sync::Arc<Path> = annotations.into();
     let listed = parsed.images.into_iter().map(|image| AnnotatedImage {
-        id: layout::without_image_extension(&image.file_name).to_string(),
+        id: layout::without_image_extension(&image.file_name).replace('\\', "/"),
         image_id: image.id,
-        image: images.join(&image.file_name),
+        image: image_path(images, &image.file_name),
         annotations: std::sync::Arc::clone(&file),
         size: image.size,
         objects: Ok(image.objects),

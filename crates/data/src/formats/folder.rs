@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::dataset::{FileDataset, FilePair};
 use crate::error::DataError;
 use crate::format::{DatasetDescriptor, DatasetFormat, Opened};
-use crate::formats::layout;
+use crate::formats::layout::{self, ImageFolder, LabelFolder};
+use crate::formats::list;
 use crate::io::paths;
 use crate::labels::LabelPolicy;
 use crate::labels::classes::ClassSource;
@@ -24,7 +25,7 @@ use crate::task::Task;
 pub struct FolderConfig {
     /// The folder below which everything lies; may start with `$VARIABLE`.
     pub root: PathBuf,
-    /// The folder of the images (.jpg, .jpeg, .png), below the root; may hold `{split}`.
+    /// The folder of the images, below the root; may hold `{split}`.
     #[serde(default = "images")]
     pub images: String,
     /// The folder of the masks (.png), below the root; may hold `{split}`.
@@ -33,10 +34,10 @@ pub struct FolderConfig {
     /// What a mask's stem has in addition to its image's stem, such as `_mask`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub mask_suffix: String,
-    /// A text file of the stems to train on, below the root.
+    /// A text file of the images to train on, a line each, below the root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_list: Option<PathBuf>,
-    /// A text file of the stems to measure on, below the root.
+    /// A text file of the images to measure on, a line each, below the root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_list: Option<PathBuf>,
     /// The class list.
@@ -65,11 +66,11 @@ impl FolderConfig {
         for path in [root, &image_folder, &mask_folder] {
             layout::require_folder(path, format.name, format.layout)?;
         }
-        let images = layout::images_by_stem(&image_folder)?;
-        let mask = |id: &str| mask_folder.join(format!("{id}{}.png", self.mask_suffix));
+        let images = ImageFolder::open(&image_folder)?;
+        let masks = LabelFolder::masks(&mask_folder, &self.mask_suffix)?;
         let listed = |list: &Path| {
             let list = root.join(list);
-            let pairs = layout::pairs_of_list(&list, &images, &image_folder, mask)?;
+            let pairs = list::pairs(&list, root, &images, &masks)?;
             Ok((pairs, list))
         };
         let (list, key) = match split {
@@ -79,9 +80,11 @@ impl FolderConfig {
         let (pairs, place) = if let Some(list) = list {
             listed(list)?
         } else {
-            let excluded: BTreeSet<String> = match (split, &self.val_list) {
+            let excluded: BTreeSet<PathBuf> = match (split, &self.val_list) {
                 _ if self.images.contains(SPLIT) => BTreeSet::new(),
-                (Split::Train, Some(list)) => listed(list)?.0.into_iter().map(|p| p.id).collect(),
+                (Split::Train, Some(list)) => {
+                    listed(list)?.0.into_iter().map(|p| p.image).collect()
+                }
                 _ => {
                     return Err(DataError::UndefinedSplit {
                         split: split.name(),
@@ -91,15 +94,11 @@ impl FolderConfig {
             };
             // One folder of masks for the images of both splits holds those of the other one too.
             if self.masks.contains(SPLIT) || !self.images.contains(SPLIT) {
-                layout::require_images(&mask_folder, &self.mask_suffix, &image_folder, &images)?;
+                masks.require_images(&images)?;
             }
-            let remaining = images.iter().filter(|(id, _)| !excluded.contains(*id));
-            let pairs = remaining.map(|(id, image)| FilePair {
-                id: id.clone(),
-                image: image.clone(),
-                mask: mask(id),
-            });
-            (pairs.collect(), image_folder.clone())
+            let mut pairs = masks.pairs(&images);
+            pairs.retain(|pair| !excluded.contains(&pair.image));
+            (pairs, image_folder.clone())
         };
         if pairs.is_empty() {
             return Err(DataError::EmptySplit {
@@ -118,9 +117,9 @@ impl DatasetFormat for FolderConfig {
         tasks: &[Task::Segmentation],
         summary: "a folder of images and a folder of masks matched by stem, with split lists",
         layout: "\
-  IMAGES/*.{jpg,jpeg,png}        `images`, below the root; may hold {split}
+  IMAGES/*.{jpg,png,bmp,...}     `images`, below the root; may hold {split}
   MASKS/*.png                    `masks`, below the root; may hold {split}
-  train.txt val.txt              `train_list` and `val_list`, one stem a line; optional",
+  train.txt val.txt              `train_list` and `val_list`, one image a line; optional",
     };
 
     fn open(&self, split: Split) -> Result<Opened, DataError> {
@@ -132,7 +131,7 @@ impl DatasetFormat for FolderConfig {
             pairs,
             classes.names,
             classes.palette,
-            self.labels,
+            self.labels.clone(),
         )?))
     }
 }

@@ -1,16 +1,21 @@
-//! Files on disk: folders that must exist, the files of a folder by stem, split lists.
+//! Files on disk: folders that must exist, the files of a folder by stem, an image and its labels.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::dataset::FilePair;
-use crate::error::DataError;
-use crate::io::text;
+use crate::error::{DataError, FileFault};
+use crate::formats::list;
 use crate::multi_task::ImageFile;
 use crate::split::Split;
 
 /// Endings of image files, lower case.
-const IMAGE_EXTENSIONS: [&str; 3] = ["jpg", "jpeg", "png"];
+const IMAGE_EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff"];
+
+/// Endings of images of kinds that are not read, to say so rather than that there is none.
+const OTHER_EXTENSIONS: [&str; 12] = [
+    "gif", "heic", "heif", "avif", "jxl", "jp2", "j2k", "tga", "ppm", "pgm", "psd", "dng",
+];
 
 /// Refuses a folder that does not exist, showing the layout of the format.
 ///
@@ -45,7 +50,7 @@ pub fn images_by_stem(folder: &Path) -> Result<BTreeMap<String, PathBuf>, DataEr
     files_by_stem(folder, &IMAGE_EXTENSIONS)
 }
 
-/// The files of a folder with one of these endings, by stem.
+/// The files of a folder with one of these endings, in capitals too, by stem.
 fn files_by_stem(
     folder: &Path,
     extensions: &[&str],
@@ -54,144 +59,198 @@ fn files_by_stem(
         path: folder.to_path_buf(),
         source,
     };
-    let mut images = BTreeMap::new();
+    let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(folder).map_err(read_error)? {
         let path = entry.map_err(read_error)?.path();
         let Some(stem) = wanted_stem(&path, extensions) else {
             continue;
         };
-        if let Some(first) = images.insert(stem.clone(), path.clone()) {
+        if let Some(first) = files.insert(stem.clone(), path.clone()) {
+            let mut both = [first.display().to_string(), path.display().to_string()];
+            both.sort();
+            let [first, second] = both;
             return Err(DataError::DuplicateSample {
                 id: stem,
-                first: first.display().to_string(),
-                second: path.display().to_string(),
+                first,
+                second,
             });
         }
     }
-    Ok(images)
+    Ok(files)
 }
 
-/// Refuses a folder with masks (.png) that belong to no image.
+/// The stem of a file with one of these endings; none for other files, folders and hidden ones.
 ///
-/// Without a list, the images alone decide what is in a split: images that did not arrive would make
-/// the dataset smaller without a word.
-///
-/// # Errors
-/// A folder that cannot be listed, or [`DataError::MaskWithoutImage`] with the first such mask and
-/// their number.
-pub(crate) fn require_images(
-    masks: &Path,
-    mask_suffix: &str,
-    image_folder: &Path,
-    images: &BTreeMap<String, PathBuf>,
-) -> Result<(), DataError> {
-    // Masks without the suffix, such as previews beside them, are nobody's.
-    let found = files_by_stem(masks, &["png"])?
-        .into_iter()
-        .filter_map(|(stem, mask)| Some((stem.strip_suffix(mask_suffix)?.to_string(), mask)));
-    let (mut first, mut missing, mut total) = (None, 0, 0);
-    for (id, mask) in found {
-        total += 1;
-        if !images.contains_key(&id) {
-            missing += 1;
-            first.get_or_insert(mask);
-        }
-    }
-    match first {
-        None => Ok(()),
-        Some(mask) => Err(DataError::MaskWithoutImage {
-            mask,
-            images: image_folder.to_path_buf(),
-            missing,
-            total,
-        }),
-    }
-}
-
-/// The stem of a file with one of these endings; none for other files and for hidden ones.
+/// A name that is not UTF-8 is that of a sample all the same.
 fn wanted_stem(path: &Path, extensions: &[&str]) -> Option<String> {
     let extension = path.extension()?.to_str()?.to_ascii_lowercase();
-    let stem = path.file_stem()?.to_str()?;
+    let stem = path.file_stem()?.to_string_lossy();
     let wanted = extensions.contains(&extension.as_str()) && !stem.starts_with('.');
-    (wanted && path.is_file()).then(|| stem.to_string())
+    (wanted && path.is_file()).then(|| stem.into_owned())
 }
 
-/// The samples named by the lines of a split list, in the order of the list.
-///
-/// A line is a stem, or a file name whose image ending is dropped.
-///
-/// # Errors
-/// A list that cannot be read, names a sample twice or names one without an image.
-pub(crate) fn pairs_of_list(
-    list: &Path,
-    images: &BTreeMap<String, PathBuf>,
-    image_folder: &Path,
-    mask: impl Fn(&str) -> PathBuf,
-) -> Result<Vec<FilePair>, DataError> {
-    if !list.is_file() {
-        return Err(DataError::MissingFile {
-            what: "split list",
-            path: list.to_path_buf(),
-        });
+/// The error of a sample whose image is of a kind that is not read, if a file of that stem is.
+pub(super) fn other_kind(folder: &Path, stem: &str) -> Option<DataError> {
+    let files = std::fs::read_dir(folder).ok()?.flatten();
+    let path = files
+        .map(|entry| entry.path())
+        .find(|path| wanted_stem(path, &OTHER_EXTENSIONS).is_some_and(|found| found == stem))?;
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    Some(DataError::File {
+        fault: FileFault::Kind {
+            found: format!("{} file", extension.to_ascii_uppercase()),
+            advice: "convert it to PNG or JPEG",
+        },
+        path,
+    })
+}
+
+/// A folder of images, by stem.
+pub(crate) struct ImageFolder {
+    pub path: PathBuf,
+    pub by_stem: BTreeMap<String, PathBuf>,
+}
+
+impl ImageFolder {
+    /// Lists a folder.
+    ///
+    /// # Errors
+    /// As [`images_by_stem`].
+    pub fn open(path: &Path) -> Result<Self, DataError> {
+        Ok(Self {
+            path: path.to_path_buf(),
+            by_stem: images_by_stem(path)?,
+        })
     }
-    let mut seen = BTreeMap::new();
-    let mut pairs = Vec::new();
-    for (number, line) in text::lines(list)?.into_iter().enumerate() {
-        let id = without_image_extension(&line).to_string();
-        let place = |number: usize| format!("entry {} of {}", number + 1, list.display());
-        if let Some(first) = seen.insert(id.clone(), number) {
-            return Err(DataError::DuplicateSample {
-                id,
-                first: place(first),
-                second: place(number),
-            });
+}
+
+/// A folder of files that belong to images by their stems: masks, annotations.
+pub(crate) struct LabelFolder {
+    pub path: PathBuf,
+    /// What the files are, in words.
+    pub what: &'static str,
+    /// Their ending, lower case.
+    pub extension: &'static str,
+    /// What their stems have in addition to those of the images.
+    suffix: String,
+    pub by_stem: BTreeMap<String, PathBuf>,
+}
+
+impl LabelFolder {
+    /// Lists a folder of masks.
+    ///
+    /// # Errors
+    /// A folder that cannot be listed, or two masks with the same stem.
+    pub fn masks(path: &Path, suffix: &str) -> Result<Self, DataError> {
+        Self::open(path, "mask", "png", suffix)
+    }
+
+    /// Lists a folder of annotations.
+    ///
+    /// # Errors
+    /// As [`Self::masks`].
+    pub fn annotations(path: &Path) -> Result<Self, DataError> {
+        Self::open(path, "annotation file", "xml", "")
+    }
+
+    fn open(
+        path: &Path,
+        what: &'static str,
+        extension: &'static str,
+        suffix: &str,
+    ) -> Result<Self, DataError> {
+        Ok(Self {
+            path: path.to_path_buf(),
+            what,
+            extension,
+            suffix: suffix.into(),
+            by_stem: files_by_stem(path, &[extension])?,
+        })
+    }
+
+    /// The file of a sample; where there is none, the one that is expected.
+    pub fn of(&self, id: &str) -> PathBuf {
+        let stem = format!("{id}{}", self.suffix);
+        match self.by_stem.get(&stem) {
+            Some(path) => path.clone(),
+            None => self.path.join(format!("{stem}.{}", self.extension)),
         }
-        let Some(image) = images.get(&id) else {
-            return Err(DataError::MissingImage {
-                image: image_folder.join(format!("{id}.jpg")),
-                list: list.to_path_buf(),
-                id,
-            });
-        };
-        pairs.push(FilePair {
-            mask: mask(&id),
-            image: image.clone(),
-            id,
-        });
     }
-    Ok(pairs)
+
+    /// A pair for every image, by stem.
+    pub fn pairs(&self, images: &ImageFolder) -> Vec<FilePair> {
+        let pair = |(id, image): (&String, &PathBuf)| FilePair {
+            id: id.clone(),
+            image: image.clone(),
+            mask: self.of(id),
+        };
+        images.by_stem.iter().map(pair).collect()
+    }
+
+    /// Refuses a folder with masks that belong to no image.
+    ///
+    /// Without a list, the images alone decide what is in a split: images that did not arrive would make
+    /// the dataset smaller without a word.
+    ///
+    /// # Errors
+    /// [`DataError::MaskWithoutImage`] with the first such mask and their number;
+    /// [`DataError::File`] if its image is of a kind that is not read.
+    pub fn require_images(&self, images: &ImageFolder) -> Result<(), DataError> {
+        // Masks without the suffix, such as previews beside them, are nobody's.
+        let found = self.by_stem.iter();
+        let found = found.filter_map(|(stem, mask)| Some((stem.strip_suffix(&self.suffix)?, mask)));
+        let (mut first, mut missing, mut total) = (None, 0, 0);
+        for (id, mask) in found {
+            total += 1;
+            if !images.by_stem.contains_key(id) {
+                missing += 1;
+                first.get_or_insert((id, mask));
+            }
+        }
+        let Some((id, mask)) = first else {
+            return Ok(());
+        };
+        Err(
+            other_kind(&images.path, id).unwrap_or_else(|| DataError::MaskWithoutImage {
+                mask: mask.clone(),
+                images: images.path.clone(),
+                missing,
+                total,
+            }),
+        )
+    }
 }
 
 /// The images named by a split list, in its order.
 ///
 /// # Errors
-/// As [`pairs_of_list`], a folder that cannot be listed, and an empty list.
+/// As [`list::images`], a folder that cannot be listed, and an empty list.
 pub(crate) fn images_of_list(
     list: &Path,
     folder: &Path,
     split: Split,
 ) -> Result<Vec<ImageFile>, DataError> {
-    let by_stem = images_by_stem(folder)?;
-    let pairs = pairs_of_list(list, &by_stem, folder, |_| PathBuf::new())?;
-    if pairs.is_empty() {
+    let images = list::images(list, &ImageFolder::open(folder)?)?;
+    if images.is_empty() {
         return Err(DataError::EmptySplit {
             split: split.name(),
             expected: "stems",
             path: list.to_path_buf(),
         });
     }
-    let image = |pair: FilePair| ImageFile {
-        id: pair.id,
-        path: pair.image,
-    };
-    Ok(pairs.into_iter().map(image).collect())
+    Ok(images)
 }
 
 /// `a` for `a.jpg`, and `a.b` for `a.b`: only endings of images are endings.
 pub(crate) fn without_image_extension(name: &str) -> &str {
+    without_extension(name, &IMAGE_EXTENSIONS)
+}
+
+/// A name without one of these endings.
+pub(super) fn without_extension<'a>(name: &'a str, extensions: &[&str]) -> &'a str {
     match name.rsplit_once('.') {
         Some((stem, extension))
-            if IMAGE_EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str()) =>
+            if extensions.contains(&extension.to_ascii_lowercase().as_str()) =>
         {
             stem
         }

@@ -5,6 +5,7 @@ pub mod clothing_co_parsing;
 pub mod coco;
 pub mod folder;
 pub(crate) mod layout;
+pub(crate) mod list;
 pub mod nyud_mt;
 pub mod pascal_mt;
 pub mod red_kitchen;

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::dataset::FileDataset;
 use crate::error::DataError;
 use crate::format::{DatasetDescriptor, DatasetFormat, Opened};
-use crate::formats::layout;
+use crate::formats::layout::{self, ImageFolder, LabelFolder};
+use crate::formats::list;
 use crate::io::paths;
 use crate::labels::classes::{ClassSource, resolve_or_default};
 use crate::labels::{IGNORE, LabelPolicy};
@@ -82,10 +83,9 @@ impl DatasetFormat for PascalVocConfig {
             Split::Val => &self.val_list,
         };
         let list = lists.join(format!("{list}.txt"));
-        let by_stem = layout::images_by_stem(&images)?;
-        let pairs = layout::pairs_of_list(&list, &by_stem, &images, |id| {
-            masks.join(format!("{id}.png"))
-        })?;
+        let images = ImageFolder::open(&images)?;
+        let masks = LabelFolder::masks(&masks, "")?;
+        let pairs = list::pairs(&list, &root, &images, &masks)?;
         if pairs.is_empty() {
             return Err(DataError::EmptySplit {
                 split: split.name(),
@@ -98,7 +98,7 @@ impl DatasetFormat for PascalVocConfig {
             pairs,
             classes.names,
             classes.palette,
-            self.labels,
+            self.labels.clone(),
         )?))
     }
 }

@@ -16,7 +16,8 @@ use crate::dataset::FilePair;
 use crate::detection::{AnnotatedDataset, AnnotatedImage, Skipped};
 use crate::error::DataError;
 use crate::format::{DatasetDescriptor, DatasetFormat, Opened};
-use crate::formats::layout;
+use crate::formats::layout::{self, ImageFolder, LabelFolder};
+use crate::formats::list;
 use crate::io::paths;
 use crate::labels::classes::{ClassSource, Classes};
 use crate::split::Split;
@@ -115,11 +116,10 @@ fn pairs_of(root: &Path, list: &str, key: &'static str) -> Result<Vec<FilePair>,
     for path in [&images, &annotations, &lists] {
         layout::require_folder(path, format.name, format.layout)?;
     }
-    let by_stem = layout::images_by_stem(&images)?;
+    let images = ImageFolder::open(&images)?;
+    let annotations = LabelFolder::annotations(&annotations)?;
     let list = lists.join(format!("{name}.txt"));
-    layout::pairs_of_list(&list, &by_stem, &images, |id| {
-        annotations.join(format!("{id}.xml"))
-    })
+    list::pairs(&list, &folder, &images, &annotations)
 }
 
 /// Results name images by their stems alone, so that two lists must not share one.
@@ -139,7 +139,7 @@ fn refuse_duplicates(pairs: &[FilePair]) -> Result<(), DataError> {
 
 /// Reads the annotations of all images, on all cores.
 fn dataset(pairs: &[FilePair], classes: Classes) -> AnnotatedDataset {
-    let read = |pair: &FilePair| xml::read(&pair.mask, &pair.id, &classes.names);
+    let read = |pair: &FilePair| xml::read(&pair.mask, &pair.id, &pair.image, &classes.names);
     let parsed: Vec<_> = pairs.par_iter().map(read).collect();
     let mut skipped = Skipped::default();
     let mut objects = 0;

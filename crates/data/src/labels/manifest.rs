@@ -133,7 +133,7 @@ pub(crate) fn require(name: &str) -> Result<&'static Manifest, DataError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::labels::policy::check_classes;
+    use crate::labels::check_classes;
 
     #[test]
     fn every_manifest_is_valid() {

@@ -1,6 +1,7 @@
 //! What every dataset of several tasks offers.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use image::RgbImage;
 
@@ -78,6 +79,11 @@ pub trait MultiTaskDataset: Send + Sync {
 
     /// Identifier of sample `index`; empty beyond the end.
     fn id(&self, index: usize) -> String;
+
+    /// The file of the image of sample `index`, if it comes from one.
+    fn image_file(&self, _index: usize) -> Option<&Path> {
+        None
+    }
 
     /// Reads and checks sample `index` with the labels of `tasks`; files of other tasks are not
     /// looked for.

@@ -1,7 +1,7 @@
 //! The one implementation for files on disk: what every format of several tasks comes down to.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{MultiTaskDataset, MultiTaskSample};
 use crate::error::{DataError, LabelFault};
@@ -14,7 +14,7 @@ use crate::labels::{DenseLabels, DenseTask};
 pub struct ImageFile {
     /// Identifier: the stem of the image.
     pub id: String,
-    /// The image, JPEG or PNG.
+    /// The image.
     pub path: PathBuf,
 }
 
@@ -109,6 +109,10 @@ impl<R: DenseReader> MultiTaskDataset for DenseFileDataset<R> {
         image.map(|image| image.id.clone()).unwrap_or_default()
     }
 
+    fn image_file(&self, index: usize) -> Option<&Path> {
+        self.images.get(index).map(|image| image.path.as_path())
+    }
+
     fn get(&self, index: usize, tasks: &[DenseTask]) -> Result<MultiTaskSample, DataError> {
         let image = self
             .images
@@ -138,17 +142,14 @@ impl<R: DenseReader> MultiTaskDataset for DenseFileDataset<R> {
             labels: self.reader.read(image, tasks)?,
         };
         for (&task, labels) in &sample.labels {
-            let (mask_width, mask_height) = labels.size();
-            if (mask_width, mask_height) != sample.image.dimensions() {
-                let files = self.reader.files(image, task);
-                return Err(DataError::SizeMismatch {
-                    image: image.path.clone(),
-                    image_width: sample.image.width(),
-                    image_height: sample.image.height(),
-                    mask: files.into_iter().next().unwrap_or_default(),
-                    mask_width,
-                    mask_height,
-                });
+            if labels.size() != sample.image.dimensions() {
+                let mask = self.reader.files(image, task).into_iter().next();
+                return Err(read::size_mismatch(
+                    &image.path,
+                    sample.image.dimensions(),
+                    &mask.unwrap_or_default(),
+                    labels.size(),
+                ));
             }
         }
         Ok(sample)

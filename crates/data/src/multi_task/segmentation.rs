@@ -1,5 +1,6 @@
 //! A dataset of several tasks as one for segmentation.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::MultiTaskDataset;
@@ -31,6 +32,10 @@ impl SegmentationDataset for SegmentationView {
 
     fn id(&self, index: usize) -> String {
         self.0.id(index)
+    }
+
+    fn image_file(&self, index: usize) -> Option<&Path> {
+        self.0.image_file(index)
     }
 
     fn get(&self, index: usize) -> Result<SegmentationSample, DataError> {

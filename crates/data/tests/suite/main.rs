@@ -2,12 +2,16 @@
 //!
 //! One binary: each further one links all of Burn again.
 
+mod annotations;
 mod common;
 mod dense_formats;
 mod detection;
 mod detection_loader;
 mod errors;
 mod formats;
+mod images;
+mod label_policies;
+mod lists;
 mod loader;
 mod masks;
 mod multi_task;

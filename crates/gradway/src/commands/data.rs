@@ -104,6 +104,12 @@ fn print_report(split: &str, report: &Report) -> Result<()> {
         more => format!(" and {more} more"),
     };
     print_line(format_args!("sizes: {}{more}", sizes.join(", ")))?;
+    if report.turned > 0 {
+        print_line(format_args!(
+            "turned by the orientation of their EXIF data: {} images; labels are those of the images as they are shown",
+            report.turned
+        ))?;
+    }
     for task in &report.tasks {
         print_task(task)?;
     }
@@ -118,13 +124,25 @@ fn print_report(split: &str, report: &Report) -> Result<()> {
         }
         None => {}
     }
+    for warning in &report.warnings {
+        print_line(format_args!("warning: {}", warning.message))?;
+        print_hint(warning.hint.as_deref())?;
+    }
     for problem in report.problems.iter().take(LISTED) {
         print_line(format_args!("problem: {}", problem.message))?;
+        print_hint(problem.hint.as_deref())?;
     }
     if report.problems.len() > LISTED {
         print_line(format_args!("and {} more", report.problems.len() - LISTED))?;
     }
     print_line("")
+}
+
+fn print_hint(hint: Option<&str>) -> Result<()> {
+    match hint {
+        Some(hint) => print_line(format_args!("  hint: {hint}")),
+        None => Ok(()),
+    }
 }
 
 fn print_task(task: &TaskReport) -> Result<()> {

@@ -31,6 +31,9 @@ struct Candidate {
 impl GroundTruth {
     /// Reads a file in COCO's format, such as `instances_val2017.json`.
     ///
+    /// Parts of an outline with fewer than three corners are left out, and objects of nothing else with
+    /// them: there pycocotools stops, or takes four numbers for a box.
+    ///
     /// The identifiers of annotations are not read. No score depends on them, except that pycocotools
     /// takes an object of identifier 0 for unmatched, and of two of one identifier sees only one.
     ///
@@ -38,6 +41,15 @@ impl GroundTruth {
     /// A file that cannot be read or has another form, identifiers that occur twice, annotations
     /// that name no image or category of the file, and boxes of other than four finite numbers.
     pub fn read(path: &Path) -> Result<Self, DetectionError> {
+        Self::read_among(path, &[])
+    }
+
+    /// As [`Self::read`], with categories of a model that may lack in the file: what is detected of them is
+    /// known, and enters no mean, since the file has no object of theirs.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_among(path: &Path, more: &[Category]) -> Result<Self, DetectionError> {
         let file = json::ground_truth(path)?;
         let images: Vec<Image> = file
             .images
@@ -48,7 +60,7 @@ impl GroundTruth {
                 height: image.height,
             })
             .collect();
-        let categories: Vec<Category> = file
+        let mut categories: Vec<Category> = file
             .categories
             .into_iter()
             .map(|category| Category {
@@ -56,8 +68,16 @@ impl GroundTruth {
                 name: category.name.unwrap_or_default(),
             })
             .collect();
+        for category in more {
+            if categories.iter().all(|known| known.id != category.id) {
+                categories.push(category.clone());
+            }
+        }
         let origin = truth_origin(Some(path));
         let annotations = file.annotations.into_iter().enumerate();
+        let annotations = annotations.filter_map(|(index, mut entry)| {
+            has_outline(&mut entry.segmentation).then_some((index, entry))
+        });
         let annotations: Result<Vec<Annotation>, DetectionError> = annotations
             .map(|(index, entry)| {
                 let place = origin.at(index, entry.image_id);
@@ -262,6 +282,15 @@ impl GroundTruth {
         evaluate(COCOeval::new(self.coco.clone(), detections, iou))
     }
 
+    /// Refuses a truth in which an object lacks what is compared; [`Self::score`] does so too, when there
+    /// are detections.
+    ///
+    /// # Errors
+    /// [`DetectionError::MissingBox`], [`DetectionError::MissingMask`], or what is wrong with a mask.
+    pub fn require(&self, iou: IouType) -> Result<(), DetectionError> {
+        self.check_objects(iou)
+    }
+
     /// Whether every object has what is compared.
     fn check_objects(&self, iou: IouType) -> Result<(), DetectionError> {
         let origin = truth_origin(self.file.as_deref());
@@ -317,6 +346,18 @@ impl GroundTruth {
             score: Some(score),
             ..Annotation::default()
         })
+    }
+}
+
+/// Drops the parts of an outline that are none; whether any is left.
+fn has_outline(segmentation: &mut Option<hotcoco::Segmentation>) -> bool {
+    const SHORTEST: usize = 6;
+    match segmentation {
+        Some(hotcoco::Segmentation::Polygon(parts)) if !parts.is_empty() => {
+            parts.retain(|part| part.len() >= SHORTEST);
+            !parts.is_empty()
+        }
+        _ => true,
     }
 }
 

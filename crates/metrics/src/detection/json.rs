@@ -88,7 +88,10 @@ fn parse<T: DeserializeOwned>(path: &Path, expected: &'static str) -> Result<T, 
         path: path.to_path_buf(),
         source,
     })?;
-    serde_json::from_slice(&without_non_finite(bytes)).map_err(|source| DetectionError::Json {
+    let bytes = without_non_finite(bytes);
+    // Some editors put a byte order mark first.
+    let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
+    serde_json::from_slice(text).map_err(|source| DetectionError::Json {
         path: path.to_path_buf(),
         expected,
         source,

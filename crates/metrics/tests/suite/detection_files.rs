@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use gradway_metrics::detection::{Category, Detection};
 use gradway_metrics::{DetectionError, GroundTruth, IouType};
 use serde_json::{Value, json};
 
@@ -216,4 +217,66 @@ fn a_list_without_entries_and_objects_without_areas_are_scored() {
         assert_eq!((scores.ap_medium, scores.ap_large), (None, None));
         assert_eq!(scores.classes[1].name, "category 4");
     }
+}
+
+/// The truth of a file.
+fn truth_of(text: &str) -> Result<GroundTruth, DetectionError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("truth.json");
+    fs::write(&path, text).unwrap();
+    let more = [2, 3].map(|id| Category {
+        id,
+        name: format!("of the model {id}"),
+    });
+    GroundTruth::read_among(&path, &more)
+}
+
+#[test]
+fn a_byte_order_mark_and_parts_of_two_corners_are_no_fault() {
+    let mut truth = truth_json();
+    truth["annotations"][0]["segmentation"] = json!([[1, 1, 5, 5], [1, 1, 5, 1, 5, 5, 1, 5]]);
+    let mut line = truth["annotations"][0].clone();
+    line["segmentation"] = json!([[1, 1, 5, 5]]);
+    truth["annotations"].as_array_mut().unwrap().push(line);
+    let truth = truth_of(&format!("\u{feff}{truth}")).unwrap();
+    assert_eq!(truth.objects(), 1);
+    truth.require(IouType::Bbox).unwrap();
+    truth.require(IouType::Segm).unwrap();
+}
+
+#[test]
+fn a_missing_mask_is_told_without_detections() {
+    let mut truth = truth_json();
+    truth["annotations"][0]["segmentation"] = json!(null);
+    let truth = truth_of(&truth.to_string()).unwrap();
+    truth.require(IouType::Bbox).unwrap();
+    let error = truth.require(IouType::Segm).unwrap_err().to_string();
+    assert!(
+        error.contains("annotations[0]") && error.contains("`segmentation`"),
+        "{error}"
+    );
+}
+
+/// A category of the model that the file lacks: its detections are known, and change no mean.
+#[test]
+fn categories_of_a_model_may_lack_in_a_file() {
+    let found = |category_id: u64| Detection {
+        image_id: 5,
+        category_id,
+        bbox: [1.0, 1.0, 4.0, 4.0],
+        score: 0.5,
+        segmentation: None,
+    };
+    let truth = truth_of(&truth_json().to_string()).unwrap();
+    let scores = truth.score(&[found(2), found(3)], IouType::Bbox).unwrap();
+    assert_eq!(scores.average_precision, Some(1.0));
+    let classes = scores
+        .classes
+        .iter()
+        .map(|class| (class.category_id, class.average_precision));
+    let classes: Vec<_> = classes.collect();
+    assert_eq!(classes, [(2, Some(1.0)), (3, None), (4, None)]);
+    // The file's own name stays.
+    assert_eq!(scores.classes[0].name, "cat");
+    assert!(truth.score(&[found(7)], IouType::Bbox).is_err());
 }

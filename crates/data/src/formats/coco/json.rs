@@ -1,14 +1,11 @@
 //! The annotation file of COCO.
-//!
-//! Values within an annotation are kept as text until its identifier is known, so that what is wrong
-//! with them can name it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use crate::detection::{Annotation, Shape, Skipped};
+use super::entry::{Entry, Value, present};
+use crate::detection::{Annotation, Skipped};
 use crate::error::AnnotationFault;
 
 /// Categories that an error names.
@@ -39,93 +36,120 @@ pub(super) struct ParsedImage {
 
 #[derive(Deserialize)]
 struct File<'a> {
-    images: Vec<Image>,
     #[serde(borrow)]
+    images: Vec<Image<'a>>,
     annotations: Vec<Object<'a>>,
-    categories: Vec<Category>,
+    categories: Vec<Category<'a>>,
 }
 
+/// What of a file tells its classes.
 #[derive(Deserialize)]
-struct Image {
-    id: u64,
-    file_name: String,
-    width: u32,
-    height: u32,
-}
-
-#[derive(Deserialize)]
-struct Category {
-    id: u64,
-    name: String,
-}
-
-#[derive(Deserialize)]
-struct Object<'a> {
-    id: u64,
-    image_id: u64,
-    category_id: u64,
-    #[serde(borrow, default)]
-    bbox: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    segmentation: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    iscrowd: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct RunLengths<'a> {
-    size: [u32; 2],
+struct Classes<'a> {
     #[serde(borrow)]
-    counts: &'a RawValue,
+    categories: Vec<Category<'a>>,
 }
+
+#[derive(Deserialize)]
+#[serde(expecting = "an image with `id`, `file_name`, `width` and `height`")]
+struct Image<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    id: Value<'a>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    file_name: Value<'a>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    width: Value<'a>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    height: Value<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(expecting = "a category with `id` and `name`")]
+struct Category<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    id: Value<'a>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    name: Value<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(expecting = "an annotation with `id`, `image_id`, `category_id` and `bbox`")]
+struct Object<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    id: Value<'a>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    image_id: Value<'a>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    category_id: Value<'a>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    bbox: Value<'a>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    segmentation: Value<'a>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    iscrowd: Value<'a>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    area: Value<'a>,
+}
+
+/// What an identifier is.
+const IDENTIFIER: &str = "a whole number from 0";
+
+/// What a side is.
+const PIXELS: &str = "a whole number of pixels";
 
 /// Reads an annotation file.
 pub(super) fn parse(text: &str) -> Result<Parsed, AnnotationFault> {
-    // Some editors put a byte order mark first.
-    let text = text.trim_start_matches('\u{feff}');
-    let file: File = serde_json::from_str(text).map_err(|error| AnnotationFault::Syntax {
-        expected: "COCO JSON",
-        reason: error.to_string(),
-    })?;
-    let categories = categories(file.categories)?;
+    let file: File = read(text)?;
+    let categories = by_identifier(file.categories)?;
     let class_of: HashMap<u64, usize> = categories.keys().copied().zip(0..).collect();
     let (mut images, place_of) = images(file.images)?;
 
     let mut skipped = Skipped::default();
     let mut seen = HashSet::with_capacity(file.annotations.len());
-    for object in file.annotations {
-        if !seen.insert(object.id) {
-            return Err(AnnotationFault::DuplicateAnnotation {
-                annotation: object.id,
-            });
+    for (object, index) in file.annotations.into_iter().zip(0..) {
+        let entry = Entry {
+            what: "annotation",
+            index,
+            id: None,
+        };
+        let id: u64 = entry.whole("id", object.id, IDENTIFIER)?;
+        let entry = Entry {
+            id: Some(id),
+            ..entry
+        };
+        if !seen.insert(id) {
+            return Err(AnnotationFault::DuplicateAnnotation { annotation: id });
         }
-        let Some(&place) = place_of.get(&object.image_id) else {
+        let image = entry.whole("image_id", object.image_id, IDENTIFIER)?;
+        let Some(&place) = place_of.get(&image) else {
             return Err(AnnotationFault::UnknownImage {
-                annotation: object.id,
-                image: object.image_id,
+                annotation: id,
+                image,
                 images: images.len(),
             });
         };
-        let Some(&class) = class_of.get(&object.category_id) else {
+        let category: u64 = entry.whole("category_id", object.category_id, IDENTIFIER)?;
+        let Some(&class) = class_of.get(&category) else {
             let known = categories.iter().take(NAMED_CATEGORIES);
             let known: Vec<String> = known.map(|(id, name)| format!("{id} {name}")).collect();
             return Err(AnnotationFault::UnknownCategory {
-                annotation: label(object.id),
-                category: format!("category {}", object.category_id),
+                annotation: entry.to_string(),
+                category: format!("category {category}"),
                 categories: categories.len(),
                 examples: known.join(", "),
             });
         };
+        entry.number_if_any("area", object.area)?;
         let annotation = Annotation {
-            id: object.id,
+            id,
             class,
-            bounds: bounds(&object)?,
-            shape: shape(&object)?,
-            is_crowd: is_crowd(&object)?,
+            bounds: entry.bounds(object.bbox)?,
+            shape: entry.shape(object.segmentation)?,
+            is_crowd: entry.flag("iscrowd", object.iscrowd)?,
             is_difficult: false,
         };
         let image: &mut ParsedImage = &mut images[place];
-        let admitted = annotation.admit(image.size, object.id, &mut skipped);
+        annotation.check_runs(&image.id.to_string(), image.size)?;
+        let admitted = annotation.admit(image.size, id, &mut skipped);
         image.objects.extend(admitted);
     }
     let (category_ids, classes) = categories.into_iter().unzip();
@@ -137,14 +161,56 @@ pub(super) fn parse(text: &str) -> Result<Parsed, AnnotationFault> {
     })
 }
 
-fn label(id: u64) -> String {
-    format!("annotation {id}")
+/// Reads the categories of an annotation file, by identifier, and nothing else.
+pub(super) fn categories(text: &str) -> Result<BTreeMap<u64, String>, AnnotationFault> {
+    let file: Classes = read(text)?;
+    by_identifier(file.categories)
+}
+
+fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, AnnotationFault> {
+    // Some editors put a byte order mark first.
+    let text = text.trim_start_matches('\u{feff}');
+    serde_json::from_str(text).map_err(|error| AnnotationFault::Syntax {
+        expected: "COCO JSON",
+        hint: match error.classify() {
+            serde_json::error::Category::Eof => Some("the file ends early: fetch it again"),
+            _ if has_no_number(text, &error) => {
+                Some("JSON has no NaN and no Infinity: write null, or leave the entry out")
+            }
+            _ => None,
+        },
+        reason: error.to_string(),
+    })
+}
+
+/// Whether an error is about one of the words for what is no number, which Python writes.
+fn has_no_number(text: &str, error: &serde_json::Error) -> bool {
+    let line = text.lines().nth(error.line().saturating_sub(1));
+    // The error is at the first or the second letter; a minus is read as that of a number.
+    let before = error.column().saturating_sub(3);
+    let near = line.and_then(|line| line.as_bytes().get(before..));
+    let near = near
+        .map(|bytes| &bytes[..bytes.len().min(12)])
+        .unwrap_or_default();
+    let near = String::from_utf8_lossy(near);
+    near.contains("NaN") || near.contains("Infinity")
 }
 
 /// The categories by identifier.
-fn categories(listed: Vec<Category>) -> Result<BTreeMap<u64, String>, AnnotationFault> {
+fn by_identifier(listed: Vec<Category>) -> Result<BTreeMap<u64, String>, AnnotationFault> {
     let mut categories = BTreeMap::new();
-    for Category { id, name } in listed {
+    for (category, index) in listed.into_iter().zip(0..) {
+        let entry = Entry {
+            what: "category",
+            index,
+            id: None,
+        };
+        let id: u64 = entry.whole("id", category.id, IDENTIFIER)?;
+        let entry = Entry {
+            id: Some(id),
+            ..entry
+        };
+        let name = entry.text("name", category.name)?;
         if let Some(first) = categories.insert(id, name) {
             return Err(AnnotationFault::DuplicateCategory {
                 category: id,
@@ -163,103 +229,44 @@ fn categories(listed: Vec<Category>) -> Result<BTreeMap<u64, String>, Annotation
 fn images(listed: Vec<Image>) -> Result<(Vec<ParsedImage>, HashMap<u64, usize>), AnnotationFault> {
     let mut images: Vec<ParsedImage> = Vec::with_capacity(listed.len());
     let mut place_of = HashMap::with_capacity(listed.len());
-    for image in listed {
-        if let Some(first) = place_of.insert(image.id, images.len()) {
+    for (image, index) in listed.into_iter().zip(0..) {
+        let entry = Entry {
+            what: "image",
+            index,
+            id: None,
+        };
+        let id: u64 = entry.whole("id", image.id, IDENTIFIER)?;
+        let entry = Entry {
+            id: Some(id),
+            ..entry
+        };
+        let file_name = entry.text("file_name", image.file_name)?;
+        let size = (
+            entry.whole("width", image.width, PIXELS)?,
+            entry.whole("height", image.height, PIXELS)?,
+        );
+        if let Some(first) = place_of.insert(id, images.len()) {
             return Err(AnnotationFault::DuplicateImage {
-                image: image.id,
+                image: id,
                 first: images[first].file_name.clone(),
-                second: image.file_name,
+                second: file_name,
             });
         }
-        if image.width == 0 || image.height == 0 {
+        if let (0, _) | (_, 0) = size {
             return Err(AnnotationFault::NoPixels {
-                image: format!("{} (`{}`)", image.id, image.file_name),
-                width: image.width,
-                height: image.height,
+                image: format!("{id} (`{file_name}`)"),
+                width: size.0,
+                height: size.1,
             });
         }
         images.push(ParsedImage {
-            id: image.id,
-            file_name: image.file_name,
-            size: (image.width, image.height),
+            id,
+            file_name,
+            size,
             objects: Vec::new(),
         });
     }
     Ok((images, place_of))
-}
-
-/// Left, top, right and bottom of `[left, top, width, height]`.
-fn bounds(object: &Object) -> Result<[f64; 4], AnnotationFault> {
-    let text = object.bbox.map_or("null", RawValue::get);
-    // Numbers too large for a float are an error of the parser.
-    let bounds: Result<[f64; 4], _> = serde_json::from_str(text);
-    match bounds {
-        Ok([x, y, width, height]) => Ok([x, y, x + width, y + height]),
-        Err(_) => Err(AnnotationFault::Box {
-            annotation: label(object.id),
-            value: shortened(text),
-            expected: "4 finite numbers: left, top, width, height",
-        }),
-    }
-}
-
-fn is_crowd(object: &Object) -> Result<bool, AnnotationFault> {
-    match object.iscrowd.map_or("0", RawValue::get) {
-        "0" | "false" | "null" => Ok(false),
-        "1" | "true" => Ok(true),
-        other => Err(AnnotationFault::Flag {
-            annotation: label(object.id),
-            key: "iscrowd",
-            value: shortened(other),
-        }),
-    }
-}
-
-/// The pixels of an object; none for those with a box alone.
-fn shape(object: &Object) -> Result<Option<Shape>, AnnotationFault> {
-    let fault = |reason: String| AnnotationFault::Segmentation {
-        annotation: label(object.id),
-        reason,
-    };
-    let syntax = |error: serde_json::Error| fault(error.to_string());
-    let Some(text) = object.segmentation.map(RawValue::get) else {
-        return Ok(None);
-    };
-    if text.starts_with('[') {
-        let polygons: Vec<Vec<f64>> = serde_json::from_str(text).map_err(syntax)?;
-        // Short ones are counted later; of the others, x and y must not get mixed up.
-        let odd = |polygon: &&Vec<f64>| polygon.len() > 6 && polygon.len() % 2 == 1;
-        if let Some(polygon) = polygons.iter().find(odd) {
-            return Err(fault(format!(
-                "a polygon of {} numbers; expected x and y in turn",
-                polygon.len()
-            )));
-        }
-        return Ok((!polygons.is_empty()).then_some(Shape::Polygons(polygons)));
-    }
-    if !text.starts_with('{') {
-        return Err(fault(format!(
-            "{}; expected polygons, or runs as {{ size, counts }}",
-            shortened(text)
-        )));
-    }
-    let RunLengths { size, counts } = serde_json::from_str(text).map_err(syntax)?;
-    Ok(Some(if counts.get().starts_with('"') {
-        let counts = serde_json::from_str(counts.get()).map_err(syntax)?;
-        Shape::Text { size, counts }
-    } else {
-        let counts = serde_json::from_str(counts.get()).map_err(syntax)?;
-        Shape::Runs { size, counts }
-    }))
-}
-
-/// The start of a value, for a message.
-fn shortened(text: &str) -> String {
-    const LENGTH: usize = 60;
-    match text.char_indices().nth(LENGTH) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.into(),
-    }
 }
 
 #[cfg(test)]

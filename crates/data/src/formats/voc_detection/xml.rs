@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::detection::{Annotation, Skipped};
 use crate::error::AnnotationFault;
+use crate::io::{read, text};
 
 /// What an annotation file says.
 #[derive(Debug)]
@@ -22,72 +23,121 @@ pub(super) struct Parsed {
 
 #[derive(Deserialize)]
 struct File {
-    size: Size,
+    #[serde(default)]
+    size: Option<Size>,
     #[serde(default)]
     object: Vec<Object>,
 }
 
 #[derive(Deserialize)]
 struct Size {
-    width: u32,
-    height: u32,
+    #[serde(default)]
+    width: Option<String>,
+    #[serde(default)]
+    height: Option<String>,
 }
 
-/// Values are kept as text, so that what is wrong with them can name the object.
+/// Values are kept as text, and may be missing, so that what is wrong with them can name the object.
 #[derive(Deserialize)]
 struct Object {
-    name: String,
+    #[serde(default)]
+    name: Option<String>,
     #[serde(default)]
     difficult: Option<String>,
-    bndbox: Bounds,
+    #[serde(default)]
+    bndbox: Option<Bounds>,
 }
 
 #[derive(Deserialize)]
 struct Bounds {
-    xmin: String,
-    ymin: String,
-    xmax: String,
-    ymax: String,
+    #[serde(default)]
+    xmin: Option<String>,
+    #[serde(default)]
+    ymin: Option<String>,
+    #[serde(default)]
+    xmax: Option<String>,
+    #[serde(default)]
+    ymax: Option<String>,
 }
 
-/// Reads the annotation file of the image `id`.
-pub(super) fn read(path: &Path, id: &str, classes: &[String]) -> Result<Parsed, AnnotationFault> {
+/// Reads the annotation file of the image `id`, which tells its size where the file does not.
+pub(super) fn read(
+    path: &Path,
+    id: &str,
+    image: &Path,
+    classes: &[String],
+) -> Result<Parsed, AnnotationFault> {
     if !path.is_file() {
         return Err(AnnotationFault::Missing);
     }
-    let text = std::fs::read_to_string(path).map_err(|error| AnnotationFault::Unreadable {
-        reason: error.to_string(),
-    })?;
-    parse(&text, id, classes)
+    let unreadable = |reason| AnnotationFault::Unreadable { reason };
+    let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+    let text = text::decode(bytes).map_err(unreadable)?;
+    let size_of_image = || {
+        read::size(image).map_err(|error| AnnotationFault::NoSize {
+            reason: error.to_string(),
+        })
+    };
+    parse(&text, id, classes, size_of_image)
 }
 
-fn parse(text: &str, id: &str, classes: &[String]) -> Result<Parsed, AnnotationFault> {
+fn parse(
+    text: &str,
+    id: &str,
+    classes: &[String],
+    size_of_image: impl FnOnce() -> Result<(u32, u32), AnnotationFault>,
+) -> Result<Parsed, AnnotationFault> {
     let file: File = quick_xml::de::from_str(text).map_err(|error| AnnotationFault::Syntax {
         expected: "Pascal VOC XML",
         reason: error.to_string(),
+        hint: Some("fetch the file again, or write it again: it is truncated or damaged"),
     })?;
-    let Size { width, height } = file.size;
-    if width == 0 || height == 0 {
-        return Err(AnnotationFault::NoPixels {
-            image: format!("`{id}`"),
-            width,
-            height,
-        });
-    }
+    let size = match stated_size(file.size.as_ref())? {
+        Some(size) => size,
+        None => size_of_image()?,
+    };
     let stated = file.object.len() as u64;
     let mut skipped = Skipped::default();
     let mut objects = Vec::new();
     for (object, number) in file.object.iter().zip(1..) {
         let annotation = annotation(object, number, classes)?;
         let label = format!("object {number} of {id}");
-        objects.extend(annotation.admit((width, height), label, &mut skipped));
+        objects.extend(annotation.admit(size, label, &mut skipped));
     }
     Ok(Parsed {
-        size: (width, height),
+        size,
         objects,
         stated,
         skipped,
     })
+}
+
+/// Width and height; none where they are not stated: programs that do not know them write 0.
+fn stated_size(size: Option<&Size>) -> Result<Option<(u32, u32)>, AnnotationFault> {
+    let side = |key: &'static str, text: Option<&String>| {
+        let text = text.map(|text| text.trim()).unwrap_or_default();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let number: Option<f64> = text.parse().ok();
+        let is_side =
+            |side: &f64| side.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(side);
+        match number.filter(is_side) {
+            Some(0.0) => Ok(None),
+            Some(side) => Ok(Some(side as u32)),
+            None => Err(AnnotationFault::Key {
+                entry: "size".into(),
+                key,
+                value: Some(text.into()),
+                expected: "a whole number of pixels",
+            }),
+        }
+    };
+    let Some(size) = size else {
+        return Ok(None);
+    };
+    let width = side("width", size.width.as_ref())?;
+    Ok(width.zip(side("height", size.height.as_ref())?))
 }
 
 fn annotation(
@@ -95,7 +145,17 @@ fn annotation(
     number: u64,
     classes: &[String],
 ) -> Result<Annotation, AnnotationFault> {
-    let name = object.name.trim();
+    let missing = |entry: String, key, expected| AnnotationFault::Key {
+        entry,
+        key,
+        value: None,
+        expected,
+    };
+    let name = object.name.as_deref().unwrap_or_default().trim();
+    if name.is_empty() {
+        let expected = "the name of a class";
+        return Err(missing(format!("object {number}"), "name", expected));
+    }
     let label = || format!("object {number} (`{name}`)");
     let class = classes.iter().position(|class| class == name);
     let class = class.ok_or_else(|| AnnotationFault::UnknownCategory {
@@ -116,32 +176,35 @@ fn annotation(
             });
         }
     };
-    let Bounds {
-        xmin,
-        ymin,
-        xmax,
-        ymax,
-    } = &object.bndbox;
+    let Some(bounds) = &object.bndbox else {
+        let expected = "a box of xmin, ymin, xmax, ymax";
+        return Err(missing(label(), "bndbox", expected));
+    };
+    let sides = [
+        ("xmin", &bounds.xmin),
+        ("ymin", &bounds.ymin),
+        ("xmax", &bounds.xmax),
+        ("ymax", &bounds.ymax),
+    ];
+    if let Some((key, _)) = sides.iter().find(|(_, side)| side.is_none()) {
+        return Err(missing(label(), key, "a number"));
+    }
+    let sides = sides.map(|(_, side)| side.as_deref().unwrap_or_default());
     // Some of 2011 and later are not whole numbers.
-    let number_of = |text: &String| {
-        let value: Option<f64> = text.trim().parse().ok();
-        value
-            .filter(|value| value.is_finite())
-            .ok_or_else(|| AnnotationFault::Box {
-                annotation: label(),
-                value: format!("[{xmin}, {ymin}, {xmax}, {ymax}]"),
-                expected: "4 finite numbers: xmin, ymin, xmax, ymax",
-            })
+    let numbers = sides.map(|text| text.trim().parse::<f64>().ok());
+    let [Some(xmin), Some(ymin), Some(xmax), Some(ymax)] =
+        numbers.map(|number| number.filter(|number| number.is_finite()))
+    else {
+        return Err(AnnotationFault::Box {
+            annotation: label(),
+            value: format!("[{}]", sides.join(", ")),
+            expected: "4 finite numbers: xmin, ymin, xmax, ymax",
+        });
     };
     Ok(Annotation {
         id: number,
         class,
-        bounds: [
-            number_of(xmin)? - 1.0,
-            number_of(ymin)? - 1.0,
-            number_of(xmax)?,
-            number_of(ymax)?,
-        ],
+        bounds: [xmin - 1.0, ymin - 1.0, xmax, ymax],
         shape: None,
         is_crowd: false,
         is_difficult,
@@ -158,7 +221,7 @@ mod tests {
             "<annotation><filename>a.jpg</filename>{objects}\
              <size><width>20</width><height>10</height><depth>3</depth></size></annotation>"
         );
-        parse(&text, "a", &classes)
+        parse(&text, "a", &classes, || Ok((20, 10)))
     }
 
     fn object(name: &str, rest: &str, bounds: [&str; 4]) -> String {

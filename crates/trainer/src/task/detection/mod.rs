@@ -2,10 +2,14 @@
 
 mod config;
 
+use std::sync::Arc;
+
 use gradway_adapters::Features;
 use gradway_backbone::{Phase, StageShape};
 use gradway_data::detection::DetectionPipeline;
-use gradway_data::{DetectionBatch, DetectionLoader, DetectionTarget, Instance, Split};
+use gradway_data::{
+    DetectionBatch, DetectionDataset, DetectionLoader, DetectionTarget, Instance, Split,
+};
 use gradway_heads::detection::mask_head::MASK;
 use gradway_heads::detection::{Bounds, Detector, Objects, Segmented, Truth, paste};
 use gradway_kernels::TrainBackend;
@@ -37,7 +41,7 @@ pub struct DetectionPrediction {
     pub id: String,
     /// The image's number in the dataset's files.
     pub image_id: u64,
-    /// `[height, width]` of the image as it is stored.
+    /// `[height, width]` of the image as it is shown.
     pub size: [usize; 2],
     /// The objects, the surest first.
     pub objects: Vec<PredictedObject>,
@@ -46,7 +50,7 @@ pub struct DetectionPrediction {
 /// An object that was found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PredictedObject {
-    /// Left, top, right, bottom in pixels of the image as it is stored.
+    /// Left, top, right, bottom in pixels of the image as it is shown.
     pub bounds: Bounds,
     /// Its class.
     pub class: usize,
@@ -104,7 +108,7 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
     fn training_loader(config: &RunConfig) -> Result<DetectionLoader, TrainError> {
         let task = config.task.detection()?;
         Ok(DetectionLoader::training(
-            config.data.open_detection(Split::Train)?,
+            open(config, Split::Train)?,
             task.augment.clone(),
             config.normalization()?,
             config.loader_of(config.loader.batch_size),
@@ -113,8 +117,16 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
 
     fn validation_loader(config: &RunConfig) -> Result<DetectionLoader, TrainError> {
         let task = config.task.detection()?;
+        let dataset = open(config, Split::Val)?;
+        // What cannot be scored is no surprise after an epoch.
+        if let Some(truth) = truth(dataset.as_ref())? {
+            truth.require(IouType::Bbox)?;
+            if task.head.has_masks() {
+                truth.require(IouType::Segm)?;
+            }
+        }
         Ok(DetectionLoader::evaluation(
-            config.data.open_detection(Split::Val)?,
+            dataset,
             task.evaluation.size(),
             config.normalization()?,
             config.loader_of(task.evaluation.batch_size),
@@ -196,22 +208,11 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
 
     fn scorer(&self, pipeline: &DetectionPipeline) -> Result<DetectionScorer, TrainError> {
         let dataset = pipeline.dataset();
-        // The file itself, where there is one: what is read of it may have been rounded.
-        let truth = dataset
-            .annotation_file()
-            .map(GroundTruth::read)
-            .transpose()?;
-        let categories = dataset.category_ids().iter().zip(dataset.classes());
         Ok(DetectionScorer {
-            truth,
+            truth: truth(dataset.as_ref())?,
             protocol: self.config.evaluation.protocol,
             has_masks: self.config.head.has_masks(),
-            categories: categories
-                .map(|(&id, name)| Category {
-                    id,
-                    name: name.clone(),
-                })
-                .collect(),
+            categories: categories(dataset.as_ref()),
             images: Vec::new(),
             objects: Vec::new(),
             voc_objects: Vec::new(),
@@ -221,7 +222,33 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
     }
 }
 
-/// An object in the image as it is stored.
+/// Opens a split, and refuses objects without masks where the head has some.
+fn open(config: &RunConfig, split: Split) -> Result<Arc<dyn DetectionDataset>, TrainError> {
+    let dataset = config.data.open_detection(split)?;
+    if config.task.detection()?.head.has_masks() {
+        dataset.require_masks()?;
+    }
+    Ok(dataset)
+}
+
+/// The truth of a dataset with a file of it; what the dataset has read of it may have been rounded.
+fn truth(dataset: &dyn DetectionDataset) -> Result<Option<GroundTruth>, TrainError> {
+    let categories = categories(dataset);
+    let read = |path| GroundTruth::read_among(path, &categories);
+    Ok(dataset.annotation_file().map(read).transpose()?)
+}
+
+/// The categories of a dataset's classes, in their order.
+fn categories(dataset: &dyn DetectionDataset) -> Vec<Category> {
+    let categories = dataset.category_ids().iter().zip(dataset.classes());
+    let category = |(&id, name): (&u64, &String)| Category {
+        id,
+        name: name.clone(),
+    };
+    categories.map(category).collect()
+}
+
+/// An object in the image as it is shown.
 fn placed(item: &DetectionTarget, found: Segmented) -> PredictedObject {
     PredictedObject {
         bounds: item.to_original(found.object.bounds),
@@ -316,7 +343,7 @@ impl DetectionScorer {
     }
 }
 
-/// Bounds in the image as it is stored.
+/// Bounds in the image as it is shown.
 fn corners(item: &DetectionTarget, instance: &Instance) -> [f64; 4] {
     item.to_original(instance.bounds).map(f64::from)
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::detection::Shape;
 
 /// Two images, two categories out of order, and these annotations.
 fn file(annotations: Value) -> Value {

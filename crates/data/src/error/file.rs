@@ -1,0 +1,115 @@
+//! What can be wrong with an image, a mask or a list, but for damage.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// What is wrong with a file, whose name [`DataError::File`](super::DataError::File) puts before it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum FileFault {
+    /// It is no image, or one of a kind that is not read.
+    #[error("cannot be decoded: it is a {found}; images are JPEG, PNG, BMP, WebP or TIFF files")]
+    Kind {
+        /// What it is.
+        found: String,
+        /// What to do about it.
+        advice: &'static str,
+    },
+
+    /// A mask is a picture rather than a map of class indices, or no PNG.
+    #[error(
+        "is a {found}; expected a mask: a PNG, 8-bit or 16-bit grey, or palette-indexed, whose values are class indices"
+    )]
+    MaskFormat {
+        /// The kind of file or the colour type found.
+        found: String,
+        /// What to do about it.
+        advice: &'static str,
+    },
+
+    /// It claims more pixels than are read.
+    #[error(
+        "is {width}x{height} (width x height), {} pixels; at most {limit} are read",
+        u64::from(*width) * u64::from(*height)
+    )]
+    TooManyPixels {
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+        /// The limit in force.
+        limit: u64,
+    },
+
+    /// A mask holds a colour that is neither that of a class nor to be ignored.
+    #[error(
+        "has the colour {color:?} at pixel x={x}, y={y}, which is neither that of a class nor ignored under the label \
+         policy `{policy}`"
+    )]
+    UnknownColor {
+        /// Red, green and blue, as stored.
+        color: [u16; 3],
+        /// Column of the first such pixel.
+        x: u32,
+        /// Row of the first such pixel.
+        y: u32,
+        /// The label policy in words.
+        policy: String,
+    },
+
+    /// Labels fit an image as it is stored, but not as its EXIF orientation turns it.
+    #[error(
+        "is {width}x{height} (width x height) once its EXIF orientation is applied, but {} is {height}x{width}: it was \
+         drawn on the image as it is stored",
+        mask.display()
+    )]
+    Turned {
+        /// Width of the upright image in pixels.
+        width: u32,
+        /// Height of the upright image in pixels.
+        height: u32,
+        /// The labels.
+        mask: PathBuf,
+    },
+
+    /// A line of a split list has a second column that names no file.
+    #[error("has a second column in entry {entry}, but `{found}` names no {expected}: {} does not exist", path.display())]
+    Listed {
+        /// Number of the line, without the empty ones, from 1.
+        entry: usize,
+        /// The second column.
+        found: String,
+        /// What it should name, such as `mask`.
+        expected: &'static str,
+        /// A file that was looked for.
+        path: PathBuf,
+    },
+}
+
+impl FileFault {
+    /// What to do about it.
+    pub(super) fn hint(&self) -> String {
+        match self {
+            Self::Kind { advice, .. } | Self::MaskFormat { advice, .. } => (*advice).into(),
+            Self::TooManyPixels { width, height, .. } => format!(
+                "cut the image into tiles or shrink it; or set the environment variable {}={}",
+                crate::io::read::MAXIMUM_PIXELS_VARIABLE,
+                u64::from(*width) * u64::from(*height)
+            ),
+            Self::Turned { .. } => {
+                "turn the labels as the image is shown, or remove the orientation from the image's EXIF data if it is \
+                 shown wrongly"
+                    .into()
+            }
+            Self::Listed { expected, .. } => format!(
+                "a line of a split list names an image, and where there is a second column, its {expected}"
+            ),
+            Self::UnknownColor { .. } => {
+                "give it to a class in `labels.colors`, or list it in `labels.ignore`; colours between those of \
+                 neighbours come from masks that were resized or saved as JPEG"
+                    .into()
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! How an image is turned, by the orientation tag of its EXIF data.
+
+use std::path::Path;
+
+use image::ImageDecoder;
+use image::ImageFormat;
+use image::metadata::Orientation;
+
+use super::{bytes, picture};
+use crate::error::{DataError, FileFault};
+
+/// Whether an image is stored in another orientation than it is shown in; [`super::image()`] turns it.
+///
+/// # Errors
+/// As [`super::image()`], but for damage behind the header.
+pub fn is_turned(path: &Path) -> Result<bool, DataError> {
+    let bytes = bytes(path)?;
+    let (mut decoder, format) = picture::decoder(path, &bytes)?;
+    let orientation = of(path, format, &bytes, &mut decoder)?;
+    Ok(orientation != Orientation::NoTransforms)
+}
+
+/// The error of labels of another size than their image, whose size is that of the upright picture: it
+/// names the orientation if the labels fit the picture as it is stored.
+pub fn size_mismatch(
+    image: &Path,
+    (image_width, image_height): (u32, u32),
+    mask: &Path,
+    (mask_width, mask_height): (u32, u32),
+) -> DataError {
+    if (mask_width, mask_height) == (image_height, image_width)
+        && let Ok(true) = is_turned(image)
+    {
+        return DataError::File {
+            path: image.to_path_buf(),
+            fault: FileFault::Turned {
+                width: image_width,
+                height: image_height,
+                mask: mask.to_path_buf(),
+            },
+        };
+    }
+    DataError::SizeMismatch {
+        image: image.to_path_buf(),
+        image_width,
+        image_height,
+        mask: mask.to_path_buf(),
+        mask_width,
+        mask_height,
+    }
+}
+
+/// The orientation that a file states.
+pub(super) fn of(
+    path: &Path,
+    format: ImageFormat,
+    bytes: &[u8],
+    decoder: &mut impl ImageDecoder,
+) -> Result<Orientation, DataError> {
+    let fail = |error| super::kind::fault(path, format, error);
+    let exif = match format {
+        // A tag of the file itself.
+        ImageFormat::Tiff => return decoder.orientation().map_err(fail),
+        // The chunk may follow the pixels, where the decoder has not been yet.
+        ImageFormat::Png => png_chunk(bytes).map(<[u8]>::to_vec),
+        _ => decoder.exif_metadata().map_err(fail)?,
+    };
+    // WebP files of some programs keep the mark that EXIF has in JPEG files.
+    let exif = exif.as_deref().unwrap_or_default();
+    let exif = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
+    Ok(Orientation::from_exif_chunk(exif).unwrap_or(Orientation::NoTransforms))
+}
+
+/// The EXIF data of a PNG.
+fn png_chunk(bytes: &[u8]) -> Option<&[u8]> {
+    const SIGNATURE: usize = 8;
+    let mut rest = bytes.get(SIGNATURE..)?;
+    loop {
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        let (name, after) = after.split_first_chunk::<4>()?;
+        let data = after.get(..u32::from_be_bytes(*length) as usize)?;
+        if name == b"eXIf" {
+            return Some(data);
+        }
+        // The checksum.
+        rest = after.get(data.len() + 4..)?;
+    }
+}

@@ -1,0 +1,116 @@
+//! Images, as they are shown.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use image::{
+    DynamicImage, ImageBuffer, ImageDecoder, ImageFormat, ImageReader, Limits, Pixel, RgbImage,
+};
+
+use super::{bytes, jpeg, kind, limit, orientation};
+use crate::error::{DataError, FileFault};
+
+/// Reads an image as RGB, upright; the kind is taken from its first bytes, not from its name.
+///
+/// What follows is as in PIL's `convert("RGB")`, and of 16-bit images as in OpenCV:
+/// - Transparency is left out, whatever colour lies below it.
+/// - Of 16-bit values the high byte counts.
+/// - The first picture of a file counts.
+///
+/// The orientation tag of EXIF is applied, as by OpenCV and detectron2: labels belong to the picture as
+/// it is shown. Colour profiles are not.
+///
+/// A JPEG that ends early is refused. JPEG has no checksum, so bytes changed within its data show as
+/// odd colours rather than as an error.
+///
+/// # Errors
+/// A file that cannot be read, that is damaged, truncated, too large or of another kind.
+pub fn image(path: &Path) -> Result<RgbImage, DataError> {
+    let bytes = bytes(path)?;
+    if kind::of(path, &bytes)? == ImageFormat::Jpeg {
+        jpeg::check_is_complete(&bytes).map_err(|reason| DataError::Decode {
+            path: path.to_path_buf(),
+            reason: format!("{reason} after {} bytes", bytes.len()),
+            expected: kind::KINDS,
+        })?;
+    }
+    let (mut decoder, format) = decoder(path, &bytes)?;
+    let orientation = orientation::of(path, format, &bytes, &mut decoder)?;
+    let decoded =
+        DynamicImage::from_decoder(decoder).map_err(|error| kind::fault(path, format, error))?;
+    let mut upright = DynamicImage::ImageRgb8(rgb(decoded).ok_or_else(|| DataError::File {
+        path: path.to_path_buf(),
+        fault: FileFault::Kind {
+            found: format!("{} file of floating-point values", kind::name(format)),
+            advice: "convert it to values of 8 or 16 bits",
+        },
+    })?);
+    upright.apply_orientation(orientation);
+    Ok(upright.into_rgb8())
+}
+
+/// Width and height of an image as [`image()`] returns it, by its header alone.
+///
+/// # Errors
+/// As [`image()`], but for damage behind the header.
+pub fn size(path: &Path) -> Result<(u32, u32), DataError> {
+    use image::metadata::Orientation::{FlipHorizontal, FlipVertical, NoTransforms, Rotate180};
+    let bytes = bytes(path)?;
+    let (mut decoder, format) = decoder(path, &bytes)?;
+    let (width, height) = decoder.dimensions();
+    Ok(match orientation::of(path, format, &bytes, &mut decoder)? {
+        NoTransforms | Rotate180 | FlipHorizontal | FlipVertical => (width, height),
+        _ => (height, width),
+    })
+}
+
+/// The decoder of a file of a known kind whose header is sound.
+pub(super) fn decoder<'a>(
+    path: &Path,
+    bytes: &'a [u8],
+) -> Result<(impl ImageDecoder + 'a, ImageFormat), DataError> {
+    let format = kind::of(path, bytes)?;
+    let fail = |error| kind::fault(path, format, error);
+    if let (ImageFormat::Png, Some(&[a, b, c, d, e, f, g, h])) = (format, bytes.get(16..24)) {
+        // The decoder has a limit of its own, whose error does not tell the size.
+        let sides = [[a, b, c, d], [e, f, g, h]].map(u32::from_be_bytes);
+        limit::check(path, sides[0], sides[1])?;
+    }
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    // The size is checked below; what decoders need besides pixels is of the same order.
+    const BYTES_A_PIXEL: u64 = 16;
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(limit::limit()?.saturating_mul(BYTES_A_PIXEL));
+    reader.limits(limits);
+    let decoder = reader.into_decoder().map_err(fail)?;
+    let (width, height) = decoder.dimensions();
+    limit::check(path, width, height)?;
+    Ok((decoder, format))
+}
+
+/// Eight bits of three colours; none of floating-point values.
+fn rgb(decoded: DynamicImage) -> Option<RgbImage> {
+    Some(match decoded {
+        DynamicImage::ImageLuma16(image) => high_bytes(&image, |[value]| [value; 3]),
+        DynamicImage::ImageLumaA16(image) => high_bytes(&image, |[value, _]| [value; 3]),
+        DynamicImage::ImageRgb16(image) => high_bytes(&image, |color| color),
+        DynamicImage::ImageRgba16(image) => high_bytes(&image, |[r, g, b, _]| [r, g, b]),
+        DynamicImage::ImageRgb32F(_) | DynamicImage::ImageRgba32F(_) => return None,
+        image => image.into_rgb8(),
+    })
+}
+
+fn high_bytes<P, const N: usize>(
+    image: &ImageBuffer<P, Vec<u16>>,
+    color: impl Fn([u16; N]) -> [u16; 3],
+) -> RgbImage
+where
+    P: Pixel<Subpixel = u16>,
+{
+    let (pixels, _) = image.as_raw().as_chunks::<N>();
+    let mut result = RgbImage::new(image.width(), image.height());
+    for (target, &pixel) in result.pixels_mut().zip(pixels) {
+        target.0 = color(pixel).map(|value| (value >> 8) as u8);
+    }
+    result
+}
