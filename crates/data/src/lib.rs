@@ -34,6 +34,7 @@ pub use detection::{
 };
 pub use error::{AnnotationFault, DataError, FileFault, LabelFault};
 pub use format::{DatasetDescriptor, DatasetFormat};
+pub use formats::layout::images_by_stem;
 pub use io::{paths, read};
 pub use labels::{
     AbsentClasses, DenseLabels, DenseTask, DepthMap, IGNORE, LabelCensus, LabelMap, LabelPolicy,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use gradway::data::{IGNORE, LabelPolicy, paths, read};
+use gradway::data::{IGNORE, LabelPolicy, images_by_stem, read};
 use gradway::metrics::{ConfusionMatrix, GroundTruth, IouType};
 
 use gradway::report::{detection_classes, detection_table, percent};
@@ -85,15 +85,16 @@ impl Segmentation {
         let policy = LabelPolicy::Direct {
             ignore: self.ignore,
         };
-        policy.check_classes(self.classes)?;
-        let truths = paths::images_by_stem(&self.gt)?;
+        let names: Vec<String> = (0..self.classes).map(|class| class.to_string()).collect();
+        let table = policy.table(&names)?;
+        let truths = images_by_stem(&self.gt)?;
         if truths.is_empty() {
             bail!("{} has no PNG files", self.gt.display());
         }
         let mut matrix = ConfusionMatrix::new(self.classes);
         for (stem, truth_path) in &truths {
             let prediction_path = self.pred.join(format!("{stem}.png"));
-            let truth = read::labels(truth_path, &policy, self.classes)?;
+            let truth = read::labels_by(truth_path, &table)?;
             let prediction = self.prediction(&prediction_path)?;
             let size = (prediction.width, prediction.height);
             if size != (truth.width, truth.height) {
