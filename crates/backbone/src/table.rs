@@ -116,6 +116,9 @@ pub struct BackboneConfig {
     /// Weights: a path, `embedded`, or absent for random ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
+    /// Of a file that holds several sets of weights: the key that they are below, such as `state_dict_ema`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights_key: Option<String>,
     /// Stochastic depth at the last block, for methods that train the backbone.
     #[serde(default)]
     pub drop_path: f64,
@@ -143,6 +146,7 @@ impl BackboneConfig {
         Self {
             name: name.to_string(),
             weights: None,
+            weights_key: None,
             drop_path: 0.0,
             pad_first: false,
             precision: Precision::default(),
@@ -250,6 +254,10 @@ impl<B: KernelBackend> Backbone<B> for AnyBackbone<B> {
 }
 
 impl<B: Backend> Import for AnyBackbone<B> {
+    fn anchors(&self) -> Vec<&'static str> {
+        each!(self, backbone => backbone.anchors())
+    }
+
     fn prepare(&mut self, file: &Checkpoint) {
         each!(self, backbone => backbone.prepare(file));
     }
@@ -267,6 +275,10 @@ impl<B: Backend> Import for AnyBackbone<B> {
             Renamed::To(path) => Renamed::To(self.path(&path)),
             other => other,
         }
+    }
+
+    fn arrange(&self, tensors: &mut BTreeMap<String, Imported>, file: &Checkpoint) {
+        each!(self, backbone => backbone.arrange(tensors, file));
     }
 
     fn finish(&self, tensors: &mut BTreeMap<String, Imported>) {

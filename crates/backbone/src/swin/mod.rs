@@ -10,6 +10,7 @@ mod attention;
 mod block;
 mod import;
 mod merging;
+mod origin;
 
 use burn::config::Config;
 use burn::module::{Module, Param};
