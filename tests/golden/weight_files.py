@@ -4,7 +4,8 @@
     python tests/golden/weight_files.py
 
 Beside every NAME.pth there is what PyTorch reads from it, as float32 and contiguous: its tensors in values.safetensors under
-`NAME/` and their keys. README.md says what each file holds.
+`NAME/` and their keys. README.md says what each file holds. The older format names storages by their addresses, so that those
+files have other bytes each time, and the same values.
 """
 
 import argparse
@@ -82,7 +83,7 @@ def beside() -> dict:
         "kind": torch.float16,
         "size": torch.Size([1, 2]),
         "args": argparse.Namespace(rate=1e-3, nested=argparse.Namespace(path=Path("weights"))),
-        "names": {"a", "b"},
+        "names": {"a"},
         "frozen": frozenset({1}),
         "large": 1 << 200,
         "raw": bytearray(b"abc"),
@@ -166,7 +167,7 @@ def open_mmlab(swin: dict) -> dict:
     for key, value in swin.items():
         state[f"backbone.{open_mmlab_key(key)}"] = unfolded(value) if ".downsample." in key else value
     index = torch.zeros(16, 16, dtype=torch.int64)
-    for stage in (0, 1):
+    for stage in range(2):
         state[f"backbone.stages.{stage}.blocks.0.attn.w_msa.relative_position_index"] = index
         state[f"backbone.norm{stage}.weight"] = state[f"backbone.norm{stage}.bias"] = torch.ones(4 << stage)
     state["decode_head.conv_seg.weight"] = torch.ones(2, 8, 1, 1)
@@ -230,12 +231,13 @@ def main() -> None:
             write(f"beside_{form}_{protocol}", beside(), **options)
     without_checksums("strided_unchecked", strided())
     deflated(FOLDER / "strided_zip.pth", FOLDER / "strided_deflated.pth")
+    write("unreadable", {"model": {"patch_embed.proj.weight": np.zeros((4, 3, 4, 4), np.float32)}, "epoch": 3})
     swin = tiny_swin()
     write("open_mmlab", open_mmlab(swin))
 
     values = {f"timm/{key}": value for key, value in swin.items()}
     for path in sorted(FOLDER.glob("*.pth")):
-        if path.stem == "open_mmlab":
+        if path.stem in ("open_mmlab", "unreadable"):
             continue
         read = torch.load(path, weights_only=False)
         values |= {f"{path.stem}/{key}": value.clone() for key, value in tensors(read, "").items()}

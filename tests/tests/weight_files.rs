@@ -158,6 +158,20 @@ fn what_is_no_file_of_torch_save_is_said() {
     }
 }
 
+#[test]
+fn a_parameter_that_is_no_tensor_is_named_with_what_it_is() {
+    let refused = import(tiny_swin(), &open("unreadable"));
+    let message = refused.expect_err("refused").to_string();
+    for part in [
+        "unreadable.pth",
+        "`patch_embed.proj.weight`",
+        "numpy",
+        "save the state_dict alone",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
 fn tiny_swin() -> AnyBackbone<Plain> {
     let config = SwinConfig::new(4, vec![1, 1], vec![1, 2]).with_window(4);
     AnyBackbone::Swin(config.init(&Default::default()))

@@ -212,6 +212,18 @@ impl Checkpoint {
         self.tensors.contains_key(key)
     }
 
+    /// Holds all numbers against the checksums that the file has.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Damaged`] with the record that is missing or damaged.
+    pub fn verify(&self) -> Result<(), CheckpointError> {
+        let mut container = self.container.borrow_mut();
+        let mut tensors = self.tensors.values();
+        let verified = tensors.try_for_each(|tensor| container.verify(&tensor.place));
+        verified.map_err(|fault| wrong(&self.origin, fault))
+    }
+
     /// Reads a tensor as 32-bit floats, in the order of its shape.
     ///
     /// # Errors

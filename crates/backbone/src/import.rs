@@ -314,7 +314,12 @@ impl Importer<'_> {
         let index = key
             .strip_suffix(TABLE)
             .and_then(|block| self.checkpoint.shape(&format!("{block}{INDEX}")));
-        window_side(rows).is_some_and(|side| index.is_none_or(|index| index == [side * side; 2]))
+        let positions = index.and_then(|index| match index {
+            &[from, to] if from == to => Some(from),
+            _ => None,
+        });
+        window_side(rows)
+            .is_some_and(|side| positions.is_none_or(|positions| positions == side * side))
     }
 
     /// The tensor for a parameter of this shape.

@@ -103,6 +103,14 @@ impl Container {
         Ok(stored.layout.gather(values))
     }
 
+    /// Holds a storage against its checksum, where the file has one.
+    pub(crate) fn verify(&mut self, place: &Place) -> Result<(), Fault> {
+        match (self, place) {
+            (Self::Zip(archive, _), Place::Record(record)) => archive.verify(record),
+            _ => Ok(()),
+        }
+    }
+
     /// Bytes of a storage, the least significant one of every number first.
     fn read(
         &mut self,

@@ -101,7 +101,10 @@ impl Inspect {
                 };
                 Some(run_on(DeviceName::default(), trial)??)
             }
-            None => None,
+            None => {
+                checkpoint.verify()?;
+                None
+            }
         };
         let inspection = Inspection {
             tensors: checkpoint.shapes().collect(),
