@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from timm.models.swin_transformer import SwinTransformer
 from torch import nn
 
+from weight_files import open_mmlab
 from swin_reference import randomise, randomise_batch_norms, stage_outputs, use_padded_then_shifted, use_shifted_then_padded
 
 MODELS = {
@@ -37,7 +38,8 @@ MODELS = {
     "efficientnet_lite2": "tf_efficientnet_lite2",
 }
 SIZES = "224,384,448,230x310"
-FORMATS = ("safetensors", "pth", "microsoft")
+FORMATS = ("safetensors", "pth", "strided", "microsoft", "open_mmlab")
+SWIN_FORMATS = ("microsoft", "open_mmlab")
 BATCH = 3
 
 
@@ -70,8 +72,19 @@ def save(model: nn.Module, form: str, path: Path) -> None:
         save_file(state, path)
     elif form == "pth":
         torch.save(state, path)
+    elif form == "strided":
+        torch.save({key: other_strides(value) for key, value in state.items()}, path)
+    elif form == "open_mmlab":
+        torch.save(open_mmlab({key: value for key, value in state.items() if not key.startswith(("head.", "norm."))}), path)
     else:
         torch.save({"model": microsoft_layout(model)}, path)
+
+
+def other_strides(value: torch.Tensor) -> torch.Tensor:
+    """The same values, kept in another order."""
+    if value.dim() == 4:
+        return value.contiguous(memory_format=torch.channels_last)
+    return value.t().contiguous().t() if value.dim() == 2 else value
 
 
 def microsoft_layout(model: SwinTransformer) -> dict[str, torch.Tensor]:
@@ -129,7 +142,7 @@ def check_model(arguments: argparse.Namespace, name: str, folder: Path) -> float
 
     worst = 0.0
     for form in arguments.formats:
-        if form == "microsoft" and not name.startswith("swin"):
+        if form in SWIN_FORMATS and not name.startswith("swin"):
             continue
         weights = folder / ("weights.safetensors" if form == "safetensors" else "weights.pth")
         save(model, form, weights)
@@ -173,7 +186,7 @@ def main() -> None:
     parser.add_argument("--models", default=list(MODELS), type=choices(MODELS), help=f"of {','.join(MODELS)}")
     parser.add_argument("--sizes", default=SIZES, type=sizes, help=f"side or HEIGHTxWIDTH (default {SIZES})")
     parser.add_argument(
-        "--formats", default=["safetensors", "pth"], type=choices(FORMATS), help="of safetensors,pth,microsoft (default the first two)"
+        "--formats", default=["safetensors", "pth"], type=choices(FORMATS), help=f"of {','.join(FORMATS)} (default the first two)"
     )
     parser.add_argument("--pad-first", action="store_true", help="compare the order of mmdetection and torchvision")
     parser.add_argument("--device", help="device of gradway; timm runs on the CPU")

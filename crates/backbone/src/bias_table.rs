@@ -2,12 +2,18 @@
 
 use burn::tensor::TensorData;
 
+/// The side of the square window whose table has so many rows: `(2 w - 1)^2`.
+pub(crate) fn window_side(rows: usize) -> Option<usize> {
+    let side = rows.isqrt();
+    (side * side == rows && side % 2 == 1).then_some(side / 2 + 1)
+}
+
 /// Resizes `[(2 w - 1)^2, heads]` to `rows` rows by bicubic interpolation (a = -0.75, half-pixel
 /// centres), as PyTorch's `interpolate` does for a window change.
 ///
 /// # Shapes
 ///
-/// - `data`: `[side^2, heads]`; output: `[rows, heads]`, `rows` a square number
+/// - `data`: `[side^2, heads]`, `side` at least 1; output: `[rows, heads]`, `rows` a square number
 pub(crate) fn resize_bias_table(data: TensorData, rows: usize) -> TensorData {
     let heads = data.shape[1];
     let old = data.shape[0].isqrt();

@@ -13,6 +13,9 @@ pub struct BackboneConfig {
     /// Weights: a path, `embedded`, or absent for random ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
+    /// Of a file that holds several sets of weights: the key that they are below, such as `state_dict_ema`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights_key: Option<String>,
     /// Stochastic depth at the last block, for methods that train the backbone.
     #[serde(default)]
     pub drop_path: f64,
@@ -30,6 +33,7 @@ impl BackboneConfig {
         Self {
             name: name.to_string(),
             weights: None,
+            weights_key: None,
             drop_path: 0.0,
             pad_first: false,
             precision: Precision::default(),

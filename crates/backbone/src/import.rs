@@ -7,8 +7,9 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 
-use crate::bias_table::resize_bias_table;
+use crate::bias_table::{resize_bias_table, window_side};
 use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::part::{NO_TENSOR, Part};
 
 /// What a backbone makes of a key in a public checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,31 @@ pub enum ImportError {
         missing: Vec<(String, Option<String>)>,
         /// Keys of the file that are no parameter, each with the nearest parameter.
         unused: Vec<(String, Option<String>)>,
+    },
+    /// Weights that are not finite.
+    #[error("{path}: tensor `{key}` holds {value} at position {position}; weights are finite")]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensor's key.
+        key: String,
+        /// The first number that is not finite.
+        value: f32,
+        /// Where it is, counted through the tensor.
+        position: usize,
+    },
+    /// A table of relative positions of a window that is not square.
+    #[error(
+        "{path}: tensor `{key}` has {rows} rows, which no square window has ((2 w - 1)^2 for a side of w): it was \
+         made for windows of two different sides, which are not in the file; make the model with square images"
+    )]
+    Window {
+        /// The file.
+        path: PathBuf,
+        /// The tensor's key.
+        key: String,
+        /// Its rows.
+        rows: usize,
     },
     /// A tensor of the wrong shape.
     #[error("{path}: tensor `{key}` has shape {found:?}, the backbone needs {expected:?}")]
@@ -85,19 +111,29 @@ fn describe(missing: &[(String, Option<String>)], unused: &[(String, Option<Stri
 pub struct ImportReport {
     /// Keys whose tensors were applied.
     pub applied: Vec<String>,
-    /// Keys that were skipped, each with the reason.
+    /// Keys that were skipped, each with the reason; `optimizer.*` is everything below that key.
     pub skipped: Vec<(String, &'static str)>,
     /// Bias tables that were resized: path, rows in the file, rows in the backbone.
     pub resized: Vec<(String, usize, usize)>,
+    /// Where in the file the weights are, such as `state_dict.backbone`; empty for its top.
+    pub place: String,
 }
 
 /// A module that knows the names of its parameters in public checkpoints.
 pub trait Import {
+    /// Names of parameters of which a file of each known layout has one. What is in front of it in a file's key
+    /// leads to the weights, and what is elsewhere in the file is left out.
+    fn anchors(&self) -> Vec<&'static str>;
+
     /// Makes room for parameters that only some files hold.
     fn prepare(&mut self, _file: &Checkpoint) {}
 
     /// What to do with a key of a checkpoint; `file` tells which layout it has.
     fn rename(&self, key: &str, file: &Checkpoint) -> Renamed;
+
+    /// Brings renamed tensors into the order that this project has their values in, where a file's publisher
+    /// has another.
+    fn arrange(&self, _tensors: &mut BTreeMap<String, Imported>, _file: &Checkpoint) {}
 
     /// Turns the renamed tensors into the module's own parameters: folds norms, and the like.
     fn finish(&self, _tensors: &mut BTreeMap<String, Imported>) {}
@@ -114,25 +150,33 @@ pub struct Imported {
 
 /// Loads a checkpoint into a module.
 ///
-/// Linear weights are transposed to Burn's `[inputs, outputs]`; relative position bias tables of
-/// another window are resized.
+/// The weights may be below any key of the file, such as `state_dict.backbone`; where they are there several
+/// times, [`Checkpoint::with_weights_key`] chooses. Linear weights are transposed to Burn's
+/// `[inputs, outputs]`; relative position bias tables of another window are resized.
 ///
 /// # Errors
 ///
-/// [`ImportError`]: the file cannot be read, a parameter or a key has no counterpart, or a shape is
-/// wrong.
+/// [`ImportError`]: the file cannot be read, a parameter or a key has no counterpart, a shape is wrong, or a
+/// number is not finite.
 pub fn import<B: Backend, M: Module<B> + Import>(
     mut module: M,
     checkpoint: &Checkpoint,
 ) -> Result<(M, ImportReport), ImportError> {
+    let part = Part::find(checkpoint, &module.anchors())?;
+    let checkpoint = &part.file;
     module.prepare(checkpoint);
-    let mut report = ImportReport::default();
+    let mut report = ImportReport {
+        skipped: part.left_out,
+        place: part.place,
+        ..ImportReport::default()
+    };
     let mut tensors = BTreeMap::new();
     let mut unused = Vec::new();
     for key in checkpoint.keys() {
         match module.rename(key, checkpoint) {
             Renamed::To(path) => {
                 let data = checkpoint.read(key)?;
+                require_finite(checkpoint, key, &data)?;
                 let key = key.to_string();
                 tensors.insert(path, Imported { key, data });
             }
@@ -140,8 +184,19 @@ pub fn import<B: Backend, M: Module<B> + Import>(
             Renamed::Unknown => unused.push(key.to_string()),
         }
     }
+    for (key, what) in part.others {
+        if let Renamed::To(_) = module.rename(&key, checkpoint) {
+            let path = checkpoint.origin().to_path_buf();
+            return Err(CheckpointError::NoTensor { path, key, what }.into());
+        }
+        report.skipped.push((key, NO_TENSOR));
+    }
     report.applied = tensors.values().map(|tensor| tensor.key.clone()).collect();
+    module.arrange(&mut tensors, checkpoint);
     module.finish(&mut tensors);
+    for Imported { key, data } in tensors.values() {
+        require_finite(checkpoint, key, data)?;
+    }
 
     let mut importer = Importer {
         checkpoint,
@@ -176,6 +231,35 @@ pub fn import<B: Backend, M: Module<B> + Import>(
     }
     report.resized = importer.resized;
     Ok((module, report))
+}
+
+/// Refuses numbers that are not finite, which every score after them would be made of.
+fn require_finite(
+    checkpoint: &Checkpoint,
+    key: &str,
+    data: &TensorData,
+) -> Result<(), ImportError> {
+    /// Numbers that are looked at together, so that the processor takes several at once.
+    const TOGETHER: usize = 1024;
+    let values = data.as_slice::<f32>().unwrap_or_default();
+    let is_finite = |values: &[f32]| {
+        values
+            .iter()
+            .fold(true, |finite, value| finite & value.is_finite())
+    };
+    if values.chunks(TOGETHER).all(is_finite) {
+        return Ok(());
+    }
+    let mut numbered = values.iter().copied().enumerate();
+    match numbered.find(|(_, value)| !value.is_finite()) {
+        None => Ok(()),
+        Some((position, value)) => Err(ImportError::NotFinite {
+            path: checkpoint.origin().to_path_buf(),
+            key: key.to_string(),
+            value,
+            position,
+        }),
+    }
 }
 
 /// Each name with the candidate that resembles it most, if any does.
@@ -218,7 +302,26 @@ struct Importer<'a> {
     resized: Vec<(String, usize, usize)>,
 }
 
+/// How keys of relative position bias tables end.
+const TABLE: &str = "relative_position_bias_table";
+/// How the keys end of the buffers that say which row of the table a pair of positions has.
+const INDEX: &str = "relative_position_index";
+
 impl Importer<'_> {
+    /// Whether a bias table has the rows of a square window, and none of another that has as many (9 x 25 is
+    /// 15 x 15), as far as the file tells.
+    fn is_of_a_square_window(&self, key: &str, rows: usize) -> bool {
+        let index = key
+            .strip_suffix(TABLE)
+            .and_then(|block| self.checkpoint.shape(&format!("{block}{INDEX}")));
+        let positions = index.and_then(|index| match index {
+            &[from, to] if from == to => Some(from),
+            _ => None,
+        });
+        window_side(rows)
+            .is_some_and(|side| positions.is_none_or(|positions| positions == side * side))
+    }
+
     /// The tensor for a parameter of this shape.
     fn take(&mut self, expected: &[usize]) -> Option<TensorData> {
         let path = self.path.join(".");
@@ -230,10 +333,18 @@ impl Importer<'_> {
         if in_linear(&self.containers) && data.shape.len() == 2 {
             data = transpose(data);
         }
-        let table = path.ends_with("relative_position_bias_table");
-        if table && data.shape[0] != expected[0] && data.shape[1] == expected[1] {
-            self.resized.push((path, data.shape[0], expected[0]));
-            data = resize_bias_table(data, expected[0]);
+        if path.ends_with(TABLE) && data.shape.len() == 2 && data.shape[1] == expected[1] {
+            let rows = data.shape[0];
+            if !self.is_of_a_square_window(&key, rows) {
+                let path = self.checkpoint.origin().to_path_buf();
+                self.wrong
+                    .get_or_insert(ImportError::Window { path, key, rows });
+                return None;
+            }
+            if rows != expected[0] {
+                self.resized.push((path, rows, expected[0]));
+                data = resize_bias_table(data, expected[0]);
+            }
         }
         if data.shape.as_slice() != expected {
             let found = data.shape.to_vec();

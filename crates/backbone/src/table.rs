@@ -148,6 +148,12 @@ macro_rules! families {
         }
 
         impl<B: Backend> Import for AnyBackbone<B> {
+            fn anchors(&self) -> Vec<&'static str> {
+                match self {
+                    $(Self::$name(backbone) => backbone.anchors(),)*
+                }
+            }
+
             fn prepare(&mut self, file: &Checkpoint) {
                 match self {
                     $(Self::$name(backbone) => backbone.prepare(file),)*
@@ -164,6 +170,12 @@ macro_rules! families {
                 match renamed {
                     Renamed::To(path) => Renamed::To(self.path(&path)),
                     other => other,
+                }
+            }
+
+            fn arrange(&self, tensors: &mut BTreeMap<String, Imported>, file: &Checkpoint) {
+                match self {
+                    $(Self::$name(backbone) => backbone.arrange(tensors, file),)*
                 }
             }
 

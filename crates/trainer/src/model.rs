@@ -287,12 +287,13 @@ fn backbone<B: KernelBackend>(
     let backbone = config.backbone.init::<B>(device)?;
     use gradway_backbone::Checkpoint;
 
+    let weights_key = config.backbone.weights_key.clone();
     let checkpoint = match config.backbone.weights.as_deref() {
         None => return Ok(backbone),
         Some(EMBEDDED) => Checkpoint::embedded(&config.backbone.name)?,
         Some(path) => Checkpoint::open(&gradway_data::paths::expand(path.as_ref())?)?,
     };
-    Ok(import(backbone, &checkpoint)?.0)
+    Ok(import(backbone, &checkpoint.with_weights_key(weights_key))?.0)
 }
 
 /// `[batch, 3, height, width]`

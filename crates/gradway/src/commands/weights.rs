@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use burn::tensor::DType;
 use clap::{Args, Subcommand};
 use gradway::backbone::{BackboneConfig, Checkpoint, export, hash_module, import};
@@ -36,6 +36,9 @@ struct Inspect {
     /// Import them into this backbone and report what was applied and skipped, and the hash.
     #[arg(long)]
     backbone: Option<String>,
+    /// Of a file with several sets of weights: the key they are below, such as `state_dict_ema`.
+    #[arg(long, value_name = "KEY", requires = "backbone")]
+    weights_key: Option<String>,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -46,6 +49,9 @@ struct Inspect {
 struct Convert {
     /// Weights: .safetensors, .pth, .pt or .bin, with timm's or the publisher's names.
     file: PathBuf,
+    /// Of a file with several sets of weights: the key they are below, such as `state_dict_ema`.
+    #[arg(long, value_name = "KEY")]
+    weights_key: Option<String>,
     /// Their backbone; see `gradway list backbones`.
     #[arg(long)]
     backbone: String,
@@ -77,6 +83,7 @@ struct Inspection {
 #[derive(Debug, Serialize)]
 struct ImportSummary {
     backbone: String,
+    place: String,
     applied: usize,
     skipped: Vec<(String, &'static str)>,
     resized: Vec<(String, usize, usize)>,
@@ -85,7 +92,7 @@ struct ImportSummary {
 
 impl Inspect {
     fn run(self) -> Result<()> {
-        let checkpoint = Checkpoint::open(&self.file)?;
+        let checkpoint = Checkpoint::open(&self.file)?.with_weights_key(self.weights_key);
         let import = match self.backbone {
             Some(backbone) => {
                 let trial = Trial {
@@ -94,7 +101,10 @@ impl Inspect {
                 };
                 Some(run_on(DeviceName::default(), trial)??)
             }
-            None => None,
+            None => {
+                checkpoint.verify()?;
+                None
+            }
         };
         let inspection = Inspection {
             tensors: checkpoint.shapes().collect(),
@@ -116,6 +126,9 @@ impl Inspect {
         let Some(import) = inspection.import else {
             return Ok(());
         };
+        if !import.place.is_empty() {
+            print_line(format_args!("weights from {}", import.place))?;
+        }
         for (name, reason) in &import.skipped {
             print_line(format_args!("skipped {name}: {reason}"))?;
         }
@@ -147,6 +160,7 @@ impl Job for Trial<'_> {
         let (backbone, report) = import(backbone, self.checkpoint)?;
         Ok(ImportSummary {
             backbone: self.backbone,
+            place: report.place,
             applied: report.applied.len(),
             skipped: report.skipped,
             resized: report.resized,
@@ -160,12 +174,18 @@ impl Job for Convert {
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Result<()> {
         let backbone = BackboneConfig::named(&self.backbone).init::<B::InnerBackend>(&device)?;
-        let (backbone, _) = import(backbone, &Checkpoint::open(&self.file)?)?;
+        let checkpoint = Checkpoint::open(&self.file)?.with_weights_key(self.weights_key);
+        let (backbone, _) = import(backbone, &checkpoint)?;
         let kind = if self.half { DType::F16 } else { DType::F32 };
         let tensors: BTreeMap<String, _> = export(&backbone)
             .into_iter()
             .map(|(path, data)| (path, data.convert_dtype(kind)))
             .collect();
+        for (path, data) in &tensors {
+            if !data.iter::<f32>().all(f32::is_finite) {
+                bail!("`{path}` does not fit in half precision, whose largest number is 65504");
+            }
+        }
         write_tensors(&self.output, &tensors)
     }
 }

@@ -3,7 +3,7 @@
 mod load;
 
 use gradway_adapters::{MethodConfig, Placement};
-use gradway_backbone::{BackboneConfig, Precision};
+use gradway_backbone::{BackboneConfig, EMBEDDED, Precision};
 use gradway_data::{DatasetConfig, LoaderConfig, Normalization};
 use serde::{Deserialize, Serialize};
 
@@ -116,6 +116,17 @@ impl RunConfig {
             return Err(wrong(format!(
                 "backbone.drop_path = {}; it must be in 0..1",
                 self.backbone.drop_path
+            )));
+        }
+        if let Some(key) = &self.backbone.weights_key
+            && self
+                .backbone
+                .weights
+                .as_deref()
+                .is_none_or(|weights| weights == EMBEDDED)
+        {
+            return Err(wrong(format!(
+                "backbone.weights_key = \"{key}\" without a file in backbone.weights"
             )));
         }
         self.method.validate().map_err(wrong)?;

@@ -1,0 +1,79 @@
+//! PyTorch's format before 1.6: pickles one behind the other, then the numbers of every storage.
+//!
+//! The pickles are a magic number, the version, the system that wrote the file, what was saved, and the keys
+//! of its storages. Each storage is its number of elements and their bytes. There are no checksums.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufReader, Seek, SeekFrom};
+use std::rc::Rc;
+
+use super::pytorch::assemble;
+use super::{Container, Fault, Place, WeightFile, cut_short, read_at};
+use crate::pickle::{self, Input, Limits, Storage};
+
+/// What the first pickle holds.
+const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
+/// Bytes that the first three pickles can have at most; they have about two hundred.
+const LONGEST_PREAMBLE: u64 = 4096;
+
+/// Opens a file; `None` where it does not start as this format does.
+pub(super) fn open(mut file: File) -> Result<Option<WeightFile>, Fault> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut input = Input::new(BufReader::new(&file), LONGEST_PREAMBLE);
+    let first = pickle::read(&mut input, Limits::SMALL).ok();
+    if first.and_then(|pickle| pickle.wide_integer()) != Some(MAGIC) {
+        return Ok(None);
+    }
+    for _ in ["version", "system"] {
+        pickle::read(&mut input, Limits::SMALL)?;
+    }
+    input.allow(pickle::LONGEST);
+    let saved = pickle::read(&mut input, Limits::LARGE)?;
+    let keys = pickle::read(&mut input, Limits::LARGE)?;
+    let keys = keys.texts();
+    let keys = keys.ok_or_else(|| Fault::format("the list of its storages is damaged"))?;
+    let start = input.position();
+    drop(input);
+
+    let mut storages: HashMap<&str, &Storage> = HashMap::new();
+    for storage in saved.storages() {
+        storages.insert(&storage.key, storage);
+    }
+    let places = locate(&mut file, start, &keys, &storages)?;
+    let place = |storage: &Storage| places.get(&storage.key).map(|&start| Place::Byte(start));
+    assemble(&saved, place, Container::File(file)).map(Some)
+}
+
+/// Where the numbers of each storage start.
+fn locate(
+    file: &mut File,
+    start: u64,
+    keys: &[Rc<str>],
+    storages: &HashMap<&str, &Storage>,
+) -> Result<HashMap<Rc<str>, u64>, Fault> {
+    /// Bytes of the number of elements in front of them.
+    const COUNT: u64 = 8;
+    let length = file.metadata()?.len();
+    let mut places = HashMap::new();
+    let mut position = start;
+    for key in keys {
+        let storage = storages
+            .get(&**key)
+            .ok_or_else(|| Fault::format(format!("no tensor has its storage `{key}`")))?;
+        let count = read_at(file, position, COUNT)?;
+        let count = u64::from_le_bytes(*count.first_chunk().ok_or_else(cut_short)?);
+        if count != storage.count as u64 {
+            return Err(Fault::format(format!(
+                "its storage `{key}` has {count} elements, its tensors say {}",
+                storage.count
+            )));
+        }
+        let bytes = count.checked_mul(storage.each as u64);
+        let end = bytes.and_then(|bytes| (position + COUNT).checked_add(bytes));
+        let end = end.filter(|&end| end <= length).ok_or_else(cut_short)?;
+        places.insert(key.clone(), position + COUNT);
+        position = end;
+    }
+    Ok(places)
+}

@@ -1,0 +1,151 @@
+//! Which part of a file holds a backbone's weights.
+//!
+//! Training scripts put a model's weights beside an optimiser, an average of the weights, or the heads of a
+//! detector. A backbone names keys of which each of its layouts has one; where such a key is, the weights are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::checkpoint::{Checkpoint, CheckpointError};
+
+const BESIDE: &str = "beside the backbone's weights";
+/// Why a key that holds something else is skipped.
+pub(crate) const NO_TENSOR: &str = "no tensor";
+
+/// A part of a file.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// Its tensors, by their names inside of it.
+    pub(crate) file: Checkpoint,
+    /// Where it is; empty for the top of the file.
+    pub(crate) place: String,
+    /// What is no tensor, by its name inside of the part.
+    pub(crate) others: BTreeMap<String, String>,
+    /// What is outside, each name with a reason.
+    pub(crate) left_out: Vec<(String, &'static str)>,
+}
+
+impl Part {
+    /// The part of a file that has one of these keys, or the whole file where nothing has.
+    pub(crate) fn find(file: &Checkpoint, anchors: &[&str]) -> Result<Self, CheckpointError> {
+        let names: Vec<String> = file
+            .keys()
+            .map(|key| format!("{}{key}", file.wrapper))
+            .chain(file.others.keys().cloned())
+            .collect();
+        let places: BTreeSet<&str> = names
+            .iter()
+            .filter_map(|name| anchors.iter().find_map(|anchor| before(name, anchor)))
+            .collect();
+        let places: Vec<&str> = places.into_iter().collect();
+        let whole = file.wrapper.trim_end_matches('.');
+        let place = match &file.weights_key {
+            None => match places.as_slice() {
+                [] => whole,
+                [place] => place,
+                several => return Err(choose_one(file, several)),
+            },
+            Some(key) if places.contains(&key.as_str()) => key,
+            Some(key) => {
+                let below: Vec<&str> = places
+                    .iter()
+                    .copied()
+                    .filter(|place| is_below(place, key))
+                    .collect();
+                match below.as_slice() {
+                    [place] => *place,
+                    // Without the key that shows where it starts, but the import says what is missing.
+                    [] if names.iter().any(|name| is_below(name, key)) => key.as_str(),
+                    [] => {
+                        return Err(CheckpointError::NothingBelow {
+                            path: file.origin.clone(),
+                            key: key.clone(),
+                            places: owned(&places),
+                        });
+                    }
+                    several => return Err(choose_one(file, several)),
+                }
+            }
+        };
+        Ok(Self::cut(file, place))
+    }
+
+    fn cut(file: &Checkpoint, place: &str) -> Self {
+        let prefix = match place {
+            "" => String::new(),
+            place => format!("{place}."),
+        };
+        let mut part = file.clone();
+        part.tensors = BTreeMap::new();
+        part.wrapper = prefix.clone();
+        let mut others = BTreeMap::new();
+        let mut left_out = BTreeMap::new();
+        for (key, tensor) in &file.tensors {
+            let name = format!("{}{key}", file.wrapper);
+            match name.strip_prefix(&prefix) {
+                Some(inside) => {
+                    part.tensors.insert(inside.to_string(), tensor.clone());
+                }
+                None => {
+                    left_out.insert(group(&name, place), BESIDE);
+                }
+            }
+        }
+        for (name, what) in &file.others {
+            match name.strip_prefix(&prefix) {
+                Some(inside) => {
+                    others.insert(inside.to_string(), what.clone());
+                }
+                None => {
+                    left_out.entry(group(name, place)).or_insert(NO_TENSOR);
+                }
+            }
+        }
+        Self {
+            file: part,
+            place: place.to_string(),
+            others,
+            left_out: left_out.into_iter().collect(),
+        }
+    }
+}
+
+fn choose_one(file: &Checkpoint, places: &[&str]) -> CheckpointError {
+    CheckpointError::Several {
+        path: file.origin.clone(),
+        places: owned(places),
+    }
+}
+
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_string()).collect()
+}
+
+/// What is in front of an anchor in a name.
+fn before<'a>(name: &'a str, anchor: &str) -> Option<&'a str> {
+    match name.strip_suffix(anchor)? {
+        "" => Some(""),
+        front => front.strip_suffix('.'),
+    }
+}
+
+fn is_below(name: &str, key: &str) -> bool {
+    let rest = name.strip_prefix(key);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.') || key.is_empty())
+}
+
+/// The first key of a name that does not lead to `place`, so that a whole optimiser is one entry.
+fn group(name: &str, place: &str) -> String {
+    let mut length = 0;
+    let mut towards = place.split('.');
+    for key in name.split('.') {
+        length += key.len();
+        if towards.next() != Some(key) {
+            break;
+        }
+        length += 1;
+    }
+    match name.get(..length) {
+        Some(shorter) if length < name.len() => format!("{shorter}.*"),
+        _ => name.to_string(),
+    }
+}
