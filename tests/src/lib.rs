@@ -14,7 +14,10 @@ use gradway_backbone::{
     map_parameters, visit_parameters,
 };
 use gradway_data::formats::synthetic::SyntheticConfig;
-use gradway_data::{DatasetConfig, Normalization, SegmentationBatch, Split};
+use gradway_data::{
+    DatasetConfig, DenseBatch, DenseLabels, DenseTarget, DenseTask, NetworkInput, Normalization,
+    Prepared, Split,
+};
 use safetensors::tensor::{Dtype, TensorView};
 
 /// Where nothing is differentiated.
@@ -241,7 +244,7 @@ pub fn blank(name: &str) -> AnyBackbone<Plain> {
 }
 
 /// The first `count` synthetic scenes, `side` pixels wide and high, with their classes.
-pub fn scenes(count: usize, side: u32) -> SegmentationBatch {
+pub fn scenes(count: usize, side: u32) -> DenseBatch {
     let config = DatasetConfig::Synthetic(SyntheticConfig {
         width: side,
         height: side,
@@ -249,12 +252,26 @@ pub fn scenes(count: usize, side: u32) -> SegmentationBatch {
         ..SyntheticConfig::default()
     });
     let dataset = config.open(Split::Train).expect("a dataset");
-    let samples = (0..count).map(|index| dataset.get(index).expect("a scene"));
-    SegmentationBatch::new(
-        samples.collect(),
-        [side as usize; 2],
-        &Normalization::IMAGENET,
-    )
+    let scene = |index| {
+        let sample = dataset.get(index).expect("a scene");
+        let labels = DenseLabels::Classes(sample.labels);
+        let size = [side as usize; 2];
+        let item = DenseTarget {
+            id: sample.id,
+            size,
+            original: size,
+            labels: BTreeMap::from([(DenseTask::SemanticSegmentation, labels)]),
+        };
+        Prepared {
+            image: sample.image,
+            item,
+        }
+    };
+    let input = NetworkInput {
+        normalization: Normalization::IMAGENET,
+        stride: 1,
+    };
+    DenseBatch::padded((0..count).map(scene).collect(), &input)
 }
 
 #[cfg(test)]

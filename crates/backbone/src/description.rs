@@ -83,6 +83,15 @@ impl Description {
         }
     }
 
+    /// Input pixels per position of the coarsest map along one side.
+    ///
+    /// Images whose sides are multiples of it lie exactly under the maps of every stage. Others do not: a
+    /// side of 33 pixels becomes two positions of 32, which do not cover it evenly.
+    pub fn coarsest_stride(&self) -> usize {
+        let strides = self.sections.iter().map(|section| section.stride);
+        strides.max().unwrap_or(1)
+    }
+
     /// Channels of the stage outputs.
     pub fn stage_channels(&self) -> Vec<usize> {
         self.stages().map(|section| section.channels).collect()

@@ -46,6 +46,13 @@ impl BackboneDescriptor {
             family,
         }
     }
+
+    /// Input pixels per position of the coarsest map along one side; see
+    /// [`Description::coarsest_stride`].
+    pub fn coarsest_stride(&self) -> usize {
+        let strides = self.stages.iter().map(|stage| stage.stride);
+        strides.max().unwrap_or(1)
+    }
 }
 
 /// Declares everything that follows from the table: the list, the module, and what is passed on to a family.
@@ -256,6 +263,7 @@ mod tests {
             let shapes = description.shapes(&description.stage_channels());
             assert_eq!(line.stages, shapes, "{}", line.name);
             assert!(line.stages.is_sorted_by_key(|stage| stage.stride));
+            assert_eq!(line.coarsest_stride(), description.coarsest_stride());
         }
     }
 

@@ -10,6 +10,7 @@
 
 mod annotation;
 mod batch;
+mod evaluation;
 mod files;
 mod loader;
 mod mask;
@@ -19,6 +20,7 @@ mod transform;
 
 pub use annotation::{Annotation, Shape};
 pub use batch::{DetectionBatch, DetectionTarget};
+pub use evaluation::DetectionEvaluation;
 pub use files::{AnnotatedDataset, AnnotatedImage};
 pub use loader::{DetectionLoader, DetectionPipeline};
 pub use mask::Mask;

@@ -8,7 +8,6 @@
 //! What a sample and a batch are is for a [`Pipeline`] to say: [`SegmentationLoader`] and
 //! [`crate::detection::DetectionLoader`] are one loader with two of them.
 
-mod batch;
 mod segmentation;
 mod workers;
 
@@ -19,10 +18,10 @@ use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use crate::batch::{Batch, BatchItem};
 use crate::error::DataError;
 use crate::transform::invalid;
 
-pub use batch::SegmentationBatch;
 pub use segmentation::{SegmentationLoader, SegmentationPipeline};
 pub use workers::BatchIterator;
 
@@ -91,21 +90,12 @@ impl LoaderConfig {
     }
 }
 
-/// Images side by side, whatever is known of them.
-pub trait ImageBatch {
-    /// `[count, 3, height, width]` normalised colours.
-    fn images(&self) -> &[f32];
-
-    /// `[count, 3, height, width]`
-    fn shape(&self) -> [usize; 4];
-}
-
 /// What a loader reads, and what it makes of it.
 pub trait Pipeline: Send + Sync + 'static {
     /// A sample that has been read and prepared.
     type Sample: Send;
-    /// Samples put together.
-    type Batch: ImageBatch + Send;
+    /// What a batch holds of a sample besides its picture.
+    type Item: BatchItem + Send;
 
     /// Name of the dataset.
     fn name(&self) -> &str;
@@ -125,7 +115,7 @@ pub trait Pipeline: Send + Sync + 'static {
     fn prepare(&self, index: usize, rng: &mut impl RngCore) -> Result<Self::Sample, DataError>;
 
     /// Puts samples together.
-    fn assemble(&self, samples: Vec<Self::Sample>) -> Self::Batch;
+    fn assemble(&self, samples: Vec<Self::Sample>) -> Batch<Self::Item>;
 }
 
 /// Everything a worker needs.
@@ -250,7 +240,7 @@ impl<P: Pipeline> Source<P> {
         epoch: u64,
         index: usize,
         stop: impl Fn() -> bool,
-    ) -> Result<Option<P::Batch>, DataError> {
+    ) -> Result<Option<Batch<P::Item>>, DataError> {
         let first = index * self.config.batch_size;
         let last = (first + self.config.batch_size).min(order.len());
         let mut samples = Vec::with_capacity(last.saturating_sub(first));

@@ -2,10 +2,9 @@
 //!
 //! A [`MultiTaskDataset`] reads a [`MultiTaskSample`]: an image and the [`DenseLabels`](crate::DenseLabels) of the tasks
 //! asked for, and of no others. A [`MultiTaskLoader`] augments it, and puts it beside others into a
-//! [`MultiTaskBatch`]. Every change of place moves the image and all labels together; what a change
+//! [`DenseBatch`](crate::DenseBatch). Every change of place moves the image and all labels together; what a change
 //! leaves without a label is ignored by every task, never background.
 
-mod batch;
 mod dataset;
 mod files;
 pub mod geometry;
@@ -13,7 +12,6 @@ mod loader;
 mod segmentation;
 mod transform;
 
-pub use batch::{BatchLabels, MultiTaskBatch};
 pub use dataset::{MultiTaskDataset, MultiTaskSample};
 pub use files::{DenseFileDataset, DenseReader, ImageFile};
 pub use loader::{MultiTaskLoader, MultiTaskPipeline};

@@ -187,16 +187,6 @@ impl EvaluationSize {
         }
     }
 
-    /// Resizes the image with a smooth filter and the labels with nearest neighbour.
-    ///
-    /// # Errors
-    /// [`DataError::Resize`].
-    pub fn apply(&self, sample: SegmentationSample) -> Result<SegmentationSample, DataError> {
-        let (width, height) = sample.image.dimensions();
-        let (width, height) = self.target(width, height);
-        geometry::resize(sample, width, height)
-    }
-
     /// Width and height that an image of `width` and `height` is resized to.
     pub fn target(&self, width: u32, height: u32) -> (u32, u32) {
         match *self {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use gradway_data::{ImageBatch, Loader};
+use gradway_data::Loader;
 use gradway_kernels::TrainBackend;
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +40,7 @@ pub fn evaluate<B: TrainBackend, T: Task<B>>(
     for batch in loader.iter(0) {
         let batch = batch?;
         let predictions = model.predict(&batch, device);
-        images += batch.shape()[0];
+        images += batch.count;
         scorer.add(&batch, predictions)?;
         each(images);
     }

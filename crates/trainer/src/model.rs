@@ -10,8 +10,8 @@ use gradway_adapters::{
     restore,
 };
 use gradway_backbone::{AnyBackbone, EMBEDDED, Phase, hash_module, import};
-use gradway_data::ImageBatch;
-use gradway_kernels::{KernelBackend, TrainBackend};
+use gradway_data::{Batch, BatchItem};
+use gradway_kernels::{KernelBackend, TrainBackend, pad};
 
 use crate::checkpoint::{Checkpoint, TrainingState};
 use crate::config::RunConfig;
@@ -243,8 +243,34 @@ impl<B: TrainBackend, T: Task<B>> Inference<'_, B, T> {
         self.task
     }
 
-    /// What is predicted of every image.
+    /// What is predicted of every image, at the size that it was read in.
+    ///
+    /// Only images of one size go through the network together, padded to multiples of the backbone's
+    /// coarsest stride: what is predicted of an image depends on no other of the batch.
     pub fn predict(&self, batch: &BatchOf<B, T>, device: &B::Device) -> Vec<T::Prediction> {
+        let groups = batch.groups(self.pad(batch.stride.max(1)));
+        if let [group] = &groups[..]
+            && group.size == [batch.height, batch.width]
+        {
+            return self.predict_together(batch, device);
+        }
+        let mut predictions = Vec::with_capacity(batch.count);
+        for group in groups {
+            let predicted = self.predict_together(&batch.select(&group), device);
+            predictions.extend(group.places.into_iter().zip(predicted));
+        }
+        predictions.sort_by_key(|(place, _)| *place);
+        let predictions = predictions.into_iter();
+        predictions.map(|(_, prediction)| prediction).collect()
+    }
+
+    /// The least multiple of the backbone's coarsest stride that is not below a length.
+    fn pad(&self, length: usize) -> usize {
+        length.next_multiple_of(self.encoder.description().coarsest_stride())
+    }
+
+    /// What is predicted of images of one size.
+    fn predict_together(&self, batch: &BatchOf<B, T>, device: &B::Device) -> Vec<T::Prediction> {
         let Trainable { method, head } = &self.trainable;
         let images = images(batch, device);
         let features = self.encoder.features_inference(method, images);
@@ -261,10 +287,20 @@ impl<B: TrainBackend> Inference<'_, B, SegmentationTask> {
     /// - output: `[batch, classes, height, width]`
     pub fn logits(&self, images: Tensor<B::InnerBackend, 4>) -> Tensor<B::InnerBackend, 4> {
         let [_, _, height, width] = images.dims();
+        let padded = [height, width].map(|side| self.pad(side));
+        let beyond = [
+            (0, 0),
+            (0, 0),
+            (0, padded[0] - height),
+            (0, padded[1] - width),
+        ];
         let Trainable { method, head } = &self.trainable;
-        let features = self.encoder.features_inference(method, images);
-        self.task
-            .logits(head, &features.of_task(0), [height, width])
+        let features = self.encoder.features_inference(method, pad(images, beyond));
+        let logits = self.task.logits(head, &features.of_task(0), padded);
+        if padded == [height, width] {
+            return logits;
+        }
+        logits.narrow(2, 0, height).narrow(3, 0, width)
     }
 }
 
@@ -297,8 +333,8 @@ fn backbone<B: KernelBackend>(
 }
 
 /// `[batch, 3, height, width]`
-fn images<B: Backend>(batch: &impl ImageBatch, device: &B::Device) -> Tensor<B, 4> {
-    let mut data = TensorData::new(batch.images().to_vec(), batch.shape());
+fn images<B: Backend, I: BatchItem>(batch: &Batch<I>, device: &B::Device) -> Tensor<B, 4> {
+    let mut data = TensorData::new(batch.images.clone(), batch.shape());
     // In memory that a graphics card reads by itself, while the host goes on.
     B::staging(std::iter::once(&mut data), device);
     Tensor::from_data(data, device)

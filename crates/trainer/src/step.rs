@@ -7,7 +7,6 @@ use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::Tensor;
 use gradway_adapters::settle;
 use gradway_backbone::Phase;
-use gradway_data::ImageBatch;
 use gradway_kernels::{KernelBackend as _, TrainBackend, read, reads};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -163,7 +162,7 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
             losses,
             learning_rate,
             gradient_norm,
-            images: batches.iter().map(|batch| batch.shape()[0]).sum(),
+            images: batches.iter().map(|batch| batch.count).sum(),
             seconds: start.elapsed().as_secs_f64(),
             reads: reads() - reads_before,
             peak_bytes: memory::peak(),

@@ -61,7 +61,7 @@ fn epoch(folder: &Path, workers: usize) -> Result<Run> {
     let loader = SegmentationLoader::training(
         config.data.open(Split::Train)?,
         augment,
-        config.normalization()?,
+        config.input()?,
         settings,
     )?;
     let mut number = 0;

@@ -6,8 +6,8 @@ use anyhow::Result;
 use burn::tensor::{Distribution, Tensor};
 use gradway::backbone::{AnyBackbone, Backbone, BackboneConfig, Phase, Untouched};
 use gradway::data::{
-    BatchLabels, DenseTask, DetectionBatch, DetectionTarget, Instance, Mask, MultiTaskBatch,
-    SegmentationBatch,
+    DenseBatch, DenseLabels, DenseTarget, DenseTask, DetectionBatch, DetectionTarget, Instance,
+    LabelMap, Mask, NormalMap, VerticalAxis,
 };
 use gradway::kernels::{KernelBackend, TrainBackend};
 use gradway::trainer::task::{BatchOf, TaskLabels};
@@ -249,43 +249,47 @@ fn labels_of_tasks() -> Labels {
 }
 
 /// Images with random labels of every task, each pixel of its own.
-fn tasks(count: usize, size: [usize; 2]) -> MultiTaskBatch {
-    let SegmentationBatch {
-        images,
-        height,
-        width,
-        ids,
-        sizes,
-        ..
-    } = random_batch(count, size);
-    let pixels = count * height * width;
+fn tasks(count: usize, size: [usize; 2]) -> DenseBatch {
+    let mut batch = random_batch(count, size);
     let mut generator = ChaCha8Rng::seed_from_u64(1);
-    let mut labels = |(task, classes): (DenseTask, usize)| {
-        let labels = if task == DenseTask::SurfaceNormals {
-            // Along one of the axes.
-            let mut data = vec![0.0; 3 * pixels];
-            for pixel in 0..pixels {
-                let axis = generator.next_u32() as usize % 3;
-                let (image, place) = (pixel / (height * width), pixel % (height * width));
-                data[(3 * image + axis) * height * width + place] = 1.0;
-            }
-            BatchLabels::Values { channels: 3, data }
-        } else {
-            let classes = classes.max(2) as u32;
-            let label = |_| (generator.next_u32() % classes) as u8;
-            BatchLabels::Classes((0..pixels).map(label).collect())
-        };
-        (task, labels)
-    };
-    MultiTaskBatch {
-        images,
-        height,
-        width,
-        count,
-        ids,
-        sizes,
-        labels: TASKS.into_iter().map(&mut labels).collect(),
+    for (task, classes) in TASKS {
+        for item in &mut batch.items {
+            let labels = match task {
+                DenseTask::SurfaceNormals => random_normals(&mut generator, size),
+                _ => random_classes(&mut generator, classes.max(2), size),
+            };
+            item.labels.insert(task, labels);
+        }
     }
+    batch
+}
+
+fn random_classes(
+    generator: &mut ChaCha8Rng,
+    classes: usize,
+    [height, width]: [usize; 2],
+) -> DenseLabels {
+    let label = |_| (generator.next_u32() % classes as u32) as u8;
+    DenseLabels::Classes(LabelMap {
+        width: width as u32,
+        height: height as u32,
+        data: (0..height * width).map(label).collect(),
+    })
+}
+
+/// Each along one of the axes.
+fn random_normals(generator: &mut ChaCha8Rng, [height, width]: [usize; 2]) -> DenseLabels {
+    let normal = |_| {
+        let mut normal = [0.0; 3];
+        normal[generator.next_u32() as usize % 3] = 1.0;
+        normal
+    };
+    DenseLabels::Normals(NormalMap {
+        width: width as u32,
+        height: height as u32,
+        vertical: VerticalAxis::Up,
+        data: (0..height * width).map(normal).collect(),
+    })
 }
 
 /// Images with rectangles, whose masks are full; as in torch/steps.py.
@@ -320,26 +324,32 @@ fn objects(count: usize, [height, width]: [usize; 2]) -> Result<DetectionBatch> 
         height,
         width,
         count,
+        stride: 1,
         items: (0..count).map(item).collect(),
     })
 }
 
-fn random_batch(count: usize, [height, width]: [usize; 2]) -> SegmentationBatch {
+fn random_batch(count: usize, size: [usize; 2]) -> DenseBatch {
+    let [height, width] = size;
     let mut generator = ChaCha8Rng::seed_from_u64(0);
-    let pixels = count * height * width;
-    let images = (0..3 * pixels)
+    let images = (0..3 * count * height * width)
         .map(|_| (generator.next_u32() >> 8) as f32 / (1 << 22) as f32 - 2.0)
         .collect();
-    let labels = (0..pixels)
-        .map(|_| (generator.next_u32() % CLASSES as u32) as u8)
-        .collect();
-    SegmentationBatch {
+    let item = |image: usize| {
+        let labels = random_classes(&mut generator, CLASSES, size);
+        DenseTarget {
+            id: image.to_string(),
+            size,
+            original: size,
+            labels: [(DenseTask::SemanticSegmentation, labels)].into(),
+        }
+    };
+    DenseBatch {
         images,
-        labels,
         height,
         width,
         count,
-        ids: (0..count).map(|index| index.to_string()).collect(),
-        sizes: vec![(height, width); count],
+        stride: 1,
+        items: (0..count).map(item).collect(),
     }
 }

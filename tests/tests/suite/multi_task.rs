@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::module::AutodiffModule;
 use burn::tensor::{Tensor, TensorData};
 use gradway::data::{
-    DatasetConfig, DenseTask, ImageBatch, MultiTaskBatch, MultiTaskSample, Normalization, Split,
+    DatasetConfig, DenseBatch, DenseTask, MultiTaskSample, NetworkInput, Normalization, Split,
     formats::synthetic::SyntheticConfig,
 };
 use gradway::device::DeviceName;
@@ -46,7 +46,7 @@ fn all_tasks(method: &str) -> RunConfig {
 }
 
 /// Labels and a batch of synthetic scenes.
-fn scenes(tasks: &[DenseTask]) -> (Labels, MultiTaskBatch) {
+fn scenes(tasks: &[DenseTask]) -> (Labels, DenseBatch) {
     let data = DatasetConfig::Synthetic(SyntheticConfig {
         width: SIDE,
         height: SIDE,
@@ -69,8 +69,12 @@ fn scenes(tasks: &[DenseTask]) -> (Labels, MultiTaskBatch) {
     };
     let all = (0..dataset.len()).map(|index| dataset.get(index, tasks).unwrap());
     let samples = all.filter(is_whole).take(2);
-    let size = [SIDE as usize; 2];
-    let batch = MultiTaskBatch::new(samples.collect(), tasks, size, &Normalization::IMAGENET);
+    let samples = samples.map(|sample| sample.prepared([SIDE as usize; 2]));
+    let input = NetworkInput {
+        normalization: Normalization::IMAGENET,
+        stride: 1,
+    };
+    let batch = DenseBatch::padded(samples.collect(), &input);
     (labels, batch)
 }
 

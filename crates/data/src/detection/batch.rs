@@ -1,26 +1,12 @@
-//! One batch: its samples padded and normalised, their objects beside them.
+//! One batch: pictures side by side, and their objects beside them.
 
 use super::sample::Instance;
 use super::transform::PreparedSample;
-use crate::loader::ImageBatch;
-use crate::normalize::Normalization;
+use crate::batch::{Batch, BatchItem, Prepared};
+use crate::input::NetworkInput;
 
-/// Samples of different sizes, side by side.
-///
-/// Each lies in the upper left corner; the rest is 0, the mean colour.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DetectionBatch {
-    /// `[count, 3, height, width]` normalised colours.
-    pub images: Vec<f32>,
-    /// Height in pixels, a multiple of the stride.
-    pub height: usize,
-    /// Width in pixels, a multiple of the stride.
-    pub width: usize,
-    /// Number of samples.
-    pub count: usize,
-    /// `[count]` what is known of each sample.
-    pub items: Vec<DetectionTarget>,
-}
+/// Pictures of different sizes, side by side, with their objects.
+pub type DetectionBatch = Batch<DetectionTarget>;
 
 /// The objects of a sample, and where it comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,55 +26,40 @@ pub struct DetectionTarget {
     pub instances: Vec<Instance>,
 }
 
-impl ImageBatch for DetectionBatch {
-    fn images(&self) -> &[f32] {
-        &self.images
-    }
-
-    fn shape(&self) -> [usize; 4] {
-        [self.count, 3, self.height, self.width]
+impl BatchItem for DetectionTarget {
+    fn size(&self) -> [usize; 2] {
+        self.size
     }
 }
 
 impl DetectionBatch {
-    /// Puts samples side by side, pads them to a common multiple of `stride`, and normalises them.
-    pub fn new(samples: Vec<PreparedSample>, stride: usize, normalization: &Normalization) -> Self {
-        let stride = stride.max(1);
-        let largest = |side: fn(&PreparedSample) -> u32| {
-            let sides = samples.iter().map(side);
-            (sides.max().unwrap_or(0) as usize).next_multiple_of(stride)
+    /// Puts samples side by side, pads them to a common multiple of the network's stride, and normalises
+    /// them.
+    pub fn new(samples: Vec<PreparedSample>, input: &NetworkInput) -> Self {
+        let pictures = samples.into_iter().map(PreparedSample::into_picture);
+        Self::padded(pictures.collect(), input)
+    }
+}
+
+impl PreparedSample {
+    fn into_picture(self) -> Prepared<DetectionTarget> {
+        let (width, height) = self.image.dimensions();
+        let item = DetectionTarget {
+            id: self.id,
+            image_id: self.image_id,
+            size: [height as usize, width as usize],
+            original: self.original,
+            scale: self.scale,
+            instances: self.instances,
         };
-        let height = largest(|sample| sample.image.height());
-        let width = largest(|sample| sample.image.width());
-        let count = samples.len();
-        let mut images = vec![0.0; count * 3 * height * width];
-        let targets = images.chunks_exact_mut((3 * height * width).max(1));
-        for (sample, planes) in samples.iter().zip(targets) {
-            normalization.write(&sample.image, planes, height, width);
-        }
-        Self {
-            images,
-            height,
-            width,
-            count,
-            items: samples.into_iter().map(DetectionTarget::new).collect(),
+        Prepared {
+            image: self.image,
+            item,
         }
     }
 }
 
 impl DetectionTarget {
-    fn new(sample: PreparedSample) -> Self {
-        let (width, height) = sample.image.dimensions();
-        Self {
-            id: sample.id,
-            image_id: sample.image_id,
-            size: [height as usize, width as usize],
-            original: sample.original,
-            scale: sample.scale,
-            instances: sample.instances,
-        }
-    }
-
     /// The objects a detector is trained to find.
     pub fn trained_on(&self) -> impl Iterator<Item = &Instance> {
         let instances = self.instances.iter();
@@ -126,6 +97,7 @@ mod tests {
     use image::{Rgb, RgbImage};
 
     use super::*;
+    use crate::normalize::Normalization;
 
     fn sample(width: u32, height: u32) -> PreparedSample {
         PreparedSample {
@@ -140,11 +112,14 @@ mod tests {
 
     #[test]
     fn padding_is_zero_and_a_multiple_of_the_stride() {
-        let normalization = Normalization {
-            mean: [10.0; 3],
-            std: [2.0; 3],
+        let input = NetworkInput {
+            normalization: Normalization {
+                mean: [10.0; 3],
+                std: [2.0; 3],
+            },
+            stride: 4,
         };
-        let batch = DetectionBatch::new(vec![sample(3, 5), sample(4, 2)], 4, &normalization);
+        let batch = DetectionBatch::new(vec![sample(3, 5), sample(4, 2)], &input);
         assert_eq!((batch.count, batch.height, batch.width), (2, 8, 4));
         assert_eq!(batch.items[0].size, [5, 3]);
         assert_eq!(batch.images.len(), 2 * 3 * 8 * 4);
@@ -153,12 +128,12 @@ mod tests {
         let second = &batch.images[3 * 8 * 4..];
         assert_eq!(second[..8], [1.0; 8]);
         assert_eq!(second[8..32], [0.0; 24]);
-        assert_eq!(DetectionBatch::new(Vec::new(), 4, &normalization).height, 0);
+        assert_eq!(DetectionBatch::new(Vec::new(), &input).height, 0);
     }
 
     #[test]
     fn boxes_return_to_the_original() {
-        let target = DetectionTarget::new(sample(5, 5));
+        let target = sample(5, 5).into_picture().item;
         assert_eq!(
             target.to_original([1.0, 1.0, 2.5, 4.0]),
             [4.0, 2.0, 10.0, 8.0]

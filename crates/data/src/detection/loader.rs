@@ -4,25 +4,25 @@ use std::sync::Arc;
 
 use rand::RngCore;
 
-use super::batch::DetectionBatch;
+use super::batch::{DetectionBatch, DetectionTarget};
+use super::evaluation::DetectionEvaluation;
 use super::sample::DetectionDataset;
 use super::transform::{DetectionAugmentConfig, DetectionSizeConfig, PreparedSample};
 use crate::error::DataError;
+use crate::input::NetworkInput;
 use crate::loader::{Loader, LoaderConfig, Pipeline};
-use crate::normalize::Normalization;
 
 /// What happens to a sample between the dataset and the batch.
 #[derive(Debug, Clone, PartialEq)]
 enum Preparation {
-    Training(DetectionAugmentConfig),
-    Evaluation(DetectionSizeConfig),
+    Training(DetectionAugmentConfig, NetworkInput),
+    Evaluation(DetectionEvaluation),
 }
 
 /// From images and annotations to batches of objects.
 pub struct DetectionPipeline {
     dataset: Arc<dyn DetectionDataset>,
     preparation: Preparation,
-    normalization: Normalization,
 }
 
 /// A loader of [`DetectionBatch`]es.
@@ -36,15 +36,14 @@ impl DetectionLoader {
     pub fn training(
         dataset: Arc<dyn DetectionDataset>,
         augment: DetectionAugmentConfig,
-        normalization: Normalization,
+        input: NetworkInput,
         config: LoaderConfig,
     ) -> Result<Self, DataError> {
         augment.validate()?;
-        normalization.validate()?;
+        let input = augment.padded(input)?;
         let pipeline = DetectionPipeline {
             dataset,
-            preparation: Preparation::Training(augment),
-            normalization,
+            preparation: Preparation::Training(augment, input),
         };
         Self::new(pipeline, config)
     }
@@ -58,15 +57,13 @@ impl DetectionLoader {
     pub fn evaluation(
         dataset: Arc<dyn DetectionDataset>,
         size: DetectionSizeConfig,
-        normalization: Normalization,
+        input: NetworkInput,
         config: LoaderConfig,
     ) -> Result<Self, DataError> {
-        size.validate()?;
-        normalization.validate()?;
+        let evaluation = DetectionEvaluation::new(size, input)?;
         let pipeline = DetectionPipeline {
             dataset,
-            preparation: Preparation::Evaluation(size),
-            normalization,
+            preparation: Preparation::Evaluation(evaluation),
         };
         Self::new(pipeline, config.for_evaluation())
     }
@@ -74,11 +71,6 @@ impl DetectionLoader {
     /// The dataset the batches come from.
     pub fn dataset(&self) -> &Arc<dyn DetectionDataset> {
         self.pipeline().dataset()
-    }
-
-    /// The normalisation in force.
-    pub fn normalization(&self) -> &Normalization {
-        &self.pipeline().normalization
     }
 }
 
@@ -91,7 +83,7 @@ impl DetectionPipeline {
 
 impl Pipeline for DetectionPipeline {
     type Sample = PreparedSample;
-    type Batch = DetectionBatch;
+    type Item = DetectionTarget;
 
     fn name(&self) -> &str {
         self.dataset.name()
@@ -106,16 +98,15 @@ impl Pipeline for DetectionPipeline {
         // What follows relies on it, and a dataset may come from outside of this crate.
         sample.check(self.dataset.classes().len())?;
         match &self.preparation {
-            Preparation::Training(augment) => augment.apply(sample, rng),
-            Preparation::Evaluation(size) => size.apply(sample),
+            Preparation::Training(augment, _) => augment.apply(sample, rng),
+            Preparation::Evaluation(evaluation) => evaluation.prepare(sample),
         }
     }
 
     fn assemble(&self, samples: Vec<PreparedSample>) -> DetectionBatch {
-        let stride = match &self.preparation {
-            Preparation::Training(augment) => augment.stride,
-            Preparation::Evaluation(size) => size.stride,
-        };
-        DetectionBatch::new(samples, stride as usize, &self.normalization)
+        match &self.preparation {
+            Preparation::Training(_, input) => DetectionBatch::new(samples, input),
+            Preparation::Evaluation(evaluation) => evaluation.batch(samples),
+        }
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sample::{DetectionSample, Instance};
 use crate::error::DataError;
+use crate::input::{NetworkInput, check_stride};
 use crate::transform::{
     PhotometricConfig, check_edges, check_share, fit, geometry::resize_image, invalid, scaled,
 };
@@ -19,8 +20,8 @@ use crate::transform::{
 /// mmdetection.
 const SHORTEST_SIDE: f32 = 1e-2;
 
-/// The largest stride a configuration may ask for, in pixels.
-const MAXIMUM_STRIDE: u32 = 1024;
+const STRIDE_OF_TRAINING: &str = "augment.stride";
+const STRIDE_OF_EVALUATION: &str = "evaluation.stride";
 
 /// Augmentation of training samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,8 +33,10 @@ pub struct DetectionAugmentConfig {
     pub scales: Vec<[u32; 2]>,
     /// Probability of a horizontal flip.
     pub flip_probability: f32,
-    /// Batches are padded to multiples of this many pixels.
-    pub stride: u32,
+    /// Batches are padded to multiples of this many pixels, which has to be a multiple of the network's
+    /// stride; to those of the network's stride if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stride: Option<u32>,
     /// Random changes of colour; none if not given.
     pub photometric: PhotometricConfig,
 }
@@ -56,15 +59,17 @@ impl Default for DetectionAugmentConfig {
 pub struct DetectionSizeConfig {
     /// The long and the short edge that an image is fitted into, keeping its shape.
     pub scale: [u32; 2],
-    /// Batches are padded to multiples of this many pixels.
-    pub stride: u32,
+    /// Batches are padded to multiples of this many pixels, which has to be a multiple of the network's
+    /// stride; to those of the network's stride if not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stride: Option<u32>,
 }
 
 impl Default for DetectionSizeConfig {
     fn default() -> Self {
         Self {
             scale: [1333, 800],
-            stride: 32,
+            stride: None,
         }
     }
 }
@@ -100,8 +105,18 @@ impl DetectionAugmentConfig {
             check_edges("augment.scales", scale)?;
         }
         check_share("augment.flip_probability", self.flip_probability)?;
-        check_stride("augment.stride", self.stride)?;
+        if let Some(stride) = self.stride {
+            check_stride(STRIDE_OF_TRAINING, stride as usize)?;
+        }
         self.photometric.validate()
+    }
+
+    /// What batches are padded to and normalised with, for a network that expects `input`.
+    ///
+    /// # Errors
+    /// [`DataError::InvalidValue`]: a stride that is no multiple of the network's.
+    pub fn padded(&self, input: NetworkInput) -> Result<NetworkInput, DataError> {
+        padded(STRIDE_OF_TRAINING, self.stride, input)
     }
 
     /// Augments a sample, and drops the objects of which nothing is left.
@@ -135,7 +150,18 @@ impl DetectionSizeConfig {
     /// [`DataError::InvalidValue`].
     pub fn validate(&self) -> Result<(), DataError> {
         check_edges("evaluation.scale", self.scale)?;
-        check_stride("evaluation.stride", self.stride)
+        match self.stride {
+            Some(stride) => check_stride(STRIDE_OF_EVALUATION, stride as usize),
+            None => Ok(()),
+        }
+    }
+
+    /// As [`DetectionAugmentConfig::padded`].
+    ///
+    /// # Errors
+    /// [`DataError::InvalidValue`]: a stride that is no multiple of the network's.
+    pub fn padded(&self, input: NetworkInput) -> Result<NetworkInput, DataError> {
+        padded(STRIDE_OF_EVALUATION, self.stride, input)
     }
 
     /// Resizes a sample; every object stays, however small.
@@ -147,12 +173,26 @@ impl DetectionSizeConfig {
     }
 }
 
-fn check_stride(key: &'static str, stride: u32) -> Result<(), DataError> {
-    if (1..=MAXIMUM_STRIDE).contains(&stride) {
-        return Ok(());
+fn padded(
+    key: &'static str,
+    stride: Option<u32>,
+    input: NetworkInput,
+) -> Result<NetworkInput, DataError> {
+    input.validate()?;
+    let Some(stride) = stride else {
+        return Ok(input);
+    };
+    if !(stride as usize).is_multiple_of(input.stride) {
+        let expected = format!(
+            "a multiple of {}, the pixels for each position of the backbone's coarsest map",
+            input.stride
+        );
+        return Err(invalid(key, stride, expected));
     }
-    let expected = format!("1 to {MAXIMUM_STRIDE} pixels");
-    Err(invalid(key, stride, expected))
+    Ok(NetworkInput {
+        stride: stride as usize,
+        ..input
+    })
 }
 
 /// Fits a sample into a long and a short edge.

@@ -1,33 +1,35 @@
 //! The loader of segmentation.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rand::RngCore;
 
-use super::batch::{SegmentationBatch, size};
 use super::{Loader, LoaderConfig, Pipeline};
-use crate::dataset::{SegmentationDataset, SegmentationSample};
+use crate::batch::Prepared;
+use crate::dataset::SegmentationDataset;
+use crate::dense::{DenseBatch, DenseEvaluation, DenseTarget};
 use crate::error::DataError;
-use crate::normalize::Normalization;
+use crate::input::NetworkInput;
+use crate::labels::{DenseLabels, DenseTask};
 use crate::transform::{AugmentConfig, EvaluationSize};
 
 /// What happens to a sample between the dataset and the batch.
 #[derive(Debug, Clone, PartialEq)]
 enum Preparation {
     /// Augmented, and padded to the crop.
-    Training(AugmentConfig),
+    Training(AugmentConfig, NetworkInput),
     /// Resized, and padded to the largest of its batch.
-    Evaluation(EvaluationSize),
+    Evaluation(DenseEvaluation),
 }
 
 /// From images and masks to batches of labels.
 pub struct SegmentationPipeline {
     dataset: Arc<dyn SegmentationDataset>,
     preparation: Preparation,
-    normalization: Normalization,
 }
 
-/// A loader of [`SegmentationBatch`]es.
+/// A loader of batches with the classes of every pixel.
 pub type SegmentationLoader = Loader<SegmentationPipeline>;
 
 impl SegmentationLoader {
@@ -38,15 +40,14 @@ impl SegmentationLoader {
     pub fn training(
         dataset: Arc<dyn SegmentationDataset>,
         augment: AugmentConfig,
-        normalization: Normalization,
+        input: NetworkInput,
         config: LoaderConfig,
     ) -> Result<Self, DataError> {
         augment.validate()?;
-        normalization.validate()?;
+        input.validate()?;
         let pipeline = SegmentationPipeline {
             dataset,
-            preparation: Preparation::Training(augment),
-            normalization,
+            preparation: Preparation::Training(augment, input),
         };
         Self::new(pipeline, config)
     }
@@ -60,15 +61,14 @@ impl SegmentationLoader {
     pub fn evaluation(
         dataset: Arc<dyn SegmentationDataset>,
         size: EvaluationSize,
-        normalization: Normalization,
+        input: NetworkInput,
         config: LoaderConfig,
     ) -> Result<Self, DataError> {
-        size.validate()?;
-        normalization.validate()?;
+        let evaluation = DenseEvaluation { size, input };
+        evaluation.validate()?;
         let pipeline = SegmentationPipeline {
             dataset,
-            preparation: Preparation::Evaluation(size),
-            normalization,
+            preparation: Preparation::Evaluation(evaluation),
         };
         Self::new(pipeline, config.for_evaluation())
     }
@@ -76,11 +76,6 @@ impl SegmentationLoader {
     /// The dataset the batches come from.
     pub fn dataset(&self) -> &Arc<dyn SegmentationDataset> {
         self.pipeline().dataset()
-    }
-
-    /// The normalisation in force.
-    pub fn normalization(&self) -> &Normalization {
-        &self.pipeline().normalization
     }
 }
 
@@ -92,8 +87,8 @@ impl SegmentationPipeline {
 }
 
 impl Pipeline for SegmentationPipeline {
-    type Sample = SegmentationSample;
-    type Batch = SegmentationBatch;
+    type Sample = Prepared<DenseTarget>;
+    type Item = DenseTarget;
 
     fn name(&self) -> &str {
         self.dataset.name()
@@ -107,28 +102,43 @@ impl Pipeline for SegmentationPipeline {
         &self,
         index: usize,
         rng: &mut impl RngCore,
-    ) -> Result<SegmentationSample, DataError> {
+    ) -> Result<Prepared<DenseTarget>, DataError> {
         let sample = self.dataset.get(index)?;
         // What follows relies on it, and a dataset may come from outside of this crate.
         sample.check()?;
+        let labelled = |labels| {
+            let labels = DenseLabels::Classes(labels);
+            BTreeMap::from([(DenseTask::SemanticSegmentation, labels)])
+        };
         match &self.preparation {
-            Preparation::Training(augment) => augment.apply(sample, rng),
-            Preparation::Evaluation(size) => size.apply(sample),
+            Preparation::Training(augment, _) => {
+                let (width, height) = sample.image.dimensions();
+                let sample = augment.apply(sample, rng)?;
+                let item = DenseTarget {
+                    id: sample.id,
+                    size: [sample.labels.height as usize, sample.labels.width as usize],
+                    original: [height as usize, width as usize],
+                    labels: labelled(sample.labels),
+                };
+                Ok(Prepared {
+                    image: sample.image,
+                    item,
+                })
+            }
+            Preparation::Evaluation(evaluation) => {
+                evaluation.prepare(sample.id, sample.image, labelled(sample.labels))
+            }
         }
     }
 
-    fn assemble(&self, samples: Vec<SegmentationSample>) -> SegmentationBatch {
-        let (height, width) = match &self.preparation {
+    fn assemble(&self, pictures: Vec<Prepared<DenseTarget>>) -> DenseBatch {
+        match &self.preparation {
             // Always the crop, so that every training step has the same shape.
-            Preparation::Training(augment) => {
-                let [height, width] = augment.crop_size;
-                (height as usize, width as usize)
+            Preparation::Training(augment, input) => {
+                let size = augment.crop_size.map(|side| side as usize);
+                DenseBatch::of_size(pictures, size, input)
             }
-            Preparation::Evaluation(_) => samples
-                .iter()
-                .map(size)
-                .fold((0, 0), |(h, w), size| (h.max(size.0), w.max(size.1))),
-        };
-        SegmentationBatch::new(samples, [height, width], &self.normalization)
+            Preparation::Evaluation(evaluation) => evaluation.batch(pictures),
+        }
     }
 }

@@ -7,9 +7,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use super::{Pipeline, SegmentationPipeline, Source};
+use crate::batch::Batch;
 use crate::error::DataError;
 
-type Loaded<P> = Result<<P as Pipeline>::Batch, DataError>;
+type Loaded<P> = Result<Batch<<P as Pipeline>::Item>, DataError>;
 
 /// What the threads and the iterator agree on.
 ///

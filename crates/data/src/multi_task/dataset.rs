@@ -5,6 +5,8 @@ use std::path::Path;
 
 use image::RgbImage;
 
+use crate::batch::Prepared;
+use crate::dense::DenseTarget;
 use crate::error::{DataError, LabelFault};
 use crate::labels::{DenseLabels, DenseTask};
 
@@ -51,6 +53,20 @@ impl MultiTaskSample {
             });
         }
         Ok(())
+    }
+
+    /// The sample as it goes into a batch; `original` is the height and width of the image as it was read.
+    pub fn prepared(self, original: [usize; 2]) -> Prepared<DenseTarget> {
+        let (width, height) = self.image.dimensions();
+        Prepared {
+            image: self.image,
+            item: DenseTarget {
+                id: self.id,
+                size: [height as usize, width as usize],
+                original,
+                labels: self.labels,
+            },
+        }
     }
 }
 

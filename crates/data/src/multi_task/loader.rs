@@ -4,21 +4,22 @@ use std::sync::Arc;
 
 use rand::RngCore;
 
-use super::batch::size;
-use super::{MultiTaskAugmentConfig, MultiTaskBatch, MultiTaskDataset, MultiTaskSample, geometry};
+use super::{MultiTaskAugmentConfig, MultiTaskDataset};
+use crate::batch::Prepared;
+use crate::dense::{DenseBatch, DenseEvaluation, DenseTarget};
 use crate::error::DataError;
+use crate::input::NetworkInput;
 use crate::labels::DenseTask;
 use crate::loader::{Loader, LoaderConfig, Pipeline};
-use crate::normalize::Normalization;
 use crate::transform::{EvaluationSize, invalid};
 
 /// What happens to a sample between the dataset and the batch.
 #[derive(Debug, Clone, PartialEq)]
 enum Preparation {
     /// Augmented, and padded to the crop.
-    Training(MultiTaskAugmentConfig),
+    Training(MultiTaskAugmentConfig, NetworkInput),
     /// Resized, and padded to the largest of its batch.
-    Evaluation(EvaluationSize),
+    Evaluation(DenseEvaluation),
 }
 
 /// From images and the labels of some tasks to batches of them.
@@ -26,10 +27,9 @@ pub struct MultiTaskPipeline {
     dataset: Arc<dyn MultiTaskDataset>,
     tasks: Vec<DenseTask>,
     preparation: Preparation,
-    normalization: Normalization,
 }
 
-/// A loader of [`MultiTaskBatch`]es.
+/// A loader of batches with the labels of several tasks.
 pub type MultiTaskLoader = Loader<MultiTaskPipeline>;
 
 impl MultiTaskLoader {
@@ -42,16 +42,15 @@ impl MultiTaskLoader {
         dataset: Arc<dyn MultiTaskDataset>,
         tasks: &[DenseTask],
         augment: MultiTaskAugmentConfig,
-        normalization: Normalization,
+        input: NetworkInput,
         config: LoaderConfig,
     ) -> Result<Self, DataError> {
         augment.validate()?;
-        normalization.validate()?;
+        input.validate()?;
         let pipeline = MultiTaskPipeline {
             tasks: in_order(dataset.as_ref(), tasks)?,
             dataset,
-            preparation: Preparation::Training(augment),
-            normalization,
+            preparation: Preparation::Training(augment, input),
         };
         Self::new(pipeline, config)
     }
@@ -66,16 +65,15 @@ impl MultiTaskLoader {
         dataset: Arc<dyn MultiTaskDataset>,
         tasks: &[DenseTask],
         size: EvaluationSize,
-        normalization: Normalization,
+        input: NetworkInput,
         config: LoaderConfig,
     ) -> Result<Self, DataError> {
-        size.validate()?;
-        normalization.validate()?;
+        let evaluation = DenseEvaluation { size, input };
+        evaluation.validate()?;
         let pipeline = MultiTaskPipeline {
             tasks: in_order(dataset.as_ref(), tasks)?,
             dataset,
-            preparation: Preparation::Evaluation(size),
-            normalization,
+            preparation: Preparation::Evaluation(evaluation),
         };
         Self::new(pipeline, config.for_evaluation())
     }
@@ -88,11 +86,6 @@ impl MultiTaskLoader {
     /// The tasks whose labels are read, in order.
     pub fn tasks(&self) -> &[DenseTask] {
         &self.pipeline().tasks
-    }
-
-    /// The normalisation in force.
-    pub fn normalization(&self) -> &Normalization {
-        &self.pipeline().normalization
     }
 }
 
@@ -129,8 +122,8 @@ fn in_order(
 }
 
 impl Pipeline for MultiTaskPipeline {
-    type Sample = MultiTaskSample;
-    type Batch = MultiTaskBatch;
+    type Sample = Prepared<DenseTarget>;
+    type Item = DenseTarget;
 
     fn name(&self) -> &str {
         self.dataset.name()
@@ -140,32 +133,35 @@ impl Pipeline for MultiTaskPipeline {
         self.dataset.len()
     }
 
-    fn prepare(&self, index: usize, rng: &mut impl RngCore) -> Result<MultiTaskSample, DataError> {
+    fn prepare(
+        &self,
+        index: usize,
+        rng: &mut impl RngCore,
+    ) -> Result<Prepared<DenseTarget>, DataError> {
         let sample = self.dataset.get(index, &self.tasks)?;
         // What follows relies on it, and a dataset may come from outside of this crate.
         sample.check()?;
         match &self.preparation {
-            Preparation::Training(augment) => augment.apply(sample, rng),
-            Preparation::Evaluation(size) => {
+            Preparation::Training(augment, _) => {
                 let (width, height) = sample.image.dimensions();
-                let (width, height) = size.target(width, height);
-                geometry::resize(sample, width, height)
+                Ok(augment
+                    .apply(sample, rng)?
+                    .prepared([height as usize, width as usize]))
+            }
+            Preparation::Evaluation(evaluation) => {
+                evaluation.prepare(sample.id, sample.image, sample.labels)
             }
         }
     }
 
-    fn assemble(&self, samples: Vec<MultiTaskSample>) -> MultiTaskBatch {
-        let (height, width) = match &self.preparation {
+    fn assemble(&self, pictures: Vec<Prepared<DenseTarget>>) -> DenseBatch {
+        match &self.preparation {
             // Always the crop, so that every training step has the same shape.
-            Preparation::Training(augment) => {
-                let [height, width] = augment.crop_size;
-                (height as usize, width as usize)
+            Preparation::Training(augment, input) => {
+                let size = augment.crop_size.map(|side| side as usize);
+                DenseBatch::of_size(pictures, size, input)
             }
-            Preparation::Evaluation(_) => samples
-                .iter()
-                .map(size)
-                .fold((0, 0), |(h, w), size| (h.max(size.0), w.max(size.1))),
-        };
-        MultiTaskBatch::new(samples, &self.tasks, [height, width], &self.normalization)
+            Preparation::Evaluation(evaluation) => evaluation.batch(pictures),
+        }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::common::assert_says;
+use crate::common::{any_size, assert_says};
 use gradway_data::detection::PreparedSample;
 use gradway_data::{
     DataError, DetectionAugmentConfig, DetectionBatch, DetectionDataset, DetectionLoader,
-    DetectionSample, DetectionSizeConfig, Instance, LoaderConfig, Mask, Normalization,
+    DetectionSample, DetectionSizeConfig, Instance, LoaderConfig, Mask, NetworkInput,
+    Normalization,
 };
 use image::{Rgb, RgbImage};
 use rand::SeedableRng;
@@ -88,7 +89,7 @@ fn some() -> Rectangles {
 fn augment() -> DetectionAugmentConfig {
     DetectionAugmentConfig {
         scales: vec![[60, 40], [64, 48], [64, 30]],
-        stride: 16,
+        stride: Some(16),
         ..DetectionAugmentConfig::default()
     }
 }
@@ -105,8 +106,8 @@ fn config(workers: usize) -> LoaderConfig {
 
 fn training(workers: usize) -> DetectionLoader {
     let dataset = Arc::new(some());
-    let normalization = Normalization::default();
-    DetectionLoader::training(dataset, augment(), normalization, config(workers)).unwrap()
+    let input = any_size(Normalization::default());
+    DetectionLoader::training(dataset, augment(), input, config(workers)).unwrap()
 }
 
 fn batches(loader: &DetectionLoader, epoch: u64) -> Vec<DetectionBatch> {
@@ -154,7 +155,10 @@ fn evaluation_fits_into_the_edges_in_order() {
     let loader = DetectionLoader::evaluation(
         dataset,
         DetectionSizeConfig::default(),
-        Normalization::default(),
+        NetworkInput {
+            stride: 32,
+            ..any_size(Normalization::default())
+        },
         LoaderConfig {
             batch_size: 1,
             workers: 0,
@@ -217,7 +221,7 @@ fn boxes_and_masks_move_with_the_image() {
         assert_eq!(mask.x(), if mirrored { 20 } else { 10 });
         seen.insert((width, height, mirrored));
         // Whatever the scale, the box holds the mask.
-        let batch = DetectionBatch::new(vec![sample], 32, &Normalization::default());
+        let batch = DetectionBatch::new(vec![sample], &any_size(Normalization::default()));
         let (target, size) = (&batch.items[0], 7);
         let instance = &target.instances[0];
         let shares = target.mask_in(instance, instance.bounds, size).unwrap();
@@ -243,7 +247,7 @@ fn nothing_is_random_where_nothing_is_asked_for() {
     };
     let fixed = DetectionSizeConfig {
         scale: [60, 40],
-        stride: 32,
+        stride: None,
     };
     let dataset = Rectangles::new([(40, 30)]);
     let expected = fixed.apply(dataset.sample(0)).unwrap();
@@ -275,7 +279,7 @@ fn slivers_are_not_trained_on_but_measured() {
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let trained = augment().apply(sample.clone(), &mut rng).unwrap();
     assert_eq!(trained.instances.len(), 2);
-    let batch = DetectionBatch::new(vec![trained], 32, &Normalization::default());
+    let batch = DetectionBatch::new(vec![trained], &any_size(Normalization::default()));
     assert_eq!(batch.items[0].trained_on().count(), 1);
     let measured = DetectionSizeConfig::default().apply(sample).unwrap();
     assert_eq!(measured.instances.len(), 3);
@@ -297,10 +301,32 @@ fn configurations_without_sense_are_refused() {
     assert!(toml::from_str::<DetectionAugmentConfig>("scale = [1, 2]").is_err());
     let size = DetectionSizeConfig {
         scale: [0, 1],
-        stride: 32,
+        stride: None,
     };
     assert_says(&size.validate().unwrap_err(), &["evaluation.scale"]);
     assert!(toml::from_str::<DetectionSizeConfig>("scales = []").is_err());
+}
+
+#[test]
+fn a_stride_that_does_not_suit_the_network_is_refused() {
+    let input = |stride| NetworkInput {
+        stride,
+        ..any_size(Normalization::default())
+    };
+    assert_eq!(augment().padded(input(8)).unwrap().stride, 16);
+    assert_eq!(augment().padded(input(16)).unwrap().stride, 16);
+    let default = DetectionAugmentConfig::default();
+    assert_eq!(default.padded(input(14)).unwrap().stride, 14);
+    let error = augment().padded(input(32)).unwrap_err();
+    assert_says(&error, &["`augment.stride` = 16", "a multiple of 32"]);
+    let size = DetectionSizeConfig {
+        stride: Some(40),
+        ..DetectionSizeConfig::default()
+    };
+    let dataset = Arc::new(some());
+    let loader = DetectionLoader::evaluation(dataset, size, input(32), config(0));
+    let error = loader.err().unwrap();
+    assert_says(&error, &["`evaluation.stride` = 40", "a multiple of 32"]);
 }
 
 /// A dataset of the kind that the crate cannot vouch for.
@@ -358,9 +384,8 @@ fn objects_that_do_not_fit_their_image_are_refused() {
     ];
     for (change, part) in changes {
         let dataset = Arc::new(Inconsistent(some(), change));
-        let normalization = Normalization::default();
-        let loader =
-            DetectionLoader::training(dataset, augment(), normalization, config(1)).unwrap();
+        let input = any_size(Normalization::default());
+        let loader = DetectionLoader::training(dataset, augment(), input, config(1)).unwrap();
         let error = loader.iter(0).next().unwrap().unwrap_err();
         assert_says(&error, &["annotation 1", part]);
     }

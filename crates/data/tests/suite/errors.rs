@@ -5,8 +5,8 @@ use std::fs;
 use std::sync::Arc;
 
 use crate::common::{
-    ADE, Coordinates, ade_fixture, ade_paths, assert_says, config, open, open_error, write_image,
-    write_mask, write_mask_16,
+    ADE, Coordinates, ade_fixture, ade_paths, any_size, assert_says, config, open, open_error,
+    write_image, write_mask, write_mask_16,
 };
 use gradway_data::{
     AugmentConfig, DataError, DatasetConfig, EvaluationSize, LoaderConfig, Normalization,
@@ -373,9 +373,8 @@ fn invalid_loaders_name_key_and_value() {
     let dataset: Arc<dyn SegmentationDataset> = Arc::new(Coordinates::new([(8, 8); 3]));
     let error = |config: LoaderConfig| {
         let augment = AugmentConfig::crop_only(8, 8);
-        let normalization = Normalization::default();
-        let loader =
-            SegmentationLoader::training(Arc::clone(&dataset), augment, normalization, config);
+        let input = any_size(Normalization::default());
+        let loader = SegmentationLoader::training(Arc::clone(&dataset), augment, input, config);
         loader.err().unwrap()
     };
     let default = LoaderConfig::default;
@@ -413,8 +412,8 @@ fn invalid_loaders_name_key_and_value() {
         ],
     );
     let empty: Arc<dyn SegmentationDataset> = Arc::new(Coordinates::new([]));
-    let (size, normalization) = (EvaluationSize::Original, Normalization::default());
-    let loader = SegmentationLoader::evaluation(empty, size, normalization, default());
+    let (size, input) = (EvaluationSize::Original, any_size(Normalization::default()));
+    let loader = SegmentationLoader::evaluation(empty, size, input, default());
     assert_says(&loader.err().unwrap(), &["`coordinates` has no samples"]);
     let size = EvaluationSize::Fixed {
         height: 0,

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::common::Coordinates;
+use crate::common::{self, Coordinates, any_size, assert_says, classes, sizes};
 use gradway_data::{
-    AugmentConfig, DataError, EvaluationSize, IGNORE, LoaderConfig, Normalization,
-    PhotometricConfig, SegmentationBatch, SegmentationDataset, SegmentationLoader,
-    SegmentationSample,
+    AugmentConfig, DataError, DenseBatch, DenseLabels, DenseTask, EvaluationSize, IGNORE,
+    LoaderConfig, NetworkInput, Normalization, PhotometricConfig, SegmentationDataset,
+    SegmentationLoader, SegmentationSample,
 };
 
 /// Counts the samples read, slowly where asked to.
@@ -78,7 +78,7 @@ fn training(
     SegmentationLoader::training(
         Arc::new(dataset),
         augment(),
-        Normalization::default(),
+        any_size(Normalization::default()),
         config,
     )
     .unwrap()
@@ -94,12 +94,12 @@ fn config(workers: usize) -> LoaderConfig {
     }
 }
 
-fn batches(loader: &SegmentationLoader, epoch: u64) -> Vec<SegmentationBatch> {
+fn batches(loader: &SegmentationLoader, epoch: u64) -> Vec<DenseBatch> {
     loader.iter(epoch).map(Result::unwrap).collect()
 }
 
-fn ids(batches: &[SegmentationBatch]) -> Vec<String> {
-    batches.iter().flat_map(|batch| batch.ids.clone()).collect()
+fn ids(batches: &[DenseBatch]) -> Vec<String> {
+    batches.iter().flat_map(common::ids).collect()
 }
 
 #[test]
@@ -118,10 +118,9 @@ fn resuming_gives_the_rest_of_the_epoch_without_reading_the_start() {
         let whole = batches(&training(coordinates(20), config(workers)), 1);
         let dataset = Arc::new(Counted::new(coordinates(20)));
         let shared: Arc<dyn SegmentationDataset> = dataset.clone();
-        let normalization = Normalization::default();
+        let input = any_size(Normalization::default());
         let loader =
-            SegmentationLoader::training(shared, augment(), normalization, config(workers))
-                .unwrap();
+            SegmentationLoader::training(shared, augment(), input, config(workers)).unwrap();
         let mut iterator = loader.iter_from(1, 4);
         assert_eq!(iterator.next_batch(), 4);
         let rest: Vec<_> = iterator.by_ref().map(Result::unwrap).collect();
@@ -170,7 +169,7 @@ fn the_augmentation_differs_between_epochs() {
     };
     let loader = training(coordinates(3), in_order);
     let (first, second) = (batches(&loader, 0), batches(&loader, 1));
-    assert_eq!(first[0].ids, second[0].ids);
+    assert_eq!(ids(&first[..1]), ids(&second[..1]));
     assert_ne!(first[0].images, second[0].images);
 }
 
@@ -188,20 +187,21 @@ fn smaller_samples_are_padded_with_the_mean_and_ignored() {
     };
     let dataset: Arc<dyn SegmentationDataset> = Arc::new(dataset);
     let size = EvaluationSize::Original;
+    let input = any_size(normalization);
     let loader =
-        SegmentationLoader::evaluation(Arc::clone(&dataset), size, normalization, config.clone())
-            .unwrap();
+        SegmentationLoader::evaluation(Arc::clone(&dataset), size, input, config.clone()).unwrap();
     let found = batches(&loader, 0);
     assert_eq!(found.len(), 1);
     let batch = &found[0];
     assert_eq!((batch.height, batch.width, batch.count), (10, 8, 2));
-    assert_eq!(batch.sizes, [(4, 8), (10, 6)]);
-    assert_eq!(batch.ids, ["sample 0", "sample 1"]);
+    assert_eq!(sizes(batch), [[4, 8], [10, 6]]);
+    assert_eq!(common::ids(batch), ["sample 0", "sample 1"]);
+    let labels = classes(batch);
     for (index, sample) in expected.iter().enumerate() {
         for y in 0..10u32 {
             for x in 0..8u32 {
                 let place = (y * 8 + x) as usize;
-                let label = batch.labels[index * 80 + place];
+                let label = labels[index * 80 + place];
                 assert_eq!(label, sample.labels.get(x, y).unwrap_or(IGNORE));
                 for channel in 0..3 {
                     let value = batch.images[(index * 3 + channel) * 80 + place];
@@ -225,13 +225,72 @@ fn smaller_samples_are_padded_with_the_mean_and_ignored() {
         shuffle: false,
         ..config
     };
-    let loader = SegmentationLoader::training(dataset, augment, normalization, in_order).unwrap();
+    let loader = SegmentationLoader::training(dataset, augment, input, in_order).unwrap();
     let batch = batches(&loader, 0).remove(0);
     assert_eq!((batch.height, batch.width), (12, 14));
-    assert_eq!(batch.sizes, [(4, 8), (10, 6)]);
-    assert_eq!(batch.labels.len(), 2 * 12 * 14);
-    assert_eq!(batch.labels[8], IGNORE);
+    assert_eq!(sizes(&batch), [[4, 8], [10, 6]]);
+    let labels = classes(&batch);
+    assert_eq!(labels.len(), 2 * 12 * 14);
+    assert_eq!(labels[8], IGNORE);
     assert_eq!(batch.images[8], 0.0);
+}
+
+#[test]
+fn batches_are_padded_to_what_the_network_expects() {
+    let input = NetworkInput {
+        stride: 8,
+        ..any_size(Normalization::default())
+    };
+    let config = LoaderConfig {
+        batch_size: 3,
+        shuffle: false,
+        ..LoaderConfig::default()
+    };
+    let dataset: Arc<dyn SegmentationDataset> =
+        Arc::new(Coordinates::new([(20, 9), (16, 8), (17, 12)]));
+    let augment = AugmentConfig::crop_only(12, 16);
+    let training =
+        SegmentationLoader::training(Arc::clone(&dataset), augment, input, config.clone());
+    let batch = batches(&training.unwrap(), 0).remove(0);
+    // The crop is 12 x 16, and 12 is no multiple of 8.
+    assert_eq!(batch.shape(), [3, 3, 16, 16]);
+    assert_eq!(sizes(&batch), [[9, 16], [8, 16], [12, 16]]);
+    let labels = classes(&batch);
+    assert!(
+        labels[2 * 256..][12 * 16..]
+            .iter()
+            .all(|&label| label == IGNORE)
+    );
+    assert!(
+        labels[2 * 256..][..12 * 16]
+            .iter()
+            .all(|&label| label != IGNORE)
+    );
+    let evaluation =
+        SegmentationLoader::evaluation(dataset, EvaluationSize::Original, input, config);
+    let batch = batches(&evaluation.unwrap(), 0).remove(0);
+    assert_eq!(batch.shape(), [3, 3, 16, 24]);
+    assert_eq!(sizes(&batch), [[9, 20], [8, 16], [12, 17]]);
+}
+
+#[test]
+fn labels_keep_the_size_of_the_image_as_it_was_read() {
+    let dataset = Coordinates::new([(20, 12), (8, 8)]);
+    let expected: Vec<_> = (0..2).map(|index| dataset.sample(index)).collect();
+    let size = EvaluationSize::Fit { long: 10, short: 6 };
+    let input = any_size(Normalization::default());
+    let loader = SegmentationLoader::evaluation(Arc::new(dataset), size, input, config(0));
+    let batch = batches(&loader.unwrap(), 0).remove(0);
+    assert_eq!(sizes(&batch), [[6, 10], [6, 6]]);
+    for (item, sample) in batch.items.iter().zip(expected) {
+        let (width, height) = sample.image.dimensions();
+        assert_eq!(item.original, [height as usize, width as usize]);
+        let labels = DenseLabels::Classes(sample.labels);
+        assert_eq!(item.labels[&DenseTask::SemanticSegmentation], labels);
+    }
+    // They do not lie under the pixels of the batch, so that no loss can be made of them.
+    let error = batch.labels(DenseTask::SemanticSegmentation).unwrap_err();
+    assert_says(&error, &["`sample 0`", "10x6", "20x12"]);
 }
 
 #[test]
@@ -242,7 +301,7 @@ fn evaluation_sees_every_sample_once_in_order() {
             height: 8,
             width: 9,
         },
-        Normalization::default(),
+        any_size(Normalization::default()),
         config(2),
     )
     .unwrap();
@@ -264,7 +323,7 @@ fn an_error_comes_in_order_and_ends_the_epoch() {
         let mut iterator = loader.iter(0);
         for batch in 0..2 {
             let found = iterator.next().unwrap().unwrap();
-            assert_eq!(found.ids[0], format!("sample {}", 3 * batch));
+            assert_eq!(found.items[0].id, format!("sample {}", 3 * batch));
         }
         let error = iterator.next().unwrap().unwrap_err();
         assert!(
@@ -336,10 +395,9 @@ fn prefetching_is_bounded_and_early_ends_join() {
             ..Counted::new(coordinates(90))
         });
         let shared: Arc<dyn SegmentationDataset> = dataset.clone();
-        let normalization = Normalization::default();
+        let input = any_size(Normalization::default());
         let loader =
-            SegmentationLoader::training(shared, augment(), normalization, config(workers))
-                .unwrap();
+            SegmentationLoader::training(shared, augment(), input, config(workers)).unwrap();
         let mut iterator = loader.iter(0);
         iterator.next().unwrap().unwrap();
         std::thread::sleep(Duration::from_millis(200));

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::common::{Lit, assert_says, config, lit_tasks};
+use crate::common::{Lit, any_size, assert_says, classes_of, config, ids, lit_tasks, sizes};
 use gradway_data::multi_task::geometry;
 use gradway_data::{
-    BatchLabels, DataError, DenseLabels, DenseTask, EvaluationSize, IGNORE, ImageBatch, LabelMap,
-    LoaderConfig, MultiTaskAugmentConfig, MultiTaskBatch, MultiTaskDataset, MultiTaskLoader,
-    MultiTaskSample, Normalization, PhotometricConfig, Split, check_multi_task,
+    BatchLabels, DataError, DenseBatch, DenseLabels, DenseTask, EvaluationSize, IGNORE, LabelMap,
+    LoaderConfig, MultiTaskAugmentConfig, MultiTaskDataset, MultiTaskLoader, MultiTaskSample,
+    Normalization, PhotometricConfig, Split, check_multi_task,
 };
 use gradway_scenes::{PARTS, SceneConfig, render};
 use image::RgbImage;
@@ -92,7 +92,7 @@ fn a_task_that_is_not_offered_is_named() {
             lit.clone(),
             tasks,
             EvaluationSize::Original,
-            Normalization::IMAGENET,
+            any_size(Normalization::IMAGENET),
             LoaderConfig::default(),
         );
         error.err().unwrap()
@@ -349,14 +349,19 @@ fn batches_pad_with_ignore_and_give_back_what_is_not_padding() {
     let dataset = synthetic();
     let large = dataset.get(0, &tasks).unwrap();
     let small = geometry::crop(&dataset.get(1, &tasks).unwrap(), 3, 4, 10, 9);
-    let samples = vec![large, small.clone()];
-    let batch = MultiTaskBatch::new(samples, &tasks, [32, 40], &Normalization::IMAGENET);
+    let samples = [large, small.clone()];
+    let samples = samples.map(|sample| sample.prepared([32, 40]));
+    let batch = DenseBatch::padded(samples.into(), &any_size(Normalization::IMAGENET));
     assert_eq!(batch.shape(), [2, 3, 32, 40]);
-    assert_eq!(batch.sizes, [(32, 40), (9, 10)]);
-    let planes = batch.without_padding(1, &batch.images[3 * 32 * 40..]);
+    assert_eq!(sizes(&batch), [[32, 40], [9, 10]]);
+    let group = &batch.groups(1)[1];
+    let planes = batch.select(group).images;
     assert_eq!(planes, Normalization::IMAGENET.apply(&small.image));
     for task in tasks {
-        match (batch.labels_of(1, task).unwrap(), &small.labels[&task]) {
+        match (
+            batch.items[1].labels_of(task).unwrap(),
+            &small.labels[&task],
+        ) {
             (BatchLabels::Classes(data), DenseLabels::Classes(map)) => assert_eq!(data, map.data),
             (BatchLabels::Values { channels: 1, data }, DenseLabels::Depth(map)) => {
                 assert_eq!(data, map.data);
@@ -369,17 +374,16 @@ fn batches_pad_with_ignore_and_give_back_what_is_not_padding() {
             pair => panic!("{pair:?}"),
         }
     }
-    assert!(batch.labels_of(2, DenseTask::Depth).is_none());
-    assert!(batch.labels_of(0, DenseTask::Edges).is_none());
-    let BatchLabels::Classes(parts) = &batch.labels[&DenseTask::HumanParts] else {
-        panic!("no parts");
-    };
+    assert!(batch.items[0].labels_of(DenseTask::Edges).is_none());
+    assert_eq!(batch.labels(DenseTask::Edges).unwrap(), None);
+    let parts = classes_of(&batch, DenseTask::HumanParts);
     assert_eq!(parts.len(), 2 * 32 * 40);
     // Right of the small sample, below it, and in the last corner.
     for place in [10, 9 * 40, 32 * 40 - 1] {
         assert_eq!(parts[32 * 40 + place], IGNORE);
     }
-    let BatchLabels::Values { data, .. } = &batch.labels[&DenseTask::SurfaceNormals] else {
+    let normals = batch.labels(DenseTask::SurfaceNormals).unwrap();
+    let Some(BatchLabels::Values { data, .. }) = normals else {
         panic!("no normals");
     };
     assert_eq!(data[(5 * 32) * 40 + 10], 0.0);
@@ -404,7 +408,7 @@ fn any_number_of_workers_gives_the_same_batches() {
             synthetic(),
             &tasks,
             augment,
-            Normalization::IMAGENET,
+            any_size(Normalization::IMAGENET),
             config,
         );
         let loader = loader.unwrap();
@@ -431,13 +435,13 @@ fn evaluation_loads_every_sample_once_at_its_size() {
         width: 20,
     };
     let load = |size| {
-        let normalization = Normalization::IMAGENET;
+        let input = any_size(Normalization::IMAGENET);
         let config = config.clone();
-        MultiTaskLoader::evaluation(synthetic(), &tasks, size, normalization, config).unwrap()
+        MultiTaskLoader::evaluation(synthetic(), &tasks, size, input, config).unwrap()
     };
-    let batches: Vec<MultiTaskBatch> = load(size).iter(0).map(Result::unwrap).collect();
+    let batches: Vec<DenseBatch> = load(size).iter(0).map(Result::unwrap).collect();
     assert_eq!(batches.len(), 3);
-    assert_eq!(batches[2].ids, ["train-000004"]);
+    assert_eq!(ids(&batches[2]), ["train-000004"]);
     assert_eq!(batches[0].shape(), [2, 3, 16, 20]);
     let batch = load(EvaluationSize::Original)
         .iter(0)
@@ -448,7 +452,7 @@ fn evaluation_loads_every_sample_once_at_its_size() {
     let DenseLabels::Classes(map) = &sample.labels[&DenseTask::Saliency] else {
         panic!("no classes");
     };
-    let saliency = batch.labels_of(1, DenseTask::Saliency);
+    let saliency = batch.items[1].labels_of(DenseTask::Saliency);
     assert_eq!(saliency, Some(BatchLabels::Classes(map.data.clone())));
 }
 

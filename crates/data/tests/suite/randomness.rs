@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::common::Coordinates;
+use crate::common::{Coordinates, any_size, classes};
 use gradway_data::{
     AugmentConfig, LoaderConfig, Normalization, PhotometricConfig, SegmentationLoader,
 };
@@ -128,11 +128,12 @@ fn samples_of_an_epoch_do_not_share_their_draws() {
         ..LoaderConfig::default()
     };
     let dataset = Arc::new(Coordinates::new([(16, 8); 64]));
-    let normalization = Normalization::default();
-    let loader = SegmentationLoader::training(dataset, augment, normalization, config).unwrap();
+    let input = any_size(Normalization::default());
+    let loader = SegmentationLoader::training(dataset, augment, input, config).unwrap();
     let batch = loader.iter(0).next().unwrap().unwrap();
     // The label of the upper left pixel tells a flipped sample.
-    let flipped = batch.labels.chunks(8 * 16).filter(|labels| labels[0] == 1);
+    let labels = classes(&batch);
+    let flipped = labels.chunks(8 * 16).filter(|labels| labels[0] == 1);
     let flipped = flipped.count();
     assert!((16..=48).contains(&flipped), "{flipped} of 64 flipped");
 }

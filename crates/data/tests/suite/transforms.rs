@@ -224,7 +224,8 @@ fn photometric_distortion_stays_near_the_image() {
 #[test]
 fn evaluation_sizes() {
     let size = |size: EvaluationSize, width, height| {
-        let resized = size.apply(sample(width, height)).unwrap();
+        let (width, height) = size.target(width, height);
+        let resized = geometry::resize(sample(32, 20), width, height).unwrap();
         assert_labels_follow_the_image(&resized, 0.4);
         resized.image.dimensions()
     };

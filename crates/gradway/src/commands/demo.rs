@@ -135,11 +135,10 @@ impl Sheet {
     /// Picture and truth.
     fn new(config: &RunConfig) -> Result<Self> {
         let dataset = config.data.open(Split::Val)?;
-        let evaluation = &config.task.segmentation()?.evaluation;
         let palette = dataset.palette().to_vec();
         let rows = (0..SHOWN.min(dataset.len()))
             .map(|index| {
-                let sample = evaluation.size.apply(dataset.get(index)?)?;
+                let sample = dataset.get(index)?;
                 let truth = picture::colors(&sample.labels.data, sample.labels.width, &palette);
                 Ok(vec![sample.image, truth])
             })

@@ -25,7 +25,8 @@ enum Command {
     Detection(Detection),
 }
 
-/// Mean IoU of predicted label maps: PNG files of the same names in two folders.
+/// Mean IoU of predicted label maps: PNG files of the same names in two folders, or with the ending
+/// `.labels.png`, as `gradway predict` writes them.
 #[derive(Debug, Args)]
 struct Segmentation {
     /// Folder of the true label maps.
@@ -93,7 +94,7 @@ impl Segmentation {
         }
         let mut matrix = ConfusionMatrix::new(self.classes);
         for (stem, truth_path) in &truths {
-            let prediction_path = self.pred.join(format!("{stem}.png"));
+            let prediction_path = self.prediction_file(stem)?;
             let truth = read::labels_by(truth_path, &table)?;
             let prediction = self.prediction(&prediction_path)?;
             let size = (prediction.width, prediction.height);
@@ -135,11 +136,23 @@ impl Segmentation {
         ))
     }
 
+    /// The file of a predicted map; refuses two of one name.
+    fn prediction_file(&self, stem: &str) -> Result<PathBuf> {
+        let files = [".png", ".labels.png"].map(|end| self.pred.join(format!("{stem}{end}")));
+        match files.each_ref().map(|file| file.is_file()) {
+            [true, false] => Ok(files[0].clone()),
+            [false, true] => Ok(files[1].clone()),
+            [true, true] => bail!(
+                "both {} and {} exist; one of them has to go",
+                files[0].display(),
+                files[1].display()
+            ),
+            [false, false] => bail!("prediction {} does not exist", files[0].display()),
+        }
+    }
+
     /// A predicted map; 255 may stand where nothing counts.
     fn prediction(&self, path: &Path) -> Result<gradway::data::LabelMap> {
-        if !path.is_file() {
-            bail!("prediction {} does not exist", path.display());
-        }
         let policy = LabelPolicy::Direct { ignore: IGNORE };
         Ok(read::labels(path, &policy, self.classes)?)
     }

@@ -8,4 +8,5 @@ mod common;
 mod detection;
 mod export;
 mod resume;
+mod sizes;
 mod wrong_inputs;

@@ -4,7 +4,7 @@ mod load;
 
 use gradway_adapters::{MethodConfig, Placement};
 use gradway_backbone::{BackboneConfig, EMBEDDED, Precision};
-use gradway_data::{DatasetConfig, LoaderConfig, Normalization};
+use gradway_data::{DatasetConfig, LoaderConfig, NetworkInput, Normalization};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
@@ -91,16 +91,19 @@ impl Default for LengthConfig {
 }
 
 impl RunConfig {
-    /// The statistics that the backbone's images are normalised with.
+    /// What the backbone expects of its images.
     ///
     /// # Errors
     ///
     /// [`TrainError::Backbone`] where the backbone is in no table.
-    pub fn normalization(&self) -> Result<Normalization, TrainError> {
+    pub fn input(&self) -> Result<NetworkInput, TrainError> {
         let backbone = self.backbone.descriptor()?;
-        Ok(Normalization {
-            mean: backbone.mean,
-            std: backbone.std,
+        Ok(NetworkInput {
+            normalization: Normalization {
+                mean: backbone.mean,
+                std: backbone.std,
+            },
+            stride: backbone.coarsest_stride(),
         })
     }
 
@@ -154,6 +157,11 @@ impl RunConfig {
             }
         }
         self.task.validate(stages)?;
+        if let TaskConfig::Detection(detection) = &self.task {
+            let input = self.input()?;
+            detection.augment.padded(input)?;
+            detection.evaluation.size().padded(input)?;
+        }
         self.data.require(self.task.task())?;
         Ok(())
     }

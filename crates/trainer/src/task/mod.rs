@@ -5,6 +5,7 @@
 //! Models, steps, runs and checkpoints are the same for all of them.
 
 mod detection;
+mod maps;
 mod multi_task;
 mod scores;
 mod segmentation;
@@ -17,7 +18,7 @@ use burn::module::{AutodiffModule, ModuleDisplay};
 use burn::tensor::Tensor;
 use gradway_adapters::Features;
 use gradway_backbone::{Phase, StageShape};
-use gradway_data::{DenseTask, Loader, Pipeline};
+use gradway_data::{Batch, DenseTask, Loader, Picture, Pipeline};
 use gradway_kernels::TrainBackend;
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +41,7 @@ pub use segmentation::{
 pub use table::{TaskConfig, TaskJob};
 
 /// What a task's batches are.
-pub type BatchOf<B, T> = <<T as Task<B>>::Pipeline as Pipeline>::Batch;
+pub type BatchOf<B, T> = Batch<<<T as Task<B>>::Pipeline as Pipeline>::Item>;
 /// A task's head as it predicts.
 pub type PlainHead<B, T> = <<T as Task<B>>::Head as AutodiffModule<B>>::InnerModule;
 
@@ -69,7 +70,7 @@ pub trait Task<B: TrainBackend>: Sized + Debug {
     /// What is predicted of an image.
     type Prediction;
     /// Compares predictions with the truth.
-    type Scorer: Scorer<<Self::Pipeline as Pipeline>::Batch, Self::Prediction>;
+    type Scorer: Scorer<BatchOf<B, Self>, Self::Prediction>;
 
     /// The task of a configuration.
     ///
@@ -91,6 +92,13 @@ pub trait Task<B: TrainBackend>: Sized + Debug {
     ///
     /// As [`Self::training_loader`].
     fn validation_loader(config: &RunConfig) -> Result<Loader<Self::Pipeline>, TrainError>;
+
+    /// A picture alone in a batch, prepared as those of the validation split are.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Data`]: a picture that cannot be resized.
+    fn picture(config: &RunConfig, picture: Picture) -> Result<BatchOf<B, Self>, TrainError>;
 
     /// What the labels of a dataset mean.
     fn labels(pipeline: &Self::Pipeline) -> Labels;

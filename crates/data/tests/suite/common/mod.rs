@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gradway_data::{
-    DataError, DatasetConfig, DenseLabels, DenseTask, DepthMap, IGNORE, LabelMap, MultiTaskDataset,
-    MultiTaskSample, NormalMap, SegmentationDataset, SegmentationSample, Split, VerticalAxis,
+    BatchLabels, DataError, DatasetConfig, DenseBatch, DenseLabels, DenseTask, DepthMap, IGNORE,
+    LabelMap, MultiTaskDataset, MultiTaskSample, NetworkInput, NormalMap, Normalization,
+    SegmentationDataset, SegmentationSample, Split, VerticalAxis,
 };
 use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
 
@@ -36,6 +37,37 @@ pub fn assert_says(error: &DataError, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "no {part:?} in: {text}");
     }
+}
+
+/// For a network that takes images of any size.
+pub fn any_size(normalization: Normalization) -> NetworkInput {
+    NetworkInput {
+        normalization,
+        stride: 1,
+    }
+}
+
+/// The classes of a task in a batch, padding included.
+pub fn classes_of(batch: &DenseBatch, task: DenseTask) -> Vec<u8> {
+    match batch.labels(task).unwrap() {
+        Some(BatchLabels::Classes(data)) => data,
+        labels => panic!("{labels:?}"),
+    }
+}
+
+/// The classes of segmentation in a batch, padding included.
+pub fn classes(batch: &DenseBatch) -> Vec<u8> {
+    classes_of(batch, DenseTask::SemanticSegmentation)
+}
+
+/// Identifiers of the pictures of a batch.
+pub fn ids(batch: &DenseBatch) -> Vec<String> {
+    batch.items.iter().map(|item| item.id.clone()).collect()
+}
+
+/// Heights and widths of the pictures of a batch.
+pub fn sizes(batch: &DenseBatch) -> Vec<[usize; 2]> {
+    batch.items.iter().map(|item| item.size).collect()
 }
 
 /// Writes an image; its kind follows from its name.

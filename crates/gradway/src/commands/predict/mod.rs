@@ -1,39 +1,54 @@
 //! `gradway predict`: label maps, objects, or all of several tasks of photos.
 
 mod detection;
+mod ids;
 mod multi_task;
+mod photos;
 mod segmentation;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use gradway::data::{Picture, read};
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
 use gradway::trainer::config::TaskConfig;
-use gradway::trainer::{RunConfig, RunDirectory};
+use gradway::trainer::task::BatchOf;
+use gradway::trainer::{
+    DetectionTask, Labels, Model, MultiTask, RunConfig, RunDirectory, SegmentationTask, Task,
+};
 use image::RgbImage;
 
+use self::ids::ImageIds;
+use self::photos::{Photo, photos};
 use crate::output::print_line;
 
 /// Predict what is in photos.
 ///
-/// A run of segmentation writes for each photo `NAME.labels.png`, whose palette indices are the classes,
-/// and `NAME.overlay.png` to look at. A run of detection writes `NAME.overlay.png` with boxes, masks,
-/// classes and scores, and `detections.json` with all objects of all photos in COCO's result format, whose
-/// `image_id` is the photo's name where all names are numbers, and else its place among the arguments,
+/// Photos are prepared as `gradway eval` prepares those of the validation split, and predictions have the
+/// size of the photo. A run of segmentation writes for each photo `NAME.labels.png`, whose palette indices
+/// are the classes and which `gradway score segmentation` reads, and `NAME.overlay.png` to look at. A run of
+/// detection writes `NAME.overlay.png` with boxes, masks, classes and scores, and `detections.json` with all
+/// objects of all photos in COCO's result format, which `gradway score detection` reads; its `image_id` is
+/// that of --ids, else the photo's name where all names are numbers, else the photo's place among all photos,
 /// counted from 1. A run of several tasks writes `NAME.overlay.png`, the photo and what every task makes of
 /// it side by side, and `NAME.safetensors` with the outputs. The paths of what is written are printed.
+///
+/// A photo that cannot be read is named and left out. Exit status 1 if there is one.
 #[derive(Debug, Args)]
 pub struct Predict {
     /// Folder of the run.
     run: PathBuf,
-    /// Photos, JPEG or PNG.
+    /// Photos, JPEG or PNG, and folders of photos.
     #[arg(required = true)]
     images: Vec<PathBuf>,
     /// Where to write; `predictions` in the run's folder if not given.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// COCO json that has the numbers of the photos, by their file names; of detection.
+    #[arg(long, value_name = "FILE")]
+    ids: Option<PathBuf>,
     /// Objects of a lower score are in `detections.json` but not drawn.
     #[arg(long, default_value_t = 0.5)]
     least_score: f32,
@@ -50,47 +65,6 @@ impl Predict {
     pub fn run(self) -> Result<()> {
         run_on(self.device, self)?
     }
-
-    /// Photos with their names; refuses two of one name, of which one prediction would replace the other.
-    fn photos(&self) -> Result<Vec<Photo<'_>>> {
-        let mut photos: Vec<Photo> = Vec::new();
-        for path in &self.images {
-            let name = path.file_stem().unwrap_or_default().to_string_lossy();
-            if photos.iter().any(|other| other.name == name) {
-                bail!("two images are called `{name}`; predict them into different folders");
-            }
-            let name = name.into_owned();
-            photos.push(Photo { path, name });
-        }
-        Ok(photos)
-    }
-}
-
-/// A photo to look at.
-struct Photo<'a> {
-    path: &'a Path,
-    /// The file's name without its ending.
-    name: String,
-}
-
-/// What both tasks need.
-struct Work<'a> {
-    config: &'a RunConfig,
-    checkpoint: PathBuf,
-    photos: Vec<Photo<'a>>,
-    out: PathBuf,
-    least_score: f32,
-}
-
-impl Work<'_> {
-    /// Writes a picture beside the other results of a photo, and prints its path.
-    fn save(&self, name: &str, picture: &RgbImage) -> Result<()> {
-        let path = self.out.join(format!("{name}.overlay.png"));
-        picture
-            .save(&path)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        print_line(path.display())
-    }
 }
 
 impl Job for Predict {
@@ -98,23 +72,121 @@ impl Job for Predict {
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Result<()> {
         let (directory, config) = RunDirectory::open(&self.run)?;
-        let out = match &self.out {
-            Some(out) => out.clone(),
+        if let (Some(ids), TaskConfig::Segmentation(_) | TaskConfig::MultiTask(_)) =
+            (&self.ids, &config.task)
+        {
+            let task = config.task.task();
+            bail!(
+                "--ids {}: a run of {task} writes no image ids",
+                ids.display()
+            );
+        }
+        let out = match self.out {
+            Some(out) => out,
             None => directory.path().join("predictions"),
         };
         let work = Work {
             config: &config,
             checkpoint: directory.checkpoint_file(self.last),
-            photos: self.photos()?,
+            photos: photos(&self.images)?,
+            ids: self.ids.as_deref().map(ImageIds::read).transpose()?,
             least_score: self.least_score,
             out,
         };
         let made = std::fs::create_dir_all(&work.out);
         made.with_context(|| format!("cannot make {}", work.out.display()))?;
         match config.task {
-            TaskConfig::Segmentation(_) => segmentation::predict::<B>(&work, &device),
-            TaskConfig::Detection(_) => detection::predict::<B>(&work, &device),
-            TaskConfig::MultiTask(_) => multi_task::predict::<B>(&work, &device),
+            TaskConfig::Segmentation(_) => work
+                .predict::<B, SegmentationTask, _>(&device, |labels| {
+                    segmentation::Writer::new(&work, labels)
+                }),
+            TaskConfig::Detection(_) => work.predict::<B, DetectionTask, _>(&device, |labels| {
+                detection::Writer::new(&work, labels)
+            }),
+            TaskConfig::MultiTask(_) => work.predict::<B, MultiTask, _>(&device, |labels| {
+                multi_task::Writer::new(&work, labels)
+            }),
         }
+    }
+}
+
+/// What all tasks need.
+struct Work<'a> {
+    config: &'a RunConfig,
+    checkpoint: PathBuf,
+    photos: Vec<Photo>,
+    ids: Option<ImageIds>,
+    out: PathBuf,
+    least_score: f32,
+}
+
+/// Writes what a task predicts.
+trait Writes<Prediction> {
+    /// Of a photo; prints the paths.
+    fn write(&mut self, photo: &Photo, image: &RgbImage, prediction: Prediction) -> Result<()>;
+
+    /// Of all photos together.
+    fn finish(self) -> Result<()>;
+}
+
+impl Work<'_> {
+    /// Predicts photo after photo; one that cannot be read does not stop the others.
+    fn predict<B: TrainBackend, T: Task<B>, W: Writes<T::Prediction>>(
+        &self,
+        device: &B::Device,
+        writer: impl FnOnce(Labels) -> Result<W>,
+    ) -> Result<()> {
+        let (model, state) = Model::<B, T>::open(self.config, &self.checkpoint, device)?;
+        let model = model.inference();
+        let mut writer = writer(state.labels)?;
+        let mut failed = 0;
+        for photo in &self.photos {
+            let (image, batch) = match self.prepare::<B, T>(photo) {
+                Ok(prepared) => prepared,
+                Err(error) => {
+                    eprintln!("not predicted: {error:#}");
+                    failed += 1;
+                    continue;
+                }
+            };
+            for prediction in model.predict(&batch, device) {
+                writer.write(photo, &image, prediction)?;
+            }
+        }
+        writer.finish()?;
+        match failed {
+            0 => Ok(()),
+            _ => bail!(
+                "{failed} of {} photos were not predicted",
+                self.photos.len()
+            ),
+        }
+    }
+
+    /// A photo, and as the network is given it.
+    fn prepare<B: TrainBackend, T: Task<B>>(
+        &self,
+        photo: &Photo,
+    ) -> Result<(RgbImage, BatchOf<B, T>)> {
+        let image_id = match &self.ids {
+            Some(ids) => ids.of(&photo.path)?,
+            None => photo.number,
+        };
+        let image = read::image(&photo.path)?;
+        let picture = Picture {
+            id: photo.name.clone(),
+            image_id,
+            image: image.clone(),
+        };
+        Ok((image, T::picture(self.config, picture)?))
+    }
+
+    /// Writes a picture beside the other results of a photo, and prints its path.
+    fn save(&self, photo: &Photo, picture: &RgbImage) -> Result<()> {
+        let path = self.out.join(format!("{}.overlay.png", photo.name));
+        picture
+            .save(&path)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        print_line(path.display())
     }
 }

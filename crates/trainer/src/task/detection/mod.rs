@@ -8,7 +8,8 @@ use gradway_adapters::Features;
 use gradway_backbone::{Phase, StageShape};
 use gradway_data::detection::DetectionPipeline;
 use gradway_data::{
-    DetectionBatch, DetectionDataset, DetectionLoader, DetectionTarget, Instance, Split,
+    DetectionBatch, DetectionDataset, DetectionEvaluation, DetectionLoader, DetectionTarget,
+    Instance, Picture, Split,
 };
 use gradway_heads::detection::mask_head::MASK;
 use gradway_heads::detection::{Bounds, Detector, Objects, Segmented, Truth, paste};
@@ -110,7 +111,7 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
         Ok(DetectionLoader::training(
             open(config, Split::Train)?,
             task.augment.clone(),
-            config.normalization()?,
+            config.input()?,
             config.loader_of(config.loader.batch_size),
         )?)
     }
@@ -128,9 +129,15 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
         Ok(DetectionLoader::evaluation(
             dataset,
             task.evaluation.size(),
-            config.normalization()?,
+            config.input()?,
             config.loader_of(task.evaluation.batch_size),
         )?)
+    }
+
+    fn picture(config: &RunConfig, picture: Picture) -> Result<DetectionBatch, TrainError> {
+        let size = config.task.detection()?.evaluation.size();
+        let evaluation = DetectionEvaluation::new(size, config.input()?)?;
+        Ok(evaluation.picture(picture)?)
     }
 
     fn labels(pipeline: &DetectionPipeline) -> Labels {

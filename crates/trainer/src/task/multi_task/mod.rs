@@ -11,17 +11,18 @@ use burn::tensor::{Tensor, TensorData};
 use gradway_adapters::Features;
 use gradway_backbone::{Phase, StageShape, task_of};
 use gradway_data::{
-    BatchLabels, DenseTask, IGNORE, ImageBatch, MultiTaskBatch, MultiTaskLoader, MultiTaskPipeline,
-    Split,
+    BatchLabels, DenseBatch, DenseEvaluation, DenseTask, IGNORE, MultiTaskLoader,
+    MultiTaskPipeline, Picture, Split,
 };
 use gradway_heads::StagedLoss;
 use gradway_heads::multi_task::MultiTaskHead;
 use gradway_heads::multi_task::losses::{
     PositiveWeight, binary_cross_entropy, depth_l1, normals_l1, unit,
 };
-use gradway_kernels::{KernelBackend, TrainBackend, read, resize_bilinear};
+use gradway_kernels::{KernelBackend, TrainBackend, resize_bilinear};
 
-use super::segmentation::{channels, class_map, class_maps};
+use super::maps::{class_maps, restored, value_maps};
+use super::segmentation::{channels, class_map};
 use super::{Labels, Loss, Task, TaskLabels};
 use crate::config::RunConfig;
 use crate::error::TrainError;
@@ -62,6 +63,17 @@ pub enum TaskPrediction {
     Depth(Vec<f32>),
 }
 
+impl TaskPrediction {
+    /// Values of a task without classes to choose from.
+    fn of_values(task: DenseTask, values: Vec<f32>) -> Self {
+        match task {
+            DenseTask::SurfaceNormals => Self::Normals(values),
+            DenseTask::Depth => Self::Depth(values),
+            _ => Self::Probabilities(values),
+        }
+    }
+}
+
 impl MultiTask {
     /// Channels of the output of every task's decoder.
     pub fn outputs(&self) -> Vec<usize> {
@@ -83,7 +95,7 @@ impl MultiTask {
         index: usize,
         head: &MultiTaskHead<B>,
         features: &Features<'_, B>,
-        batch: &MultiTaskBatch,
+        batch: &DenseBatch,
         phase: Phase,
     ) -> Result<Tensor<B, 1>, TrainError> {
         let task = self.tasks[index].task;
@@ -93,16 +105,16 @@ impl MultiTask {
         let full = |map| resize_bilinear(map, size);
         let missing = || TrainError::NoLabels { task };
         let decoder = &head.decoders[index];
-        let loss = match (task, batch.labels.get(&task).ok_or_else(missing)?) {
+        let loss = match (task, batch.labels(task)?.ok_or_else(missing)?) {
             (
                 DenseTask::SemanticSegmentation | DenseTask::HumanParts,
                 BatchLabels::Classes(data),
             ) => {
-                let labels = class_map(data, batch.shape(), &device);
+                let labels = class_map(&data, batch.shape(), &device);
                 decoder.loss(output, labels, IGNORE, &[])
             }
             (DenseTask::Saliency | DenseTask::Edges, BatchLabels::Classes(data)) => {
-                let labels = class_map(data, batch.shape(), &device);
+                let labels = class_map(&data, batch.shape(), &device);
                 let weight = match task {
                     DenseTask::Edges => PositiveWeight::Fixed(self.config.tasks.edge_weight),
                     _ => PositiveWeight::Balanced,
@@ -112,11 +124,11 @@ impl MultiTask {
                 })
             }
             (DenseTask::SurfaceNormals, BatchLabels::Values { channels, data }) => {
-                let normals = values(data, *channels, batch, &device);
+                let normals = values(data, channels, batch, &device);
                 decoder.supervised(output, |logits| normals_l1(full(logits), normals.clone()))
             }
             (DenseTask::Depth, BatchLabels::Values { channels, data }) => {
-                let depth = values(data, *channels, batch, &device);
+                let depth = values(data, channels, batch, &device);
                 let unit = self.config.tasks.depth_unit;
                 decoder.supervised(output, |logits| {
                     depth_l1(full(logits) * unit, depth.clone())
@@ -127,7 +139,7 @@ impl MultiTask {
         Ok(head.weighted(index, loss, self.config.tasks.weight(task)))
     }
 
-    /// What the output of a task's decoder says, at the size of the images.
+    /// What the output of a task's decoder says.
     fn task_prediction<B: KernelBackend>(
         &self,
         task: DenseTask,
@@ -178,7 +190,7 @@ impl<B: TrainBackend> Task<B> for MultiTask {
             config.data.open_multi_task(Split::Train, &tasks)?,
             &tasks,
             task.augment.clone(),
-            config.normalization()?,
+            config.input()?,
             config.loader_of(config.loader.batch_size),
         )?)
     }
@@ -190,9 +202,17 @@ impl<B: TrainBackend> Task<B> for MultiTask {
             config.data.open_multi_task(Split::Val, &tasks)?,
             &tasks,
             task.evaluation.size,
-            config.normalization()?,
+            config.input()?,
             config.loader_of(task.evaluation.batch_size),
         )?)
+    }
+
+    fn picture(config: &RunConfig, picture: Picture) -> Result<DenseBatch, TrainError> {
+        let evaluation = DenseEvaluation {
+            size: config.task.multi_task()?.evaluation.size,
+            input: config.input()?,
+        };
+        Ok(evaluation.picture(picture)?)
     }
 
     fn labels(pipeline: &MultiTaskPipeline) -> Labels {
@@ -249,7 +269,7 @@ impl<B: TrainBackend> Task<B> for MultiTask {
         &self,
         head: &MultiTaskHead<B>,
         features: &Features<'_, B>,
-        batch: &MultiTaskBatch,
+        batch: &DenseBatch,
         phase: Phase,
     ) -> Result<Loss<B>, TrainError> {
         let trained = self.config.tasks.trained();
@@ -285,41 +305,37 @@ impl<B: TrainBackend> Task<B> for MultiTask {
         &self,
         head: &MultiTaskHead<B::InnerBackend>,
         features: &Features<'_, B::InnerBackend>,
-        batch: &MultiTaskBatch,
+        batch: &DenseBatch,
     ) -> Vec<MultiTaskPrediction> {
-        let images = batch.ids.iter().zip(&batch.sizes);
+        let images = batch.items.iter();
         let mut predictions: Vec<MultiTaskPrediction> = images
-            .map(|(id, &(height, width))| MultiTaskPrediction {
-                id: id.clone(),
-                height,
-                width,
+            .map(|item| MultiTaskPrediction {
+                id: item.id.clone(),
+                height: item.original[0],
+                width: item.original[1],
                 tasks: BTreeMap::new(),
             })
             .collect();
-        let pixels = batch.height * batch.width;
         for (index, labels) in self.tasks.iter().enumerate() {
+            let task = labels.task;
             let features = features.of_task(index);
             let output = head.forward(index, &features, Phase::Inference).logits;
             let output = resize_bilinear(output, [batch.height, batch.width]);
-            let output = self.task_prediction(labels.task, output);
-            let of: fn(Vec<f32>) -> TaskPrediction = match labels.task {
+            let output = restored(output, &batch.items).into_iter();
+            let output = output.map(|output| self.task_prediction(task, output));
+            let maps: Vec<TaskPrediction> = match task {
                 DenseTask::SemanticSegmentation | DenseTask::HumanParts => {
-                    for (image, map) in class_maps(output).iter().enumerate() {
-                        let map = TaskPrediction::Classes(batch.without_padding(image, map));
-                        predictions[image].tasks.insert(labels.task, map);
-                    }
-                    continue;
+                    let maps = class_maps(output.collect()).into_iter();
+                    maps.map(TaskPrediction::Classes).collect()
                 }
-                DenseTask::Saliency | DenseTask::Edges => TaskPrediction::Probabilities,
-                DenseTask::SurfaceNormals => TaskPrediction::Normals,
-                DenseTask::Depth => TaskPrediction::Depth,
+                _ => {
+                    let maps = value_maps(output.collect()).into_iter();
+                    maps.map(|map| TaskPrediction::of_values(task, map))
+                        .collect()
+                }
             };
-            let channels = output.dims()[1];
-            let values: Vec<f32> = read(output).iter::<f32>().collect();
-            let maps = values.chunks_exact(channels * pixels);
-            for (image, (map, prediction)) in maps.zip(&mut predictions).enumerate() {
-                let map = of(batch.without_padding(image, map));
-                prediction.tasks.insert(labels.task, map);
+            for (prediction, map) in predictions.iter_mut().zip(maps) {
+                prediction.tasks.insert(task, map);
             }
         }
         predictions
@@ -332,11 +348,11 @@ impl<B: TrainBackend> Task<B> for MultiTask {
 
 /// `[batch, channels, height, width]`
 fn values<B: Backend>(
-    data: &[f32],
+    data: Vec<f32>,
     channels: usize,
-    batch: &MultiTaskBatch,
+    batch: &DenseBatch,
     device: &B::Device,
 ) -> Tensor<B, 4> {
     let shape = [batch.count, channels, batch.height, batch.width];
-    Tensor::from_data(TensorData::new(data.to_vec(), shape), device)
+    Tensor::from_data(TensorData::new(data, shape), device)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gradway_data::{BatchLabels, DenseTask, IGNORE, MultiTaskBatch};
+use gradway_data::{BatchLabels, DenseBatch, DenseTask, IGNORE};
 use gradway_metrics::{
     ConfusionMatrix, DepthEvaluation, EdgeConfig, EdgeEvaluation, NormalsEvaluation,
     SaliencyEvaluation,
@@ -41,15 +41,15 @@ impl MultiTaskScorer {
     }
 }
 
-impl Scorer<MultiTaskBatch, MultiTaskPrediction> for MultiTaskScorer {
+impl Scorer<DenseBatch, MultiTaskPrediction> for MultiTaskScorer {
     fn add(
         &mut self,
-        batch: &MultiTaskBatch,
+        batch: &DenseBatch,
         predictions: Vec<MultiTaskPrediction>,
     ) -> Result<(), TrainError> {
-        for (index, prediction) in predictions.into_iter().enumerate() {
+        for (item, prediction) in batch.items.iter().zip(predictions) {
             for (task, predicted) in &prediction.tasks {
-                let truth = batch.labels_of(index, *task);
+                let truth = item.labels_of(*task);
                 let truth = truth.ok_or(TrainError::NoLabels { task: *task })?;
                 if let Some(evaluation) = self.evaluations.get_mut(task) {
                     evaluation.add(*task, predicted, &truth, prediction.width)?;

@@ -38,7 +38,8 @@ pub struct LossConfig {
 pub struct SegmentationEvaluationConfig {
     /// Images per forward pass.
     pub batch_size: usize,
-    /// Size of the images.
+    /// Size that images are resized to; predictions are compared with the labels at the size of the image
+    /// as it was read.
     pub size: EvaluationSize,
 }
 

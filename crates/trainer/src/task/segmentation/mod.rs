@@ -7,16 +7,22 @@ use burn::tensor::{Int, Tensor, TensorData};
 use gradway_adapters::Features;
 use gradway_backbone::{Phase, StageShape};
 use gradway_data::loader::SegmentationPipeline;
-use gradway_data::{IGNORE, ImageBatch, SegmentationBatch, SegmentationLoader, Split};
+use gradway_data::{
+    BatchLabels, DenseBatch, DenseEvaluation, DenseLabels, DenseTask, IGNORE, Picture,
+    SegmentationLoader, Split,
+};
 use gradway_heads::SegmentationHead;
-use gradway_kernels::{KernelBackend, TrainBackend, most_likely, read, resize_bilinear};
+use gradway_kernels::{KernelBackend, TrainBackend, resize_bilinear};
 use gradway_metrics::ConfusionMatrix;
 
+use super::maps::{class_maps, restored};
 use super::{Labels, Loss, Scorer, Scores, Task};
 use crate::config::RunConfig;
 use crate::error::TrainError;
 
 pub use config::{LossConfig, SegmentationConfig, SegmentationEvaluationConfig};
+
+const TASK: DenseTask = DenseTask::SemanticSegmentation;
 
 /// Semantic segmentation.
 #[derive(Debug, Clone)]
@@ -85,7 +91,7 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
         Ok(SegmentationLoader::training(
             config.data.open(Split::Train)?,
             task.augment.clone(),
-            config.normalization()?,
+            config.input()?,
             config.loader_of(config.loader.batch_size),
         )?)
     }
@@ -95,9 +101,17 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
         Ok(SegmentationLoader::evaluation(
             config.data.open(Split::Val)?,
             task.evaluation.size,
-            config.normalization()?,
+            config.input()?,
             config.loader_of(task.evaluation.batch_size),
         )?)
+    }
+
+    fn picture(config: &RunConfig, picture: Picture) -> Result<DenseBatch, TrainError> {
+        let evaluation = DenseEvaluation {
+            size: config.task.segmentation()?.evaluation.size,
+            input: config.input()?,
+        };
+        Ok(evaluation.picture(picture)?)
     }
 
     fn labels(pipeline: &SegmentationPipeline) -> Labels {
@@ -118,11 +132,14 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
         &self,
         head: &SegmentationHead<B>,
         features: &Features<'_, B>,
-        batch: &SegmentationBatch,
+        batch: &DenseBatch,
         phase: Phase,
     ) -> Result<Loss<B>, TrainError> {
         let output = head.forward(&features.of_task(0), phase);
-        let labels = class_map::<B>(&batch.labels, batch.shape(), &output.logits.device());
+        let Some(BatchLabels::Classes(labels)) = batch.labels(TASK)? else {
+            return Err(TrainError::NoLabels { task: TASK });
+        };
+        let labels = class_map::<B>(&labels, batch.shape(), &output.logits.device());
         let weights = &self.config.loss.class_weights;
         Ok(head.loss(output, labels, IGNORE, weights).into())
     }
@@ -131,20 +148,18 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
         &self,
         head: &SegmentationHead<B::InnerBackend>,
         features: &Features<'_, B::InnerBackend>,
-        batch: &SegmentationBatch,
+        batch: &DenseBatch,
     ) -> Vec<SegmentationPrediction> {
         let logits = self.logits(head, &features.of_task(0), [batch.height, batch.width]);
-        let labels = class_maps(logits);
-        let images = batch.ids.iter().zip(&batch.sizes).zip(&labels).enumerate();
+        let maps = class_maps(restored(logits, &batch.items));
+        let images = batch.items.iter().zip(maps);
         images
-            .map(
-                |(index, ((id, &(height, width)), labels))| SegmentationPrediction {
-                    id: id.clone(),
-                    height,
-                    width,
-                    labels: batch.without_padding(index, labels),
-                },
-            )
+            .map(|(item, labels)| SegmentationPrediction {
+                id: item.id.clone(),
+                height: item.original[0],
+                width: item.original[1],
+                labels,
+            })
             .collect()
     }
 
@@ -153,16 +168,17 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
     }
 }
 
-impl Scorer<SegmentationBatch, SegmentationPrediction> for SegmentationScorer {
+impl Scorer<DenseBatch, SegmentationPrediction> for SegmentationScorer {
     fn add(
         &mut self,
-        batch: &SegmentationBatch,
+        batch: &DenseBatch,
         predictions: Vec<SegmentationPrediction>,
     ) -> Result<(), TrainError> {
-        let truths = batch.labels.chunks_exact(batch.height * batch.width);
-        for (index, (prediction, truth)) in predictions.iter().zip(truths).enumerate() {
-            let truth = batch.without_padding(index, truth);
-            self.0.add(&prediction.labels, &truth, IGNORE)?;
+        for (item, prediction) in batch.items.iter().zip(&predictions) {
+            let Some(DenseLabels::Classes(truth)) = item.labels.get(&TASK) else {
+                return Err(TrainError::NoLabels { task: TASK });
+            };
+            self.0.add(&prediction.labels, &truth.data, IGNORE)?;
         }
         Ok(())
     }
@@ -175,16 +191,6 @@ impl Scorer<SegmentationBatch, SegmentationPrediction> for SegmentationScorer {
 /// The widths of stages.
 pub(super) fn channels(stages: &[StageShape]) -> Vec<usize> {
     stages.iter().map(|stage| stage.channels).collect()
-}
-
-/// The most likely class of every pixel of every image, read from the device.
-pub(super) fn class_maps<B: KernelBackend>(logits: Tensor<B, 4>) -> Vec<Vec<u8>> {
-    let [batch, _, height, width] = logits.dims();
-    let labels = read(most_likely(logits));
-    let labels: Vec<u8> = labels.iter::<i32>().map(|class| class as u8).collect();
-    (0..batch)
-        .map(|index| labels[index * height * width..][..height * width].to_vec())
-        .collect()
 }
 
 /// Labels of images of this shape, `[batch, height, width]`.
