@@ -69,7 +69,9 @@ fn weights_that_are_not_finite_are_refused_by_every_command() {
 backbone = {{ name = "{BACKBONE}", weights = '{file}' }}
 method = {{ name = "fixed" }}
 head = {{ name = "segformer", channels = 16 }}
-data = {{ format = "synthetic", width = 32, height = 32, train_samples = 2, val_samples = 1 }}
+data = {{ format = "synthetic", width = 40, height = 36, train_samples = 2, val_samples = 1 }}
+augment = {{ crop_size = [32, 32] }}
+schedule = {{ warmup_steps = 0 }}
 loader = {{ batch_size = 2 }}
 train = {{ epochs = 1 }}
 "#
