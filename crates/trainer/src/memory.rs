@@ -1,4 +1,4 @@
-//! Exact accounting of live bytes on the CPU.
+//! Accounting of live bytes: exact on the processor, sampled on a device with memory of its own.
 //!
 //! A binary that installs [`CountingAllocator`] as its global allocator can ask how many bytes are
 //! live and how many were at most. Unlike the resident size of a process, which depends on the
@@ -111,6 +111,39 @@ pub fn peak() -> Option<usize> {
 /// Starts a new peak at the bytes that are live now.
 pub fn reset_peak() {
     PEAK.store(LIVE.load(Ordering::Relaxed), Ordering::Relaxed);
+}
+
+/// The most live bytes of some work.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Peak {
+    /// Of the memory that the device computes in. None where nobody counts.
+    pub device: Option<usize>,
+    /// Of the host's memory beside a device that has its own. None where that is the same, or nobody counts.
+    pub host: Option<usize>,
+}
+
+/// Runs something and says the most live bytes meanwhile. A device's gauge is read only where it is `watched`,
+/// which slows the work.
+pub fn peak_of<T>(
+    gauge: Option<&MemoryGauge>,
+    watched: bool,
+    work: impl FnOnce() -> T,
+) -> (T, Peak) {
+    reset_peak();
+    let Some(gauge) = gauge else {
+        let result = work();
+        let device = peak();
+        return (result, Peak { device, host: None });
+    };
+    let (result, device) = match watched {
+        true => {
+            let (result, most) = watch(gauge, work);
+            (result, Some(most))
+        }
+        false => (work(), None),
+    };
+    let host = peak();
+    (result, Peak { device, host })
 }
 
 /// Live bytes of a device, where it has a gauge, or of the host, where they are counted.

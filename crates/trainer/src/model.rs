@@ -73,16 +73,9 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         let backbone = backbone::<B::InnerBackend>(config, device)?;
         let base = hash_module(&backbone);
         let method = config.method.clone().for_tasks(task.count());
-        let (encoder, tuned) = Encoder::new(&method, backbone, device)?;
-        let encoder = encoder.rounded(config.backbone.precision);
-        let channels = method.feature_channels(encoder.description());
-        let trainable = Trainable {
-            method: freeze_output_norms(tuned, |stage| config.task.reads(stage)),
-            head: task.head(&channels, device),
-        };
-        let trainable = freeze(trainable, |path| !task.trains(path));
+        let (encoder, trainable) = Self::around(backbone, config, &method, &task, device)?;
         Ok(Self {
-            encoder,
+            encoder: encoder.rounded(config.backbone.precision),
             trainable: name_parameters(trainable),
             method,
             task,
@@ -90,6 +83,41 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
             adds: config.task.base().is_some(),
             kept: StateDict::new(),
         })
+    }
+
+    /// The frozen side and the trained side around a backbone.
+    fn around(
+        backbone: AnyBackbone<B::InnerBackend>,
+        config: &RunConfig,
+        method: &MethodConfig,
+        task: &T,
+        device: &B::Device,
+    ) -> Result<(Encoder<B>, Trainable<B, T::Head>), TrainError> {
+        let (encoder, tuned) = Encoder::new(method, backbone, device)?;
+        let channels = method.feature_channels(encoder.description());
+        let trainable = Trainable {
+            method: freeze_output_norms(tuned, |stage| config.task.reads(stage)),
+            head: task.head(&channels, device),
+        };
+        let trainable = freeze(trainable, |path| !task.trains(path));
+        Ok((encoder, trainable))
+    }
+
+    /// What the model of a configuration trains, to be counted: it reads no weights, and draws none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`], but for the weights.
+    pub fn outline(
+        config: &RunConfig,
+        labels: &Labels,
+        device: &B::Device,
+    ) -> Result<Trainable<B, T::Head>, TrainError> {
+        let task = T::new(config, labels)?;
+        let backbone = config.backbone.init::<B::InnerBackend>(device)?;
+        let method = config.method.clone().for_tasks(task.count());
+        let (_, trainable) = Self::around(backbone, config, &method, &task, device)?;
+        Ok(trainable)
     }
 
     /// The same with what another run has trained of the tasks that it shares with this one; `path` names

@@ -55,6 +55,12 @@ pub enum Event<'a> {
 pub trait Observer {
     /// Called in the order of events.
     fn event(&mut self, event: Event<'_>);
+
+    /// Asked after every step, and after every epoch once it is scored and saved: whether the run is to stop
+    /// there, so that it can go on later.
+    fn stops(&self) -> bool {
+        false
+    }
 }
 
 /// Does not care.

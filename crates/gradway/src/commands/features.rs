@@ -15,6 +15,7 @@ use gradway::backbone::{
 };
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::{TrainBackend, channels_first};
+use gradway::terminal::note;
 
 use crate::output::write_tensors;
 
@@ -80,13 +81,13 @@ impl Job for Features {
                     Checkpoint::open(path)?
                 };
                 let (backbone, report) = import(backbone, &checkpoint)?;
-                eprintln!(
+                note(format_args!(
                     "{}: {} tensors applied, {} skipped, {} resized",
                     path.display(),
                     report.applied.len(),
                     report.skipped.len(),
                     report.resized.len()
-                );
+                ));
                 backbone
             }
             None => backbone,

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use anyhow::Result;
 use burn::module::Module;
 use clap::Args;
-use gradway::adapters::{Encoder, Group, GroupCount, Tuned, count, freeze, freeze_output_norms};
-use gradway::backbone::{Backbone, BackboneConfig};
+use gradway::adapters::{Encoder, Group, GroupCount, count};
+use gradway::backbone::BackboneConfig;
 use gradway::data::Split;
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
 use gradway::trainer::config::{self, TaskConfig};
-use gradway::trainer::{MultiTask, RunConfig, Task, Trainable};
+use gradway::trainer::{
+    Detection, Labels, ManyTasks, MultiTask, RunConfig, Segmentation, Task, Trainable,
+};
 use serde::Serialize;
 
 use gradway::report::thousands;
@@ -112,33 +114,24 @@ impl Job for Params {
     type Output = Result<Report>;
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Result<Report> {
-        let (backbone, method, config) = match &self.config {
+        let (backbone, method, trainable, head) = match &self.config {
             Some(path) => {
                 let config = config::load(path, &self.set)?;
-                (config.backbone.clone(), config.method.clone(), Some(config))
+                let (method, head) = self.of_config::<B>(&config, &device)?;
+                (config.backbone, config.method, method, Some(head))
             }
             None => {
                 let name = self.backbone.as_deref().unwrap_or_default();
                 let method = self.method.as_deref().unwrap_or_default();
-                let method = config::method(method, &self.set)?;
-                (BackboneConfig::named(name), method, None)
+                let method = config::method(method, &self.set)?.for_tasks(self.tasks.into());
+                let backbone = BackboneConfig::named(name);
+                let module = backbone.init::<B::InnerBackend>(&device)?;
+                let (_, tuned) = Encoder::<B>::new(&method, module, &device)?;
+                (backbone, method, count(&tuned), None)
             }
         };
         let module = backbone.init::<B::InnerBackend>(&device)?;
         let backbone_parameters = module.num_params();
-        let method = match &config {
-            Some(config) => method.for_tasks(config.task.tasks()),
-            None => method.for_tasks(self.tasks.into()),
-        };
-        let channels = method.feature_channels(&module.description());
-        let (_, mut tuned) = Encoder::<B>::new(&method, module, &device)?;
-        let mut head = None;
-        if let Some(config) = &config {
-            tuned = freeze_output_norms(tuned, |stage| config.task.reads(stage));
-            let (trained, parameters) = self.with_head(config, tuned, &channels, &device)?;
-            (tuned, head) = (trained, Some(parameters));
-        }
-        let trainable = count(&tuned);
         let published_groups = method.published_groups().to_vec();
         Ok(Report {
             backbone: backbone.name,
@@ -154,38 +147,36 @@ impl Job for Params {
 }
 
 impl Params {
-    /// What is trained of the method by the task of a configuration, and parameters of its head.
-    fn with_head<B: TrainBackend>(
+    /// What is trained of the method, and parameters of the head.
+    fn of_config<B: TrainBackend>(
         &self,
         config: &RunConfig,
-        tuned: Tuned<B>,
-        channels: &[usize],
         device: &B::Device,
-    ) -> Result<(Tuned<B>, usize)> {
+    ) -> Result<(GroupCount, usize)> {
         let classes = || match self.classes {
             Some(classes) => Ok(usize::from(classes)),
             None => config.data.classes(Split::Train),
         };
-        let parameters = match &config.task {
-            TaskConfig::Segmentation(task) => {
-                count(&task.head.init::<B>(channels, classes()?, device))
+        match &config.task {
+            TaskConfig::Segmentation(_) => {
+                let labels = Labels::unnamed(classes()?);
+                counted(&Segmentation::<B>::outline(config, &labels, device)?)
             }
-            TaskConfig::Detection(task) => {
-                count(&task.head.init::<B>(channels, classes()?, device))
+            TaskConfig::Detection(_) => {
+                let labels = Labels::unnamed(classes()?);
+                counted(&Detection::<B>::outline(config, &labels, device)?)
             }
             TaskConfig::MultiTask(_) => {
                 let loader = <MultiTask as Task<B>>::validation_loader(config)?;
                 let labels = <MultiTask as Task<B>>::labels(loader.pipeline());
-                let task = <MultiTask as Task<B>>::new(config, &labels)?;
-                let head = Task::<B>::head(&task, channels, device);
-                let all = Trainable {
-                    method: tuned,
-                    head,
-                };
-                let trained = freeze(all, |path| !Task::<B>::trains(&task, path));
-                return Ok((trained.method, count(&trained.head).total));
+                counted(&ManyTasks::<B>::outline(config, &labels, device)?)
             }
-        };
-        Ok((tuned, parameters.total))
+        }
     }
+}
+
+fn counted<B: TrainBackend, H: Module<B>>(
+    trainable: &Trainable<B, H>,
+) -> Result<(GroupCount, usize)> {
+    Ok((count(&trainable.method), count(&trainable.head).total))
 }

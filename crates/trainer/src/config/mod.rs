@@ -1,7 +1,10 @@
 //! Configuration of a run: typed TOML.
 
+mod fault;
 mod load;
 mod multi_task;
+mod overrides;
+mod source;
 mod task;
 
 use gradway_adapters::{MethodConfig, Placement};
@@ -13,8 +16,10 @@ use crate::error::TrainError;
 use crate::optimizer::OptimizerConfig;
 use crate::schedule::ScheduleConfig;
 
-pub use load::{dataset, load, method, parse, to_toml};
+pub use load::{Compared, dataset, load, method, parse, to_toml};
 pub use multi_task::{MultiTaskConfig, TasksConfig, Weighting};
+pub use overrides::Overrides;
+pub use source::Source;
 pub use task::{
     DetectionConfig, DetectionEvaluationConfig, LossConfig, Protocol, SegmentationConfig,
     SegmentationEvaluationConfig, TaskConfig,
