@@ -95,6 +95,10 @@ impl Observer for TerminalProgress {
                     method.total
                 ));
             }
+            Event::Unlocked(path) => self.line(&format!(
+                "warning: the file system of {} has no locks: do not train there with another process",
+                path.display()
+            )),
             Event::LeftOut { split, what } => {
                 self.line(&format!("left out of the {} split: {what}", split.name()));
             }

@@ -22,6 +22,8 @@ pub enum Event<'a> {
         /// What the head trains.
         head: usize,
     },
+    /// The file system of the run's folder cannot lock files: nothing keeps another process from training there.
+    Unlocked(&'a Path),
     /// A part of a split is not used.
     LeftOut {
         /// The split.

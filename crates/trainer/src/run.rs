@@ -117,7 +117,7 @@ struct Run<'a, B: TrainBackend, T: Task<B>> {
     trainer: Trainer<B, T>,
     state: TrainingState,
     log: MetricsLog,
-    _lock: RunLock,
+    lock: RunLock,
 }
 
 impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
@@ -194,7 +194,7 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
             trainer,
             state,
             log,
-            _lock: lock,
+            lock,
         })
     }
 
@@ -212,6 +212,9 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
             method: count(&run.model.trainable.method),
             head: count(&run.model.trainable.head).total,
         });
+        if !run.lock.is_held {
+            observer.event(Event::Unlocked(directory.path()));
+        }
         let splits = [(Split::Train, &run.training), (Split::Val, &run.validation)];
         for (split, loader) in splits {
             if let Some(what) = T::left_out(loader.pipeline()) {

@@ -1,7 +1,7 @@
 //! The folder of a run: what is in it, and who may write there.
 
 use std::fs::{self, File, TryLockError};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -42,6 +42,8 @@ enum Start {
 #[derive(Debug)]
 pub(crate) struct RunLock {
     _file: File,
+    /// Whether it does keep them away: not every file system can lock.
+    pub(crate) is_held: bool,
 }
 
 impl RunDirectory {
@@ -201,21 +203,23 @@ impl RunDirectory {
     pub(crate) fn lock(&self) -> Result<RunLock, TrainError> {
         let path = self.path.join("lock");
         let file = File::create(&path).map_err(|error| TrainError::file(&path, error))?;
-        match file.try_lock() {
-            Ok(()) => {}
+        let is_held = match file.try_lock() {
+            Ok(()) => true,
             Err(TryLockError::WouldBlock) => {
                 return Err(TrainError::Busy {
                     path: self.path.clone(),
                 });
             }
-            // Not every file system can lock.
-            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(error)) if cannot_lock(&error) => false,
             Err(TryLockError::Error(error)) => return Err(TrainError::file(&path, error)),
-        }
+        };
         for file in self.files() {
             remove(&gradway_backbone::partial(&file))?;
         }
-        Ok(RunLock { _file: file })
+        Ok(RunLock {
+            _file: file,
+            is_held,
+        })
     }
 
     /// What came of the run, if it is done.
@@ -251,10 +255,32 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     gradway_backbone::write_whole(path, bytes).map_err(|error| TrainError::file(path, error))
 }
 
+/// Whether a file system has no locks, as some network file systems.
+fn cannot_lock(error: &io::Error) -> bool {
+    let without = [libc::ENOLCK, libc::ENOSYS];
+    error.kind() == ErrorKind::Unsupported
+        || error.raw_os_error().is_some_and(|code| without.contains(&code))
+}
+
 /// Removes a file, which may not be there.
 fn remove(path: &Path) -> Result<(), TrainError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(TrainError::file(path, error)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_without_locks_is_no_error() {
+        for code in [libc::ENOLCK, libc::ENOSYS, libc::EOPNOTSUPP] {
+            assert!(cannot_lock(&io::Error::from_raw_os_error(code)), "{code}");
+        }
+        for code in [libc::EIO, libc::EACCES] {
+            assert!(!cannot_lock(&io::Error::from_raw_os_error(code)), "{code}");
+        }
     }
 }
