@@ -34,9 +34,9 @@ pub struct Bench {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Most live bytes of a step, by what they hold.
+    /// Memory of a step: the most live bytes, by what they hold.
     Memory(Measure),
-    /// Seconds of a step.
+    /// Time of a step, in seconds.
     Speed(Measure),
     /// The method of a configuration in standard input, in this process, as JSON.
     #[command(hide = true)]
@@ -45,7 +45,7 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Measure {
-    /// Configuration (TOML); Swin-T, 224 x 224, batch 4 if not given. Its method gives way to each in turn.
+    /// Configuration (TOML); Swin-T, 224 x 224, batch 4 if not given. Its method is replaced by each in turn.
     config: Option<PathBuf>,
     /// Methods, separated by commas; all of `gradway list methods` that fit the backbone if not given.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
@@ -60,7 +60,7 @@ struct Measure {
     /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.
     #[arg(long, default_value_t)]
     device: DeviceName,
-    /// As JSON.
+    /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
 }

@@ -33,7 +33,7 @@ pub struct Demo {
     /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.
     #[arg(long, default_value_t)]
     device: DeviceName,
-    /// The results as JSON.
+    /// Print the results as JSON.
     #[arg(long)]
     json: bool,
 }

@@ -20,13 +20,13 @@ use crate::output::{print_json, print_line};
 pub struct Eval {
     /// Folder of the run.
     run: PathBuf,
-    /// The newest checkpoint instead of the best one.
+    /// Use the newest checkpoint instead of the best one.
     #[arg(long)]
     last: bool,
     /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.
     #[arg(long, default_value_t)]
     device: DeviceName,
-    /// As JSON.
+    /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
 }

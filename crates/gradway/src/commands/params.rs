@@ -23,8 +23,8 @@ use crate::output::{print_json, print_line};
 
 /// Count the trainable parameters of a method on a backbone, by group.
 ///
-/// Of a configuration with the head's, for which the data is opened to count its classes unless --classes
-/// says how many there are.
+/// With a configuration, the head's parameters are counted too. The data is opened to count its classes, unless
+/// --classes gives their number.
 #[derive(Debug, Args)]
 pub struct Params {
     /// Configuration (TOML), instead of --backbone and --method.
@@ -35,16 +35,16 @@ pub struct Params {
     /// Method; see `gradway list methods`.
     #[arg(long, required_unless_present = "config", conflicts_with = "config")]
     method: Option<String>,
-    /// Classes of the head of a configuration.
+    /// Number of classes of the configuration's head.
     #[arg(long, requires = "config", value_parser = clap::value_parser!(u16).range(1..))]
     classes: Option<u16>,
-    /// Tasks that the method serves.
+    /// Number of tasks that the method serves.
     #[arg(long, default_value_t = 1, conflicts_with = "config", value_parser = clap::value_parser!(u16).range(1..))]
     tasks: u16,
     /// Overrides a key, such as `method.form=kernel`.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// As JSON.
+    /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
 }

@@ -16,7 +16,7 @@ use crate::output::{print_json, print_line};
 /// Train a model, or go on with a run that was interrupted.
 #[derive(Debug, Args)]
 pub struct Train {
-    /// Configuration (TOML). Left out with --resume, which has the run's own.
+    /// Configuration (TOML). Not needed with --resume: the run has its own.
     #[arg(required_unless_present = "resume")]
     config: Option<PathBuf>,
     /// Overrides a key of the configuration, such as `method.name=full`.
@@ -34,7 +34,7 @@ pub struct Train {
     /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.
     #[arg(long, default_value_t)]
     device: DeviceName,
-    /// The result as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }

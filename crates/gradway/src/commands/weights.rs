@@ -36,7 +36,7 @@ struct Inspect {
     /// Import them into this backbone and report what was applied and skipped, and the hash.
     #[arg(long)]
     backbone: Option<String>,
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
