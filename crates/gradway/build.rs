@@ -31,10 +31,8 @@ fn main() {
     }
     // A copy without a repository is no error: its results then name no commit.
     let status = [&["status", "--porcelain", "--"], &SOURCES[..]].concat();
-    if let (Some(commit), Some(changes)) = (
-        git(&["rev-parse", "--short=12", "HEAD"]),
-        git(&status),
-    ) {
+    if let (Some(commit), Some(changes)) = (git(&["rev-parse", "--short=12", "HEAD"]), git(&status))
+    {
         let dirty = if changes.is_empty() { "" } else { "-dirty" };
         println!("cargo:rustc-env=GRADWAY_COMMIT={commit}{dirty}");
     }

@@ -47,7 +47,8 @@ fn expand_with(
 /// starts with a variable stays as it is, and means what the variable says when it is used.
 pub fn absolute(path: &Path) -> PathBuf {
     let first = path.components().next();
-    let is_variable = matches!(first, Some(Component::Normal(first)) if first.to_string_lossy().starts_with('$'));
+    let is_variable =
+        matches!(first, Some(Component::Normal(first)) if first.to_string_lossy().starts_with('$'));
     match std::path::absolute(path) {
         Ok(absolute) if !is_variable => absolute,
         _ => path.to_path_buf(),

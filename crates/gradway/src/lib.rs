@@ -6,6 +6,9 @@
 //! over seeds ([experiment]), what came of them ([report], [summary], [table]), and errors in the
 //! [terminal]. Everything else is generic over Burn's backends.
 
+// `eprintln!` panics where standard error is closed; `terminal::note` does not.
+#![warn(clippy::print_stderr)]
+
 pub use gradway_adapters as adapters;
 pub use gradway_backbone as backbone;
 pub use gradway_data as data;

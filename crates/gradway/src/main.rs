@@ -3,6 +3,9 @@
 //! Data goes to standard output, logs and progress to standard error. Exit status: 0 success,
 //! 1 failed, 2 wrong usage, 128 and the number of the signal where one stopped a run.
 
+// `eprintln!` panics where standard error is closed; `terminal::note` does not.
+#![warn(clippy::print_stderr)]
+
 mod commands;
 mod output;
 

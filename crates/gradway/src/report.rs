@@ -21,7 +21,10 @@ pub fn comparison(runs: &[(String, RunOutcome)]) -> Table {
         let scores = &outcome.last.scores;
         heading.push(format!("best {} %", scores.main_name()));
         let last = scores.headlines();
-        heading.extend(last.iter().map(|score| format!("last {}", heading_of(score))));
+        heading.extend(
+            last.iter()
+                .map(|score| format!("last {}", heading_of(score))),
+        );
     }
     let rows: Vec<Vec<String>> = runs
         .iter()

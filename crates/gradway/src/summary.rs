@@ -90,7 +90,9 @@ pub fn table(methods: &[MethodSummary]) -> Table {
         .unwrap_or_default();
     let mut heading = vec!["method".to_string(), format!("best {} %", metric(methods))];
     heading.extend(seeds.iter().map(|seed| format!("seed {seed}")));
-    let has_host = methods.iter().any(|method| method.host_peak_bytes.is_some());
+    let has_host = methods
+        .iter()
+        .any(|method| method.host_peak_bytes.is_some());
     heading.extend(["trainable", "peak MiB"].map(String::from));
     heading.extend(has_host.then(|| HOST_PEAK.to_string()));
     heading.extend(["seconds per step", "minutes of steps"].map(String::from));
@@ -104,10 +106,7 @@ pub fn table(methods: &[MethodSummary]) -> Table {
                     .map(|(_, score)| *score),
             )
         }));
-        row.extend([
-            thousands(method.parameters),
-            mebibytes(method.peak_bytes),
-        ]);
+        row.extend([thousands(method.parameters), mebibytes(method.peak_bytes)]);
         row.extend(has_host.then(|| mebibytes(method.host_peak_bytes)));
         row.extend([
             format!("{:.2}", method.seconds_per_step),

@@ -106,8 +106,13 @@ mod tests {
             source: io(),
         };
         let error = anyhow::Error::from(named).context("sample `a`");
-        assert_eq!(describe(&error), "sample `a`: a.png cannot be read: no such file");
-        let error = Err::<(), _>(io()).context("cannot write b.json").unwrap_err();
+        assert_eq!(
+            describe(&error),
+            "sample `a`: a.png cannot be read: no such file"
+        );
+        let error = Err::<(), _>(io())
+            .context("cannot write b.json")
+            .unwrap_err();
         assert_eq!(describe(&error), "cannot write b.json: no such file");
     }
 }

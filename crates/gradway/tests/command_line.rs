@@ -141,9 +141,15 @@ fn the_best_score_and_the_last_one_are_told_apart() {
     let expected = format!("| 8 | 90.00 | {:.2} |", 100.0 * last);
     assert!(table.contains(&expected), "{table}");
     let best = succeed(&["eval", text(&out)]);
-    assert!(best.contains("over 3 images, of the best checkpoint, step "), "{best}");
+    assert!(
+        best.contains("over 3 images, of the best checkpoint, step "),
+        "{best}"
+    );
     let newest = succeed(&["eval", text(&out), "--last"]);
-    assert!(newest.contains(", of the newest checkpoint, step 8"), "{newest}");
+    assert!(
+        newest.contains(", of the newest checkpoint, step 8"),
+        "{newest}"
+    );
 }
 
 #[test]
@@ -353,13 +359,15 @@ fn a_method_is_measured_as_it_is_configured() {
     let config = tiny_config(folder.path(), SCENES);
     let parameters = |set: &[&str]| {
         let mut arguments = vec!["params", text(&config), "--json"];
-        set.iter().for_each(|entry| arguments.extend(["--set", entry]));
+        set.iter()
+            .for_each(|entry| arguments.extend(["--set", entry]));
         json(&succeed(&arguments))["total"].clone()
     };
     let measured = |methods: &str, set: &[&str]| {
         let mut arguments = vec!["bench", "speed", text(&config), "--methods", methods];
         arguments.extend(["--steps", "1", "--json"]);
-        set.iter().for_each(|entry| arguments.extend(["--set", entry]));
+        set.iter()
+            .for_each(|entry| arguments.extend(["--set", entry]));
         json(&succeed(&arguments))
     };
     let small = parameters(&["method.rank=8", "method.name=lora"]);
@@ -371,7 +379,15 @@ fn a_method_is_measured_as_it_is_configured() {
 
     let refused = |set: &str| {
         let config = text(&config);
-        fail(&["bench", "speed", config, "--methods", "fixed,lora", "--set", set])
+        fail(&[
+            "bench",
+            "speed",
+            config,
+            "--methods",
+            "fixed,lora",
+            "--set",
+            set,
+        ])
     };
     let error = refused("method.rnk=8");
     let expected = "error: --set method.rnk=8: unknown key `method.rnk`";
@@ -384,10 +400,23 @@ fn a_method_is_measured_as_it_is_configured() {
 #[test]
 fn a_cause_is_named_once() {
     let error = fail(&["train", "nowhere.toml"]);
-    assert!(error.starts_with("error: nowhere.toml: No such file"), "{error}");
+    assert!(
+        error.starts_with("error: nowhere.toml: No such file"),
+        "{error}"
+    );
     assert_eq!(error.matches("No such file").count(), 1, "{error}");
-    let error = fail(&["score", "segmentation", "--gt", "nowhere", "--pred", "nowhere",
-        "--classes", "2", "--ignore", "9"]);
+    let error = fail(&[
+        "score",
+        "segmentation",
+        "--gt",
+        "nowhere",
+        "--pred",
+        "nowhere",
+        "--classes",
+        "2",
+        "--ignore",
+        "9",
+    ]);
     assert_eq!(error.matches("No such file").count(), 1, "{error}");
 }
 
@@ -463,5 +492,8 @@ fn a_step_is_measured_method_by_method() {
     ]);
     assert!(lines.contains("\nfixed "), "{lines}");
     let error = fail(&["bench", "speed", text(&config), "--methods", "fixt"]);
-    assert!(error.contains("unknown method `fixt`; did you mean `fixed`?"), "{error}");
+    assert!(
+        error.contains("unknown method `fixt`; did you mean `fixed`?"),
+        "{error}"
+    );
 }

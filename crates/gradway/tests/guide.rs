@@ -74,7 +74,9 @@ fn prepare(folder: &Path) {
         image::RgbImage::new(40, 30).save(photo).expect("a photo");
         let label = image::Luma([index as u8]);
         let mask = set.join("labels").join(name).with_extension("png");
-        image::GrayImage::from_pixel(40, 30, label).save(mask).expect("a mask");
+        image::GrayImage::from_pixel(40, 30, label)
+            .save(mask)
+            .expect("a mask");
     }
     fs::write(set.join("train.txt"), "a\nb\n").expect("a list");
     fs::write(set.join("val.txt"), "c\n").expect("a list");

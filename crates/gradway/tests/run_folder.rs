@@ -196,7 +196,9 @@ train = { epochs = 1 }
     let text_of = fs::read_to_string(&config).expect("a file");
     let backbone = r#"{ name = "efficientnet_lite0", weights = "w.safetensors" }"#;
     let old = r#"{ name = "swin_mini", drop_path = 0.2 }"#;
-    let changed = text_of.replace(old, backbone).replace("batch_size = 2", "batch_size = 1");
+    let changed = text_of
+        .replace(old, backbone)
+        .replace("batch_size = 2", "batch_size = 1");
     fs::write(&config, changed).expect("a file");
     let run = |folder: &Path, arguments: &[&str]| {
         let output = gradway(arguments).current_dir(folder).output();

@@ -96,7 +96,10 @@ fn standard_output_that_is_full_is_an_error() {
         .expect("the binary starts");
     assert_eq!(output.status.code(), Some(1));
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(errors.contains("cannot write to standard output"), "{errors}");
+    assert!(
+        errors.contains("cannot write to standard output"),
+        "{errors}"
+    );
 }
 
 const LONG: &str = r#"
@@ -146,7 +149,10 @@ fn a_signal_stops_a_run_after_a_step_saved() {
         let done = steps(&out);
         let expected = format!("stopped after step {done} of 4000, which is saved in");
         assert!(errors.contains(&expected), "{errors}");
-        let expected = format!("hint: go on with `gradway train --resume {}`", out.display());
+        let expected = format!(
+            "hint: go on with `gradway train --resume {}`",
+            out.display()
+        );
         assert!(errors.contains(&expected), "{errors}");
         // It goes on from there, not from the end of the epoch before.
         let resumed = gradway(&["train", "--resume", text(&out)])
@@ -179,6 +185,10 @@ fn a_second_signal_ends_a_run_at_once() {
     signal(&child, "-CONT");
     let output = child.wait_with_output().expect("an output");
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.signal().is_some(), "{:?} {errors}", output.status);
+    assert!(
+        output.status.signal().is_some(),
+        "{:?} {errors}",
+        output.status
+    );
     assert!(!errors.contains("stopped after"), "{errors}");
 }

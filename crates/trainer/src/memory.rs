@@ -188,3 +188,58 @@ pub fn watch<T>(gauge: &MemoryGauge, work: impl FnOnce() -> T) -> (T, usize) {
     });
     (result, most.into_inner())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[global_allocator]
+    static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+    /// A device with memory of its own, of which work takes some for a while.
+    struct Device(Arc<AtomicUsize>);
+
+    impl Device {
+        fn gauge(&self) -> MemoryGauge {
+            let live = Arc::clone(&self.0);
+            Box::new(move || live.load(Ordering::Relaxed))
+        }
+
+        fn take(&self, bytes: usize) {
+            self.0.store(bytes, Ordering::Relaxed);
+            thread::sleep(std::time::Duration::from_millis(50));
+            self.0.store(0, Ordering::Relaxed);
+        }
+    }
+
+    const HOST: usize = 8 << 20;
+
+    fn work() -> usize {
+        std::hint::black_box(vec![1_u8; HOST]).len()
+    }
+
+    #[test]
+    fn the_memory_of_a_device_is_not_that_of_its_host() {
+        let device = Device(Arc::default());
+        let gauge = device.gauge();
+        let (_, peak) = peak_of(Some(&gauge), true, || {
+            device.take(1000);
+            work()
+        });
+        assert_eq!(peak.device, Some(1000));
+        assert!(peak.host.is_some_and(|bytes| bytes >= HOST), "{peak:?}");
+        // What is not watched is not known, and the host's is not put in its place.
+        let (_, peak) = peak_of(Some(&gauge), false, || {
+            device.take(1000);
+            work()
+        });
+        assert_eq!(peak.device, None);
+        assert!(peak.host.is_some_and(|bytes| bytes >= HOST), "{peak:?}");
+        // On the processor they are one memory.
+        let (_, peak) = peak_of(None, true, work);
+        assert!(peak.device.is_some_and(|bytes| bytes >= HOST), "{peak:?}");
+        assert_eq!(peak.host, None);
+    }
+}

@@ -259,7 +259,9 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
 fn cannot_lock(error: &io::Error) -> bool {
     let without = [libc::ENOLCK, libc::ENOSYS];
     error.kind() == ErrorKind::Unsupported
-        || error.raw_os_error().is_some_and(|code| without.contains(&code))
+        || error
+            .raw_os_error()
+            .is_some_and(|code| without.contains(&code))
 }
 
 /// Removes a file, which may not be there.

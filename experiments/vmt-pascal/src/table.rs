@@ -157,7 +157,11 @@ fn heading(rows: &[Row], has_host: bool) -> Vec<String> {
             } else {
                 "down"
             };
-            format!("{task}: last {} {}, {arrow}", metric.name, unit(metric.unit))
+            format!(
+                "{task}: last {} {}, {arrow}",
+                metric.name,
+                unit(metric.unit)
+            )
         }));
     }
     let rest = [

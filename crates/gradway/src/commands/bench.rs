@@ -122,8 +122,12 @@ impl Measure {
         };
         let mut configs = Vec::new();
         for method in compared {
-            let Compared { left_out, .. } = &method;
-            let config = source.clone().under(method.overrides).config()?;
+            let Compared {
+                method,
+                overrides,
+                left_out,
+            } = method;
+            let config = source.clone().under(overrides).config()?;
             if self.methods.is_empty()
                 && let Err(misfit) = run_on(DeviceName::default(), Fit(config.clone()))??
             {
@@ -132,7 +136,7 @@ impl Measure {
             }
             if !left_out.is_empty() {
                 let keys = left_out.join(", ");
-                note(format_args!("{} has no {keys}", method.method));
+                note(format_args!("{method} has no {keys}"));
             }
             configs.push(config);
         }

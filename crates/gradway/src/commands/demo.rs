@@ -86,13 +86,16 @@ impl Demo {
         let source = Source::text(CONFIG, "the embedded configuration")?;
         let methods = METHODS.map(|(name, _)| name);
         let methods = Overrides::set(&self.set)?.by_method(ORIGIN, &methods)?;
-        let runs = methods.into_iter().zip(METHODS).map(|(method, (_, settings))| {
-            let mut overrides = method.overrides;
-            for entry in settings {
-                overrides.propose(ORIGIN, entry)?;
-            }
-            Ok((method.method, source.clone().under(overrides).config()?))
-        });
+        let runs = methods
+            .into_iter()
+            .zip(METHODS)
+            .map(|(method, (_, settings))| {
+                let mut overrides = method.overrides;
+                for entry in settings {
+                    overrides.propose(ORIGIN, entry)?;
+                }
+                Ok((method.method, source.clone().under(overrides).config()?))
+            });
         runs.collect()
     }
 }

@@ -177,7 +177,14 @@ fn place(
     complaint: &toml::de::Error,
 ) -> Vec<String> {
     let message = complaint.message();
+    // Of a key that is missing, only the table is looked for.
+    let is_missing = message.starts_with("missing field ");
     let mut path = known_place(table, complaint);
+    let keys: Vec<&str> = path.iter().map(String::as_str).collect();
+    let has_variants = |value: &Value| TAGS.iter().any(|tag| value.get(tag).is_some());
+    if is_missing && !get(table, &keys).is_some_and(has_variants) {
+        return path;
+    }
     loop {
         let keys: Vec<&str> = path.iter().map(String::as_str).collect();
         let here = match keys[..] {
@@ -187,9 +194,7 @@ fn place(
         let Some(here) = here else {
             return path;
         };
-        // Of a key that is missing, only the table is looked for. What names a variant comes last: without
-        // it, there is another complaint in any case.
-        let is_missing = message.starts_with("missing field ");
+        // What names a variant comes last: without it, there is another complaint in any case.
         let is_tag = |key: &str| TAGS.contains(&key);
         let mut candidates: Vec<&String> = here
             .iter()
@@ -332,9 +337,7 @@ fn shortened(value: &Value) -> String {
 pub(super) fn of_validation(error: TrainError, table: &Table) -> Result<Fault, TrainError> {
     let hint = error.hint();
     let (reason, named) = match &error {
-        TrainError::Config { origin, reason } if origin == CHECKED => {
-            (reason.clone(), Vec::new())
-        }
+        TrainError::Config { origin, reason } if origin == CHECKED => (reason.clone(), Vec::new()),
         TrainError::Backbone(error) => (error.to_string(), vec!["backbone.name"]),
         TrainError::Data(error @ gradway_data::DataError::InvalidValue { key, .. }) => {
             (error.to_string(), vec![*key])
@@ -348,7 +351,9 @@ pub(super) fn of_validation(error: TrainError, table: &Table) -> Result<Fault, T
     let is_part = |character: char| character.is_ascii_alphanumeric() || "._".contains(character);
     let words = reason.split(|character| !is_part(character));
     let words = words.map(|word| word.trim_matches('.'));
-    let keys = words.chain(named).map(|word| word.split('.').map(String::from).collect());
+    let keys = words
+        .chain(named)
+        .map(|word| word.split('.').map(String::from).collect());
     let is_key = |path: &Vec<String>| {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         path.len() > 1 && get(table, &path).is_some()

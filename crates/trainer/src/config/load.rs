@@ -142,14 +142,17 @@ fn has(method: &str, key: &str) -> bool {
     let found: Result<MethodConfig, toml::de::Error> =
         Value::Table(Table::from_iter(entries)).try_into();
     let complaint = found.err();
-    complaint.is_none_or(|error| !error.message().starts_with(&format!("unknown field `{key}`")))
+    complaint.is_none_or(|error| {
+        !error
+            .message()
+            .starts_with(&format!("unknown field `{key}`"))
+    })
 }
 
 fn refuse_unknown_method(option: &str, name: &str) -> Result<(), TrainError> {
-    match name_of(&Table::from_iter([(
-        "method".to_string(),
-        Value::Table(Table::from_iter([("name".to_string(), Value::from(name))])),
-    )])) {
+    let section = Table::from_iter([("name".to_string(), Value::from(name))]);
+    let table = Table::from_iter([("method".to_string(), Value::Table(section))]);
+    match name_of(&table) {
         None => Ok(()),
         Some(fault) => Err(TrainError::Key {
             origin: option.to_string(),
@@ -306,19 +309,28 @@ fn name_of(table: &Table) -> Option<Fault> {
             ["backbone", "name"],
             "backbone",
             "backbones",
-            gradway_backbone::table().iter().map(|line| line.name).collect(),
+            gradway_backbone::table()
+                .iter()
+                .map(|line| line.name)
+                .collect(),
         ),
         (
             ["method", "name"],
             "method",
             "methods",
-            gradway_adapters::table().iter().map(|line| line.name).collect(),
+            gradway_adapters::table()
+                .iter()
+                .map(|line| line.name)
+                .collect(),
         ),
         (
             ["head", "name"],
             "head",
             "heads",
-            gradway_heads::table().iter().map(|line| line.name).collect(),
+            gradway_heads::table()
+                .iter()
+                .map(|line| line.name)
+                .collect(),
         ),
         (
             ["data", "format"],

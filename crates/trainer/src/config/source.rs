@@ -247,7 +247,11 @@ mod tests {
     #[test]
     fn overrides_reach_into_tables_and_parse_values() {
         let file = "[method]\nname = 'e3va'\nform = 'plain'\n";
-        let entries = ["method.form=kernel", "method.rank=8", "augment.crop_size=[4, 5]"];
+        let entries = [
+            "method.form=kernel",
+            "method.rank=8",
+            "augment.crop_size=[4, 5]",
+        ];
         let expected = table(
             "[method]\nname = 'e3va'\nform = 'kernel'\nrank = 8\n[augment]\ncrop_size = [4, 5]\n",
         );
@@ -275,7 +279,9 @@ mod tests {
             assert_eq!(merged(file, &entries), expected, "{entries:?}");
         }
         let mut overrides = Overrides::set(&["method.rank=8"]).expect("overrides");
-        overrides.choose("--methods", "method.name", "lora").expect("a name");
+        overrides
+            .choose("--methods", "method.name", "lora")
+            .expect("a name");
         let source = Source::table("file", table(file)).under(overrides);
         assert_eq!(source.merged(), expected);
     }
@@ -283,7 +289,9 @@ mod tests {
     #[test]
     fn the_weightier_of_two_values_counts() {
         let mut overrides = Overrides::set(&["train.epochs=2"]).expect("overrides");
-        overrides.propose("here", "train.epochs=3").expect("a proposal");
+        overrides
+            .propose("here", "train.epochs=3")
+            .expect("a proposal");
         overrides.propose("here", "seed=3").expect("a proposal");
         overrides.put("--seeds", "seed", 4).expect("a value");
         let source = Source::table("file", Table::new()).under(overrides);

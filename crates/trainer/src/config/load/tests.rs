@@ -32,7 +32,10 @@ fn a_wrong_override_is_named_with_key_value_and_what_is_right() {
             "loader.batch_size=1.5",
             "loader.batch_size = 1.5; it must be a whole number, 0 or more",
         ),
-        ("seed=x", r#"seed = "x"; it must be a whole number, 0 or more"#),
+        (
+            "seed=x",
+            r#"seed = "x"; it must be a whole number, 0 or more"#,
+        ),
         (
             "optimizer.learning_rate=fast",
             r#"optimizer.learning_rate = "fast"; it must be a number"#,
@@ -50,8 +53,14 @@ fn a_wrong_override_is_named_with_key_value_and_what_is_right() {
             r#"backbone.pad_first = "yes"; it must be true or false"#,
         ),
         ("loader=3", "loader = 3; it must be a table"),
-        ("backbone.name=3", "backbone.name = 3; it must be a text, in quotes"),
-        ("augment.crop_size=[64]", "augment.crop_size = [64]; it must be a list of 2"),
+        (
+            "backbone.name=3",
+            "backbone.name = 3; it must be a text, in quotes",
+        ),
+        (
+            "augment.crop_size=[64]",
+            "augment.crop_size = [64]; it must be a list of 2",
+        ),
         (
             "augment.crop_size=[64, \"x\"]",
             "augment.crop_size = [64, \"x\"]; every entry must be a whole number, 0 or more",
@@ -61,7 +70,10 @@ fn a_wrong_override_is_named_with_key_value_and_what_is_right() {
             "method.form=kernl",
             "method.form = \"kernl\"; it must be `plain` or `kernel`; did you mean `kernel`?",
         ),
-        ("method.form=3", "method.form = 3; it must be `plain` or `kernel`"),
+        (
+            "method.form=3",
+            "method.form = 3; it must be `plain` or `kernel`",
+        ),
         (
             "optimizer.name=adam",
             "optimizer.name = \"adam\"; it must be `adamw` or `sgd`; did you mean `adamw`?",
@@ -76,26 +88,53 @@ fn a_wrong_override_is_named_with_key_value_and_what_is_right() {
             "evaluation.size = \"orignal\"; it must be `original`, `fixed` or `fit`; \
              did you mean `original`?",
         ),
-        ("method.name=e3av", "unknown method `e3av`; did you mean `e3va`?"),
-        ("backbone.name=swin_tni", "unknown backbone `swin_tni`; did you mean `swin_mini`?"),
-        ("head.name=upnet", "unknown head `upnet`; did you mean `upernet`?"),
-        ("data.format=foldr", "unknown format `foldr`; did you mean `folder`?"),
+        (
+            "method.name=e3av",
+            "unknown method `e3av`; did you mean `e3va`?",
+        ),
+        (
+            "backbone.name=swin_tni",
+            "unknown backbone `swin_tni`; did you mean `swin_mini`?",
+        ),
+        (
+            "head.name=upnet",
+            "unknown head `upnet`; did you mean `upernet`?",
+        ),
+        (
+            "data.format=foldr",
+            "unknown format `foldr`; did you mean `folder`?",
+        ),
         // Keys that are none of those known.
         (
             "optimizer.learning_rat=1",
             "unknown key `optimizer.learning_rat`; did you mean `learning_rate`?",
         ),
-        ("method.rnk=1", "unknown key `method.rnk`; did you mean `rank`?"),
-        ("augmnt.crop_size=[4, 4]", "unknown key `augmnt`; did you mean `augment`?"),
+        (
+            "method.rnk=1",
+            "unknown key `method.rnk`; did you mean `rank`?",
+        ),
+        (
+            "augmnt.crop_size=[4, 4]",
+            "unknown key `augmnt`; did you mean `augment`?",
+        ),
         ("epochs=1", "unknown key `epochs`"),
         ("base=other.toml", "unknown key `base`"),
         ("task.head=1", "unknown key `task`"),
         // Keys that are missing.
         ("data={ format = \"coco\" }", "missing key `data.root`"),
-        ("schedule.decay={ name = \"step\" }", "missing key `schedule.decay.milestones`"),
+        (
+            "schedule.decay={ name = \"step\" }",
+            "missing key `schedule.decay.milestones`",
+        ),
         // Values out of range.
-        ("loader.batch_size=0", "loader.batch_size = 0; it must be at least 1"),
-        ("backbone.drop_path=2", "backbone.drop_path = 2; it must be in 0..1"),
+        (
+            "loader.batch_size=0",
+            "loader.batch_size = 0; it must be at least 1",
+        ),
+        (
+            "backbone.drop_path=2",
+            "backbone.drop_path = 2; it must be in 0..1",
+        ),
         ("method.rank=0", "method.rank = 0; it must be at least 1"),
         // No key or no value.
         ("seed", "expected key=value"),
@@ -135,11 +174,17 @@ fn a_hint_lists_what_is_known() {
          `train`, `head`, `loss`, `augment` and `evaluation`"
     );
     let (_, hint) = refused(FILE, &["optimizer.x=1"]);
-    assert!(hint.starts_with("[optimizer] has `name`, `learning_rate`, "), "{hint}");
+    assert!(
+        hint.starts_with("[optimizer] has `name`, `learning_rate`, "),
+        "{hint}"
+    );
     let detector = FILE.replace("segformer", "retinanet");
     let (message, hint) = refused(&detector, &["loss.class_weights=[1]"]);
     assert_eq!(message, "--set loss.class_weights=[1]: unknown key `loss`");
-    assert!(hint.ends_with("`train`, `head`, `augment` and `evaluation`"), "{hint}");
+    assert!(
+        hint.ends_with("`train`, `head`, `augment` and `evaluation`"),
+        "{hint}"
+    );
     let (_, hint) = refused(FILE, &["method.name=e3av"]);
     assert!(hint.starts_with("see `gradway list methods`: "), "{hint}");
 }
@@ -150,10 +195,17 @@ fn the_sections_are_those_of_the_types() {
     for (head, data, more, task) in [
         ("segformer", "synthetic", "", Task::Segmentation),
         ("retinanet", "coco\", root = \"x", "", Task::Detection),
-        ("segformer", "synthetic", "tasks = { names = [\"depth\"] }", Task::MultiTask),
+        (
+            "segformer",
+            "synthetic",
+            "tasks = { names = [\"depth\"] }",
+            Task::MultiTask,
+        ),
     ] {
         let file = format!("{FILE}{more}").replace("segformer", head);
-        let file = file.replace(", channels = 16", "").replace("synthetic", data);
+        let file = file
+            .replace(", channels = 16", "")
+            .replace("synthetic", data);
         let config = parse(&file, "file", &[]).expect("a configuration");
         assert_eq!(config.task.task(), task);
         let table: Table = to_toml(&config).expect("TOML").parse().expect("TOML");
@@ -168,19 +220,26 @@ fn the_sections_are_those_of_the_types() {
 #[test]
 fn paths_are_in_full_but_for_variables() {
     let here = std::env::current_dir().expect("a folder");
-    let file = FILE.replace("format = \"synthetic\"", "format = \"ade20k\", root = \"sets/ade\"");
+    let file = FILE.replace(
+        "format = \"synthetic\"",
+        "format = \"ade20k\", root = \"sets/ade\"",
+    );
     let weights = |name: &str| vec![format!("backbone.weights={name}")];
     let config = parse(&file, "file", &weights("w.pth")).expect("a configuration");
     let DatasetConfig::Ade20k(data) = &config.data else {
         panic!("{:?}", config.data);
     };
     assert_eq!(data.root, here.join("sets/ade"));
-    assert_eq!(config.backbone.weights, here.join("w.pth").to_str().map(String::from));
+    assert_eq!(
+        config.backbone.weights,
+        here.join("w.pth").to_str().map(String::from)
+    );
     for name in ["embedded", "$WEIGHTS/w.pth", "/w.pth"] {
         let config = parse(&file, "file", &weights(name)).expect("a configuration");
         assert_eq!(config.backbone.weights.as_deref(), Some(name));
     }
-    let tasks = "tasks = { names = [\"depth\", \"edges\"], added = [\"edges\"], base = \"runs/a\" }";
+    let tasks =
+        "tasks = { names = [\"depth\", \"edges\"], added = [\"edges\"], base = \"runs/a\" }";
     let file = format!("{FILE}{tasks}");
     let config = parse(&file, "file", &[]).expect("a configuration");
     assert_eq!(config.task.base(), Some(&*here.join("runs/a")));
@@ -203,7 +262,10 @@ fn a_base_is_named_where_it_is_wrong() {
     let base = write("base.toml", &FILE.replace("rank = 4", "rank = 'x'"));
     let file = write("run.toml", "base = 'base.toml'\nseed = 3\n");
     let error = load(&file, &[]).expect_err("a wrong rank").to_string();
-    assert!(error.starts_with(&format!("{}: method.rank", base.display())), "{error}");
+    assert!(
+        error.starts_with(&format!("{}: method.rank", base.display())),
+        "{error}"
+    );
     let config = load(&file, &["method.rank=8".to_string()]).expect("a configuration");
     assert_eq!(config.seed, 3);
 }
@@ -211,11 +273,15 @@ fn a_base_is_named_where_it_is_wrong() {
 #[test]
 fn each_of_several_methods_takes_the_keys_that_it_has() {
     let set = Overrides::set(&["method.rank=8", "seed=2"]).expect("overrides");
-    let compared = set.by_method("--methods", &["fixed", "lora", "e3va"]).expect("methods");
+    let compared = set
+        .by_method("--methods", &["fixed", "lora", "e3va"])
+        .expect("methods");
     let left_out: Vec<_> = compared.iter().map(|one| one.left_out.clone()).collect();
     assert_eq!(left_out, [vec!["method.rank".to_string()], vec![], vec![]]);
     let ranks = compared.into_iter().map(|one| {
-        let source = Source::text(FILE, "file").expect("TOML").under(one.overrides);
+        let source = Source::text(FILE, "file")
+            .expect("TOML")
+            .under(one.overrides);
         let config = source.config().expect("a configuration");
         assert_eq!(config.seed, 2);
         let table = Table::try_from(&config.method).expect("a table");
@@ -225,7 +291,9 @@ fn each_of_several_methods_takes_the_keys_that_it_has() {
 
     let refused = |entry: &str, methods: &[&str]| {
         let set = Overrides::set(&[entry]).expect("overrides");
-        set.by_method("--methods", methods).expect_err("refused").to_string()
+        set.by_method("--methods", methods)
+            .expect_err("refused")
+            .to_string()
     };
     assert_eq!(
         refused("method.rank=8", &["fixed", "full"]),
