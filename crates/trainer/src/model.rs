@@ -47,6 +47,9 @@ pub struct Model<B: TrainBackend, T: Task<B>> {
     kept: StateDict,
 }
 
+/// What is frozen, and what is trained.
+type Sides<B, T> = (Encoder<B>, Trainable<B, <T as Task<B>>::Head>);
+
 /// A model of semantic segmentation.
 pub type Segmentation<B> = Model<B, SegmentationTask>;
 /// A model of object detection.
@@ -92,7 +95,7 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         method: &MethodConfig,
         task: &T,
         device: &B::Device,
-    ) -> Result<(Encoder<B>, Trainable<B, T::Head>), TrainError> {
+    ) -> Result<Sides<B, T>, TrainError> {
         let (encoder, tuned) = Encoder::new(method, backbone, device)?;
         let channels = method.feature_channels(encoder.description());
         let trainable = Trainable {
