@@ -390,7 +390,7 @@ fn a_method_is_measured_as_it_is_configured() {
         ])
     };
     let error = refused("method.rnk=8");
-    let expected = "error: --set method.rnk=8: unknown key `method.rnk`";
+    let expected = "error: --set method.rnk=8: unknown field `rnk` in [method]";
     assert!(error.starts_with(expected), "{error}");
     let error = refused("method.name=full");
     let expected = "error: --set method.name=full: `method.name` is decided by --methods";

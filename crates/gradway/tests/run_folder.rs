@@ -42,7 +42,7 @@ fn a_refused_run_leaves_nothing_behind() {
         (&["loss.class_weights=[1, 2]"], "loss.class_weights has 2"),
         (
             &["backbone.name=efficientnet_lite0", "method.name=vpt_deep"],
-            "efficientnet",
+            "does not fit this backbone",
         ),
         (&["optimizer.accumulation=99"], "optimizer.accumulation"),
         (&["loader.batch_size=-1"], "loader.batch_size"),

@@ -69,6 +69,15 @@ pub(super) fn unknown_name(
         .hint(format!("see `gradway list {list}`: {}", names.join(", ")))
 }
 
+/// That a table has no field of this name.
+fn unknown_field(table: &[&str], name: &str, known: &[&str]) -> String {
+    let place = match table {
+        [] => String::new(),
+        table => format!(" in [{}]", table.join(".")),
+    };
+    format!("unknown field `{name}`{place}{}", suggestion(name, known))
+}
+
 fn suggestion(name: &str, known: &[impl AsRef<str>]) -> String {
     let nearest = nearest(name, known.iter().map(AsRef::as_ref));
     nearest.map_or(String::new(), |name| format!("; did you mean `{name}`?"))
@@ -107,11 +116,7 @@ pub(super) fn of_table(
         let shown = parent.strip_prefix(top.nested).unwrap_or(parent);
         let known = if at_top(parent) { top.keys } else { known };
         let full = [shown, &[name]].concat();
-        let reason = format!(
-            "unknown key `{}`{}",
-            full.join("."),
-            suggestion(name, known)
-        );
+        let reason = unknown_field(shown, name, known);
         let table_name = match shown {
             [] => "a configuration".to_string(),
             shown => format!("[{}]", shown.join(".")),
@@ -134,11 +139,12 @@ pub(super) fn of_table(
     let Some(value) = value else {
         return Fault::new(shown, message);
     };
+    let is_list = get(table, &path).is_some_and(Value::is_array);
     let choices = match message.strip_prefix("unknown variant ") {
         Some(rest) if quoted(rest).first() == shown.last() => {
             let known: Vec<&str> = quoted(rest).into_iter().skip(1).collect();
-            let suggestion = suggestion(shown.last().copied().unwrap_or_default(), &known);
-            let fault = Fault::new(shown, format!("unknown key `{key}`{suggestion}"));
+            let (name, parent) = shown.split_last().unwrap_or((&"", &[]));
+            let fault = Fault::new(shown, unknown_field(parent, name, &known));
             return fault.hint(format!("it must be {}", listed(&known, "or")));
         }
         Some(rest) => quoted(rest).into_iter().skip(1).map(String::from).collect(),
@@ -150,13 +156,13 @@ pub(super) fn of_table(
         let suggestion = word.map_or(String::new(), |word| suggestion(word, &choices));
         let choices: Vec<&str> = choices.iter().map(String::as_str).collect();
         let expected = listed(&choices, "or");
+        let what = if is_list { "every entry" } else { "it" };
         return Fault::new(
             shown,
-            format!("{key} = {value}; it must be {expected}{suggestion}"),
+            format!("{key} = {value}; {what} must be {expected}{suggestion}"),
         );
     }
     let expected = message.rsplit_once(", expected ").map(|(_, wanted)| wanted);
-    let is_list = get(table, &path).is_some_and(Value::is_array);
     match expected.or(message.strip_prefix("expected ")) {
         Some(wanted) if is_list && is_single(wanted) => Fault::new(
             shown,

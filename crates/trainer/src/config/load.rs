@@ -267,7 +267,7 @@ pub(super) fn read_section<T: DeserializeOwned>(table: Table, name: &str) -> Res
 /// Moves the tables of the task, which the head's name tells, to where [`RunConfig`] has them.
 fn nest(table: &mut Table) -> Result<Task, Fault> {
     if table.contains_key(TASK) {
-        let fault = Fault::new(&[TASK], format!("unknown key `{TASK}`"));
+        let fault = Fault::new(&[TASK], format!("unknown field `{TASK}`"));
         return Err(fault.hint("`head.name` tells the task"));
     }
     let Some(head) = table.get("head") else {

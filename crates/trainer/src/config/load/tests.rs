@@ -107,19 +107,19 @@ fn a_wrong_override_is_named_with_key_value_and_what_is_right() {
         // Keys that are none of those known.
         (
             "optimizer.learning_rat=1",
-            "unknown key `optimizer.learning_rat`; did you mean `learning_rate`?",
+            "unknown field `learning_rat` in [optimizer]; did you mean `learning_rate`?",
         ),
         (
             "method.rnk=1",
-            "unknown key `method.rnk`; did you mean `rank`?",
+            "unknown field `rnk` in [method]; did you mean `rank`?",
         ),
         (
             "augmnt.crop_size=[4, 4]",
-            "unknown key `augmnt`; did you mean `augment`?",
+            "unknown field `augmnt`; did you mean `augment`?",
         ),
-        ("epochs=1", "unknown key `epochs`"),
-        ("base=other.toml", "unknown key `base`"),
-        ("task.head=1", "unknown key `task`"),
+        ("epochs=1", "unknown field `epochs`"),
+        ("base=other.toml", "unknown field `base`"),
+        ("task.head=1", "unknown field `task`"),
         // Keys that are missing.
         ("data={ format = \"coco\" }", "missing key `data.root`"),
         (
@@ -180,7 +180,10 @@ fn a_hint_lists_what_is_known() {
     );
     let detector = FILE.replace("segformer", "retinanet");
     let (message, hint) = refused(&detector, &["loss.class_weights=[1]"]);
-    assert_eq!(message, "--set loss.class_weights=[1]: unknown key `loss`");
+    assert_eq!(
+        message,
+        "--set loss.class_weights=[1]: unknown field `loss`"
+    );
     assert!(
         hint.ends_with("`train`, `head`, `augment` and `evaluation`"),
         "{hint}"
@@ -297,7 +300,7 @@ fn each_of_several_methods_takes_the_keys_that_it_has() {
     };
     assert_eq!(
         refused("method.rank=8", &["fixed", "full"]),
-        "--set method.rank=8: unknown key `method.rank`"
+        "--set method.rank=8: unknown field `rank` in [method]"
     );
     assert_eq!(
         refused("method.name=full", &["lora"]),
