@@ -275,10 +275,7 @@ fn with_nearest(names: &[String], candidates: &[String]) -> Vec<(String, Option<
 }
 
 /// The candidate that resembles `name` most, if any resembles it at all.
-pub(crate) fn nearest<'a>(
-    name: &str,
-    candidates: impl Iterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .map(|candidate| {
             (

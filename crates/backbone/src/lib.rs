@@ -62,7 +62,7 @@ pub use description::{Description, Operations, Section, StageShape};
 pub use drop_path::{DropPath, Phase};
 pub use embedded::EMBEDDED;
 pub use export::export;
-pub use import::{Import, ImportError, ImportReport, Imported, Renamed, import};
+pub use import::{Import, ImportError, ImportReport, Imported, Renamed, import, nearest};
 pub use operation::Operation;
 pub use output_norms::OutputNorms;
 pub use parameters::{
@@ -72,4 +72,4 @@ pub use precision::Precision;
 pub use role::{Kind, Owner, Role, is_statistic, task_of};
 pub use table::{AnyBackbone, BackboneDescriptor, UnknownBackbone, table};
 pub use transformer::TransformerBlock;
-pub use write::{write_tensors, write_whole};
+pub use write::{partial, write_tensors, write_whole};

@@ -3,11 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, TensorData};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
+
+/// Where [`write_whole`] writes a file before it is whole. A process that is killed may leave it.
+pub fn partial(path: &Path) -> PathBuf {
+    path.with_extension("partial")
+}
 
 /// Writes beside the file and renames, so that a kill leaves the old file or the new one.
 ///
@@ -15,7 +20,7 @@ use safetensors::tensor::TensorView;
 ///
 /// What the system says.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("partial");
+    let beside = partial(path);
     let mut file = fs::File::create(&beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use gradway_kernels::TrainBackend;
-use gradway_trainer::{Provenance, RunConfig, RunDirectory, RunOutcome, TrainError, train};
+use gradway_trainer::config::to_toml;
+use gradway_trainer::{RunConfig, RunDirectory, RunOutcome, TrainError};
 
-use crate::device::{DeviceError, DeviceName, Job, run_on};
+use crate::device::{DeviceError, DeviceName, run_on};
 use crate::progress::TerminalProgress;
+use crate::run::TrainJob;
 
 /// Why a comparison stopped; runs that were done by then stay.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,19 @@ pub enum CompareError {
         /// The run's configuration.
         path: std::path::PathBuf,
     },
+}
+
+impl CompareError {
+    /// What would be right, where that can be said.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Run {
+                source: TrainError::Stopped { .. },
+                ..
+            } => Some("start it again with the same folder: it goes on where it was".to_string()),
+            _ => None,
+        }
+    }
 }
 
 /// Trains each named configuration in a folder of its own below `out`, one after the other, with
@@ -52,9 +66,10 @@ pub fn compare(
                 source,
             };
             let path = out.join(name);
-            let directory = if path.join("config.toml").exists() {
+            let directory = if RunDirectory::holds_a_run(&path) {
                 let (directory, saved) = RunDirectory::open(&path).map_err(failed)?;
-                if saved != *config {
+                // As they are saved: with paths in full.
+                if to_toml(&saved) != to_toml(config) {
                     return Err(CompareError::OtherConfig {
                         path: directory.config_file(),
                     });
@@ -76,31 +91,4 @@ pub fn compare(
             Ok((name.clone(), outcome))
         })
         .collect()
-}
-
-/// A run in its folder, on whichever backend a device belongs to.
-pub struct TrainJob<'a> {
-    /// What to train.
-    pub config: &'a RunConfig,
-    /// Where.
-    pub directory: &'a RunDirectory,
-    /// On what.
-    pub device: DeviceName,
-    /// Is told how it goes.
-    pub progress: TerminalProgress,
-}
-
-impl Job for TrainJob<'_> {
-    type Output = Result<RunOutcome, TrainError>;
-
-    fn run<B: TrainBackend>(mut self, device: B::Device) -> Self::Output {
-        let provenance = Provenance::new(self.config, B::name(&device), self.device);
-        train::<B>(
-            self.config,
-            self.directory,
-            &device,
-            provenance,
-            &mut self.progress,
-        )
-    }
 }

@@ -1,17 +1,17 @@
 //! Methods side by side over several seeds: what experiments have in common.
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches, Parser};
-use gradway_trainer::config;
+use gradway_trainer::config::{Overrides, Source};
 
 use crate::compare::compare;
 use crate::device::DeviceName;
 use crate::report;
 use crate::summary;
+use crate::terminal::{note, print};
 
 /// What is an experiment's own.
 #[derive(Debug, Clone, Copy)]
@@ -38,8 +38,9 @@ struct Arguments {
     methods: Vec<String>,
     /// Seeds, a run of every method for each.
     #[arg(long, value_delimiter = ',', default_value = "0")]
-    seeds: Vec<u64>,
-    /// Overrides a key of the configuration, such as `train.epochs=1`.
+    seeds: Vec<u32>,
+    /// Overrides a key of the configuration, such as `train.epochs=1`. A key of `method` goes to the methods
+    /// that have it.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.
@@ -57,7 +58,7 @@ impl Experiment {
     /// Reads the command line, trains every method with every seed in folders `METHOD-SEED`, and prints a
     /// table.
     ///
-    /// `settings` has the overrides that a method needs; those of the command line come after them. Stopped
+    /// `settings` has the overrides that a method needs; those of the command line outweigh them. Stopped
     /// and started again, it goes on where it was.
     ///
     /// # Errors
@@ -80,14 +81,23 @@ impl Experiment {
 
 impl Arguments {
     fn run(&self, settings: impl Fn(&str) -> Vec<String>) -> Result<()> {
+        let source = Source::file(&self.config)?;
+        let methods = Overrides::set(&self.set)?.by_method("--methods", &self.methods)?;
+        for method in methods.iter().filter(|method| !method.left_out.is_empty()) {
+            let keys = method.left_out.join(", ");
+            note(format_args!("{} has no {keys}", method.method));
+        }
         let mut runs = Vec::new();
         for seed in &self.seeds {
-            for method in &self.methods {
-                let mut overrides = vec![format!("method.name={method}"), format!("seed={seed}")];
-                overrides.extend(settings(method));
-                overrides.extend(self.set.iter().cloned());
-                let config = config::load(&self.config, &overrides)?;
-                runs.push((format!("{method}-{seed}"), config));
+            for method in &methods {
+                let name = &method.method;
+                let mut overrides = method.overrides.clone();
+                overrides.choose("--seeds", "seed", i64::from(*seed))?;
+                for entry in settings(name) {
+                    overrides.propose("the experiment", &entry)?;
+                }
+                let config = source.clone().under(overrides).config()?;
+                runs.push((format!("{name}-{seed}"), config));
             }
         }
         let outcomes = compare(&runs, &self.out, self.device)?;
@@ -102,7 +112,6 @@ impl Arguments {
         } else {
             report::comparison(&outcomes).to_string()
         };
-        writeln!(io::stdout(), "{text}")?;
-        Ok(())
+        print(text)
     }
 }

@@ -2,8 +2,12 @@
 //!
 //! This crate re-exports the others under short names and adds what a binary needs: the choice of
 //! a [device] at run time among the backends compiled in, [pictures](picture) of predictions, a
-//! [progress] bar, runs side by side ([compare]), methods side by side over seeds ([experiment]), and
-//! what came of them ([report], [summary], [table]). Everything else is generic over Burn's backends.
+//! [run] with a [progress] bar that a signal can [stop], runs side by side ([compare]), methods side by side
+//! over seeds ([experiment]), what came of them ([report], [summary], [table]), and errors in the
+//! [terminal]. Everything else is generic over Burn's backends.
+
+// `eprintln!` panics where standard error is closed; `terminal::note` does not.
+#![warn(clippy::print_stderr)]
 
 pub use gradway_adapters as adapters;
 pub use gradway_backbone as backbone;
@@ -21,5 +25,8 @@ pub mod experiment;
 pub mod picture;
 pub mod progress;
 pub mod report;
+pub mod run;
+pub mod stop;
 pub mod summary;
 pub mod table;
+pub mod terminal;

@@ -1,7 +1,7 @@
 //! Writing data to standard output.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::fmt::Display;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -9,9 +9,8 @@ use burn::tensor::TensorData;
 use serde::Serialize;
 
 /// Writes a line.
-pub fn print_line(line: impl std::fmt::Display) -> Result<()> {
-    writeln!(io::stdout(), "{line}")?;
-    Ok(())
+pub fn print_line(line: impl Display) -> Result<()> {
+    gradway::terminal::print(line)
 }
 
 /// Writes a value as JSON.

@@ -4,6 +4,7 @@ use gradway_trainer::{Event, Observer, StepReport};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::report::headlines;
+use crate::{stop, terminal};
 
 /// Shows loss, rate, images per second and time left, and a line per evaluation.
 ///
@@ -14,6 +15,7 @@ pub struct TerminalProgress {
     bar: ProgressBar,
     /// Loss averaged over about the last twenty steps: single ones jump.
     loss: Option<f64>,
+    said_stopping: bool,
 }
 
 impl Default for TerminalProgress {
@@ -29,6 +31,7 @@ impl TerminalProgress {
             label: label.into(),
             bar: ProgressBar::hidden(),
             loss: None,
+            said_stopping: false,
         }
     }
 
@@ -57,9 +60,19 @@ impl TerminalProgress {
         self.bar.set_position(report.step as u64);
     }
 
-    fn line(&self, text: &str) {
+    /// A line that stays.
+    pub(crate) fn line(&self, text: &str) {
         // The bar's own line is hidden with it where there is no terminal.
-        self.bar.suspend(|| eprintln!("{}: {text}", self.label));
+        self.bar
+            .suspend(|| terminal::note(format_args!("{}: {text}", self.label)));
+    }
+
+    /// Says once that a signal has arrived while an evaluation goes on, which is finished first.
+    fn say_stopping(&mut self) {
+        if stop::requested() && !self.said_stopping {
+            self.said_stopping = true;
+            self.line("stopping once this evaluation is saved; a second signal ends at once");
+        }
     }
 }
 
@@ -82,11 +95,16 @@ impl Observer for TerminalProgress {
                     method.total
                 ));
             }
+            Event::Unlocked(path) => self.line(&format!(
+                "warning: the file system of {} has no locks: do not train there with another process",
+                path.display()
+            )),
             Event::LeftOut { split, what } => {
                 self.line(&format!("left out of the {} split: {what}", split.name()));
             }
             Event::Step(report) => self.step(report),
             Event::Evaluating { done, images } => {
+                self.say_stopping();
                 self.bar.set_message(format!("evaluating {done}/{images},"));
             }
             Event::Evaluated {
@@ -101,6 +119,10 @@ impl Observer for TerminalProgress {
             )),
             Event::Saved(_) => {}
         }
+    }
+
+    fn stops(&self) -> bool {
+        stop::requested()
     }
 }
 

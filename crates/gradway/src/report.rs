@@ -5,21 +5,26 @@ use gradway_trainer::{Headline, MultiTaskScores, RunOutcome, Scores};
 
 use crate::table::{Align, Table};
 
-/// A row per run: what it trained, what that took, what came of it.
+/// A row per run: what it trained, what that took, what came of it. The best score is that of the best
+/// checkpoint, which `gradway eval` scores; the others are of the last evaluation.
+///
+/// Runs on a device with memory of its own have a column for the host's besides.
 pub fn comparison(runs: &[(String, RunOutcome)]) -> Table {
-    let mut heading: Vec<String> = [
-        "run",
-        "trainable in backbone",
-        "in head",
-        "peak MiB",
-        "seconds per step",
-        "steps",
-    ]
-    .map(String::from)
-    .into();
+    let has_host = runs.iter().any(|(_, run)| run.host_peak_bytes.is_some());
+    let mut heading: Vec<String> = ["run", "trainable in backbone", "in head", "peak MiB"]
+        .map(String::from)
+        .into();
+    heading.extend(has_host.then(|| HOST_PEAK.to_string()));
+    heading.extend(["seconds per step", "steps"].map(String::from));
     // Runs of one comparison share a task.
     if let Some((_, outcome)) = runs.first() {
-        heading.extend(outcome.last.scores.headlines().iter().map(heading_of));
+        let scores = &outcome.last.scores;
+        heading.push(format!("best {} %", scores.main_name()));
+        let last = scores.headlines();
+        heading.extend(
+            last.iter()
+                .map(|score| format!("last {}", heading_of(score))),
+        );
     }
     let rows: Vec<Vec<String>> = runs
         .iter()
@@ -29,9 +34,13 @@ pub fn comparison(runs: &[(String, RunOutcome)]) -> Table {
                 thousands(outcome.parameters.total),
                 thousands(outcome.head_parameters),
                 mebibytes(outcome.peak_bytes),
+            ];
+            row.extend(has_host.then(|| mebibytes(outcome.host_peak_bytes)));
+            row.extend([
                 format!("{:.3}", outcome.seconds_per_step),
                 outcome.steps.to_string(),
-            ];
+                percent(Some(outcome.best)),
+            ]);
             let headlines = outcome.last.scores.headlines();
             row.extend(headlines.iter().map(value_of));
             row
@@ -39,6 +48,9 @@ pub fn comparison(runs: &[(String, RunOutcome)]) -> Table {
         .collect();
     Table::of_numbers(heading, rows)
 }
+
+/// Heading of the host's memory, beside that of a device.
+pub const HOST_PEAK: &str = "host peak MiB";
 
 /// The scores that matter most, in a line.
 pub fn headlines(scores: &Scores) -> String {

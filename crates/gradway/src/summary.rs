@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use gradway_trainer::RunOutcome;
 use plotters::prelude::*;
 
-use crate::report::{mebibytes, percent, thousands};
+use crate::report::{HOST_PEAK, mebibytes, percent, thousands};
 use crate::table::Table;
 
 /// What the runs of a method have in common.
@@ -19,8 +19,10 @@ pub struct MethodSummary {
     pub scores: Vec<(u64, f64)>,
     /// Trainable parameters of the method.
     pub parameters: usize,
-    /// Most live bytes of a step in any run, where somebody counts.
+    /// Most live bytes of a step in any run, in the memory that the device computes in, where somebody counts.
     pub peak_bytes: Option<usize>,
+    /// The same of the host, beside a device with memory of its own.
+    pub host_peak_bytes: Option<usize>,
     /// Median wall time of a step, the mean over the runs.
     pub seconds_per_step: f64,
     /// Steps of a run.
@@ -56,6 +58,7 @@ pub fn by_method(runs: &[(String, RunOutcome)]) -> Vec<MethodSummary> {
                 known.seconds_per_step =
                     (known.seconds_per_step * count + run.seconds_per_step) / (count + 1.0);
                 known.peak_bytes = known.peak_bytes.max(run.peak_bytes);
+                known.host_peak_bytes = known.host_peak_bytes.max(run.host_peak_bytes);
                 known.scores.push(score);
             }
             None => methods.push(MethodSummary {
@@ -64,6 +67,7 @@ pub fn by_method(runs: &[(String, RunOutcome)]) -> Vec<MethodSummary> {
                 scores: vec![score],
                 parameters: run.parameters.total,
                 peak_bytes: run.peak_bytes,
+                host_peak_bytes: run.host_peak_bytes,
                 seconds_per_step: run.seconds_per_step,
                 steps: run.steps,
             }),
@@ -78,21 +82,20 @@ fn metric(methods: &[MethodSummary]) -> &str {
     methods.first().map_or("score", |method| &method.metric)
 }
 
-/// A row for each method.
+/// A row for each method: the best score of every run and their mean, and what it took.
 pub fn table(methods: &[MethodSummary]) -> Table {
     let seeds: Vec<u64> = methods
         .first()
         .map(|method| method.scores.iter().map(|(seed, _)| *seed).collect())
         .unwrap_or_default();
-    let mut heading = vec!["method".to_string(), format!("{} %", metric(methods))];
+    let mut heading = vec!["method".to_string(), format!("best {} %", metric(methods))];
     heading.extend(seeds.iter().map(|seed| format!("seed {seed}")));
-    let costs = [
-        "trainable",
-        "peak MiB",
-        "seconds per step",
-        "minutes of steps",
-    ];
-    heading.extend(costs.map(String::from));
+    let has_host = methods
+        .iter()
+        .any(|method| method.host_peak_bytes.is_some());
+    heading.extend(["trainable", "peak MiB"].map(String::from));
+    heading.extend(has_host.then(|| HOST_PEAK.to_string()));
+    heading.extend(["seconds per step", "minutes of steps"].map(String::from));
     let row = |method: &MethodSummary| {
         let mut row = vec![method.method.clone(), percent(Some(method.mean()))];
         row.extend(seeds.iter().map(|seed| {
@@ -103,9 +106,9 @@ pub fn table(methods: &[MethodSummary]) -> Table {
                     .map(|(_, score)| *score),
             )
         }));
+        row.extend([thousands(method.parameters), mebibytes(method.peak_bytes)]);
+        row.extend(has_host.then(|| mebibytes(method.host_peak_bytes)));
         row.extend([
-            thousands(method.parameters),
-            mebibytes(method.peak_bytes),
             format!("{:.2}", method.seconds_per_step),
             format!(
                 "{:.1}",
@@ -166,7 +169,7 @@ fn draw(methods: &[MethodSummary], path: &Path) -> Result<(), Box<dyn std::error
     chart
         .configure_mesh()
         .x_desc("peak MiB of a step")
-        .y_desc(format!("{} %", metric(methods)))
+        .y_desc(format!("best {} %", metric(methods)))
         .max_light_lines(1)
         .x_label_formatter(&|x| format!("{x:.0}"))
         .y_label_formatter(&|y| format!("{y:.0}"))
@@ -214,6 +217,7 @@ mod tests {
             scores: (0..).zip(scores.iter().copied()).collect(),
             parameters,
             peak_bytes: Some(mebibytes << 20),
+            host_peak_bytes: None,
             seconds_per_step: 0.5,
             steps: 120,
         }
@@ -226,12 +230,26 @@ mod tests {
             method("narrow", &[0.4], 0, 40),
         ]);
         let expected = "\
-| method | mean_iou % | seed 0 | seed 1 | trainable | peak MiB | seconds per step | minutes of steps |
+| method | best mean_iou % | seed 0 | seed 1 | trainable | peak MiB | seconds per step | minutes of steps |
 |---|---|---|---|---|---|---|---|
 | `wide` | 60.00 | 50.00 | 70.00 | 1,200 | 80.0 | 0.50 | 1.0 |
 | `narrow` | 40.00 | 40.00 | - | 0 | 40.0 | 0.50 | 1.0 |
 ";
         assert_eq!(table.markdown(), expected);
+    }
+
+    #[test]
+    fn the_memory_of_a_device_and_of_its_host_are_told_apart() {
+        let on_card = MethodSummary {
+            host_peak_bytes: Some(300 << 20),
+            ..method("wide", &[0.5], 1200, 80)
+        };
+        let expected = "\
+| method | best mean_iou % | seed 0 | trainable | peak MiB | host peak MiB | seconds per step | minutes of steps |
+|---|---|---|---|---|---|---|---|
+| `wide` | 50.00 | 50.00 | 1,200 | 80.0 | 300.0 | 0.50 | 1.0 |
+";
+        assert_eq!(table(&[on_card]).markdown(), expected);
     }
 
     #[test]

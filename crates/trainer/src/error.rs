@@ -20,6 +20,16 @@ pub enum TrainError {
         /// What is wrong.
         reason: String,
     },
+    /// A key of a configuration that is missing, unknown or has a value that it cannot have.
+    #[error("{origin}: {reason}")]
+    Key {
+        /// The file or option that has it, such as `--set key=value`.
+        origin: String,
+        /// The key, its value and what would be right.
+        reason: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
     /// A backbone that is not in the table.
     #[error(transparent)]
     Backbone(#[from] UnknownBackbone),
@@ -103,6 +113,16 @@ pub enum TrainError {
         /// The folder.
         path: PathBuf,
     },
+    /// The observer has stopped the run, which is saved and can go on.
+    #[error("stopped after step {step} of {steps}, which is saved in {}", path.display())]
+    Stopped {
+        /// Steps that are done.
+        step: usize,
+        /// Steps of the whole run.
+        steps: usize,
+        /// The folder.
+        path: PathBuf,
+    },
     /// The checkpoint was trained on other weights.
     #[error(
         "{path}: trained on `{backbone}` with base weights {trained_on}, but the configured backbone has {present}"
@@ -146,6 +166,7 @@ impl TrainError {
     /// What would be right, where that can be said.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Key { hint, .. } => hint.clone(),
             Self::Data(error) => error.hint(),
             Self::Objects(error) => error.hint(),
             Self::NoMask { .. } => {
@@ -154,8 +175,13 @@ impl TrainError {
             Self::OtherBase { .. } => {
                 Some("set backbone.name and backbone.weights as they were in training".to_string())
             }
+            Self::Stopped { path, .. } => Some(format!(
+                "go on with `gradway train --resume {}`",
+                path.display()
+            )),
             Self::RunExists { .. } => {
-                Some("go on with --resume, or choose another folder with --out".to_string())
+                let choices = "go on with --resume, replace it with --overwrite, or choose another folder with --out";
+                Some(choices.to_string())
             }
             Self::Busy { .. } => {
                 Some("wait until it is done, or choose another folder with --out".to_string())

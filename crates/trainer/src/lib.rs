@@ -20,11 +20,12 @@ mod observer;
 mod optimizer;
 mod provenance;
 mod run;
+mod run_directory;
 pub mod schedule;
 mod step;
 pub mod task;
 
-pub use checkpoint::{Checkpoint, RunDirectory, TrainingState};
+pub use checkpoint::{Checkpoint, TrainingState};
 pub use config::RunConfig;
 pub use cost::{StepBytes, StepCost, step_cost};
 pub use error::TrainError;
@@ -35,6 +36,7 @@ pub use observer::{Event, Observer, Silent};
 pub use optimizer::{Optimizer, OptimizerConfig, OptimizerName, RateScaling};
 pub use provenance::Provenance;
 pub use run::{RunOutcome, evaluate_run, train};
+pub use run_directory::RunDirectory;
 pub use schedule::{Schedule, ScheduleConfig};
 pub use step::{StepReport, Trainer};
 pub use task::{

@@ -1,4 +1,4 @@
-//! Exact accounting of live bytes on the CPU.
+//! Accounting of live bytes: exact on the processor, sampled on a device with memory of its own.
 //!
 //! A binary that installs [`CountingAllocator`] as its global allocator can ask how many bytes are
 //! live and how many were at most. Unlike the resident size of a process, which depends on the
@@ -113,6 +113,39 @@ pub fn reset_peak() {
     PEAK.store(LIVE.load(Ordering::Relaxed), Ordering::Relaxed);
 }
 
+/// The most live bytes of some work.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Peak {
+    /// Of the memory that the device computes in. None where nobody counts.
+    pub device: Option<usize>,
+    /// Of the host's memory beside a device that has its own. None where that is the same, or nobody counts.
+    pub host: Option<usize>,
+}
+
+/// Runs something and says the most live bytes meanwhile. A device's gauge is read only where it is `watched`,
+/// which slows the work.
+pub fn peak_of<T>(
+    gauge: Option<&MemoryGauge>,
+    watched: bool,
+    work: impl FnOnce() -> T,
+) -> (T, Peak) {
+    reset_peak();
+    let Some(gauge) = gauge else {
+        let result = work();
+        let device = peak();
+        return (result, Peak { device, host: None });
+    };
+    let (result, device) = match watched {
+        true => {
+            let (result, most) = watch(gauge, work);
+            (result, Some(most))
+        }
+        false => (work(), None),
+    };
+    let host = peak();
+    (result, Peak { device, host })
+}
+
 /// Live bytes of a device, where it has a gauge, or of the host, where they are counted.
 pub fn live_of(gauge: Option<&MemoryGauge>) -> Option<usize> {
     gauge.map_or_else(live, |gauge| Some(gauge()))
@@ -154,4 +187,59 @@ pub fn watch<T>(gauge: &MemoryGauge, work: impl FnOnce() -> T) -> (T, usize) {
         work()
     });
     (result, most.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[global_allocator]
+    static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+    /// A device with memory of its own, of which work takes some for a while.
+    struct Device(Arc<AtomicUsize>);
+
+    impl Device {
+        fn gauge(&self) -> MemoryGauge {
+            let live = Arc::clone(&self.0);
+            Box::new(move || live.load(Ordering::Relaxed))
+        }
+
+        fn take(&self, bytes: usize) {
+            self.0.store(bytes, Ordering::Relaxed);
+            thread::sleep(std::time::Duration::from_millis(50));
+            self.0.store(0, Ordering::Relaxed);
+        }
+    }
+
+    const HOST: usize = 8 << 20;
+
+    fn work() -> usize {
+        std::hint::black_box(vec![1_u8; HOST]).len()
+    }
+
+    #[test]
+    fn the_memory_of_a_device_is_not_that_of_its_host() {
+        let device = Device(Arc::default());
+        let gauge = device.gauge();
+        let (_, peak) = peak_of(Some(&gauge), true, || {
+            device.take(1000);
+            work()
+        });
+        assert_eq!(peak.device, Some(1000));
+        assert!(peak.host.is_some_and(|bytes| bytes >= HOST), "{peak:?}");
+        // What is not watched is not known, and the host's is not put in its place.
+        let (_, peak) = peak_of(Some(&gauge), false, || {
+            device.take(1000);
+            work()
+        });
+        assert_eq!(peak.device, None);
+        assert!(peak.host.is_some_and(|bytes| bytes >= HOST), "{peak:?}");
+        // On the processor they are one memory.
+        let (_, peak) = peak_of(None, true, work);
+        assert!(peak.device.is_some_and(|bytes| bytes >= HOST), "{peak:?}");
+        assert_eq!(peak.host, None);
+    }
 }

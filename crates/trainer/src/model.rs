@@ -47,6 +47,9 @@ pub struct Model<B: TrainBackend, T: Task<B>> {
     kept: StateDict,
 }
 
+/// What is frozen, and what is trained.
+type Sides<B, T> = (Encoder<B>, Trainable<B, <T as Task<B>>::Head>);
+
 /// A model of semantic segmentation.
 pub type Segmentation<B> = Model<B, SegmentationTask>;
 /// A model of object detection.
@@ -73,17 +76,9 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         let backbone = backbone::<B::InnerBackend>(config, device)?;
         let base = hash_module(&backbone);
         let method = config.method.clone().for_tasks(task.count());
-        let (encoder, tuned) = Encoder::new(&method, backbone, device)?;
-        let encoder = encoder.rounded(config.backbone.precision);
-        let channels = method.feature_channels(encoder.description());
-        let stages = encoder.description().shapes(&channels);
-        let trainable = Trainable {
-            method: freeze_output_norms(tuned, |stage| config.task.reads(stage)),
-            head: task.head(&stages, device),
-        };
-        let trainable = freeze(trainable, |path| !task.trains(path));
+        let (encoder, trainable) = Self::around(backbone, config, &method, &task, device)?;
         Ok(Self {
-            encoder,
+            encoder: encoder.rounded(config.backbone.precision),
             trainable: name_parameters(trainable),
             method,
             task,
@@ -91,6 +86,42 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
             adds: config.task.base().is_some(),
             kept: StateDict::new(),
         })
+    }
+
+    /// The frozen side and the trained side around a backbone.
+    fn around(
+        backbone: AnyBackbone<B::InnerBackend>,
+        config: &RunConfig,
+        method: &MethodConfig,
+        task: &T,
+        device: &B::Device,
+    ) -> Result<Sides<B, T>, TrainError> {
+        let (encoder, tuned) = Encoder::new(method, backbone, device)?;
+        let channels = method.feature_channels(encoder.description());
+        let stages = encoder.description().shapes(&channels);
+        let trainable = Trainable {
+            method: freeze_output_norms(tuned, |stage| config.task.reads(stage)),
+            head: task.head(&stages, device),
+        };
+        let trainable = freeze(trainable, |path| !task.trains(path));
+        Ok((encoder, trainable))
+    }
+
+    /// What the model of a configuration trains, to be counted: it reads no weights, and draws none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`], but for the weights.
+    pub fn outline(
+        config: &RunConfig,
+        labels: &Labels,
+        device: &B::Device,
+    ) -> Result<Trainable<B, T::Head>, TrainError> {
+        let task = T::new(config, labels)?;
+        let backbone = config.backbone.init::<B::InnerBackend>(device)?;
+        let method = config.method.clone().for_tasks(task.count());
+        let (_, trainable) = Self::around(backbone, config, &method, &task, device)?;
+        Ok(trainable)
     }
 
     /// The same with what another run has trained of the tasks that it shares with this one; `path` names

@@ -22,6 +22,8 @@ pub enum Event<'a> {
         /// What the head trains.
         head: usize,
     },
+    /// The file system of the run's folder cannot lock files: nothing keeps another process from training there.
+    Unlocked(&'a Path),
     /// A part of a split is not used.
     LeftOut {
         /// The split.
@@ -55,6 +57,12 @@ pub enum Event<'a> {
 pub trait Observer {
     /// Called in the order of events.
     fn event(&mut self, event: Event<'_>);
+
+    /// Asked after every step, and after every epoch once it is scored and saved: whether the run is to stop
+    /// there, so that it can go on later.
+    fn stops(&self) -> bool {
+        false
+    }
 }
 
 /// Does not care.

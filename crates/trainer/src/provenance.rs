@@ -10,7 +10,7 @@ use crate::config::RunConfig;
 pub struct Provenance {
     /// Version of this library.
     pub version: String,
-    /// Commit it was built from, `-dirty` where files differed; absent outside a repository.
+    /// Commit that the binary was built from, `-dirty` where its sources differed; absent outside a repository.
     pub commit: Option<String>,
     /// Burn's name for the backend.
     pub backend: String,
@@ -29,11 +29,12 @@ pub struct Provenance {
 }
 
 impl Provenance {
-    /// The provenance of a run of `config` on `device`.
+    /// The provenance of a run of `config` on `device`. The commit is what a binary knows of itself: it is
+    /// left to the caller.
     pub fn new(config: &RunConfig, backend: String, device: impl ToString) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").to_string(),
-            commit: option_env!("GRADWAY_COMMIT").map(String::from),
+            commit: None,
             backend,
             device: device.to_string(),
             threads: rayon::current_num_threads(),

@@ -7,7 +7,7 @@ use gradway_data::{Loader, Split};
 use gradway_kernels::TrainBackend;
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::{Checkpoint, RunDirectory, TrainingState};
+use crate::checkpoint::{Checkpoint, TrainingState};
 use crate::config::RunConfig;
 use crate::error::TrainError;
 use crate::evaluate::{Evaluation, evaluate};
@@ -15,6 +15,7 @@ use crate::log::{MetricsLog, median_step_seconds};
 use crate::model::Model;
 use crate::observer::{Event, Observer};
 use crate::provenance::Provenance;
+use crate::run_directory::{RunDirectory, RunLock};
 use crate::step::Trainer;
 use crate::task::{BatchOf, Task, TaskJob};
 
@@ -31,8 +32,11 @@ pub struct RunOutcome {
     pub steps: usize,
     /// Median wall time of a step in seconds, without reading of batches.
     pub seconds_per_step: f64,
-    /// Most live bytes of a step, where somebody counts them.
+    /// Most live bytes of a step in the memory that the device computes in, where somebody counts them.
     pub peak_bytes: Option<usize>,
+    /// The same of the host, beside a device with memory of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_peak_bytes: Option<usize>,
     /// Name of the score that the best checkpoint is the best by; see `gradway list metrics`.
     pub metric: String,
     /// Its best value.
@@ -48,7 +52,8 @@ pub struct RunOutcome {
 ///
 /// # Errors
 ///
-/// [`TrainError`]; what was saved by then stays.
+/// [`TrainError`]; what was saved by then stays. A new run that is refused, because its data cannot be opened
+/// or its model cannot be built, leaves no folder.
 pub fn train<B: TrainBackend>(
     config: &RunConfig,
     directory: &RunDirectory,
@@ -57,7 +62,6 @@ pub fn train<B: TrainBackend>(
     observer: &mut impl Observer,
 ) -> Result<RunOutcome, TrainError> {
     config.validate()?;
-    let _lock = directory.lock()?;
     config.task.dispatch::<B, _>(Training {
         config,
         directory,
@@ -129,6 +133,7 @@ struct Run<'a, B: TrainBackend, T: Task<B>> {
     trainer: Trainer<B, T>,
     state: TrainingState,
     log: MetricsLog,
+    lock: RunLock,
 }
 
 impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
@@ -137,6 +142,12 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
         directory: &'a RunDirectory,
         device: &'a B::Device,
     ) -> Result<Self, TrainError> {
+        // A run that goes on is locked before its checkpoint is read; a new one has no folder before it is
+        // accepted.
+        let lock = match directory.is_new() {
+            true => None,
+            false => Some(directory.begin()?),
+        };
         let training = T::training_loader(config)?;
         let validation = T::validation_loader(config)?;
         let steps_per_epoch = training.batches_per_epoch() / config.optimizer.accumulation;
@@ -154,8 +165,8 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
         let labels = T::labels(validation.pipeline());
         let mut model = Model::<B, T>::new(config, &labels, device)?;
         let steps = steps_per_epoch * config.train.epochs;
-        let mut trainer = Trainer::new(config, &model, steps, device);
-        let saved = newest(directory)?;
+        let mut trainer = Trainer::new(config, &model, steps, device).watched();
+        let saved = lock.as_ref().map_or(Ok(None), |_| newest(directory))?;
         if let (None, Some(base)) = (&saved, config.task.base()) {
             let (base, _) = RunDirectory::open(&gradway_data::paths::expand(base)?)?;
             let path = base.checkpoint_file(false);
@@ -171,6 +182,7 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
                 batch: 0,
                 best: None,
                 peak_bytes: None,
+                host_peak_bytes: None,
             },
             Some(checkpoint) => {
                 let path = directory.last_file();
@@ -185,6 +197,7 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
                 state
             }
         };
+        let lock = lock.map_or_else(|| directory.begin(), Ok)?;
         let log = MetricsLog::open(&directory.metrics_file(), state.step)?;
         Ok(Self {
             config,
@@ -197,6 +210,7 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
             trainer,
             state,
             log,
+            lock,
         })
     }
 
@@ -214,6 +228,9 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
             method: count(&run.model.trainable.method),
             head: count(&run.model.trainable.head).total,
         });
+        if !run.lock.is_held {
+            observer.event(Event::Unlocked(directory.path()));
+        }
         let splits = [(Split::Train, &run.training), (Split::Val, &run.validation)];
         for (split, loader) in splits {
             if let Some(what) = T::left_out(loader.pipeline()) {
@@ -233,6 +250,9 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
                 last = Some(run.evaluate(observer)?);
             }
             run.save_last(observer)?;
+            if observer.stops() && run.state.epoch < config.train.epochs {
+                return Err(run.stopped());
+            }
         }
         // A finished run that is resumed has nothing left to do but to be scored again.
         let last = match last {
@@ -247,6 +267,7 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
             steps: run.state.step,
             seconds_per_step: median_step_seconds(&directory.metrics_file())?,
             peak_bytes: run.state.peak_bytes,
+            host_peak_bytes: run.state.host_peak_bytes,
             metric: metric.name.to_string(),
             best: run.state.best.unwrap_or(score),
             last,
@@ -277,18 +298,33 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
             self.state.step = report.step;
             self.state.batch += passes;
             self.state.peak_bytes = self.state.peak_bytes.max(report.peak_bytes);
+            self.state.host_peak_bytes = self.state.host_peak_bytes.max(report.host_peak_bytes);
             self.log.write("step", &report)?;
             observer.event(Event::Step(&report));
             let every = self.config.train.checkpoint_every;
             let epoch_ends = self.state.step.is_multiple_of(self.steps_per_epoch);
             // The end of an epoch is saved after its evaluation.
-            if every > 0 && report.step.is_multiple_of(every) && !epoch_ends {
+            let is_due = every > 0 && report.step.is_multiple_of(every) && !epoch_ends;
+            let stops = observer.stops();
+            if is_due || stops {
                 self.save_last(observer)?;
+            }
+            if stops {
+                return Err(self.stopped());
             }
         }
         self.state.epoch += 1;
         self.state.batch = 0;
         Ok(self)
+    }
+
+    /// What a run ends with that goes on later.
+    fn stopped(&self) -> TrainError {
+        TrainError::Stopped {
+            step: self.state.step,
+            steps: self.steps_per_epoch * self.config.train.epochs,
+            path: self.directory.path().to_path_buf(),
+        }
     }
 
     /// Scores the model, and saves it if it is the best so far.

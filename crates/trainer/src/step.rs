@@ -41,8 +41,12 @@ pub struct StepReport {
     pub seconds: f64,
     /// How often the host has waited for the device.
     pub reads: usize,
-    /// Most live bytes during the step, everything included; none where nobody counts.
+    /// Most live bytes during the step in the memory that the device computes in, everything included; none
+    /// where nobody counts, or a device was not watched.
     pub peak_bytes: Option<usize>,
+    /// Most live bytes of the host beside a device with memory of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_peak_bytes: Option<usize>,
 }
 
 /// Takes optimiser steps on a model.
@@ -51,6 +55,10 @@ pub struct Trainer<B: TrainBackend, T: Task<B>> {
     schedule: Schedule,
     seed: u64,
     pub(crate) steps_done: usize,
+    /// Pixels of the largest step whose memory on a device was watched; none where none is to be.
+    watched: Option<usize>,
+    /// Whether a step was taken by this process.
+    is_warm: bool,
     device: B::Device,
 }
 
@@ -65,6 +73,8 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
             schedule: Schedule::new(config.schedule.clone(), rate, steps),
             seed: config.seed,
             steps_done: 0,
+            watched: None,
+            is_warm: false,
             device: device.clone(),
         }
     }
@@ -85,6 +95,15 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
         Ok(self)
     }
 
+    /// Says how much of a device's memory steps take at most. To look slows a step, so that only those larger
+    /// than all before are watched; the first is not, which tries kernels out.
+    pub(crate) fn watched(self) -> Self {
+        Self {
+            watched: Some(0),
+            ..self
+        }
+    }
+
     /// One optimiser step on the mean of the gradients of `batches`, a forward pass each.
     ///
     /// The model goes in and comes out so that its parameters can be updated where they are.
@@ -95,11 +114,32 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
     /// first step where a trained parameter has no gradient.
     pub fn step(
         &mut self,
+        model: Model<B, T>,
+        batches: &[BatchOf<B, T>],
+    ) -> Result<(Model<B, T>, StepReport), TrainError> {
+        let gauge = B::InnerBackend::memory_gauge(&self.device);
+        let pixels = |batch: &BatchOf<B, T>| batch.shape().iter().product();
+        let pixels = batches.iter().map(pixels).max().unwrap_or(0);
+        let is_watched = self.is_warm && self.watched.is_some_and(|largest| pixels > largest);
+        let work = || self.take_step(model, batches);
+        let (taken, peak) = memory::peak_of(gauge.as_ref(), is_watched, work);
+        let (model, mut report) = taken?;
+        report.peak_bytes = peak.device;
+        report.host_peak_bytes = peak.host;
+        self.is_warm = true;
+        if is_watched {
+            self.watched = Some(pixels);
+        }
+        Ok((model, report))
+    }
+
+    /// As [`Self::step`], without a look at memory.
+    fn take_step(
+        &mut self,
         mut model: Model<B, T>,
         batches: &[BatchOf<B, T>],
     ) -> Result<(Model<B, T>, StepReport), TrainError> {
         let (start, reads_before) = (Instant::now(), reads());
-        memory::reset_peak();
         let step = self.steps_done;
         let share = 1.0 / batches.len() as f64;
         let mut sum = GradientsAccumulator::new();
@@ -165,7 +205,8 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
             images: batches.iter().map(|batch| batch.count).sum(),
             seconds: start.elapsed().as_secs_f64(),
             reads: reads() - reads_before,
-            peak_bytes: memory::peak(),
+            peak_bytes: None,
+            host_peak_bytes: None,
         };
         Ok((model, report))
     }

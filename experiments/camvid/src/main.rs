@@ -3,8 +3,10 @@
 //! An experiment composes the crates: it names its configuration, says what a method needs besides, and
 //! lets the library train, resume and tabulate.
 
-use anyhow::Result;
+use std::process::ExitCode;
+
 use gradway::experiment::Experiment;
+use gradway::terminal;
 use gradway::trainer::memory::{self, CountingAllocator};
 
 #[global_allocator]
@@ -25,7 +27,7 @@ fn settings(method: &str) -> Vec<String> {
     }
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     memory::keep_freed_memory();
-    EXPERIMENT.run(settings)
+    terminal::status(EXPERIMENT.run(settings))
 }

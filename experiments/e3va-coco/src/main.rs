@@ -1,8 +1,10 @@
 //! Objects and masks by every method: COCO with the papers' recipe, and sets in its format that a CPU
 //! can finish.
 
-use anyhow::Result;
+use std::process::ExitCode;
+
 use gradway::experiment::Experiment;
+use gradway::terminal;
 use gradway::trainer::memory::{self, CountingAllocator};
 
 #[global_allocator]
@@ -14,7 +16,7 @@ const EXPERIMENT: Experiment = Experiment {
     out: "runs/pennfudan",
 };
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     memory::keep_freed_memory();
-    EXPERIMENT.run(|_| Vec::new())
+    terminal::status(EXPERIMENT.run(|_| Vec::new()))
 }

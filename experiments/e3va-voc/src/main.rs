@@ -1,7 +1,9 @@
 //! Pascal VOC with the papers' recipe: objects by every method.
 
-use anyhow::Result;
+use std::process::ExitCode;
+
 use gradway::experiment::Experiment;
+use gradway::terminal;
 use gradway::trainer::memory::{self, CountingAllocator};
 
 #[global_allocator]
@@ -13,7 +15,7 @@ const EXPERIMENT: Experiment = Experiment {
     out: "runs/voc",
 };
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     memory::keep_freed_memory();
-    EXPERIMENT.run(|_| Vec::new())
+    terminal::status(EXPERIMENT.run(|_| Vec::new()))
 }

@@ -6,16 +6,18 @@
 mod table;
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
 use gradway::compare::compare;
 use gradway::data::DenseTask;
 use gradway::device::DeviceName;
+use gradway::terminal::{self, note};
+use gradway::trainer::RunConfig;
+use gradway::trainer::config::{Compared, Overrides, Source};
 use gradway::trainer::memory::{self, CountingAllocator};
-use gradway::trainer::{RunConfig, config};
 
 use table::{Row, SINGLE, rows};
 
@@ -45,12 +47,13 @@ struct Arguments {
     methods: Vec<String>,
     /// Seeds, a run of every method for each.
     #[arg(long, value_delimiter = ',', default_value = "0")]
-    seeds: Vec<u64>,
-    /// Another learning rate for a method, such as `full=2e-3`: the pre-trained weights of a backbone want a
+    seeds: Vec<u32>,
+    /// Another learning rate for a method, such as `full=2e-3`, whatever --set says: the pre-trained weights of a backbone want a
     /// smaller one than what starts at random in it or beside it.
     #[arg(long, value_name = "METHOD=RATE", value_parser = rate)]
     rate: Vec<(String, f64)>,
-    /// Overrides a key of the configuration, such as `train.epochs=1`.
+    /// Overrides a key of the configuration, such as `train.epochs=1`. A key of `method` goes to the methods
+    /// that have it.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.
@@ -67,54 +70,86 @@ fn rate(text: &str) -> Result<(String, f64), String> {
     Ok((method.to_string(), rate))
 }
 
+/// A method of the command line, with what a method of the table needs.
+struct Line {
+    name: String,
+    compared: Compared,
+}
+
 impl Arguments {
+    /// The methods; those of the table need a name that is there.
+    fn lines(&self) -> Result<Vec<Line>> {
+        let of_table = |name: &String| match name == SINGLE {
+            true => ALONE.to_string(),
+            false => name.clone(),
+        };
+        let names: Vec<String> = self.methods.iter().map(of_table).collect();
+        let compared = Overrides::set(&self.set)?.by_method("--methods", &names)?;
+        let lines = self.methods.iter().cloned().zip(compared);
+        let lines = lines.map(|(name, compared)| {
+            if !compared.left_out.is_empty() {
+                let keys = compared.left_out.join(", ");
+                note(format_args!("{name} has no {keys}"));
+            }
+            Line { name, compared }
+        });
+        Ok(lines.collect())
+    }
+
     /// What is trained by a method, of the configuration's tasks or only one.
-    fn run(&self, method: &str, seed: u64, only: Option<DenseTask>) -> Result<RunConfig> {
-        let mut overrides = vec![format!("method.name={method}"), format!("seed={seed}")];
-        let rates = self.rate.iter().filter(|(of, _)| of == method);
-        overrides.extend(rates.map(|(_, rate)| format!("optimizer.learning_rate={rate:?}")));
-        overrides.extend(self.set.iter().cloned());
-        overrides.extend(only.map(|task| format!("tasks.names=[\"{task}\"]")));
-        Ok(config::load(&self.config, &overrides)?)
+    fn run(&self, line: &Line, seed: u32, only: Option<DenseTask>) -> Result<RunConfig> {
+        let mut overrides = line.compared.overrides.clone();
+        overrides.choose("--seeds", "seed", i64::from(seed))?;
+        let method = &line.compared.method;
+        // What is said of one method outweighs what is said of all.
+        for (of, rate) in self.rate.iter().filter(|(of, _)| of == method) {
+            let origin = format!("--rate {of}={rate:?}");
+            overrides.put(&origin, "optimizer.learning_rate", *rate)?;
+        }
+        if let Some(task) = only {
+            overrides.put(SINGLE, "tasks.names", vec![task.name()])?;
+        }
+        Ok(Source::file(&self.config)?.under(overrides).config()?)
     }
 
     /// The runs of a method and a seed, by name.
-    fn runs(&self, method: &str, seed: u64) -> Result<Vec<(String, RunConfig)>> {
-        if method != SINGLE {
-            return Ok(vec![(
-                format!("{method}-{seed}"),
-                self.run(method, seed, None)?,
-            )]);
+    fn runs(&self, line: &Line, seed: u32) -> Result<Vec<(String, RunConfig)>> {
+        let name = &line.name;
+        let all = self.run(line, seed, None)?;
+        if name != SINGLE {
+            return Ok(vec![(format!("{name}-{seed}"), all)]);
         }
-        let all = self.run(ALONE, seed, None)?;
         let tasks = all.task.multi_task()?.tasks.tasks().into_iter();
         let single = |task| {
             let name = format!("{SINGLE}-{task}-{seed}");
-            Ok((name, self.run(ALONE, seed, Some(task))?))
+            Ok((name, self.run(line, seed, Some(task))?))
         };
         tasks.map(single).collect()
     }
+
+    fn compare(&self) -> Result<()> {
+        let lines = self.lines()?;
+        let mut runs = Vec::new();
+        let mut plan: Vec<(String, u64, Vec<String>)> = Vec::new();
+        for &seed in &self.seeds {
+            for line in &lines {
+                let own = self.runs(line, seed)?;
+                let names = own.iter().map(|(name, _)| name.clone()).collect();
+                plan.push((line.name.clone(), seed.into(), names));
+                runs.extend(own);
+            }
+        }
+        let outcomes = compare(&runs, &self.out, self.device)?;
+        let rows: Vec<Row> = rows(&plan, &outcomes)?;
+        let table = table::table(&rows);
+        if let Some(file) = &self.report {
+            fs::write(file, table.markdown())?;
+        }
+        terminal::print(table)
+    }
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     memory::keep_freed_memory();
-    let arguments = Arguments::parse();
-    let mut runs = Vec::new();
-    let mut plan: Vec<(String, u64, Vec<String>)> = Vec::new();
-    for &seed in &arguments.seeds {
-        for method in &arguments.methods {
-            let own = arguments.runs(method, seed)?;
-            let names = own.iter().map(|(name, _)| name.clone()).collect();
-            plan.push((method.clone(), seed, names));
-            runs.extend(own);
-        }
-    }
-    let outcomes = compare(&runs, &arguments.out, arguments.device)?;
-    let rows: Vec<Row> = rows(&plan, &outcomes)?;
-    let table = table::table(&rows);
-    if let Some(file) = &arguments.report {
-        fs::write(file, table.markdown())?;
-    }
-    writeln!(io::stdout(), "{table}")?;
-    Ok(())
+    terminal::status(Arguments::parse().compare())
 }

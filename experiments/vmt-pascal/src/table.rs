@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail};
 use gradway::data::DenseTask;
 use gradway::metrics::{MetricDescriptor, TaskScore, relative_improvement};
-use gradway::report::{mebibytes, percent, score, thousands, unit};
+use gradway::report::{HOST_PEAK, mebibytes, percent, score, thousands, unit};
 use gradway::table::Table;
 use gradway::trainer::{RunOutcome, Scores};
 
@@ -22,6 +22,7 @@ pub struct Row {
     encoder: usize,
     decoders: usize,
     peak_bytes: Option<usize>,
+    host_peak_bytes: Option<usize>,
     seconds_per_step: f64,
 }
 
@@ -66,6 +67,7 @@ pub fn rows(
             decoders: parts.iter().map(|part| part.head_parameters).sum(),
             // Models of one task are trained one after the other.
             peak_bytes: parts.iter().filter_map(|part| part.peak_bytes).max(),
+            host_peak_bytes: parts.iter().filter_map(|part| part.host_peak_bytes).max(),
             seconds_per_step: seconds,
         };
         match rows.iter_mut().find(|known| known.method == *method) {
@@ -113,6 +115,7 @@ impl Row {
         }
         self.improvements.extend(other.improvements);
         self.peak_bytes = self.peak_bytes.max(other.peak_bytes);
+        self.host_peak_bytes = self.host_peak_bytes.max(other.host_peak_bytes);
         self.seconds_per_step = mean(self.seconds_per_step, other.seconds_per_step);
     }
 
@@ -123,7 +126,7 @@ impl Row {
         Some(all.iter().sum::<f64>() / all.len() as f64)
     }
 
-    fn cells(&self) -> Vec<String> {
+    fn cells(&self, has_host: bool) -> Vec<String> {
         let seeds: Vec<String> = self.improvements.iter().map(|one| percent(*one)).collect();
         let mut cells = vec![self.method.clone()];
         cells.extend(
@@ -138,13 +141,14 @@ impl Row {
             thousands(self.decoders),
             thousands(self.encoder + self.decoders),
             mebibytes(self.peak_bytes),
-            format!("{:.2}", self.seconds_per_step),
         ]);
+        cells.extend(has_host.then(|| mebibytes(self.host_peak_bytes)));
+        cells.push(format!("{:.2}", self.seconds_per_step));
         cells
     }
 }
 
-fn heading(rows: &[Row]) -> Vec<String> {
+fn heading(rows: &[Row], has_host: bool) -> Vec<String> {
     let mut heading = vec!["method".to_string()];
     if let Some(row) = rows.first() {
         heading.extend(row.scores.iter().map(|(task, (metric, _))| {
@@ -153,7 +157,11 @@ fn heading(rows: &[Row]) -> Vec<String> {
             } else {
                 "down"
             };
-            format!("{task}: {} {}, {arrow}", metric.name, unit(metric.unit))
+            format!(
+                "{task}: last {} {}, {arrow}",
+                metric.name,
+                unit(metric.unit)
+            )
         }));
     }
     let rest = [
@@ -163,13 +171,16 @@ fn heading(rows: &[Row]) -> Vec<String> {
         "decoders",
         "total",
         "peak MiB",
-        "seconds per step",
     ];
     heading.extend(rest.map(str::to_string));
+    heading.extend(has_host.then(|| HOST_PEAK.to_string()));
+    heading.push("seconds per step".to_string());
     heading
 }
 
-/// A row for each method.
+/// A row for each method. Scores are those of the last evaluation: one checkpoint, whatever is the best of each task.
 pub fn table(rows: &[Row]) -> Table {
-    Table::of_numbers(heading(rows), rows.iter().map(Row::cells).collect())
+    let has_host = rows.iter().any(|row| row.host_peak_bytes.is_some());
+    let cells = rows.iter().map(|row| row.cells(has_host));
+    Table::of_numbers(heading(rows, has_host), cells.collect())
 }

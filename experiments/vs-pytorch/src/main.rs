@@ -10,6 +10,7 @@ mod torch;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -17,6 +18,7 @@ use clap::Parser;
 use gradway::beside::Beside;
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::{KernelBackend, TrainBackend};
+use gradway::terminal;
 use gradway::trainer::median;
 use gradway::trainer::memory::{self, CountingAllocator};
 use vs_pytorch::case::{self, Case};
@@ -90,10 +92,11 @@ impl Arguments {
     }
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     memory::keep_freed_memory();
     let arguments = Arguments::parse();
-    run_on(arguments.device, Comparison(arguments))?
+    let compared = run_on(arguments.device, Comparison(arguments));
+    terminal::status(compared.map_err(Into::into).flatten())
 }
 
 struct Comparison(Arguments);

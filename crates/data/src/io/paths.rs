@@ -37,6 +37,18 @@ fn expand_with(
     }
 }
 
+/// A path that means the same in every folder: a relative one starts at the working directory. One that
+/// starts with a variable stays as it is, and means what the variable says when it is used.
+pub fn absolute(path: &Path) -> PathBuf {
+    let first = path.components().next();
+    let is_variable =
+        matches!(first, Some(Component::Normal(first)) if first.to_string_lossy().starts_with('$'));
+    match std::path::absolute(path) {
+        Ok(absolute) if !is_variable => absolute,
+        _ => path.to_path_buf(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,5 +64,15 @@ mod tests {
         let error = expand("$OTHER/camvid").unwrap_err();
         assert!(error.to_string().contains("`OTHER`"), "{error}");
         assert!(error.hint().unwrap().contains("export OTHER="));
+    }
+
+    #[test]
+    fn a_relative_path_starts_at_the_working_directory() {
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(absolute(Path::new("a/b")), here.join("a/b"));
+        assert_eq!(absolute(Path::new("./a")), here.join("a"));
+        for path in ["/a/b", "$DATA/camvid", "${DATA}/camvid"] {
+            assert_eq!(absolute(Path::new(path)), Path::new(path));
+        }
     }
 }

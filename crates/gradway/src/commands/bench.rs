@@ -1,5 +1,6 @@
 //! `gradway bench`: what a training step of each method costs.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::{Command as Process, Stdio};
 
@@ -10,8 +11,11 @@ use gradway::backbone::Backbone;
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
 use gradway::report::{mebibytes, percent, thousands};
+use gradway::run::provenance;
 use gradway::table::Table;
-use gradway::trainer::{Provenance, RunConfig, StepBytes, StepCost, config, step_cost};
+use gradway::terminal::note;
+use gradway::trainer::config::{self, Compared, Overrides, Source};
+use gradway::trainer::{Provenance, RunConfig, StepBytes, StepCost, step_cost};
 use serde::{Deserialize, Serialize};
 
 use crate::output::{print_json, print_line};
@@ -30,18 +34,18 @@ pub struct Bench {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Most live bytes of a step, by what they hold.
+    /// Memory of a step: the most live bytes, by what they hold.
     Memory(Measure),
-    /// Seconds of a step.
+    /// Time of a step, in seconds.
     Speed(Measure),
-    /// One method, in this process, as JSON.
+    /// The method of a configuration in standard input, in this process, as JSON.
     #[command(hide = true)]
     Row(Row),
 }
 
 #[derive(Debug, Args)]
 struct Measure {
-    /// Configuration (TOML); Swin-T, 224 x 224, batch 4 if not given. Its method gives way to each in turn.
+    /// Configuration (TOML); Swin-T, 224 x 224, batch 4 if not given. Its method is replaced by each in turn.
     config: Option<PathBuf>,
     /// Methods, separated by commas; all of `gradway list methods` that fit the backbone if not given.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
@@ -49,23 +53,20 @@ struct Measure {
     /// Timed steps of each, after one that is not.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
-    /// Overrides a key of the configuration, such as `loader.batch_size=2`.
+    /// Overrides a key of the configuration, such as `loader.batch_size=2`. A key of `method` goes to the
+    /// methods that have it.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.
     #[arg(long, default_value_t)]
     device: DeviceName,
-    /// As JSON.
+    /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Debug, Args)]
 struct Row {
-    #[arg(long)]
-    config: Option<PathBuf>,
-    #[arg(long)]
-    set: Vec<String>,
     #[arg(long)]
     steps: usize,
     #[arg(long)]
@@ -94,9 +95,11 @@ impl Bench {
 impl Measure {
     fn run(self, table: fn(&[Measured]) -> Table) -> Result<()> {
         let mut rows = Vec::new();
-        for method in self.methods()? {
-            eprintln!("{method} ...");
-            rows.push(self.measure(method)?);
+        for config in self.configs()? {
+            let method = config.method.descriptor().name;
+            note(format_args!("{method} ..."));
+            let row = self.measure(&config);
+            rows.push(row.with_context(|| format!("method `{method}`"))?);
         }
         if self.json {
             return print_json(&rows);
@@ -104,51 +107,58 @@ impl Measure {
         print_line(table(&rows))
     }
 
-    /// Names of the methods, each of which fits the backbone.
-    fn methods(&self) -> Result<Vec<&'static str>> {
-        let all = || adapters::table().iter().map(|line| line.name);
-        if !self.methods.is_empty() {
-            let known = |name: &String| {
-                let found = all().find(|known| known == name);
-                found.with_context(|| {
-                    format!("--methods: there is no method `{name}`; see `gradway list methods`")
-                })
-            };
-            return self.methods.iter().map(known).collect();
-        }
-        let mut fitting = Vec::new();
-        for method in all() {
-            let config = load(self.config.as_ref(), &self.overrides(method))?;
-            match run_on(DeviceName::default(), Fit(config))?? {
-                Ok(()) => fitting.push(method),
-                Err(misfit) => eprintln!("left out: {misfit}"),
+    /// The configuration of each method: those that are named, or all that fit the backbone.
+    fn configs(&self) -> Result<Vec<RunConfig>> {
+        const OPTION: &str = "--methods";
+        let all: Vec<&str> = adapters::table().iter().map(|line| line.name).collect();
+        let set = Overrides::set(&self.set)?;
+        let compared = match self.methods.is_empty() {
+            true => set.by_method(OPTION, &all)?,
+            false => set.by_method(OPTION, &self.methods)?,
+        };
+        let source = match &self.config {
+            Some(path) => Source::file(path)?,
+            None => Source::text(CONFIG, "the embedded configuration")?,
+        };
+        let mut configs = Vec::new();
+        for method in compared {
+            let Compared {
+                method,
+                overrides,
+                left_out,
+            } = method;
+            let config = source.clone().under(overrides).config()?;
+            if self.methods.is_empty()
+                && let Err(misfit) = run_on(DeviceName::default(), Fit(config.clone()))??
+            {
+                note(format_args!("left out: {misfit}"));
+                continue;
             }
+            if !left_out.is_empty() {
+                let keys = left_out.join(", ");
+                note(format_args!("{method} has no {keys}"));
+            }
+            configs.push(config);
         }
-        Ok(fitting)
+        Ok(configs)
     }
 
-    fn overrides(&self, method: &str) -> Vec<String> {
-        let method = format!("method.name={method}");
-        self.set.iter().cloned().chain([method]).collect()
-    }
-
-    /// A method in a process of its own.
-    fn measure(&self, method: &str) -> Result<Measured> {
+    /// A method in a process of its own, which reads its configuration.
+    fn measure(&self, config: &RunConfig) -> Result<Measured> {
         let mut process = Process::new(std::env::current_exe()?);
         process.args(["bench", "row", "--steps", &self.steps.to_string()]);
         process.args(["--device", &self.device.to_string()]);
-        if let Some(config) = &self.config {
-            process.arg("--config").arg(config);
+        process.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = process.spawn()?;
+        if let Some(mut input) = process.stdin.take() {
+            input.write_all(config::to_toml(config)?.as_bytes())?;
         }
-        for entry in self.overrides(method) {
-            process.args(["--set", &entry]);
-        }
-        let output = process.stderr(Stdio::inherit()).output()?;
+        let output = process.wait_with_output()?;
         if !output.status.success() {
-            bail!("the process of {method} ended with {}", output.status);
+            bail!("its process ended with {}", output.status);
         }
         serde_json::from_slice(&output.stdout)
-            .with_context(|| format!("the process of {method} wrote something else than a result"))
+            .context("its process wrote something else than a result")
     }
 }
 
@@ -164,13 +174,6 @@ impl Job for Fit {
     }
 }
 
-fn load(path: Option<&PathBuf>, overrides: &[String]) -> Result<RunConfig> {
-    Ok(match path {
-        Some(path) => config::load(path, overrides)?,
-        None => config::parse(CONFIG, "the embedded configuration", overrides)?,
-    })
-}
-
 impl Row {
     fn run(self) -> Result<()> {
         let device = self.device;
@@ -182,9 +185,10 @@ impl Job for Row {
     type Output = Result<Measured>;
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Result<Measured> {
-        let config = load(self.config.as_ref(), &self.set)?;
+        let text = io::read_to_string(io::stdin())?;
+        let config = config::parse(&text, "standard input", &[])?;
         let cost = step_cost::<B>(&config, self.steps, &device)?;
-        let provenance = Provenance::new(&config, B::name(&device), self.device);
+        let provenance = provenance::<B>(&config, &device, self.device);
         Ok(Measured { cost, provenance })
     }
 }

@@ -24,7 +24,7 @@ enum Command {
     Check(Check),
 }
 
-/// Read every sample of both splits and report counts, sizes, class shares and what is wrong; of
+/// Read every sample of both splits and report counts, sizes, class shares and what is wrong; for
 /// several tasks, task by task.
 ///
 /// Exit status 1 if anything is wrong.
@@ -38,7 +38,7 @@ struct Check {
     /// A further key of the format, such as `data.classes=camvid`.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// As JSON.
+    /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
 }

@@ -10,8 +10,9 @@ use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
 use gradway::picture;
 use gradway::report;
+use gradway::trainer::config::{Overrides, Source};
 use gradway::trainer::task::SegmentationPrediction;
-use gradway::trainer::{RunConfig, RunOutcome, Segmentation, SegmentationTask, Task, config};
+use gradway::trainer::{RunConfig, RunOutcome, Segmentation, SegmentationTask, Task};
 use image::RgbImage;
 
 use crate::output::{print_json, print_line};
@@ -32,7 +33,7 @@ pub struct Demo {
     /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.
     #[arg(long, default_value_t)]
     device: DeviceName,
-    /// The results as JSON.
+    /// Print the results as JSON.
     #[arg(long)]
     json: bool,
 }
@@ -41,10 +42,10 @@ const CONFIG: &str = include_str!("demo.toml");
 
 /// The methods with their own settings: a pre-trained backbone wants a smaller rate than what starts
 /// at random beside it.
-const METHODS: [&[&str]; 3] = [
-    &["method.name=fixed"],
-    &["method.name=e3va"],
-    &["method.name=full", "optimizer.learning_rate=5e-4"],
+const METHODS: [(&str, &[&str]); 3] = [
+    ("fixed", &[]),
+    ("e3va", &[]),
+    ("full", &["optimizer.learning_rate=5e-4"]),
 ];
 
 /// Scenes on the sheet of pictures.
@@ -57,15 +58,7 @@ impl Demo {
             Some(path) => path.clone(),
             None => first_free(Path::new("runs")),
         };
-        let runs = METHODS
-            .iter()
-            .map(|settings| {
-                let settings = settings.iter().map(|entry| entry.to_string());
-                let overrides: Vec<String> = settings.chain(self.set.iter().cloned()).collect();
-                let config = config::parse(CONFIG, "the embedded configuration", &overrides)?;
-                Ok((config.method.descriptor().name.to_string(), config))
-            })
-            .collect::<Result<Vec<(String, RunConfig)>>>()?;
+        let runs = self.runs()?;
         let outcomes = compare(&runs, &out, self.device)?;
         let mut sheet = Sheet::new(&runs[0].1)?;
         for (name, config) in &runs {
@@ -85,6 +78,25 @@ impl Demo {
         }
         print_line(report::comparison(&outcomes))?;
         print_line(format_args!("pictures: {}", pictures.display()))
+    }
+
+    /// A configuration for each method, by its name.
+    fn runs(&self) -> Result<Vec<(String, RunConfig)>> {
+        const ORIGIN: &str = "the demonstration";
+        let source = Source::text(CONFIG, "the embedded configuration")?;
+        let methods = METHODS.map(|(name, _)| name);
+        let methods = Overrides::set(&self.set)?.by_method(ORIGIN, &methods)?;
+        let runs = methods
+            .into_iter()
+            .zip(METHODS)
+            .map(|(method, (_, settings))| {
+                let mut overrides = method.overrides;
+                for entry in settings {
+                    overrides.propose(ORIGIN, entry)?;
+                }
+                Ok((method.method, source.clone().under(overrides).config()?))
+            });
+        runs.collect()
     }
 }
 

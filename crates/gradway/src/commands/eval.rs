@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
+use gradway::run::provenance;
 use gradway::trainer::{Evaluation, Provenance, RunDirectory, Scores, evaluate_run};
 use serde::Serialize;
 
@@ -19,13 +20,13 @@ use crate::output::{print_json, print_line};
 pub struct Eval {
     /// Folder of the run.
     run: PathBuf,
-    /// The newest checkpoint instead of the best one.
+    /// Use the newest checkpoint instead of the best one.
     #[arg(long)]
     last: bool,
     /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.
     #[arg(long, default_value_t)]
     device: DeviceName,
-    /// As JSON.
+    /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
 }
@@ -43,21 +44,24 @@ pub struct Report {
 impl Eval {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
-        let json = self.json;
+        let (json, which) = (self.json, if self.last { "newest" } else { "best" });
         let report = run_on(self.device, self)??;
         if json {
             return print_json(&report);
         }
+        let of = format!(
+            "over {} images, of the {which} checkpoint, step {}",
+            report.evaluation.images, report.step
+        );
         match &report.evaluation.scores {
             Scores::Segmentation(scores) => {
                 let names = report.classes.iter().cloned();
                 print_classes("IoU %", names.zip(scores.iou.iter().copied()))?;
                 print_line(format_args!(
-                    "mean IoU {}, pixel accuracy {}, mean accuracy {} % over {} images",
+                    "mean IoU {}, pixel accuracy {}, mean accuracy {} % {of}",
                     percent(Some(scores.mean_iou)),
                     percent(Some(scores.pixel_accuracy)),
                     percent(Some(scores.mean_accuracy)),
-                    report.evaluation.images
                 ))
             }
             Scores::Objects(scores) => {
@@ -74,9 +78,8 @@ impl Eval {
                     }
                 }
                 print_line(format_args!(
-                    "{} over {} images",
-                    headlines(&report.evaluation.scores),
-                    report.evaluation.images
+                    "{} {of}",
+                    headlines(&report.evaluation.scores)
                 ))
             }
             Scores::MultiTask(scores) => {
@@ -87,7 +90,7 @@ impl Eval {
                         percent(Some(improvement))
                     ))?;
                 }
-                print_line(format_args!("over {} images", report.evaluation.images))
+                print_line(of)
             }
         }
     }
@@ -116,7 +119,7 @@ impl Job for Eval {
             step: state.step,
             classes: state.labels.classes,
             evaluation,
-            provenance: Provenance::new(&config, B::name(&device), self.device),
+            provenance: provenance::<B>(&config, &device, self.device),
         })
     }
 }

@@ -20,7 +20,7 @@ use crate::output::{print_json, print_line, write_tensors};
 /// Images that both forms are compared on.
 const IMAGES: [usize; 4] = [2, 3, 224, 224];
 
-/// Take out of a run what it made of the backbone: the adapter, or a backbone with it merged in.
+/// Export what a run made of the backbone: the adapter alone, or a backbone with the adapter merged in.
 ///
 /// The adapter is a folder of `adapter.json` (method, fields, hash of the base) and
 /// `adapter.safetensors`. A merged backbone is one .safetensors file with the backbone's public names
@@ -36,13 +36,13 @@ pub struct Export {
     /// Merge into the base, where the method allows it.
     #[arg(long)]
     merge: bool,
-    /// The newest checkpoint instead of the best one.
+    /// Use the newest checkpoint instead of the best one.
     #[arg(long)]
     last: bool,
     /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.
     #[arg(long, default_value_t)]
     device: DeviceName,
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

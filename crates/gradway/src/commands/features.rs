@@ -15,6 +15,7 @@ use gradway::backbone::{
 };
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::{TrainBackend, channels_first};
+use gradway::terminal::note;
 
 use crate::output::write_tensors;
 
@@ -46,10 +47,10 @@ pub struct Features {
     /// receives, behind the adapter's output norms.
     #[arg(long, value_name = "FOLDER", conflicts_with = "norm")]
     adapter: Option<PathBuf>,
-    /// The task that features are wanted of, from 0 on, of an adapter of several.
+    /// For an adapter of several tasks: the task whose features are written, counted from 0.
     #[arg(long, default_value_t = 0, requires = "adapter")]
     task: usize,
-    /// Of a Swin: pad a map before it is shifted, as mmdetection does; otherwise after, as timm does.
+    /// For a Swin: pad a map before it is shifted, as mmdetection does; otherwise after, as timm does.
     #[arg(long)]
     pad_first: bool,
     /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.
@@ -83,13 +84,13 @@ impl Job for Features {
                     Checkpoint::open(path)?.with_weights_key(self.weights_key.clone())
                 };
                 let (backbone, report) = import(backbone, &checkpoint)?;
-                eprintln!(
+                note(format_args!(
                     "{}: {} tensors applied, {} skipped, {} resized",
                     path.display(),
                     report.applied.len(),
                     report.skipped.len(),
                     report.resized.len()
-                );
+                ));
                 backbone
             }
             None => backbone,

@@ -14,7 +14,7 @@ use crate::output::{print_json, print_line};
 pub struct List {
     /// Which table.
     table: Table,
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

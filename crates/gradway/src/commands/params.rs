@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use anyhow::Result;
 use burn::module::Module;
 use clap::Args;
-use gradway::adapters::{Encoder, Group, GroupCount, Tuned, count, freeze, freeze_output_norms};
-use gradway::backbone::{Backbone, BackboneConfig, StageShape};
+use gradway::adapters::{Encoder, Group, GroupCount, count};
+use gradway::backbone::BackboneConfig;
 use gradway::data::Split;
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
-use gradway::trainer::config::{self, TaskConfig};
-use gradway::trainer::{MultiTask, RunConfig, Task, Trainable};
+use gradway::trainer::config;
+use gradway::trainer::task::TaskJob;
+use gradway::trainer::{Labels, Model, RunConfig, Task};
 use serde::Serialize;
 
 use gradway::report::thousands;
@@ -21,8 +22,8 @@ use crate::output::{print_json, print_line};
 
 /// Count the trainable parameters of a method on a backbone, by group.
 ///
-/// Of a configuration with the head's, for which the data is opened to count its classes unless --classes
-/// says how many there are.
+/// With a configuration, the head's parameters are counted too. The data is opened to count its classes, unless
+/// --classes gives their number.
 #[derive(Debug, Args)]
 pub struct Params {
     /// Configuration (TOML), instead of --backbone and --method.
@@ -33,16 +34,16 @@ pub struct Params {
     /// Method; see `gradway list methods`.
     #[arg(long, required_unless_present = "config", conflicts_with = "config")]
     method: Option<String>,
-    /// Classes of the head of a configuration.
+    /// Number of classes of the configuration's head.
     #[arg(long, requires = "config", value_parser = clap::value_parser!(u16).range(1..))]
     classes: Option<u16>,
-    /// Tasks that the method serves.
+    /// Number of tasks that the method serves.
     #[arg(long, default_value_t = 1, conflicts_with = "config", value_parser = clap::value_parser!(u16).range(1..))]
     tasks: u16,
     /// Overrides a key, such as `method.form=kernel`.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// As JSON.
+    /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
 }
@@ -112,34 +113,24 @@ impl Job for Params {
     type Output = Result<Report>;
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Result<Report> {
-        let (backbone, method, config) = match &self.config {
+        let (backbone, method, trainable, head) = match &self.config {
             Some(path) => {
                 let config = config::load(path, &self.set)?;
-                (config.backbone.clone(), config.method.clone(), Some(config))
+                let (method, head) = self.of_config::<B>(&config, &device)?;
+                (config.backbone, config.method, method, Some(head))
             }
             None => {
                 let name = self.backbone.as_deref().unwrap_or_default();
                 let method = self.method.as_deref().unwrap_or_default();
-                let method = config::method(method, &self.set)?;
-                (BackboneConfig::named(name), method, None)
+                let method = config::method(method, &self.set)?.for_tasks(self.tasks.into());
+                let backbone = BackboneConfig::named(name);
+                let module = backbone.init::<B::InnerBackend>(&device)?;
+                let (_, tuned) = Encoder::<B>::new(&method, module, &device)?;
+                (backbone, method, count(&tuned), None)
             }
         };
         let module = backbone.init::<B::InnerBackend>(&device)?;
         let backbone_parameters = module.num_params();
-        let method = match &config {
-            Some(config) => method.for_tasks(config.task.tasks()),
-            None => method.for_tasks(self.tasks.into()),
-        };
-        let description = module.description();
-        let stages = description.shapes(&method.feature_channels(&description));
-        let (_, mut tuned) = Encoder::<B>::new(&method, module, &device)?;
-        let mut head = None;
-        if let Some(config) = &config {
-            tuned = freeze_output_norms(tuned, |stage| config.task.reads(stage));
-            let (trained, parameters) = self.with_head(config, tuned, &stages, &device)?;
-            (tuned, head) = (trained, Some(parameters));
-        }
-        let trainable = count(&tuned);
         let published_groups = method.published_groups().to_vec();
         Ok(Report {
             backbone: backbone.name,
@@ -155,37 +146,39 @@ impl Job for Params {
 }
 
 impl Params {
-    /// What is trained of the method by the task of a configuration, and parameters of its head.
-    fn with_head<B: TrainBackend>(
+    /// What is trained of the method, and parameters of the head.
+    fn of_config<B: TrainBackend>(
         &self,
         config: &RunConfig,
-        tuned: Tuned<B>,
-        stages: &[StageShape],
         device: &B::Device,
-    ) -> Result<(Tuned<B>, usize)> {
-        let classes = || match self.classes {
-            Some(classes) => Ok(usize::from(classes)),
-            None => config.data.classes(Split::Train),
+    ) -> Result<(GroupCount, usize)> {
+        config.task.dispatch::<B, _>(Outline {
+            classes: self.classes,
+            config,
+            device,
+        })
+    }
+}
+
+/// The model of a configuration, to be counted.
+struct Outline<'a, B: TrainBackend> {
+    classes: Option<u16>,
+    config: &'a RunConfig,
+    device: &'a B::Device,
+}
+
+impl<B: TrainBackend> TaskJob<B> for Outline<'_, B> {
+    type Output = Result<(GroupCount, usize)>;
+
+    fn run<T: Task<B>>(self) -> Self::Output {
+        let config = self.config;
+        let labels = match (config.task.multi_task(), self.classes) {
+            // Each of several tasks has classes of its own.
+            (Ok(_), _) => T::labels(T::validation_loader(config)?.pipeline()),
+            (Err(_), Some(classes)) => Labels::unnamed(classes.into()),
+            (Err(_), None) => Labels::unnamed(config.data.classes(Split::Train)?),
         };
-        let parameters = match &config.task {
-            TaskConfig::Segmentation(task) => {
-                let widths: Vec<usize> = stages.iter().map(|stage| stage.channels).collect();
-                count(&task.head.init::<B>(&widths, classes()?, device))
-            }
-            TaskConfig::Detection(task) => count(&task.head.init::<B>(stages, classes()?, device)),
-            TaskConfig::MultiTask(_) => {
-                let loader = <MultiTask as Task<B>>::validation_loader(config)?;
-                let labels = <MultiTask as Task<B>>::labels(loader.pipeline());
-                let task = <MultiTask as Task<B>>::new(config, &labels)?;
-                let head = Task::<B>::head(&task, stages, device);
-                let all = Trainable {
-                    method: tuned,
-                    head,
-                };
-                let trained = freeze(all, |path| !Task::<B>::trains(&task, path));
-                return Ok((trained.method, count(&trained.head).total));
-            }
-        };
-        Ok((tuned, parameters.total))
+        let trainable = Model::<B, T>::outline(config, &labels, self.device)?;
+        Ok((count(&trainable.method), count(&trainable.head).total))
     }
 }

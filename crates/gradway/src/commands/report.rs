@@ -21,10 +21,10 @@ pub struct Report {
     /// Folders of runs, JSON that a command or an experiment wrote, or folders of either.
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// In Markdown.
+    /// Print Markdown.
     #[arg(long, conflicts_with = "json")]
     markdown: bool,
-    /// As JSON, by path.
+    /// Print JSON, by path.
     #[arg(long)]
     json: bool,
 }

@@ -4,18 +4,19 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use gradway::compare::TrainJob;
 use gradway::device::{DeviceName, run_on};
 use gradway::progress::TerminalProgress;
 use gradway::report;
-use gradway::trainer::{RunConfig, RunDirectory, config};
+use gradway::run::TrainJob;
+use gradway::trainer::config::{self, Overrides, Source};
+use gradway::trainer::{RunConfig, RunDirectory, TrainError};
 
 use crate::output::{print_json, print_line};
 
 /// Train a model, or go on with a run that was interrupted.
 #[derive(Debug, Args)]
 pub struct Train {
-    /// Configuration (TOML). Left out with --resume, which has the run's own.
+    /// Configuration (TOML). Not needed with --resume: the run has its own.
     #[arg(required_unless_present = "resume")]
     config: Option<PathBuf>,
     /// Overrides a key of the configuration, such as `method.name=full`.
@@ -27,10 +28,13 @@ pub struct Train {
     /// Folder of the run; `runs/<name of the configuration>` if not given.
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
+    /// Replace the run that the folder holds. Its other files stay.
+    #[arg(long, conflicts_with = "resume")]
+    overwrite: bool,
     /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.
     #[arg(long, default_value_t)]
     device: DeviceName,
-    /// The result as JSON.
+    /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
@@ -38,26 +42,26 @@ pub struct Train {
 impl Train {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
-        let (directory, config) = self.directory()?;
+        let start = self.start()?;
         let job = TrainJob {
-            directory: &directory,
-            config: &config,
+            directory: &start.directory,
+            config: &start.config,
             device: self.device,
             progress: TerminalProgress::default(),
         };
-        let outcome = run_on(self.device, job)??;
+        let outcome = run_on(self.device, job)?.map_err(|error| start.blame(error))?;
         if self.json {
             return print_json(&outcome);
         }
-        let name = directory.path().display().to_string();
+        let name = start.directory.path().display().to_string();
         print_line(report::comparison(&[(name, outcome)]))
     }
 
-    fn directory(&self) -> Result<(RunDirectory, RunConfig)> {
+    fn start(&self) -> Result<Start> {
         if let Some(path) = &self.resume {
             let (directory, saved) = RunDirectory::open(path)?;
             if let Some(file) = &self.config
-                && config::load(file, &[])? != saved
+                && config::to_toml(&config::load(file, &[])?) != config::to_toml(&saved)
             {
                 bail!(
                     "{} differs from {}, which the run in --resume was started with",
@@ -65,17 +69,44 @@ impl Train {
                     directory.config_file().display()
                 );
             }
-            return Ok((directory, saved));
+            return Ok(Start {
+                source: Source::file(&directory.config_file())?,
+                directory,
+                config: saved,
+            });
         }
         let Some(file) = &self.config else {
             bail!("a configuration or --resume is needed");
         };
-        let config = config::load(file, &self.set)?;
+        let source = Source::file(file)?.under(Overrides::set(&self.set)?);
+        let config = source.config()?;
         let name = file.file_stem().unwrap_or_default();
         let path = self
             .out
             .clone()
             .unwrap_or_else(|| PathBuf::from("runs").join(name));
-        Ok((RunDirectory::create(&path, &config)?, config))
+        let directory = match self.overwrite {
+            true => RunDirectory::replace(&path, &config)?,
+            false => RunDirectory::create(&path, &config)?,
+        };
+        Ok(Start {
+            directory,
+            config,
+            source,
+        })
+    }
+}
+
+/// What is trained, where, and where it was read.
+struct Start {
+    directory: RunDirectory,
+    config: RunConfig,
+    source: Source,
+}
+
+impl Start {
+    /// An error with the file or override that has the key it speaks of.
+    fn blame(&self, error: TrainError) -> TrainError {
+        self.source.blame(error)
     }
 }

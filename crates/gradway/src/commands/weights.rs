@@ -39,7 +39,7 @@ struct Inspect {
     /// Of a file with several sets of weights: the key they are below, such as `state_dict_ema`.
     #[arg(long, value_name = "KEY", requires = "backbone")]
     weights_key: Option<String>,
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

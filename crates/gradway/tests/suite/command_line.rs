@@ -118,6 +118,38 @@ fn a_folder_that_holds_a_run_is_left_alone() {
     succeed(&["train", "--resume", text(&out)]);
 }
 
+/// The best score and the last one are two numbers, and every table says which it has.
+#[test]
+fn the_best_score_and_the_last_one_are_told_apart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = tiny_config(folder.path(), SCENES);
+    let out = folder.path().join("run");
+    succeed(&["train", text(&config), "--out", text(&out)]);
+    let file = out.join("result.json");
+    let mut result = json(&fs::read_to_string(&file).expect("a result"));
+    let last = result["last"]["mean_iou"].as_f64().expect("a score");
+    result["best"] = (0.9).into();
+    result["host_peak_bytes"] = (3 << 20).into();
+    result["peak_bytes"] = (5 << 20).into();
+    fs::write(&file, result.to_string()).expect("a file");
+    let table = succeed(&["report", text(&out), "--markdown"]);
+    let expected = "| peak MiB | host peak MiB | seconds per step | steps | best mean IoU % | last mean IoU % |";
+    assert!(table.contains(expected), "{table}");
+    assert!(table.contains("| 5.0 | 3.0 |"), "{table}");
+    let expected = format!("| 8 | 90.00 | {:.2} |", 100.0 * last);
+    assert!(table.contains(&expected), "{table}");
+    let best = succeed(&["eval", text(&out)]);
+    assert!(
+        best.contains("over 3 images, of the best checkpoint, step "),
+        "{best}"
+    );
+    let newest = succeed(&["eval", text(&out), "--last"]);
+    assert!(
+        newest.contains(", of the newest checkpoint, step 8"),
+        "{newest}"
+    );
+}
+
 #[test]
 fn the_demonstration_compares_the_methods() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -379,6 +411,74 @@ fn wrong_usage_has_status_2() {
     }
 }
 
+/// Keys of a method hold where an option names it.
+#[test]
+fn a_method_is_measured_as_it_is_configured() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = tiny_config(folder.path(), SCENES);
+    let parameters = |set: &[&str]| {
+        let mut arguments = vec!["params", text(&config), "--json"];
+        set.iter()
+            .for_each(|entry| arguments.extend(["--set", entry]));
+        json(&succeed(&arguments))["total"].clone()
+    };
+    let measured = |methods: &str, set: &[&str]| {
+        let mut arguments = vec!["bench", "speed", text(&config), "--methods", methods];
+        arguments.extend(["--steps", "1", "--json"]);
+        set.iter()
+            .for_each(|entry| arguments.extend(["--set", entry]));
+        json(&succeed(&arguments))
+    };
+    let small = parameters(&["method.rank=8", "method.name=lora"]);
+    assert_eq!(small, parameters(&["method.name=lora", "method.rank=8"]));
+    assert_ne!(small, parameters(&["method.name=lora"]));
+    let rows = measured("lora,fixed", &["method.rank=8"]);
+    assert_eq!(rows[0]["parameters"], small);
+    assert_eq!(rows[1]["method"], "fixed");
+
+    let refused = |set: &str| {
+        let config = text(&config);
+        fail(&[
+            "bench",
+            "speed",
+            config,
+            "--methods",
+            "fixed,lora",
+            "--set",
+            set,
+        ])
+    };
+    let error = refused("method.rnk=8");
+    let expected = "error: --set method.rnk=8: unknown field `rnk` in [method]";
+    assert!(error.starts_with(expected), "{error}");
+    let error = refused("method.name=full");
+    let expected = "error: --set method.name=full: `method.name` is decided by --methods";
+    assert!(error.starts_with(expected), "{error}");
+}
+
+#[test]
+fn a_cause_is_named_once() {
+    let error = fail(&["train", "nowhere.toml"]);
+    assert!(
+        error.starts_with("error: nowhere.toml: No such file"),
+        "{error}"
+    );
+    assert_eq!(error.matches("No such file").count(), 1, "{error}");
+    let error = fail(&[
+        "score",
+        "segmentation",
+        "--gt",
+        "nowhere",
+        "--pred",
+        "nowhere",
+        "--classes",
+        "2",
+        "--ignore",
+        "9",
+    ]);
+    assert_eq!(error.matches("No such file").count(), 1, "{error}");
+}
+
 #[test]
 fn a_step_is_measured_method_by_method() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -451,5 +551,8 @@ fn a_step_is_measured_method_by_method() {
     ]);
     assert!(lines.contains("\nfixed "), "{lines}");
     let error = fail(&["bench", "speed", text(&config), "--methods", "fixt"]);
-    assert!(error.contains("no method `fixt`"), "{error}");
+    assert!(
+        error.contains("unknown method `fixt`; did you mean `fixed`?"),
+        "{error}"
+    );
 }

@@ -7,6 +7,12 @@ mod command_line;
 mod common;
 mod detection;
 mod export;
+#[cfg(unix)]
+mod guide;
 mod resume;
+mod run_folder;
 mod sizes;
+#[cfg(unix)]
+mod streams;
+mod weights;
 mod wrong_inputs;

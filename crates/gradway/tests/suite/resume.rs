@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,8 +24,8 @@ fn steps_logged(run: &Path) -> usize {
     log.matches(r#""event":"step""#).count()
 }
 
-/// Starts a run and kills it once it has logged `steps` steps.
-fn kill_after(steps: usize, config: &Path, run: &Path) {
+/// Starts a run and ends it with a signal once it has logged `steps` steps.
+fn end_after(steps: usize, signal: &str, config: &Path, run: &Path) {
     let mut child = gradway(&["train", text(config), "--out", text(run)])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -40,7 +40,10 @@ fn kill_after(steps: usize, config: &Path, run: &Path) {
         );
         thread::sleep(Duration::from_millis(2));
     }
-    child.kill().expect("killed");
+    // A shell has it where a system has no program of that name.
+    let kill = format!("kill {signal} {}", child.id());
+    let sent = Command::new("sh").args(["-c", &kill]).status();
+    assert!(sent.expect("a shell").success());
     child.wait().expect("gone");
 }
 
@@ -61,13 +64,27 @@ fn same_weights(a: &Path, b: &Path) {
 }
 
 #[test]
+fn a_stopped_run_ends_with_the_weights_of_an_undisturbed_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = tiny_config(folder.path(), CONFIG);
+    let [whole, stopped] = ["whole", "stopped"].map(|name| folder.path().join(name));
+    succeed(&["train", text(&config), "--out", text(&whole)]);
+    end_after(1, "-TERM", &config, &stopped);
+    assert!(stopped.join("last.safetensors").exists());
+    assert!(!stopped.join("result.json").exists());
+    succeed(&["train", "--resume", text(&stopped)]);
+    same_weights(&whole, &stopped);
+    assert_eq!(steps_logged(&stopped), 18);
+}
+
+#[test]
 fn a_killed_run_ends_with_the_weights_of_an_undisturbed_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = tiny_config(folder.path(), CONFIG);
     let [whole, killed] = ["whole", "killed"].map(|name| folder.path().join(name));
     succeed(&["train", text(&config), "--out", text(&whole)]);
     // In the first epoch, between two checkpoints; then in the second.
-    kill_after(3, &config, &killed);
+    end_after(3, "-KILL", &config, &killed);
     assert!(!killed.join("result.json").exists());
     succeed(&["train", "--resume", text(&killed)]);
     same_weights(&whole, &killed);

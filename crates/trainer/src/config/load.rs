@@ -1,31 +1,32 @@
-//! Reading a configuration: bases, overrides, and errors that name file and key.
+//! Reading a configuration: its files, its sections, and the paths in it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use gradway_adapters::MethodConfig;
-use gradway_data::{DatasetConfig, Task};
+use gradway_backbone::EMBEDDED;
+use gradway_data::{DatasetConfig, Task, paths};
 use gradway_heads::HeadTask;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use super::RunConfig;
+use super::fault::{self, Fault, Top};
+use super::overrides::Overrides;
+use super::source::Source;
 use crate::error::TrainError;
 
-/// Bases of bases a configuration may have; more is a circle.
-const MAXIMUM_BASES: usize = 8;
-
 /// Reads a TOML file, merges it over its `base` (a path beside it), applies `key=value` overrides,
-/// and checks the result.
+/// and checks the result. Relative paths of files and folders start at the working directory; the
+/// configuration has them in full.
 ///
 /// # Errors
 ///
-/// [`TrainError::Config`] that names the file or override, the key and what would be right.
+/// [`TrainError::Key`] that names the file or override, the key, its value and what would be right;
+/// [`TrainError::Config`]: a file that cannot be read.
 pub fn load(path: &Path, overrides: &[String]) -> Result<RunConfig, TrainError> {
-    resolve(
-        read(path, MAXIMUM_BASES)?,
-        &path.display().to_string(),
-        overrides,
-    )
+    let overrides = Overrides::set(overrides)?;
+    Source::file(path)?.under(overrides).config()
 }
 
 /// As [`load`], of a text that names no base; `origin` stands for its file in messages.
@@ -34,7 +35,8 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<RunConfig, TrainError> 
 ///
 /// As [`load`].
 pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<RunConfig, TrainError> {
-    resolve(table_of(text, origin)?, origin, overrides)
+    let overrides = Overrides::set(overrides)?;
+    Source::text(text, origin)?.under(overrides).config()
 }
 
 /// The configuration of a method by its name, with overrides such as `method.form=kernel`.
@@ -43,10 +45,15 @@ pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<RunConfig
 ///
 /// As [`load`], and an override of anything but the method.
 pub fn method(name: &str, overrides: &[String]) -> Result<MethodConfig, TrainError> {
-    let method: MethodConfig = section("method", ("name", name), overrides)?;
-    method
-        .validate()
-        .map_err(|reason| wrong("configuration", reason))?;
+    let source = tagged("--method", "method.name", name, Overrides::set(overrides)?)?;
+    let method: MethodConfig = source.section("method")?;
+    let checked = method.validate();
+    checked.map_err(|reason| {
+        source.blame(TrainError::Config {
+            origin: CHECKED.to_string(),
+            reason,
+        })
+    })?;
     Ok(method)
 }
 
@@ -61,41 +68,101 @@ pub fn dataset(
     root: &Path,
     overrides: &[String],
 ) -> Result<DatasetConfig, TrainError> {
-    let mut all = vec![format!(
-        "data.root={}",
-        Value::from(root.display().to_string())
-    )];
-    all.extend_from_slice(overrides);
-    section("data", ("format", format), &all)
+    let mut overrides = Overrides::set(overrides)?;
+    overrides.choose("PATH", "data.root", root.display().to_string())?;
+    tagged("--format", "data.format", format, overrides)?.section("data")
 }
 
-/// One section alone: a table with its tag, and overrides of its keys.
-fn section<T: DeserializeOwned>(
-    name: &str,
-    (tag, value): (&str, &str),
-    overrides: &[String],
-) -> Result<T, TrainError> {
-    let tagged = Table::from_iter([(tag.to_string(), Value::from(value))]);
-    let mut table = Table::from_iter([(name.to_string(), Value::Table(tagged))]);
-    for entry in overrides {
-        set(&mut table, entry)?;
-    }
-    if let Some(key) = table.keys().find(|key| *key != name) {
-        return Err(wrong(
-            "--set",
-            format!("only keys of `{name}` count here, not `{key}`"),
-        ));
-    }
-    if let Some(reason) = unknown_name(&table) {
-        return Err(wrong("configuration", reason));
-    }
-    let section = table.remove(name).unwrap_or(Value::Table(Table::new()));
-    section
-        .try_into()
-        .map_err(|error: toml::de::Error| wrong(name, error.to_string().trim_end()))
+/// A section by what names its variant, which an option gives.
+fn tagged(
+    option: &str,
+    key: &str,
+    value: &str,
+    mut overrides: Overrides,
+) -> Result<Source, TrainError> {
+    overrides.choose(option, key, value)?;
+    Ok(Source::table(option, Table::new()).under(overrides))
 }
 
-/// A configuration as a file holds it, which [`load`] reads.
+/// One of several methods that are compared.
+#[derive(Debug, Clone)]
+pub struct Compared {
+    /// Name of the method.
+    pub method: String,
+    /// The overrides with its name, without those of keys that it does not have.
+    pub overrides: Overrides,
+    /// The keys that it does not have and others do.
+    pub left_out: Vec<String>,
+}
+
+impl Overrides {
+    /// The overrides of each of several methods, which an option names: entries of `[method]`, such as
+    /// `method.rank=8`, go to those that have the key.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Key`]: a method that is in no table, a key that none of them has, and an entry that names
+    /// a method itself.
+    pub fn by_method(
+        &self,
+        option: &str,
+        methods: &[impl AsRef<str>],
+    ) -> Result<Vec<Compared>, TrainError> {
+        let compared = methods.iter().map(|method| {
+            let method = method.as_ref();
+            let mut overrides = self.clone();
+            overrides.choose(option, "method.name", method)?;
+            refuse_unknown_method(option, method)?;
+            let left_out = overrides.take_out("method", |key| key == "name" || has(method, key));
+            Ok(Compared {
+                method: method.to_string(),
+                overrides,
+                left_out,
+            })
+        });
+        let compared = compared.collect::<Result<Vec<Compared>, TrainError>>()?;
+        let Some((first, rest)) = compared.split_first() else {
+            return Ok(compared);
+        };
+        let is_nobodys = |key: &&String| rest.iter().all(|other| other.left_out.contains(key));
+        if first.left_out.iter().any(|key| is_nobodys(&key)) {
+            let mut overrides = self.clone();
+            overrides.choose(option, "method.name", first.method.as_str())?;
+            let source = Source::table(option, Table::new()).under(overrides.only("method"));
+            source.section::<MethodConfig>("method")?;
+        }
+        Ok(compared)
+    }
+}
+
+/// Whether a method has a key.
+fn has(method: &str, key: &str) -> bool {
+    let entries = [("name", Value::from(method)), (key, Value::from("?"))];
+    let entries = entries.map(|(key, value)| (key.to_string(), value));
+    let found: Result<MethodConfig, toml::de::Error> =
+        Value::Table(Table::from_iter(entries)).try_into();
+    let complaint = found.err();
+    complaint.is_none_or(|error| {
+        !error
+            .message()
+            .starts_with(&format!("unknown field `{key}`"))
+    })
+}
+
+fn refuse_unknown_method(option: &str, name: &str) -> Result<(), TrainError> {
+    let section = Table::from_iter([("name".to_string(), Value::from(name))]);
+    let table = Table::from_iter([("method".to_string(), Value::Table(section))]);
+    match name_of(&table) {
+        None => Ok(()),
+        Some(fault) => Err(TrainError::Key {
+            origin: option.to_string(),
+            reason: fault.reason,
+            hint: fault.hint,
+        }),
+    }
+}
+
+/// A configuration as a file holds it, which [`load`] reads; its paths are in full.
 ///
 /// # Errors
 ///
@@ -110,189 +177,174 @@ pub fn to_toml(config: &RunConfig) -> Result<String, toml::ser::Error> {
         });
         table.extend(tables.flatten());
     }
+    resolve_paths(&mut table);
     toml::to_string(&table)
 }
+
+/// The origin of what a check of the values says, which does not know where they come from.
+pub(super) const CHECKED: &str = "configuration";
 
 /// The field of a configuration that stands for these tables of a file.
 const TASK: &str = "task";
 const TASK_TABLES: [&str; 5] = ["head", "loss", "augment", "evaluation", "tasks"];
 
-fn resolve(mut table: Table, origin: &str, overrides: &[String]) -> Result<RunConfig, TrainError> {
-    for entry in overrides {
-        set(&mut table, entry)?;
+/// What a file has at its top besides the tables of its task.
+const SECTIONS: [&str; 8] = [
+    "seed",
+    "backbone",
+    "method",
+    "data",
+    "loader",
+    "optimizer",
+    "schedule",
+    "train",
+];
+
+/// The tables of a task.
+fn tables_of(task: Task) -> &'static [&'static str] {
+    match task {
+        Task::Segmentation => &["head", "loss", "augment", "evaluation"],
+        Task::Detection => &["head", "augment", "evaluation"],
+        Task::MultiTask => &["tasks", "head", "augment", "evaluation"],
     }
-    if let Some(reason) = unknown_name(&table) {
-        return Err(wrong(origin, reason));
+}
+
+/// Keys that hold the path of a file or folder.
+const PATHS: [[&str; 2]; 3] = [["data", "root"], ["backbone", "weights"], ["tasks", "base"]];
+
+/// Makes relative paths absolute, so that a run can be used from another folder.
+fn resolve_paths(table: &mut Table) {
+    for [section, key] in PATHS {
+        let section = table.get_mut(section).and_then(Value::as_table_mut);
+        let Some(Value::String(text)) = section.and_then(|section| section.get_mut(key)) else {
+            continue;
+        };
+        if key == "weights" && text == EMBEDDED {
+            continue;
+        }
+        // A path that is not UTF-8 does not come from a file, and stays as it is.
+        if let Some(path) = paths::absolute(Path::new(&*text)).to_str() {
+            *text = path.to_string();
+        }
     }
-    nest(&mut table).map_err(|reason| wrong(origin, reason))?;
-    let config: RunConfig = Value::Table(table)
-        .try_into()
-        .map_err(|error: toml::de::Error| {
-            // The path of a key as the file has it.
-            let reason = error.to_string().replace(&format!("`{TASK}."), "`");
-            wrong(origin, reason.trim_end())
-        })?;
-    config.validate()?;
-    Ok(config)
+}
+
+/// The configuration of a run that a table holds.
+pub(super) fn read_run(mut table: Table) -> Result<RunConfig, Fault> {
+    if let Some(fault) = name_of(&table) {
+        return Err(fault);
+    }
+    resolve_paths(&mut table);
+    let task = nest(&mut table)?;
+    let keys = [&SECTIONS[..], tables_of(task)].concat();
+    let top = Top {
+        nested: &[TASK, task.name()],
+        keys: &keys,
+    };
+    let read = |table: Table| RunConfig::deserialize(Value::Table(table));
+    read(table.clone())
+        .map_err(|error| fault::of_table(&table, &top, |table| read(table).err(), &error))
+}
+
+/// One section alone.
+pub(super) fn read_section<T: DeserializeOwned>(table: Table, name: &str) -> Result<T, Fault> {
+    if let Some(fault) = name_of(&table) {
+        return Err(fault);
+    }
+    let top = Top {
+        nested: &[],
+        keys: &[name],
+    };
+    let read = |mut table: Table| {
+        let section = table.remove(name);
+        let section = section.unwrap_or(Value::Table(Table::new()));
+        T::deserialize(section)
+    };
+    read(table.clone())
+        .map_err(|error| fault::of_table(&table, &top, |table| read(table).err(), &error))
 }
 
 /// Moves the tables of the task, which the head's name tells, to where [`RunConfig`] has them.
-fn nest(table: &mut Table) -> Result<(), String> {
+fn nest(table: &mut Table) -> Result<Task, Fault> {
     if table.contains_key(TASK) {
-        return Err(format!("unknown key `{TASK}`; `head.name` tells the task"));
+        let fault = Fault::new(&[TASK], format!("unknown field `{TASK}`"));
+        return Err(fault.hint("`head.name` tells the task"));
     }
-    let head = table.get("head").ok_or("missing table `head`")?;
-    let name = head.get("name").and_then(Value::as_str);
-    let name = name.ok_or("missing key `head.name`, a string")?;
+    let Some(head) = table.get("head") else {
+        return Err(Fault::missing(&["head"], "missing table `head`"));
+    };
+    let name = match (head, head.get("name")) {
+        (Value::Table(_), None) => {
+            return Err(Fault::missing(&["head", "name"], "missing key `head.name`"));
+        }
+        (_, Some(Value::String(name))) => name,
+        (_, Some(other)) => {
+            let reason = format!("head.name = {other}; it must be a text, in quotes");
+            return Err(Fault::new(&["head", "name"], reason));
+        }
+        (other, None) => {
+            let reason = format!("head = {other}; it must be a table");
+            return Err(Fault::new(&["head"], reason));
+        }
+    };
     let line = gradway_heads::table().iter().find(|line| line.name == name);
     let task = match line.map_or(HeadTask::Segmentation, |line| line.task) {
         HeadTask::Segmentation if table.contains_key("tasks") => Task::MultiTask,
         HeadTask::Segmentation => Task::Segmentation,
         HeadTask::Detection => Task::Detection,
     };
-    let task = task.name();
     let tables = TASK_TABLES
         .into_iter()
         .filter_map(|key| Some((key.to_string(), table.remove(key)?)));
     let tables = Value::Table(tables.collect());
-    let tagged = Table::from_iter([(task.to_string(), tables)]);
+    let tagged = Table::from_iter([(task.name().to_string(), tables)]);
     table.insert(TASK.to_string(), Value::Table(tagged));
-    Ok(())
+    Ok(task)
 }
 
-fn wrong(origin: &str, reason: impl Into<String>) -> TrainError {
-    TrainError::Config {
-        origin: origin.to_string(),
-        reason: reason.into(),
-    }
-}
-
-fn table_of(text: &str, origin: &str) -> Result<Table, TrainError> {
-    text.parse()
-        .map_err(|error: toml::de::Error| wrong(origin, error.to_string()))
-}
-
-/// A method or head whose name is in no table, with the nearest one: a clearer answer than the list
-/// of variants.
-fn unknown_name(table: &Table) -> Option<String> {
-    let methods = gradway_adapters::table().iter().map(|line| line.name);
-    let heads = gradway_heads::table().iter().map(|line| line.name);
-    let sections: [(&str, Vec<&str>); 2] =
-        [("method", methods.collect()), ("head", heads.collect())];
-    sections.into_iter().find_map(|(section, names)| {
-        let name = table.get(section)?.get("name")?.as_str()?;
-        if names.contains(&name) {
-            return None;
-        }
-        let nearest = names
-            .iter()
-            .max_by(|a, b| strsim::jaro(name, a).total_cmp(&strsim::jaro(name, b)))
-            .filter(|known| strsim::jaro(name, known) > 0.7)
-            .map(|known| format!("; did you mean `{known}`?"))
-            .unwrap_or_default();
-        Some(format!(
-            "unknown {section} `{name}`{nearest} Known: {}",
-            names.join(", ")
-        ))
+/// A name that is in no table, with the nearest one: a clearer message than the list of variants.
+fn name_of(table: &Table) -> Option<Fault> {
+    let names: [([&str; 2], &str, &str, Vec<&'static str>); 4] = [
+        (
+            ["backbone", "name"],
+            "backbone",
+            "backbones",
+            gradway_backbone::table()
+                .iter()
+                .map(|line| line.name)
+                .collect(),
+        ),
+        (
+            ["method", "name"],
+            "method",
+            "methods",
+            gradway_adapters::table()
+                .iter()
+                .map(|line| line.name)
+                .collect(),
+        ),
+        (
+            ["head", "name"],
+            "head",
+            "heads",
+            gradway_heads::table()
+                .iter()
+                .map(|line| line.name)
+                .collect(),
+        ),
+        (
+            ["data", "format"],
+            "format",
+            "datasets",
+            gradway_data::table().iter().map(|line| line.name).collect(),
+        ),
+    ];
+    names.into_iter().find_map(|(path, what, list, names)| {
+        let name = fault::get(table, &path)?.as_str()?;
+        let is_known = names.contains(&name);
+        (!is_known).then(|| fault::unknown_name(path, what, name, &names, list))
     })
 }
 
-fn read(path: &Path, bases: usize) -> Result<Table, TrainError> {
-    let origin = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(&origin, error.to_string()))?;
-    let mut table = table_of(&text, &origin)?;
-    let Some(base) = table.remove("base") else {
-        return Ok(table);
-    };
-    let Some(base) = base.as_str() else {
-        return Err(wrong(&origin, "`base` must be a path"));
-    };
-    if bases == 0 {
-        let reason = format!("more than {MAXIMUM_BASES} bases; do they form a circle?");
-        return Err(wrong(&origin, reason));
-    }
-    let beside: PathBuf = path.parent().unwrap_or(Path::new(".")).join(base);
-    let mut merged = read(&beside, bases - 1)?;
-    merge(&mut merged, table);
-    Ok(merged)
-}
-
-/// Tables merge key by key; everything else is replaced. A table that names another variant
-/// (`name`, `format`) replaces the old one whole, whose other keys would not belong to it.
-fn merge(into: &mut Table, from: Table) {
-    for (key, value) in from {
-        match (into.get_mut(&key), value) {
-            (Some(Value::Table(old)), Value::Table(new)) => {
-                let other_variant = ["name", "format"].iter().any(|tag| {
-                    new.get(*tag)
-                        .is_some_and(|name| old.get(*tag) != Some(name))
-                });
-                if other_variant {
-                    *old = new;
-                } else {
-                    merge(old, new);
-                }
-            }
-            (_, value) => {
-                into.insert(key, value);
-            }
-        }
-    }
-}
-
-/// Applies `dotted.key=value`; the value is TOML, or a string where it is no TOML.
-fn set(table: &mut Table, entry: &str) -> Result<(), TrainError> {
-    let refuse = |reason: &str| wrong(&format!("--set {entry}"), reason);
-    let (path, text) = entry
-        .split_once('=')
-        .ok_or_else(|| refuse("expected key=value"))?;
-    let value = format!("value = {text}")
-        .parse::<Table>()
-        .ok()
-        .and_then(|mut table| table.remove("value"))
-        .unwrap_or_else(|| Value::from(text));
-    if path.split('.').any(str::is_empty) {
-        return Err(refuse("the key has an empty part"));
-    }
-    let wrapped = path.rsplit('.').fold(value, |inner, key| {
-        Value::Table(Table::from_iter([(key.to_string(), inner)]))
-    });
-    if let Value::Table(wrapped) = wrapped {
-        merge(table, wrapped);
-    }
-    Ok(())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn table(text: &str) -> Table {
-        text.parse().expect("a table")
-    }
-
-    #[test]
-    fn overrides_reach_into_tables_and_parse_values() {
-        let mut config = table("[method]\nname = 'e3va'\nform = 'plain'\n");
-        set(&mut config, "method.form=kernel").expect("a string without quotes");
-        set(&mut config, "method.rank=8").expect("a number");
-        set(&mut config, "augment.crop_size=[4, 5]").expect("a new table");
-        let expected = table(
-            "[method]\nname = 'e3va'\nform = 'kernel'\nrank = 8\n[augment]\ncrop_size = [4, 5]\n",
-        );
-        assert_eq!(config, expected);
-    }
-
-    #[test]
-    fn another_variant_replaces_the_table() {
-        let mut config = table("[method]\nname = 'e3va'\nform = 'plain'\n");
-        set(&mut config, "method.name=full").expect("an override");
-        assert_eq!(config, table("[method]\nname = 'full'\n"));
-    }
-
-    #[test]
-    fn an_override_without_a_value_is_refused() {
-        let error = set(&mut Table::new(), "seed").expect_err("no value");
-        assert_eq!(error.to_string(), "--set seed: expected key=value");
-    }
-}
+mod tests;

@@ -1,6 +1,9 @@
 //! Configuration of a run: typed TOML.
 
+mod fault;
 mod load;
+mod overrides;
+mod source;
 
 use gradway_adapters::{MethodConfig, Placement};
 use gradway_backbone::{BackboneConfig, EMBEDDED, Precision};
@@ -15,7 +18,9 @@ pub use crate::task::{
     DetectionConfig, DetectionEvaluationConfig, LossConfig, MultiTaskConfig, Protocol,
     SegmentationConfig, SegmentationEvaluationConfig, TaskConfig, TasksConfig, Weighting,
 };
-pub use load::{dataset, load, method, parse, to_toml};
+pub use load::{Compared, dataset, load, method, parse, to_toml};
+pub use overrides::Overrides;
+pub use source::Source;
 
 /// Everything that decides a run. The resolved configuration is saved with the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -225,6 +225,20 @@ impl Scores {
         }
     }
 
+    /// What reports call the score that the best checkpoint is the best by.
+    pub fn main_name(&self) -> String {
+        match self {
+            // The others lead their headlines.
+            Self::MultiTask(scores) if scores.relative_improvement.is_none() => {
+                "mean of tasks".to_string()
+            }
+            _ => {
+                let first = self.headlines().into_iter().next();
+                first.map_or_else(|| self.main().0.name.to_string(), |first| first.name)
+            }
+        }
+    }
+
     /// The scores that reports name, the main one first.
     pub fn headlines(&self) -> Vec<Headline> {
         let share = Headline::share;

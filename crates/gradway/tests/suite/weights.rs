@@ -1,12 +1,10 @@
 //! Weight files at the command line.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{fail, succeed, text};
+use crate::common::{fail, succeed, text};
 use gradway::backbone::{Checkpoint, write_tensors};
 use serde_json::Value;
 

@@ -1,0 +1,118 @@
+//! What a binary says beside its data: on standard error, where nobody may listen.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use gradway_data::DataError;
+use gradway_metrics::DetectionError;
+use gradway_trainer::TrainError;
+
+use crate::compare::CompareError;
+use crate::stop;
+
+/// Writes a line to standard error. Where that is closed or full, the line is lost and the work goes on.
+pub fn note(text: impl Display) {
+    // In one piece, so that lines of several processes do not mix.
+    let line = format!("{text}\n");
+    let _ = io::stderr().write_all(line.as_bytes());
+}
+
+/// Standard output was closed by its reader, as `| head` does.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody reads standard output")]
+pub struct ReaderLeft;
+
+/// Writes data to standard output, with the end of a line.
+///
+/// # Errors
+///
+/// [`ReaderLeft`], which [`status`] takes for no failure; else what the system says.
+pub fn print(data: impl Display) -> anyhow::Result<()> {
+    let mut output = io::stdout().lock();
+    match writeln!(output, "{data}").and_then(|()| output.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ReaderLeft.into()),
+        written => written.context("cannot write to standard output"),
+    }
+}
+
+/// The exit status of a binary whose work has ended so: 0, or 1 with the error and a hint on standard error. A
+/// run that a signal has stopped ends with the status of that signal, as shells give it.
+pub fn status(result: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = result else {
+        return ExitCode::SUCCESS;
+    };
+    if error.is::<ReaderLeft>() {
+        return ExitCode::SUCCESS;
+    }
+    note(format_args!("error: {}", describe(&error)));
+    if let Some(hint) = hint(&error) {
+        note(format_args!("hint: {hint}"));
+    }
+    let is_stopped = |cause: &(dyn std::error::Error + 'static)| {
+        let cause = cause.downcast_ref::<TrainError>();
+        cause.is_some_and(|error| matches!(error, TrainError::Stopped { .. }))
+    };
+    match stop::signal() {
+        Some(signal) if error.chain().any(is_stopped) => ExitCode::from(128 + signal),
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// An error and its causes in a line. Many errors name their cause themselves: it is not said again.
+pub fn describe(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+/// What would be right, where the error knows.
+fn hint(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        let compare = cause
+            .downcast_ref::<CompareError>()
+            .and_then(CompareError::hint);
+        let train = || {
+            cause
+                .downcast_ref::<TrainError>()
+                .and_then(TrainError::hint)
+        };
+        let data = || cause.downcast_ref::<DataError>().and_then(DataError::hint);
+        let detection = || {
+            cause
+                .downcast_ref::<DetectionError>()
+                .and_then(DetectionError::hint)
+        };
+        compare.or_else(train).or_else(data).or_else(detection)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_that_an_error_names_itself_is_not_said_again() {
+        let io = || io::Error::new(io::ErrorKind::NotFound, "no such file");
+        let named = DataError::Read {
+            path: "a.png".into(),
+            source: io(),
+        };
+        let error = anyhow::Error::from(named).context("sample `a`");
+        assert_eq!(
+            describe(&error),
+            "sample `a`: a.png cannot be read: no such file"
+        );
+        let error = Err::<(), _>(io())
+            .context("cannot write b.json")
+            .unwrap_err();
+        assert_eq!(describe(&error), "cannot write b.json: no such file");
+    }
+}

@@ -1,0 +1,373 @@
+//! What is wrong with a configuration, in the words of the person who wrote it.
+//!
+//! Serde says what a type wants and, inside a table that names a variant, not where. The place is found by
+//! leaving keys out: the key without which the complaint is another one is the one it is about.
+
+use gradway_backbone::nearest;
+use toml::{Table, Value};
+
+use super::load::CHECKED;
+use super::source::TAGS;
+use crate::error::TrainError;
+
+/// What is wrong, and which keys it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// As the file has them.
+    pub(super) keys: Vec<Vec<String>>,
+    /// Whether the first of them is not there.
+    pub(super) is_missing: bool,
+    pub(super) reason: String,
+    pub(super) hint: Option<String>,
+}
+
+impl Fault {
+    /// A fault of a key.
+    pub(super) fn new(path: &[impl AsRef<str>], reason: impl Into<String>) -> Self {
+        let path = path.iter().map(|key| key.as_ref().to_string());
+        Self {
+            keys: vec![path.collect()],
+            is_missing: false,
+            reason: reason.into(),
+            hint: None,
+        }
+    }
+
+    pub(super) fn missing(path: &[impl AsRef<str>], reason: impl Into<String>) -> Self {
+        Self {
+            is_missing: true,
+            ..Self::new(path, reason)
+        }
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// The value of a key.
+pub(super) fn get<'a>(table: &'a Table, path: &[&str]) -> Option<&'a Value> {
+    let (first, rest) = path.split_first()?;
+    let value = table.get(*first)?;
+    match rest {
+        [] => Some(value),
+        rest => get(value.as_table()?, rest),
+    }
+}
+
+/// A name that is in no table, such as a method's.
+pub(super) fn unknown_name(
+    path: [&str; 2],
+    what: &str,
+    name: &str,
+    names: &[&'static str],
+    list: &str,
+) -> Fault {
+    let suggestion = suggestion(name, names);
+    Fault::new(&path, format!("unknown {what} `{name}`{suggestion}"))
+        .hint(format!("see `gradway list {list}`: {}", names.join(", ")))
+}
+
+/// That a table has no field of this name.
+fn unknown_field(table: &[&str], name: &str, known: &[&str]) -> String {
+    let place = match table {
+        [] => String::new(),
+        table => format!(" in [{}]", table.join(".")),
+    };
+    format!("unknown field `{name}`{place}{}", suggestion(name, known))
+}
+
+fn suggestion(name: &str, known: &[impl AsRef<str>]) -> String {
+    let nearest = nearest(name, known.iter().map(AsRef::as_ref));
+    nearest.map_or(String::new(), |name| format!("; did you mean `{name}`?"))
+}
+
+/// Keys that a file has at its top.
+pub(super) struct Top<'a> {
+    /// Where the typed table has the tables of the task, which a file has at its top.
+    pub(super) nested: &'a [&'a str],
+    /// Every key.
+    pub(super) keys: &'a [&'a str],
+}
+
+/// What is wrong with a table that `read` refuses with a complaint.
+pub(super) fn of_table(
+    table: &Table,
+    top: &Top<'_>,
+    read: impl Fn(Table) -> Option<toml::de::Error>,
+    complaint: &toml::de::Error,
+) -> Fault {
+    let message = complaint.message();
+    let path = place(table, &read, complaint);
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    // As the file has it.
+    let shown = path.strip_prefix(top.nested).unwrap_or(&path);
+    let at_top = |path: &[&str]| top.nested.starts_with(path);
+    let key = shown.join(".");
+    let value = get(table, &path).map(shortened);
+    if let Some(rest) = message.strip_prefix("unknown field ") {
+        let names = quoted(rest);
+        let (name, known) = names.split_first().map_or(("", &[][..]), |(a, b)| (*a, b));
+        let parent = match path.split_last() {
+            Some((last, parent)) if *last == name => parent,
+            _ => &path,
+        };
+        let shown = parent.strip_prefix(top.nested).unwrap_or(parent);
+        let known = if at_top(parent) { top.keys } else { known };
+        let full = [shown, &[name]].concat();
+        let reason = unknown_field(shown, name, known);
+        let table_name = match shown {
+            [] => "a configuration".to_string(),
+            shown => format!("[{}]", shown.join(".")),
+        };
+        let known = match known {
+            [] => format!("{table_name} has no other keys"),
+            known => format!("{table_name} has {}", listed(known, "and")),
+        };
+        return Fault::new(&full, reason).hint(known);
+    }
+    if let Some(rest) = message.strip_prefix("missing field ") {
+        let name = quoted(rest).first().copied().unwrap_or_default();
+        let full = [shown, &[name]].concat();
+        let what = match at_top(&path) {
+            true => "table",
+            false => "key",
+        };
+        return Fault::missing(&full, format!("missing {what} `{}`", full.join(".")));
+    }
+    let Some(value) = value else {
+        return Fault::new(shown, message);
+    };
+    let is_list = get(table, &path).is_some_and(Value::is_array);
+    let choices = match message.strip_prefix("unknown variant ") {
+        Some(rest) if quoted(rest).first() == shown.last() => {
+            let known: Vec<&str> = quoted(rest).into_iter().skip(1).collect();
+            let (name, parent) = shown.split_last().unwrap_or((&"", &[]));
+            let fault = Fault::new(shown, unknown_field(parent, name, &known));
+            return fault.hint(format!("it must be {}", listed(&known, "or")));
+        }
+        Some(rest) => quoted(rest).into_iter().skip(1).map(String::from).collect(),
+        None => choices(table, &read, &path),
+    };
+    if !choices.is_empty() {
+        let word = get(table, &path).and_then(Value::as_str);
+        let word = word.or_else(|| quoted(message).first().copied());
+        let suggestion = word.map_or(String::new(), |word| suggestion(word, &choices));
+        let choices: Vec<&str> = choices.iter().map(String::as_str).collect();
+        let expected = listed(&choices, "or");
+        let what = if is_list { "every entry" } else { "it" };
+        return Fault::new(
+            shown,
+            format!("{key} = {value}; {what} must be {expected}{suggestion}"),
+        );
+    }
+    let expected = message.rsplit_once(", expected ").map(|(_, wanted)| wanted);
+    match expected.or(message.strip_prefix("expected ")) {
+        Some(wanted) if is_list && is_single(wanted) => Fault::new(
+            shown,
+            format!("{key} = {value}; every entry must be {}", in_words(wanted)),
+        ),
+        Some(wanted) => Fault::new(
+            shown,
+            format!("{key} = {value}; it must be {}", in_words(wanted)),
+        ),
+        None => Fault::new(shown, format!("{key} = {value}: {message}")),
+    }
+}
+
+/// The key a complaint is about: without it there is none, or another.
+fn place(
+    table: &Table,
+    read: &impl Fn(Table) -> Option<toml::de::Error>,
+    complaint: &toml::de::Error,
+) -> Vec<String> {
+    let message = complaint.message();
+    // Of a key that is missing, only the table is looked for.
+    let is_missing = message.starts_with("missing field ");
+    let mut path = known_place(table, complaint);
+    let keys: Vec<&str> = path.iter().map(String::as_str).collect();
+    let has_variants = |value: &Value| TAGS.iter().any(|tag| value.get(tag).is_some());
+    if is_missing && !get(table, &keys).is_some_and(has_variants) {
+        return path;
+    }
+    loop {
+        let keys: Vec<&str> = path.iter().map(String::as_str).collect();
+        let here = match keys[..] {
+            [] => Some(table),
+            _ => get(table, &keys).and_then(Value::as_table),
+        };
+        let Some(here) = here else {
+            return path;
+        };
+        // What names a variant comes last: without it, there is another complaint in any case.
+        let is_tag = |key: &str| TAGS.contains(&key);
+        let mut candidates: Vec<&String> = here
+            .iter()
+            .filter(|(key, value)| match is_missing {
+                true => value.is_table(),
+                false => !is_tag(key) || !message.starts_with("unknown field "),
+            })
+            .map(|(key, _)| key)
+            .collect();
+        candidates.sort_by_key(|key| is_tag(key));
+        let culprit = candidates.into_iter().find(|key| {
+            let mut trial = table.clone();
+            remove(&mut trial, &keys, key);
+            read(trial).is_none_or(|other| other.message() != message)
+        });
+        let Some(culprit) = culprit else {
+            return path;
+        };
+        path.push(culprit.clone());
+    }
+}
+
+/// As far as the complaint says it itself: to the first table that names a variant.
+fn known_place(table: &Table, complaint: &toml::de::Error) -> Vec<String> {
+    let text = complaint.to_string();
+    let place = text.trim_end().rsplit_once("\nin `");
+    let path = place.and_then(|(_, path)| path.strip_suffix('`'));
+    let path: Vec<&str> = path.map_or(Vec::new(), |path| path.split('.').collect());
+    match get(table, &path) {
+        Some(_) => path.into_iter().map(String::from).collect(),
+        None => Vec::new(),
+    }
+}
+
+fn remove(table: &mut Table, path: &[&str], key: &str) {
+    match path {
+        [] => {
+            table.remove(key);
+        }
+        [first, rest @ ..] => {
+            if let Some(Value::Table(inner)) = table.get_mut(*first) {
+                remove(inner, rest, key);
+            }
+        }
+    }
+}
+
+fn replace(table: &mut Table, path: &[&str], value: Value) {
+    match path {
+        [] => {}
+        [last] => {
+            table.insert((*last).to_string(), value);
+        }
+        [first, rest @ ..] => {
+            if let Some(Value::Table(inner)) = table.get_mut(*first) {
+                replace(inner, rest, value);
+            }
+        }
+    }
+}
+
+/// What may stand in a place that takes one of several words; empty where it takes something else.
+fn choices(
+    table: &Table,
+    read: &impl Fn(Table) -> Option<toml::de::Error>,
+    path: &[&str],
+) -> Vec<String> {
+    let mut trial = table.clone();
+    replace(&mut trial, path, Value::from("?"));
+    let complaint = read(trial);
+    let rest = complaint
+        .as_ref()
+        .and_then(|error| error.message().strip_prefix("unknown variant `?`"));
+    let words = rest.map(quoted).unwrap_or_default();
+    words.into_iter().map(String::from).collect()
+}
+
+/// The parts of a text between backticks.
+fn quoted(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+/// `a`, `b` and `c`
+fn listed(names: &[&str], last: &str) -> String {
+    let quote = |name: &&str| format!("`{name}`");
+    match names {
+        [] => String::new(),
+        [one] => quote(one),
+        [many @ .., end] => {
+            let many: Vec<String> = many.iter().map(quote).collect();
+            format!("{} {last} {}", many.join(", "), quote(end))
+        }
+    }
+}
+
+/// Whether a type wants one value, and no list.
+fn is_single(wanted: &str) -> bool {
+    !wanted.starts_with("an array") && wanted != "a sequence"
+}
+
+/// What a type wants, without its name.
+fn in_words(wanted: &str) -> String {
+    if let Some(length) = wanted.strip_prefix("an array of length ") {
+        return format!("a list of {length}");
+    }
+    if wanted.starts_with("struct ") || wanted.starts_with("internally tagged enum ") {
+        return "a table".to_string();
+    }
+    match wanted {
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" | "u64" | "usize" => "a whole number, 0 or more",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a boolean" => "true or false",
+        "a string" | "path string" | "string" => "a text, in quotes",
+        "a sequence" => "a list",
+        "a map" => "a table",
+        other => return other.to_string(),
+    }
+    .to_string()
+}
+
+/// A value as a file has it, cut where it is long.
+fn shortened(value: &Value) -> String {
+    /// Characters that still fit a line.
+    const MOST: usize = 80;
+    let text = value.to_string();
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}
+
+/// What a check of the values said, with the keys it speaks of.
+///
+/// # Errors
+///
+/// The error as it was, where it says where it comes from.
+pub(super) fn of_validation(error: TrainError, table: &Table) -> Result<Fault, TrainError> {
+    let hint = error.hint();
+    let (reason, named) = match &error {
+        TrainError::Config { origin, reason } if origin == CHECKED => (reason.clone(), Vec::new()),
+        TrainError::Backbone(error) => (error.to_string(), vec!["backbone.name"]),
+        TrainError::Data(error @ gradway_data::DataError::InvalidValue { key, .. }) => {
+            (error.to_string(), vec![*key])
+        }
+        TrainError::Data(error @ gradway_data::DataError::WrongTask { .. }) => {
+            (error.to_string(), vec!["data.format", "head.name"])
+        }
+        _ => return Err(error),
+    };
+    // Words of the text that are keys.
+    let is_part = |character: char| character.is_ascii_alphanumeric() || "._".contains(character);
+    let words = reason.split(|character| !is_part(character));
+    let words = words.map(|word| word.trim_matches('.'));
+    let keys = words
+        .chain(named)
+        .map(|word| word.split('.').map(String::from).collect());
+    let is_key = |path: &Vec<String>| {
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        path.len() > 1 && get(table, &path).is_some()
+    };
+    Ok(Fault {
+        keys: keys.filter(is_key).collect(),
+        is_missing: false,
+        reason,
+        hint,
+    })
+}

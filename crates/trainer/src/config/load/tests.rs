@@ -1,0 +1,313 @@
+use std::path::PathBuf;
+
+use super::*;
+
+const FILE: &str = r#"
+backbone = { name = "swin_mini" }
+method = { name = "e3va", rank = 4 }
+head = { name = "segformer", channels = 16 }
+data = { format = "synthetic" }
+"#;
+
+/// The message and hint of a file under overrides, which must be wrong.
+fn refused(file: &str, overrides: &[&str]) -> (String, String) {
+    let overrides: Vec<String> = overrides.iter().map(|entry| entry.to_string()).collect();
+    let error = parse(file, "run.toml", &overrides).expect_err("something wrong");
+    (error.to_string(), error.hint().unwrap_or_default())
+}
+
+#[test]
+fn a_wrong_override_is_named_with_key_value_and_what_is_right() {
+    for (entry, expected) in [
+        // Of the wrong kind.
+        (
+            "loader.batch_size=two",
+            r#"loader.batch_size = "two"; it must be a whole number, 0 or more"#,
+        ),
+        (
+            "loader.batch_size=-1",
+            "loader.batch_size = -1; it must be a whole number, 0 or more",
+        ),
+        (
+            "loader.batch_size=1.5",
+            "loader.batch_size = 1.5; it must be a whole number, 0 or more",
+        ),
+        (
+            "seed=x",
+            r#"seed = "x"; it must be a whole number, 0 or more"#,
+        ),
+        (
+            "optimizer.learning_rate=fast",
+            r#"optimizer.learning_rate = "fast"; it must be a number"#,
+        ),
+        (
+            "method.rank=wide",
+            r#"method.rank = "wide"; it must be a whole number, 0 or more"#,
+        ),
+        (
+            "head.channels=-3",
+            "head.channels = -3; it must be a whole number, 0 or more",
+        ),
+        (
+            "backbone.pad_first=yes",
+            r#"backbone.pad_first = "yes"; it must be true or false"#,
+        ),
+        ("loader=3", "loader = 3; it must be a table"),
+        (
+            "backbone.name=3",
+            "backbone.name = 3; it must be a text, in quotes",
+        ),
+        (
+            "augment.crop_size=[64]",
+            "augment.crop_size = [64]; it must be a list of 2",
+        ),
+        (
+            "augment.crop_size=[64, \"x\"]",
+            "augment.crop_size = [64, \"x\"]; every entry must be a whole number, 0 or more",
+        ),
+        // Words that are none of those known.
+        (
+            "method.form=kernl",
+            "method.form = \"kernl\"; it must be `plain` or `kernel`; did you mean `kernel`?",
+        ),
+        (
+            "method.form=3",
+            "method.form = 3; it must be `plain` or `kernel`",
+        ),
+        (
+            "optimizer.name=adam",
+            "optimizer.name = \"adam\"; it must be `adamw` or `sgd`; did you mean `adamw`?",
+        ),
+        (
+            "schedule.decay.name=cosin",
+            "schedule.decay.name = \"cosin\"; it must be `poly`, `cosine`, `step` or `constant`; \
+             did you mean `cosine`?",
+        ),
+        (
+            "evaluation.size=orignal",
+            "evaluation.size = \"orignal\"; it must be `original`, `fixed` or `fit`; \
+             did you mean `original`?",
+        ),
+        (
+            "method.name=e3av",
+            "unknown method `e3av`; did you mean `e3va`?",
+        ),
+        (
+            "backbone.name=swin_tni",
+            "unknown backbone `swin_tni`; did you mean `swin_mini`?",
+        ),
+        (
+            "head.name=upnet",
+            "unknown head `upnet`; did you mean `upernet`?",
+        ),
+        (
+            "data.format=foldr",
+            "unknown format `foldr`; did you mean `folder`?",
+        ),
+        // Keys that are none of those known.
+        (
+            "optimizer.learning_rat=1",
+            "unknown field `learning_rat` in [optimizer]; did you mean `learning_rate`?",
+        ),
+        (
+            "method.rnk=1",
+            "unknown field `rnk` in [method]; did you mean `rank`?",
+        ),
+        (
+            "augmnt.crop_size=[4, 4]",
+            "unknown field `augmnt`; did you mean `augment`?",
+        ),
+        ("epochs=1", "unknown field `epochs`"),
+        ("base=other.toml", "unknown field `base`"),
+        ("task.head=1", "unknown field `task`"),
+        // Keys that are missing.
+        ("data={ format = \"coco\" }", "missing key `data.root`"),
+        (
+            "schedule.decay={ name = \"step\" }",
+            "missing key `schedule.decay.milestones`",
+        ),
+        // Values out of range.
+        (
+            "loader.batch_size=0",
+            "loader.batch_size = 0; it must be at least 1",
+        ),
+        (
+            "backbone.drop_path=2",
+            "backbone.drop_path = 2; it must be in 0..1",
+        ),
+        ("method.rank=0", "method.rank = 0; it must be at least 1"),
+        // No key or no value.
+        ("seed", "expected key=value"),
+        ("loader.=1", "`loader.`: a part of the key is empty"),
+        ("data.classes=[road,car]", "the value is no TOML"),
+    ] {
+        let (message, _) = refused(FILE, &[entry]);
+        assert_eq!(message, format!("--set {entry}: {expected}"));
+    }
+}
+
+#[test]
+fn a_wrong_key_of_a_file_is_not_blamed_on_an_override() {
+    let file = FILE.replace("rank = 4", "rank = -4");
+    let (message, _) = refused(&file, &["seed=3", "method.form=kernel"]);
+    assert_eq!(
+        message,
+        "run.toml: method.rank = -4; it must be a whole number, 0 or more"
+    );
+    let file = FILE.replace("format = \"synthetic\"", "format = \"coco\"");
+    let (message, _) = refused(&file, &["seed=3"]);
+    assert_eq!(message, "run.toml: missing key `data.root`");
+    for table in ["backbone", "method", "head", "data"] {
+        let lines = FILE.lines().filter(|line| !line.starts_with(table));
+        let file = lines.collect::<Vec<_>>().join("\n");
+        let (message, _) = refused(&file, &["seed=3"]);
+        assert_eq!(message, format!("run.toml: missing table `{table}`"));
+    }
+}
+
+#[test]
+fn a_hint_lists_what_is_known() {
+    let (_, hint) = refused(FILE, &["x.y=1"]);
+    assert_eq!(
+        hint,
+        "a configuration has `seed`, `backbone`, `method`, `data`, `loader`, `optimizer`, `schedule`, \
+         `train`, `head`, `loss`, `augment` and `evaluation`"
+    );
+    let (_, hint) = refused(FILE, &["optimizer.x=1"]);
+    assert!(
+        hint.starts_with("[optimizer] has `name`, `learning_rate`, "),
+        "{hint}"
+    );
+    let detector = FILE.replace("segformer", "retinanet");
+    let (message, hint) = refused(&detector, &["loss.class_weights=[1]"]);
+    assert_eq!(
+        message,
+        "--set loss.class_weights=[1]: unknown field `loss`"
+    );
+    assert!(
+        hint.ends_with("`train`, `head`, `augment` and `evaluation`"),
+        "{hint}"
+    );
+    let (_, hint) = refused(FILE, &["method.name=e3av"]);
+    assert!(hint.starts_with("see `gradway list methods`: "), "{hint}");
+}
+
+/// The lists of sections are those that a configuration is written with.
+#[test]
+fn the_sections_are_those_of_the_types() {
+    for (head, data, more, task) in [
+        ("segformer", "synthetic", "", Task::Segmentation),
+        ("retinanet", "coco\", root = \"x", "", Task::Detection),
+        (
+            "segformer",
+            "synthetic",
+            "tasks = { names = [\"depth\"] }",
+            Task::MultiTask,
+        ),
+    ] {
+        let file = format!("{FILE}{more}").replace("segformer", head);
+        let file = file
+            .replace(", channels = 16", "")
+            .replace("synthetic", data);
+        let config = parse(&file, "file", &[]).expect("a configuration");
+        assert_eq!(config.task.task(), task);
+        let table: Table = to_toml(&config).expect("TOML").parse().expect("TOML");
+        let mut known = [&SECTIONS[..], tables_of(task)].concat();
+        known.sort_unstable();
+        let mut found: Vec<&str> = table.keys().map(String::as_str).collect();
+        found.sort_unstable();
+        assert_eq!(found, known);
+    }
+}
+
+#[test]
+fn paths_are_in_full_but_for_variables() {
+    let here = std::env::current_dir().expect("a folder");
+    let file = FILE.replace(
+        "format = \"synthetic\"",
+        "format = \"ade20k\", root = \"sets/ade\"",
+    );
+    let weights = |name: &str| vec![format!("backbone.weights={name}")];
+    let config = parse(&file, "file", &weights("w.pth")).expect("a configuration");
+    let DatasetConfig::Ade20k(data) = &config.data else {
+        panic!("{:?}", config.data);
+    };
+    assert_eq!(data.root, here.join("sets/ade"));
+    assert_eq!(
+        config.backbone.weights,
+        here.join("w.pth").to_str().map(String::from)
+    );
+    for name in ["embedded", "$WEIGHTS/w.pth", "/w.pth"] {
+        let config = parse(&file, "file", &weights(name)).expect("a configuration");
+        assert_eq!(config.backbone.weights.as_deref(), Some(name));
+    }
+    let tasks =
+        "tasks = { names = [\"depth\", \"edges\"], added = [\"edges\"], base = \"runs/a\" }";
+    let file = format!("{FILE}{tasks}");
+    let config = parse(&file, "file", &[]).expect("a configuration");
+    assert_eq!(config.task.base(), Some(&*here.join("runs/a")));
+    // What was made without reading a file, too.
+    let mut config = parse(FILE, "file", &weights("w.pth")).expect("a configuration");
+    config.backbone.weights = Some("other.pth".to_string());
+    let saved: Table = to_toml(&config).expect("TOML").parse().expect("TOML");
+    let expected = Value::from(here.join("other.pth").display().to_string());
+    assert_eq!(saved["backbone"]["weights"], expected);
+}
+
+#[test]
+fn a_base_is_named_where_it_is_wrong() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| -> PathBuf {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path
+    };
+    let base = write("base.toml", &FILE.replace("rank = 4", "rank = 'x'"));
+    let file = write("run.toml", "base = 'base.toml'\nseed = 3\n");
+    let error = load(&file, &[]).expect_err("a wrong rank").to_string();
+    assert!(
+        error.starts_with(&format!("{}: method.rank", base.display())),
+        "{error}"
+    );
+    let config = load(&file, &["method.rank=8".to_string()]).expect("a configuration");
+    assert_eq!(config.seed, 3);
+}
+
+#[test]
+fn each_of_several_methods_takes_the_keys_that_it_has() {
+    let set = Overrides::set(&["method.rank=8", "seed=2"]).expect("overrides");
+    let compared = set
+        .by_method("--methods", &["fixed", "lora", "e3va"])
+        .expect("methods");
+    let left_out: Vec<_> = compared.iter().map(|one| one.left_out.clone()).collect();
+    assert_eq!(left_out, [vec!["method.rank".to_string()], vec![], vec![]]);
+    let ranks = compared.into_iter().map(|one| {
+        let source = Source::text(FILE, "file")
+            .expect("TOML")
+            .under(one.overrides);
+        let config = source.config().expect("a configuration");
+        assert_eq!(config.seed, 2);
+        let table = Table::try_from(&config.method).expect("a table");
+        table.get("rank").and_then(Value::as_integer)
+    });
+    assert_eq!(ranks.collect::<Vec<_>>(), [None, Some(8), Some(8)]);
+
+    let refused = |entry: &str, methods: &[&str]| {
+        let set = Overrides::set(&[entry]).expect("overrides");
+        set.by_method("--methods", methods)
+            .expect_err("refused")
+            .to_string()
+    };
+    assert_eq!(
+        refused("method.rank=8", &["fixed", "full"]),
+        "--set method.rank=8: unknown field `rank` in [method]"
+    );
+    assert_eq!(
+        refused("method.name=full", &["lora"]),
+        "--set method.name=full: `method.name` is decided by --methods"
+    );
+    assert_eq!(
+        refused("seed=1", &["lroa"]),
+        "--methods: unknown method `lroa`; did you mean `lora`?"
+    );
+}

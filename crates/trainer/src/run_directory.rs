@@ -1,0 +1,288 @@
+//! The folder of a run: what is in it, and who may write there.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::config::{self, RunConfig};
+use crate::error::TrainError;
+
+/// The folder of a run.
+///
+/// | file | holds |
+/// |---|---|
+/// | `config.toml` | the resolved configuration |
+/// | `metrics.jsonl` | a line per step and evaluation |
+/// | `last.safetensors` | the newest checkpoint, to resume from |
+/// | `best.safetensors` | the checkpoint of the best evaluation |
+/// | `result.json` | scores, memory, time and provenance, once the run is done |
+/// | `lock` | nothing; held by the process that trains |
+///
+/// The folder of a new run is made when [`train`](crate::train) has accepted the run: the data is open and the
+/// model is built. A run that is refused leaves nothing behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunDirectory {
+    path: PathBuf,
+    start: Start,
+}
+
+/// How a process comes to a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Start {
+    /// With a configuration, as its file will hold it, to a folder that is yet to be made.
+    New { config: String, overwrite: bool },
+    /// To a run that is there.
+    Existing,
+}
+
+/// Keeps other processes from training in a folder as long as it lives.
+#[derive(Debug)]
+pub(crate) struct RunLock {
+    _file: File,
+    /// Whether it does keep them away: not every file system can lock.
+    pub(crate) is_held: bool,
+}
+
+impl RunDirectory {
+    /// Name of the file that says what came of a run.
+    pub const RESULT: &str = "result.json";
+
+    /// The folder of a new run, which [`train`](crate::train) makes.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::RunExists`] where it holds a run already; a configuration that cannot be saved.
+    pub fn create(path: &Path, config: &RunConfig) -> Result<Self, TrainError> {
+        let directory = Self::new(path, config, false)?;
+        directory.refuse_a_run()?;
+        Ok(directory)
+    }
+
+    /// The folder of a new run, which [`train`](crate::train) makes, or clears of the run that it holds. Files
+    /// that do not belong to a run stay.
+    ///
+    /// # Errors
+    ///
+    /// A configuration that cannot be saved.
+    pub fn replace(path: &Path, config: &RunConfig) -> Result<Self, TrainError> {
+        Self::new(path, config, true)
+    }
+
+    fn new(path: &Path, config: &RunConfig, overwrite: bool) -> Result<Self, TrainError> {
+        let config = config::to_toml(config).map_err(|error| TrainError::file(path, error))?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            start: Start::New { config, overwrite },
+        })
+    }
+
+    /// Opens the folder of an earlier run with the configuration saved there.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError`] where it is no run or its configuration cannot be read.
+    pub fn open(path: &Path) -> Result<(Self, RunConfig), TrainError> {
+        let directory = Self {
+            path: path.to_path_buf(),
+            start: Start::Existing,
+        };
+        if !directory.config_file().is_file() {
+            return Err(TrainError::file(
+                path,
+                "it is no folder of a run: there is no `config.toml`",
+            ));
+        }
+        let config = config::load(&directory.config_file(), &[])?;
+        Ok((directory, config))
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The resolved configuration.
+    pub fn config_file(&self) -> PathBuf {
+        self.path.join("config.toml")
+    }
+
+    /// A line per step and evaluation.
+    pub fn metrics_file(&self) -> PathBuf {
+        self.path.join("metrics.jsonl")
+    }
+
+    /// The newest checkpoint.
+    pub fn last_file(&self) -> PathBuf {
+        self.path.join("last.safetensors")
+    }
+
+    /// The checkpoint of the best evaluation.
+    pub fn best_file(&self) -> PathBuf {
+        self.path.join("best.safetensors")
+    }
+
+    /// The newest checkpoint or the best one.
+    pub fn checkpoint_file(&self, last: bool) -> PathBuf {
+        if last {
+            self.last_file()
+        } else {
+            self.best_file()
+        }
+    }
+
+    /// What came of the run.
+    pub fn result_file(&self) -> PathBuf {
+        self.path.join(Self::RESULT)
+    }
+
+    /// The files of a run but for its lock.
+    fn files(&self) -> [PathBuf; 5] {
+        [
+            self.result_file(),
+            self.best_file(),
+            self.last_file(),
+            self.metrics_file(),
+            self.config_file(),
+        ]
+    }
+
+    /// Whether the folder is that of a new run.
+    pub(crate) fn is_new(&self) -> bool {
+        matches!(self.start, Start::New { .. })
+    }
+
+    /// Whether a folder holds a run that has taken a step. Before its first step a run has nothing to lose.
+    pub fn holds_a_run(path: &Path) -> bool {
+        let directory = Self {
+            path: path.to_path_buf(),
+            start: Start::Existing,
+        };
+        let has_bytes = |file: &PathBuf| fs::metadata(file).is_ok_and(|file| file.len() > 0);
+        let [worth @ .., config] = directory.files();
+        config.is_file() && worth.iter().any(has_bytes)
+    }
+
+    fn refuse_a_run(&self) -> Result<(), TrainError> {
+        match Self::holds_a_run(&self.path) {
+            false => Ok(()),
+            true => Err(TrainError::RunExists {
+                path: self.path.clone(),
+            }),
+        }
+    }
+
+    /// Starts a new run: makes the folder, keeps others out, clears it and saves the configuration. Of a run
+    /// that is there, only keeps others out.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Busy`] where another process trains here, [`TrainError::RunExists`] where one has begun
+    /// since, and files that cannot be written.
+    pub(crate) fn begin(&self) -> Result<RunLock, TrainError> {
+        let Start::New { config, overwrite } = &self.start else {
+            return self.lock();
+        };
+        fs::create_dir_all(&self.path).map_err(|error| TrainError::file(&self.path, error))?;
+        // Nothing is looked at or written before the lock is held: of two processes that start at once, one
+        // has the folder, and the other leaves it alone.
+        let lock = self.lock()?;
+        if !overwrite {
+            self.refuse_a_run()?;
+        }
+        for file in self.files() {
+            remove(&file)?;
+        }
+        write_whole(&self.config_file(), config.as_bytes())?;
+        Ok(lock)
+    }
+
+    /// Keeps other processes from training here, and clears away what an interrupted write left.
+    pub(crate) fn lock(&self) -> Result<RunLock, TrainError> {
+        let path = self.path.join("lock");
+        let file = File::create(&path).map_err(|error| TrainError::file(&path, error))?;
+        let is_held = match file.try_lock() {
+            Ok(()) => true,
+            Err(TryLockError::WouldBlock) => {
+                return Err(TrainError::Busy {
+                    path: self.path.clone(),
+                });
+            }
+            Err(TryLockError::Error(error)) if cannot_lock(&error) => false,
+            Err(TryLockError::Error(error)) => return Err(TrainError::file(&path, error)),
+        };
+        for file in self.files() {
+            remove(&gradway_backbone::partial(&file))?;
+        }
+        Ok(RunLock {
+            _file: file,
+            is_held,
+        })
+    }
+
+    /// What came of the run, if it is done.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::File`] where it cannot be read.
+    pub fn result<T: DeserializeOwned>(&self) -> Result<Option<T>, TrainError> {
+        let path = self.result_file();
+        match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(|error| TrainError::file(&path, error)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(TrainError::file(&path, error)),
+        }
+    }
+
+    /// Writes what came of the run.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::File`].
+    pub fn write_result(&self, result: &impl Serialize) -> Result<(), TrainError> {
+        let path = self.result_file();
+        let text =
+            serde_json::to_string_pretty(result).map_err(|error| TrainError::file(&path, error))?;
+        write_whole(&path, text.as_bytes())
+    }
+}
+
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    gradway_backbone::write_whole(path, bytes).map_err(|error| TrainError::file(path, error))
+}
+
+/// Whether a file system has no locks, as some network file systems.
+fn cannot_lock(error: &io::Error) -> bool {
+    let without = [libc::ENOLCK, libc::ENOSYS];
+    error.kind() == ErrorKind::Unsupported
+        || error
+            .raw_os_error()
+            .is_some_and(|code| without.contains(&code))
+}
+
+/// Removes a file, which may not be there.
+fn remove(path: &Path) -> Result<(), TrainError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(TrainError::file(path, error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_without_locks_is_no_error() {
+        for code in [libc::ENOLCK, libc::ENOSYS, libc::EOPNOTSUPP] {
+            assert!(cannot_lock(&io::Error::from_raw_os_error(code)), "{code}");
+        }
+        for code in [libc::EIO, libc::EACCES] {
+            assert!(!cannot_lock(&io::Error::from_raw_os_error(code)), "{code}");
+        }
+    }
+}
