@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::bottleneck::Bottleneck;
 use crate::count::Group;
 use crate::inserted::{Insert, Inserted};
-use crate::method::{MethodDescriptor, Placement, Settings, at_least_one, unmergeable};
+use crate::method::{MethodDescriptor, Placement, Settings, in_range, unmergeable};
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     name: "adapter",
@@ -64,7 +64,7 @@ impl AdapterConfig {
 
 impl Settings for AdapterConfig {
     fn validate(&self) -> Result<(), String> {
-        at_least_one("width", self.width)
+        in_range("width", self.width)
     }
 
     fn published_groups(&self) -> &'static [Group] {

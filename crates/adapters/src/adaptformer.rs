@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::bottleneck::Bottleneck;
 use crate::count::Group;
 use crate::inserted::{Insert, Inserted};
-use crate::method::{MethodDescriptor, Placement, Settings, at_least_one, finite, unmergeable};
+use crate::method::{MethodDescriptor, Placement, Settings, in_range, finite, unmergeable};
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     name: "adaptformer",
@@ -74,7 +74,7 @@ impl AdaptformerConfig {
 
 impl Settings for AdaptformerConfig {
     fn validate(&self) -> Result<(), String> {
-        at_least_one("width", self.width)?;
+        in_range("width", self.width)?;
         finite("scale", self.scale)
     }
 

@@ -17,7 +17,7 @@ use crate::count::Group;
 use crate::hypercomplex::{self, Thin};
 use crate::inserted::{Inside, Places, sections};
 use crate::method::{
-    Method, MethodDescriptor, Placement, Settings, at_least_one, features_around, unmergeable,
+    Method, MethodDescriptor, Placement, Settings, in_range, features_around, unmergeable,
 };
 use crate::track::track;
 
@@ -119,7 +119,7 @@ impl CompacterConfig {
 
 impl Settings for CompacterConfig {
     fn validate(&self) -> Result<(), String> {
-        at_least_one("rank", self.rank)?;
+        in_range("rank", self.rank)?;
         hypercomplex::divides(self.n, self.width)
     }
 

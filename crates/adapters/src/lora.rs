@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
 use crate::method::{
-    Method, MethodDescriptor, Placement, Settings, at_least_one, features_around, finite, kaiming,
+    Method, MethodDescriptor, Placement, Settings, in_range, features_around, finite, kaiming,
     parameter,
 };
 use crate::selected::Selected;
@@ -236,7 +236,7 @@ impl LoraConfig {
 
 impl Settings for LoraConfig {
     fn validate(&self) -> Result<(), String> {
-        at_least_one("rank", self.rank)?;
+        in_range("rank", self.rank)?;
         finite("alpha", self.alpha)?;
         if self.targets.is_empty() {
             return Err("method.targets = []; it must name a projection".to_string());

@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 use crate::count::Group;
 use crate::lora::{Factors, update};
 use crate::method::{
-    Method, MethodDescriptor, Placement, Settings, at_least_one, finite, unmergeable,
+    Method, MethodDescriptor, Placement, Settings, in_range, finite, unmergeable,
 };
 use crate::track::track;
 
@@ -176,9 +176,9 @@ impl<B: Backend> Updates<B> {
 
 impl Settings for MtloraConfig {
     fn validate(&self) -> Result<(), String> {
-        at_least_one("tasks", self.tasks)?;
-        at_least_one("rank", self.rank)?;
-        at_least_one("task_rank", self.task_rank)?;
+        in_range("tasks", self.tasks)?;
+        in_range("rank", self.rank)?;
+        in_range("task_rank", self.task_rank)?;
         finite("scale", self.scale)?;
         finite("task_scale", self.task_scale)
     }

@@ -16,7 +16,7 @@ use gradway_kernels::{KernelBackend, Lift};
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{Method, MethodDescriptor, Placement, Settings, at_least_one, of_task};
+use crate::method::{Method, MethodDescriptor, Placement, Settings, in_range, of_task};
 use crate::table::{MethodConfig, Tuned};
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
@@ -149,7 +149,7 @@ impl PerTaskConfig {
 
 impl Settings for PerTaskConfig {
     fn validate(&self) -> Result<(), String> {
-        at_least_one("tasks", self.tasks)?;
+        in_range("tasks", self.tasks)?;
         let descriptor = self.method.descriptor();
         if descriptor.placement == Placement::Frozen || self.method.knows_tasks() {
             return Err(format!(
@@ -183,8 +183,11 @@ impl<B: KernelBackend> Method<B> for PerTask<B> {
         images: Tensor<F, 4>,
         phase: Phase,
     ) -> Vec<Tensor<B, 4>> {
-        let tasks = self.tasks.iter();
-        let passes = tasks.flat_map(|task| task.features::<F, L>(frozen, images.clone(), phase));
+        let tasks = self.tasks.iter().enumerate();
+        let passes = tasks.flat_map(|(index, task)| {
+            let phase = phase.stream(&format!("task {index}"));
+            task.features::<F, L>(frozen, images.clone(), phase)
+        });
         passes.collect()
     }
 

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use gradway_backbone::{AnyBackbone, Checkpoint, CheckpointError, write_tensors, write_whole};
+use gradway_backbone::{
+    AnyBackbone, TensorFile, TensorFileError, require_finite, write_tensors, write_whole,
+};
 use gradway_kernels::TrainBackend;
 use serde::{Deserialize, Serialize};
 
@@ -29,9 +31,9 @@ pub enum AdapterError {
         /// What is wrong.
         reason: String,
     },
-    /// The weights cannot be read.
+    /// The weights cannot be read, are damaged, or are no finite numbers.
     #[error(transparent)]
-    Weights(#[from] CheckpointError),
+    Weights(#[from] TensorFileError),
     /// The adapter was trained on other weights.
     #[error(
         "{path}: made for `{backbone}` with base weights {trained_on}, but this base is `{present_backbone}` with {present}"
@@ -119,11 +121,12 @@ impl SavedAdapter {
     ///
     /// # Errors
     ///
-    /// [`AdapterError::File`].
+    /// [`AdapterError::File`]; [`AdapterError::Weights`] where a value is no finite number.
     pub fn save(&self, folder: &Path) -> Result<(), AdapterError> {
         fs::create_dir_all(folder)
             .map_err(|error| AdapterError::file(folder.to_path_buf(), error))?;
         let path = folder.join(WEIGHTS);
+        require_finite(&path, &self.weights)?;
         write_tensors(&path, &self.weights, None)
             .map_err(|error| AdapterError::file(path, error))?;
         let path = folder.join(DESCRIPTION);
@@ -148,14 +151,13 @@ impl SavedAdapter {
             return Err(wrong(reason));
         }
         info.method.validate().map_err(wrong)?;
-        let file = Checkpoint::open(&folder.join(WEIGHTS))?;
+        let file = TensorFile::open(&folder.join(WEIGHTS))?;
         let weights = file
-            .keys()
-            .map(|key| Ok((key.to_string(), file.read(key)?)));
-        Ok(Self {
-            info,
-            weights: weights.collect::<Result<_, CheckpointError>>()?,
-        })
+            .names()
+            .map(|name| Ok((name.to_string(), file.floats(name)?)));
+        let weights = weights.collect::<Result<_, TensorFileError>>()?;
+        file.verify()?;
+        Ok(Self { info, weights })
     }
 }
 

@@ -36,7 +36,7 @@ use crate::bottleneck::{Projection, narrow, widen};
 use crate::count::Group;
 use crate::extraction::{Extraction, Form, KnowledgeExtraction, Place};
 use crate::method::{
-    Method, MethodDescriptor, Placement, Settings, at_least_one, finite, unmergeable,
+    Method, MethodDescriptor, Placement, Settings, in_range, finite, unmergeable,
 };
 use crate::task_streams::{Leave, Merge, TaskStreams, feature_channels};
 use crate::track::track;
@@ -213,8 +213,8 @@ impl VmtAdapterConfig {
 
 impl Settings for VmtAdapterConfig {
     fn validate(&self) -> Result<(), String> {
-        at_least_one("tasks", self.tasks)?;
-        at_least_one("reduction", self.reduction.unwrap_or(REDUCTION))?;
+        in_range("tasks", self.tasks)?;
+        in_range("reduction", self.reduction.unwrap_or(REDUCTION))?;
         finite("scale", self.scale)
     }
 

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
 use crate::method::{
-    Method, MethodDescriptor, Placement, Settings, at_least_one, features_around, unmergeable,
+    Method, MethodDescriptor, Placement, Settings, in_range, features_around, unmergeable,
 };
 use crate::track::track;
 use crate::vpt;
@@ -76,7 +76,7 @@ impl VptShallowConfig {
 
 impl Settings for VptShallowConfig {
     fn validate(&self) -> Result<(), String> {
-        at_least_one("tokens", self.tokens)
+        in_range("tokens", self.tokens)
     }
 
     fn published_groups(&self) -> &'static [Group] {

@@ -43,6 +43,7 @@ mod output_norms;
 mod precision;
 pub mod swin;
 mod table;
+mod tensor_file;
 mod write;
 
 pub use access::{Access, Point, Site, Untouched};
@@ -56,4 +57,5 @@ pub use import::{Import, ImportError, ImportReport, Imported, Renamed, import};
 pub use output_norms::OutputNorms;
 pub use precision::Precision;
 pub use table::{AnyBackbone, BackboneConfig, BackboneDescriptor, UnknownBackbone, table};
-pub use write::{write_tensors, write_whole};
+pub use tensor_file::{TensorFile, TensorFileError, Words, require_finite, write_tensors};
+pub use write::write_whole;

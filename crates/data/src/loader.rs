@@ -9,11 +9,13 @@
 //! [`crate::detection::DetectionLoader`] are one loader with two of them.
 
 mod batch;
+mod fingerprint;
 mod segmentation;
 mod workers;
 
 use std::sync::Arc;
 
+use image::RgbImage;
 use rand::seq::SliceRandom;
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -98,6 +100,9 @@ pub trait ImageBatch {
 
     /// `[count, 3, height, width]`
     fn shape(&self) -> [usize; 4];
+
+    /// `[count]` identifiers of the images in their dataset.
+    fn ids(&self) -> Vec<&str>;
 }
 
 /// What a loader reads, and what it makes of it.
@@ -117,6 +122,15 @@ pub trait Pipeline: Send + Sync + 'static {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Identifier of sample `index`.
+    fn id(&self, index: usize) -> String;
+
+    /// The image of sample `index` as the dataset has it.
+    ///
+    /// # Errors
+    /// What is wrong with the sample.
+    fn image(&self, index: usize) -> Result<RgbImage, DataError>;
 
     /// Reads sample `index` and prepares it; all randomness comes from `rng`.
     ///
@@ -163,7 +177,7 @@ impl<P: Pipeline> Loader<P> {
         }
         if loader.batches_per_epoch() == 0 {
             let expected = format!(
-                "at most {}, the number of samples of dataset `{}`, or `drop_last = false`",
+                "at most {}, the number of samples of dataset `{}`, or `loader.drop_last = false`",
                 loader.samples(),
                 loader.pipeline().name()
             );

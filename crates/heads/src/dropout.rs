@@ -9,8 +9,8 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 /// Zeroes each channel of each image with probability `rate` in training (Tompson et al. 2015), and
 /// scales the others by `1 / (1 - rate)`.
 ///
-/// The decisions come from the phase's seed and `stream`, which tells apart several uses in one
-/// pass.
+/// The decisions come from the phase's seed: who uses it twice in a pass gives each a
+/// [stream](Phase::stream) of its own.
 ///
 /// # Shapes
 ///
@@ -19,7 +19,6 @@ pub fn drop_channels<B: KernelBackend>(
     x: Tensor<B, 4>,
     rate: f64,
     phase: Phase,
-    stream: u64,
 ) -> Tensor<B, 4> {
     let Phase::Training { seed } = phase else {
         return x;
@@ -28,7 +27,6 @@ pub fn drop_channels<B: KernelBackend>(
         return x;
     }
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    random.set_stream(stream);
     let shape = x.dims();
     let [batch, channels, height, width] = shape;
     let keep = 1.0 - rate;

@@ -69,8 +69,7 @@ impl<B: KernelBackend> Decoder<B> for Fcn<B> {
         let x = self
             .convolution
             .forward(features[self.stage].clone(), phase);
-        // A stream of its own, so that its mask differs from the main decoder's.
         self.classifier
-            .forward(drop_channels(x, self.dropout, phase, 1))
+            .forward(drop_channels(x, self.dropout, phase))
     }
 }

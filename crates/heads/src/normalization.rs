@@ -54,8 +54,13 @@ impl<B: KernelBackend> BatchNorm<B> {
         let [batch, _, height, width] = x.dims();
         let count = (batch * height * width) as f64;
         let (output, mean, variance) = batch_norm(x, gamma, beta, BatchStatistics::Batch, EPSILON);
+        if count <= 1.0 {
+            // One value says nothing of a variance: PyTorch refuses it. A run is refused before it starts; here
+            // the running statistics stay what they are.
+            return output;
+        }
         // The running variance is the unbiased one, as in PyTorch.
-        let unbiased = variance * (count / (count - 1.0).max(1.0));
+        let unbiased = variance * (count / (count - 1.0));
         update(&self.running_mean, mean);
         update(&self.running_var, unbiased);
         output

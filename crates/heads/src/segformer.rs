@@ -100,7 +100,7 @@ impl<B: KernelBackend> Decoder<B> for SegFormerDecoder<B> {
             unreachable!("an encoder has at least one stage")
         };
         let fused = relu(self.fuse.norm.forward(fused, phase));
-        let fused = drop_channels(fused, self.dropout, phase, 0);
+        let fused = drop_channels(fused, self.dropout, phase);
         self.classifier.forward(fused)
     }
 }

@@ -74,6 +74,13 @@ macro_rules! heads {
         ];
 
         impl HeadConfig {
+            /// Its name in the table.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$name(_) => $file::DESCRIPTOR.name,)*
+                }
+            }
+
             fn decoder<B: Backend>(
                 &self,
                 inputs: &[usize],
@@ -103,6 +110,10 @@ heads! {
     HrNet(HrNetConfig, HrNet, hrnet),
 }
 
+/// The largest width of a head: what goes far beyond any backbone is a slip, and its memory is asked for before
+/// anybody could say so.
+pub(crate) const MOST: usize = 1 << 14;
+
 /// Every head that can be named.
 pub fn table() -> &'static [HeadDescriptor] {
     TABLE
@@ -124,6 +135,9 @@ impl HeadConfig {
                         config.widths
                     ));
                 }
+                if let Some(width) = config.widths.iter().find(|width| **width > MOST) {
+                    return Err(format!("head.widths has {width}; a width must be at most {MOST}"));
+                }
                 (config.expansion, 0.0, None)
             }
             Self::SegFormer(config) => (config.channels, config.dropout, None),
@@ -135,6 +149,12 @@ impl HeadConfig {
         }
         if channels == 0 || fcn.is_some_and(|fcn| fcn.channels == 0) {
             return Err("head.channels = 0; it must be at least 1".to_string());
+        }
+        let widths = fcn.iter().map(|fcn| fcn.channels).chain([channels]);
+        if let Some(width) = widths.into_iter().find(|width| *width > MOST) {
+            return Err(format!(
+                "a width of the head is {width}; it must be at most {MOST}"
+            ));
         }
         if !(0.0..1.0).contains(&dropout) {
             return Err(format!("head.dropout = {dropout}; it must be in 0..1"));
@@ -154,6 +174,20 @@ impl HeadConfig {
             Self::Fcn(config) => config.stage == stage,
             Self::HrNet(_) | Self::SegFormer(_) | Self::UPerNet(_) => true,
         }
+    }
+
+    /// The least number of values that a batch norm of it is over in training, per channel, of a batch of images of
+    /// `[height, width]`: of one value the variance is zero, and the running variance with it.
+    pub fn normalised_values(&self, batch: usize, size: [usize; 2]) -> usize {
+        // The strides of every backbone of the table.
+        let map = |stage: usize| size.map(|side| side.div_ceil(4 << stage)).iter().product();
+        let least: usize = match self {
+            Self::SegFormer(_) | Self::HrNet(_) => map(0),
+            Self::Fcn(config) => map(config.stage),
+            // The coarsest map pooled to one position.
+            Self::UPerNet(_) => 1,
+        };
+        batch * least
     }
 
     /// The head for features of these widths.

@@ -137,6 +137,6 @@ impl<B: KernelBackend> Decoder<B> for UPerNet<B> {
             .collect();
         let x = self.fuse.forward(Tensor::cat(stack, 1), phase);
         self.classifier
-            .forward(drop_channels(x, self.dropout, phase, 0))
+            .forward(drop_channels(x, self.dropout, phase))
     }
 }

@@ -48,6 +48,10 @@ impl ImageBatch for DetectionBatch {
     fn shape(&self) -> [usize; 4] {
         [self.count, 3, self.height, self.width]
     }
+
+    fn ids(&self) -> Vec<&str> {
+        self.items.iter().map(|item| item.id.as_str()).collect()
+    }
 }
 
 impl DetectionBatch {

@@ -35,6 +35,10 @@ impl ImageBatch for SegmentationBatch {
     fn shape(&self) -> [usize; 4] {
         [self.count, 3, self.height, self.width]
     }
+
+    fn ids(&self) -> Vec<&str> {
+        self.ids.iter().map(String::as_str).collect()
+    }
 }
 
 impl SegmentationBatch {

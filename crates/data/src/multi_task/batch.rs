@@ -51,6 +51,10 @@ impl ImageBatch for MultiTaskBatch {
     fn shape(&self) -> [usize; 4] {
         [self.count, 3, self.height, self.width]
     }
+
+    fn ids(&self) -> Vec<&str> {
+        self.ids.iter().map(String::as_str).collect()
+    }
 }
 
 impl MultiTaskBatch {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use burn::module::Module;
 use clap::Args;
-use gradway::adapters::{Encoder, Group, GroupCount, Tuned, count, freeze, freeze_output_norms};
+use gradway::adapters::{Encoder, Group, GroupCount, Tuned, count, freeze, freeze_unread};
 use gradway::backbone::{Backbone, BackboneConfig};
 use gradway::data::Split;
 use gradway::device::{DeviceName, Job, run_on};
@@ -131,10 +131,11 @@ impl Job for Params {
             None => method.for_tasks(self.tasks.into()),
         };
         let channels = method.feature_channels(&module.description());
-        let (_, mut tuned) = Encoder::<B>::new(&method, module, &device)?;
+        let (encoder, mut tuned) = Encoder::<B>::new(&method, module, &device)?;
         let mut head = None;
         if let Some(config) = &config {
-            tuned = freeze_output_norms(tuned, |stage| config.task.reads(stage));
+            (tuned, _) =
+                freeze_unread(&encoder, tuned, |stage| config.task.reads(stage), &device);
             let (trained, parameters) = self.with_head(config, tuned, &channels, &device)?;
             (tuned, head) = (trained, Some(parameters));
         }

@@ -11,7 +11,7 @@ use super::losses::BoxLoss;
 use super::objects::{DetectionLimits, Segmented, Truth};
 use super::rcnn::{Rcnn, RcnnConfig, StageConfig};
 use super::retinanet::{FIRST_STAGE, RetinaNet, RetinaNetConfig};
-use crate::table::{HeadDescriptor, HeadTask};
+use crate::table::{HeadDescriptor, HeadTask, MOST};
 
 const fn describe(
     name: &'static str,
@@ -133,6 +133,13 @@ impl DetectorConfig {
         }
     }
 
+    /// Whether a parameter of the detector has a gradient only where there are objects, or regions of some: a
+    /// batch without any leaves it alone. All others have one in every batch.
+    pub fn waits_for_objects(&self, path: &str) -> bool {
+        let parts = ["boxes", "masks", "offsets", "box_tower", "box_output"];
+        path.split('.').any(|part| parts.contains(&part))
+    }
+
     /// The detector of regions that it is, if it is one.
     fn rcnn(&self) -> Option<RcnnConfig> {
         match self {
@@ -149,25 +156,26 @@ impl DetectorConfig {
     ///
     /// A sentence that names the key and its value.
     pub fn validate(&self) -> Result<(), String> {
-        let at_least_one = |key: &str, value: usize| match value {
+        let in_range = |key: &str, value: usize| match value {
             0 => Err(format!("head.{key} = 0; it must be at least 1")),
-            _ => Ok(()),
+            1..=MOST => Ok(()),
+            _ => Err(format!("head.{key} = {value}; it must be at most {MOST}")),
         };
         let positive = |key: &str, value: f64| match value > 0.0 && value.is_finite() {
             true => Ok(()),
             false => Err(format!("head.{key} = {value}; it must be positive")),
         };
         if let Self::RetinaNet(config) = self {
-            at_least_one("channels", config.channels)?;
-            at_least_one("convolutions", config.convolutions)?;
+            in_range("channels", config.channels)?;
+            in_range("convolutions", config.convolutions)?;
             return positive("box_weight", config.box_weight);
         }
         let Some(config) = self.rcnn() else {
             return Ok(());
         };
-        at_least_one("channels", config.channels)?;
-        at_least_one("width", config.width)?;
-        at_least_one("stages", config.stages.len())?;
+        in_range("channels", config.channels)?;
+        in_range("width", config.width)?;
+        in_range("stages", config.stages.len())?;
         positive("box_weight", config.box_weight)?;
         if config.stages.len() > 1 && !config.is_class_agnostic {
             return Err(format!(

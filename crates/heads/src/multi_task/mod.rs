@@ -52,6 +52,7 @@ impl<B: KernelBackend> MultiTaskHead<B> {
         features: &[Tensor<B, 4>],
         phase: Phase,
     ) -> SegmentationOutput<B> {
+        let phase = phase.stream(&format!("task {task}"));
         self.decoders[task].forward(features, phase)
     }
 

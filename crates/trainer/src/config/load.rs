@@ -101,6 +101,15 @@ fn section<T: DeserializeOwned>(
 ///
 /// What the format cannot hold.
 pub fn to_toml(config: &RunConfig) -> Result<String, toml::ser::Error> {
+    toml::to_string(&to_table(config)?)
+}
+
+/// The same as a table.
+///
+/// # Errors
+///
+/// As [`to_toml`].
+pub(crate) fn to_table(config: &RunConfig) -> Result<Table, toml::ser::Error> {
     let mut table = Table::try_from(config)?;
     // The task is told by its head.
     if let Some(Value::Table(task)) = table.remove(TASK) {
@@ -110,7 +119,7 @@ pub fn to_toml(config: &RunConfig) -> Result<String, toml::ser::Error> {
         });
         table.extend(tables.flatten());
     }
-    toml::to_string(&table)
+    Ok(table)
 }
 
 /// The field of a configuration that stands for these tables of a file.

@@ -13,6 +13,7 @@ use crate::error::TrainError;
 use crate::optimizer::OptimizerConfig;
 use crate::schedule::ScheduleConfig;
 
+pub(crate) use load::to_table;
 pub use load::{dataset, load, method, parse, to_toml};
 pub use multi_task::{MultiTaskConfig, TasksConfig, Weighting};
 pub use task::{
@@ -49,6 +50,9 @@ pub struct RunConfig {
     pub train: LengthConfig,
 }
 
+/// The largest size of a batch and number of epochs: products of two of them are still numbers.
+const MOST: usize = 1 << 24;
+
 /// Reading of batches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -59,6 +63,9 @@ pub struct BatchConfig {
     pub workers: usize,
     /// Batches kept ready.
     pub prefetch: usize,
+    /// Whether what does not fill a step at the end of an epoch is left out, another part of the images every
+    /// time; otherwise the last batch is smaller, and the last step may be of fewer batches.
+    pub drop_last: bool,
 }
 
 impl Default for BatchConfig {
@@ -67,6 +74,7 @@ impl Default for BatchConfig {
             batch_size: 8,
             workers: 1,
             prefetch: 2,
+            drop_last: true,
         }
     }
 }
@@ -148,9 +156,53 @@ impl RunConfig {
                 return Err(wrong(format!("{key} = 0; it must be at least 1")));
             }
         }
+        let counts = [("optimizer.accumulation", self.optimizer.accumulation)];
+        for (key, value) in positive.into_iter().chain(counts) {
+            if value > MOST {
+                return Err(wrong(format!("{key} = {value}; it must be at most {MOST}")));
+            }
+        }
         self.task.validate()?;
+        self.require_values(self.loader.batch_size)?;
+        if let Some(reason) = self.cannot_add_tasks() {
+            return Err(wrong(reason));
+        }
         self.data.require(self.task.task())?;
         Ok(())
+    }
+
+    /// Refuses a batch of so many images whose head would normalise a single value.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::SingleValue`].
+    pub(crate) fn require_values(&self, batch: usize) -> Result<(), TrainError> {
+        let size = self.task.resolution().map(|side| side as usize);
+        match self.task.dense_head() {
+            Some(head) if head.normalised_values(batch, size) < 2 => Err(TrainError::SingleValue {
+                head: head.name(),
+                batch,
+                size,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Why tasks cannot be added to a trained model, where some are to be: nothing that the other tasks use may
+    /// change.
+    fn cannot_add_tasks(&self) -> Option<String> {
+        let tasks = match &self.task {
+            TaskConfig::MultiTask(config) => &config.tasks,
+            TaskConfig::Segmentation(_) | TaskConfig::Detection(_) => return None,
+        };
+        tasks.base.as_ref()?;
+        if tasks.weighting == Weighting::Uncertainty {
+            let reason = "tasks.weighting = \"uncertainty\" with tasks.base: the variances of all tasks are one \
+                          parameter, of which that of the other tasks may not change; it must be \"fixed\"";
+            return Some(reason.to_string());
+        }
+        let (name, reason) = (self.method.descriptor().name, self.method.adds_tasks().err()?);
+        Some(format!("method.name = \"{name}\" with tasks.base: {reason}"))
     }
 
     /// Reading of batches of this size.
@@ -159,6 +211,7 @@ impl RunConfig {
             batch_size,
             workers: self.loader.workers,
             prefetch: self.loader.prefetch,
+            drop_last: self.loader.drop_last,
             seed: self.seed,
             ..LoaderConfig::default()
         }

@@ -182,6 +182,15 @@ impl TaskConfig {
         }
     }
 
+    /// The decoder of dense tasks.
+    pub(crate) fn dense_head(&self) -> Option<&HeadConfig> {
+        match self {
+            Self::Segmentation(config) => Some(&config.head),
+            Self::MultiTask(config) => Some(&config.head),
+            Self::Detection(_) => None,
+        }
+    }
+
     /// Images per forward pass of the evaluation.
     pub fn evaluation_batch(&self) -> usize {
         match self {

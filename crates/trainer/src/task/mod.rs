@@ -10,6 +10,7 @@ mod scores;
 mod segmentation;
 
 use std::fmt::Debug;
+use std::path::Path;
 
 use burn::module::{AutodiffModule, ModuleDisplay};
 use burn::tensor::Tensor;
@@ -96,6 +97,11 @@ pub trait Task<B: TrainBackend>: Sized + Debug {
     /// Whether a parameter of method or head is trained, where the method trains it.
     fn trains(&self, _path: &str) -> bool {
         true
+    }
+
+    /// Whether a trained parameter may be without a gradient in a batch, since nothing of its kind is in it.
+    fn waits_for_objects(&self, _path: &str) -> bool {
+        false
     }
 
     /// The path that a parameter has here which has another one in a run that tasks are added to.
@@ -186,6 +192,28 @@ impl Labels {
             palette: vec![[0; 3]; classes],
             category_ids: Vec::new(),
             tasks: Vec::new(),
+        }
+    }
+
+    /// Refuses data whose classes are others, or in another order, than those that a checkpoint was trained on;
+    /// `path` names it. Of several tasks, those that both have are compared.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::OtherClasses`] with both lists.
+    pub fn require(&self, present: &Self, path: &Path) -> Result<(), TrainError> {
+        let shared = self.tasks.iter().filter_map(|labels| {
+            let same = present.tasks.iter().find(|other| other.task == labels.task)?;
+            Some((&labels.classes, &same.classes))
+        });
+        let lists = std::iter::once((&self.classes, &present.classes)).chain(shared);
+        match lists.into_iter().find(|(old, new)| old != new) {
+            None => Ok(()),
+            Some((trained_on, present)) => Err(TrainError::OtherClasses {
+                path: path.to_path_buf(),
+                trained_on: trained_on.clone(),
+                present: present.clone(),
+            }),
         }
     }
 }
