@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::encoder::Encoder;
 use crate::method::Misfit;
-use crate::state_dict::{StateDict, StateDictError, collect, restore};
+use crate::state_dict::{StateDict, StateDictError, collect_with, restore};
 use crate::table::{MethodConfig, Tuned};
 
 /// Version of the format.
@@ -96,15 +96,16 @@ pub struct SavedAdapter {
 impl SavedAdapter {
     /// What a method has trained on a base.
     pub fn new<B: TrainBackend>(base: &Base<B>, method: MethodConfig, tuned: &Tuned<B>) -> Self {
-        Self::of(&base.name, &base.hash, method, tuned)
+        Self::of((&base.name, &base.hash), method, tuned, &[])
     }
 
-    /// The same by the name and the hash of the base.
+    /// The same by the name and the hash of the base; `unread` are the parameters that were frozen for a head that
+    /// has no use for them, which an adapter has all the same.
     pub fn of<B: TrainBackend>(
-        backbone: &str,
-        hash: &str,
+        (backbone, hash): (&str, &str),
         method: MethodConfig,
         tuned: &Tuned<B>,
+        unread: &[String],
     ) -> Self {
         Self {
             info: AdapterInfo {
@@ -113,7 +114,7 @@ impl SavedAdapter {
                 base: hash.to_string(),
                 method,
             },
-            weights: collect(tuned),
+            weights: collect_with(tuned, unread),
         }
     }
 

@@ -42,12 +42,18 @@ fn changes(path: &str, trained: bool) -> bool {
 
 /// The trained parameters and batch statistics of a module.
 pub fn collect<B: AutodiffBackend, M: Module<B>>(module: &M) -> StateDict {
-    struct Collector {
+    collect_with(module, &[])
+}
+
+/// The same with other parameters by their paths, trained or not.
+pub fn collect_with<B: AutodiffBackend, M: Module<B>>(module: &M, others: &[String]) -> StateDict {
+    struct Collector<'a> {
         path: Vec<String>,
+        others: &'a [String],
         values: StateDict,
     }
 
-    impl<B: AutodiffBackend> ModuleVisitor<B> for Collector {
+    impl<B: AutodiffBackend> ModuleVisitor<B> for Collector<'_> {
         fn enter_module(&mut self, name: &str, _container: &str) {
             self.path.push(name.to_string());
         }
@@ -58,7 +64,7 @@ pub fn collect<B: AutodiffBackend, M: Module<B>>(module: &M) -> StateDict {
 
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
             let path = self.path.join(".");
-            if changes(&path, param.is_require_grad()) {
+            if changes(&path, param.is_require_grad()) || self.others.contains(&path) {
                 let data = param.val().inner().into_data().convert_dtype(DType::F32);
                 self.values.insert(path, data);
             }
@@ -67,6 +73,7 @@ pub fn collect<B: AutodiffBackend, M: Module<B>>(module: &M) -> StateDict {
 
     let mut collector = Collector {
         path: Vec::new(),
+        others,
         values: StateDict::new(),
     };
     module.visit(&mut collector);

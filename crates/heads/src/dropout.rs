@@ -45,3 +45,24 @@ pub fn drop_channels<B: KernelBackend>(
     // One scalar per contiguous row: the broadcast that is fast everywhere.
     (x.reshape([batch * channels, height * width]) * factors).reshape(shape)
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::Flex;
+
+    use super::*;
+
+    #[test]
+    fn a_decoder_does_not_drop_what_drop_path_drops() {
+        let ones = || Tensor::<Flex, 4>::ones([64, 1, 1, 1], &Default::default());
+        let read = |x: Tensor<Flex, 4>| x.into_data().to_vec::<f32>().unwrap();
+        let phase = Phase::Training { seed: 11 };
+        let paths = read(phase.drop_path().apply(ones(), 0.5));
+        for name in ["decoder", "auxiliary"] {
+            let channels = read(drop_channels(ones(), 0.5, phase.stream(name)));
+            // Of 64 coins two times about half fall alike; of the same coins all.
+            let alike = paths.iter().zip(&channels).filter(|(a, b)| a == b).count();
+            assert!((16..48).contains(&alike), "{name}: {alike}");
+        }
+    }
+}

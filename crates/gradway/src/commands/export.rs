@@ -124,7 +124,8 @@ impl Export {
         };
         if !self.merge {
             let method = model.method().clone();
-            let adapter = SavedAdapter::of(&config.backbone.name, model.base(), method, tuned);
+            let base = (config.backbone.name.as_str(), model.base());
+            let adapter = SavedAdapter::of(base, method, tuned, model.unread());
             adapter.save(&self.output)?;
             return Ok(report);
         }
