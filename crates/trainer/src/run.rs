@@ -155,7 +155,10 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
         if let (None, Some(base)) = (&saved, config.task.base()) {
             let (base, _) = RunDirectory::open(&gradway_data::paths::expand(base)?)?;
             let path = base.checkpoint_file(false);
-            model = model.inherit(Checkpoint::load(&path)?, &labels, &path)?;
+            let saved = Checkpoint::load(&path)?;
+            model.require_base(&saved, &path)?;
+            saved.state.origin.require_model(config, &path)?;
+            model = model.inherit(saved, &labels, &path)?;
         }
         let origin = Origin::new(config, &training, &validation)?;
         let state = match saved {
