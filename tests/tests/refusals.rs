@@ -42,7 +42,10 @@ fn a_batch_norm_of_one_value_is_refused() {
         ),
     ] {
         let (error, hint) = refused(&of(head, rest));
-        assert!(error.contains("expected more than 1 value per channel when training"), "{error}");
+        assert!(
+            error.contains("expected more than 1 value per channel when training"),
+            "{error}"
+        );
         assert!(error.contains("a batch of 1 with head.name"), "{error}");
         assert!(hint.unwrap().contains("loader.batch_size"), "{error}");
     }
@@ -76,12 +79,18 @@ fn added(method: &str, weighting: &str) -> String {
 #[test]
 fn tasks_are_not_added_where_something_of_the_others_would_change() {
     let (error, _) = refused(&added("vmt_adapter", "uncertainty"));
-    assert!(error.contains(r#"tasks.weighting = "uncertainty" with tasks.base"#), "{error}");
+    assert!(
+        error.contains(r#"tasks.weighting = "uncertainty" with tasks.base"#),
+        "{error}"
+    );
     let mut refusing = Vec::new();
     for method in table() {
         if let Err(error) = parsed(&added(method.name, "fixed")) {
             let error = error.to_string();
-            let expected = format!(r#"method.name = "{}" with tasks.base: its hyper"#, method.name);
+            let expected = format!(
+                r#"method.name = "{}" with tasks.base: its hyper"#,
+                method.name
+            );
             assert!(error.contains(&expected), "{error}");
             refusing.push(method.name);
         }

@@ -4,8 +4,8 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use gradway::data::SegmentationBatch;
 use gradway::trainer::{
-    Labels, Optimizer, OptimizerConfig, OptimizerName, RunConfig, Segmentation,
-    SegmentationTask, TrainError, Trainer, config,
+    Labels, Optimizer, OptimizerConfig, OptimizerName, RunConfig, Segmentation, SegmentationTask,
+    TrainError, Trainer, config,
 };
 use gradway_adapters::{Encoder, collect, count, freeze_unread, is_statistic, table};
 use gradway_backbone::{Backbone, BackboneConfig, Phase};
@@ -47,7 +47,9 @@ fn what_is_no_number_ends_a_step_that_names_the_images() {
         let config = parsed("swin_mini", "full", segformer, &optimizer);
         let (model, mut trainer) = built(&config);
         let sound = named(scenes(2, SIDE), ["a", "b"]);
-        let (model, report) = trainer.step(model, &[sound.clone(), sound.clone()]).unwrap();
+        let (model, report) = trainer
+            .step(model, &[sound.clone(), sound.clone()])
+            .unwrap();
         // Clipping reads nothing of its own.
         assert_eq!(report.reads, 1, "{clip}");
         let mut broken = named(scenes(2, SIDE), ["c", "d"]);
@@ -61,7 +63,10 @@ fn what_is_no_number_ends_a_step_that_names_the_images() {
         };
         assert_eq!((step, images.join(" ").as_str()), (2, "c d"));
         let text = error.to_string();
-        assert!(text.contains("the loss is NaN in step 2, which is not taken"), "{text}");
+        assert!(
+            text.contains("the loss is NaN in step 2, which is not taken"),
+            "{text}"
+        );
         assert!(text.contains("images: `c`, `d`"), "{text}");
         assert!(error.hint().unwrap().contains("optimizer.learning_rate"));
     }
@@ -74,7 +79,11 @@ fn a_norm_that_is_no_number_ends_a_step() {
     let config = parsed("swin_mini", "fixed", segformer, "");
     let (mut model, mut trainer) = built(&config);
     let huge = gradway_tests::fill::<Tracked, _>(model.trainable.head, |path, shape| {
-        let value = if path.ends_with("fuse.norm.gamma") { 1e25 } else { 0.0 };
+        let value = if path.ends_with("fuse.norm.gamma") {
+            1e25
+        } else {
+            0.0
+        };
         let count = shape.iter().product();
         burn::tensor::TensorData::new(vec![value; count], shape.to_vec())
     });
@@ -82,7 +91,10 @@ fn a_norm_that_is_no_number_ends_a_step() {
     let batch = named(scenes(2, SIDE), ["a", "b"]);
     let outcome = trainer.step(model, &[batch]);
     let error = outcome.map(|(_, report)| report).unwrap_err().to_string();
-    assert!(error.contains("the norm of the gradients is inf in step 1"), "{error}");
+    assert!(
+        error.contains("the norm of the gradients is inf in step 1"),
+        "{error}"
+    );
     assert!(error.contains("images: `a`, `b`"), "{error}");
 }
 
@@ -113,13 +125,19 @@ fn every_method_trains_under_a_head_of_any_one_stage() {
     for method in table() {
         for stage in 0..4 {
             let name = format!("{} with stage {stage}", method.name);
-            let head = format!(r#"{{ name = "fcn", stage = {stage}, channels = 16, dropout = 0.0 }}"#);
+            let head =
+                format!(r#"{{ name = "fcn", stage = {stage}, channels = 16, dropout = 0.0 }}"#);
             let config = parsed("swin_mini", method.name, &head, "");
             let (model, mut trainer) = built(&config);
             let frozen = model.unread().to_vec();
             // What the head does not read is not said to be trained.
             let trained = collect::<Tracked, _>(&model.trainable);
-            assert!(frozen.iter().all(|path| !trained.contains_key(&format!("method.{path}"))), "{name}");
+            assert!(
+                frozen
+                    .iter()
+                    .all(|path| !trained.contains_key(&format!("method.{path}"))),
+                "{name}"
+            );
             let before = parameters::<Tracked, _>(&model.trainable);
             let batch = scenes(2, SIDE);
             let step = trainer.step(model, std::slice::from_ref(&batch));
@@ -137,7 +155,8 @@ fn every_method_trains_under_a_head_of_any_one_stage() {
             let behind = frozen.iter().any(|path| !path.contains("norms.norms"));
             let has_more_than_norms = !["fixed", "norm_tuning"].contains(&method.name);
             assert!(!is_last || !behind, "{name}: {frozen:?}");
-            let shares_all = ["hyperformer", "polyhistor", "polyhistor_lite"].contains(&method.name);
+            let shares_all =
+                ["hyperformer", "polyhistor", "polyhistor_lite"].contains(&method.name);
             if !is_last && has_more_than_norms && !shares_all {
                 assert!(behind, "{name}: nothing is frozen behind the stage");
             }
@@ -153,7 +172,9 @@ fn what_is_frozen_behind_a_stage_is_what_a_listing_counts() {
             let config = parsed(backbone, method, head, "");
             let (model, _) = built(&config);
             let device = Default::default();
-            let plain = BackboneConfig::named(backbone).init::<Plain>(&device).unwrap();
+            let plain = BackboneConfig::named(backbone)
+                .init::<Plain>(&device)
+                .unwrap();
             assert_eq!(plain.description().stages().count(), 4);
             let (encoder, tuned) = Encoder::<Tracked>::new(&config.method, plain, &device).unwrap();
             let all = count::<Tracked, _>(&tuned).total;
@@ -161,7 +182,11 @@ fn what_is_frozen_behind_a_stage_is_what_a_listing_counts() {
                 freeze_unread(&encoder, tuned, |stage| config.task.reads(stage), &device);
             assert_eq!(frozen, model.unread(), "{method} on {backbone}");
             let left = count::<Tracked, _>(&tuned);
-            assert_eq!(left, count(&model.trainable.method), "{method} on {backbone}");
+            assert_eq!(
+                left,
+                count(&model.trainable.method),
+                "{method} on {backbone}"
+            );
             assert!(left.total < all, "{method} on {backbone}");
         }
     }

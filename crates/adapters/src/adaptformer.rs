@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::bottleneck::Bottleneck;
 use crate::count::Group;
 use crate::inserted::{Insert, Inserted};
-use crate::method::{MethodDescriptor, Placement, Settings, in_range, finite, unmergeable};
+use crate::method::{MethodDescriptor, Placement, Settings, finite, in_range, unmergeable};
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     name: "adaptformer",

@@ -17,7 +17,7 @@ use crate::count::Group;
 use crate::hypercomplex::{self, Thin};
 use crate::inserted::{Inside, Places, sections};
 use crate::method::{
-    Method, MethodDescriptor, Placement, Settings, in_range, features_around, unmergeable,
+    Method, MethodDescriptor, Placement, Settings, features_around, in_range, unmergeable,
 };
 use crate::track::track;
 

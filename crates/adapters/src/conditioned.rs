@@ -16,8 +16,7 @@ use crate::method::{Method, features_around, of_task};
 use crate::track::track;
 
 /// Why tasks cannot be added to a trained model.
-pub(crate) const SHARED_HYPERNETWORKS: &str =
-    "its hypernetworks make the weights of all tasks, and their embeddings are one parameter; a new task would have \
+pub(crate) const SHARED_HYPERNETWORKS: &str = "its hypernetworks make the weights of all tasks, and their embeddings are one parameter; a new task would have \
      nothing of its own to train";
 
 /// What makes the bottlenecks of a task.

@@ -70,7 +70,9 @@ pub use method::{Method, MethodDescriptor, Misfit, Placement, Settings, Unmergea
 pub use saved::{AdapterError, AdapterInfo, Base, SavedAdapter};
 pub use selected::Selected;
 pub use settle::settle;
-pub use state_dict::{StateDict, StateDictError, adopt, collect, collect_with, is_statistic, restore};
+pub use state_dict::{
+    StateDict, StateDictError, adopt, collect, collect_with, is_statistic, restore,
+};
 pub use table::{MethodConfig, Tuned, table};
 pub use task_streams::{Leave, Merge};
 pub use track::freeze;

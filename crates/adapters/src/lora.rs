@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
 use crate::method::{
-    Method, MethodDescriptor, Placement, Settings, in_range, features_around, finite, kaiming,
+    Method, MethodDescriptor, Placement, Settings, features_around, finite, in_range, kaiming,
     parameter,
 };
 use crate::selected::Selected;

@@ -171,7 +171,9 @@ pub(crate) fn in_range(field: &str, value: usize) -> Result<(), String> {
     match value {
         0 => Err(format!("method.{field} = 0; it must be at least 1")),
         1..=MOST => Ok(()),
-        _ => Err(format!("method.{field} = {value}; it must be at most {MOST}")),
+        _ => Err(format!(
+            "method.{field} = {value}; it must be at most {MOST}"
+        )),
     }
 }
 

@@ -35,9 +35,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
 use crate::lora::{Factors, update};
-use crate::method::{
-    Method, MethodDescriptor, Placement, Settings, in_range, finite, unmergeable,
-};
+use crate::method::{Method, MethodDescriptor, Placement, Settings, finite, in_range, unmergeable};
 use crate::track::track;
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {

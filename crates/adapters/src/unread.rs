@@ -31,7 +31,12 @@ pub fn freeze_unread<B: TrainBackend>(
     device: &B::Device,
 ) -> (Tuned<B>, Vec<String>) {
     let chosen = paths(&tuned, |param| param.is_trained);
-    let tuned = freeze_behind(encoder, freeze_output_norms(tuned, &is_read), is_read, device);
+    let tuned = freeze_behind(
+        encoder,
+        freeze_output_norms(tuned, &is_read),
+        is_read,
+        device,
+    );
     let left = paths(&tuned, |param| param.is_trained);
     let frozen = chosen.difference(&left).cloned().collect();
     (tuned, frozen)
@@ -61,10 +66,14 @@ fn freeze_behind<B: TrainBackend>(
         let tracked = Tensor::<B, 1>::zeros([1], device).require_grad();
         let sum = maps.fold(tracked, |sum, map| sum + map);
         let gradients = sum.backward();
-        paths(&tuned, |param| param.is_trained && param.has_gradient(&gradients))
+        paths(&tuned, |param| {
+            param.is_trained && param.has_gradient(&gradients)
+        })
     };
     let (by_any, by_read) = (reached(&|_| true), reached(&is_read));
-    freeze(tuned, |path| by_any.contains(path) && !by_read.contains(path))
+    freeze(tuned, |path| {
+        by_any.contains(path) && !by_read.contains(path)
+    })
 }
 
 /// A parameter of whatever number of axes.

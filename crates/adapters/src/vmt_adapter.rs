@@ -35,9 +35,7 @@ use serde::{Deserialize, Serialize};
 use crate::bottleneck::{Projection, narrow, widen};
 use crate::count::Group;
 use crate::extraction::{Extraction, Form, KnowledgeExtraction, Place};
-use crate::method::{
-    Method, MethodDescriptor, Placement, Settings, in_range, finite, unmergeable,
-};
+use crate::method::{Method, MethodDescriptor, Placement, Settings, finite, in_range, unmergeable};
 use crate::task_streams::{Leave, Merge, TaskStreams, feature_channels};
 use crate::track::track;
 

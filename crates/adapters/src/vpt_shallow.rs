@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
 use crate::method::{
-    Method, MethodDescriptor, Placement, Settings, in_range, features_around, unmergeable,
+    Method, MethodDescriptor, Placement, Settings, features_around, in_range, unmergeable,
 };
 use crate::track::track;
 use crate::vpt;

@@ -33,7 +33,10 @@ impl Phase {
             .chain_update(seed.to_le_bytes())
             .chain_update(name)
             .finalize();
-        let seed = digest.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte));
+        let seed = digest
+            .iter()
+            .take(8)
+            .fold(0, |seed, byte| seed << 8 | u64::from(*byte));
         Self::Training { seed }
     }
 

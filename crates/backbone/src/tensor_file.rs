@@ -322,7 +322,9 @@ impl TensorFile {
         let written = written.ok_or_else(|| TensorFileError::NoChecksum {
             path: self.path.clone(),
         })?;
-        let entries = self.names().filter_map(|name| Some((name, self.entry(name)?)));
+        let entries = self
+            .names()
+            .filter_map(|name| Some((name, self.entry(name)?)));
         let found = checksum(&self.words, entries);
         match found == *written {
             true => Ok(()),
@@ -416,14 +418,22 @@ mod tests {
         let view = TensorView::new(Dtype::F32, vec![1], &values).unwrap();
         fs::write(&path, safetensors::serialize([("a", view)], None).unwrap()).unwrap();
         let error = read(&path).unwrap_err();
-        assert!(matches!(error, TensorFileError::NoChecksum { .. }), "{error}");
+        assert!(
+            matches!(error, TensorFileError::NoChecksum { .. }),
+            "{error}"
+        );
     }
 
     #[test]
     fn another_type_and_what_is_no_number_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        for (kind, bytes) in [(Dtype::BF16, 2), (Dtype::F16, 2), (Dtype::F64, 8), (Dtype::I64, 8)] {
+        for (kind, bytes) in [
+            (Dtype::BF16, 2),
+            (Dtype::F16, 2),
+            (Dtype::F64, 8),
+            (Dtype::I64, 8),
+        ] {
             let values = vec![0; bytes];
             let view = TensorView::new(kind, vec![1], &values).unwrap();
             fs::write(&path, safetensors::serialize([("a", view)], None).unwrap()).unwrap();
@@ -436,7 +446,10 @@ mod tests {
             let tensors = BTreeMap::from([("a".to_string(), data)]);
             write_tensors(&path, &tensors, None).unwrap();
             let error = read(&path).unwrap_err().to_string();
-            assert!(error.ends_with(&format!("tensor `a` holds {word}")), "{error}");
+            assert!(
+                error.ends_with(&format!("tensor `a` holds {word}")),
+                "{error}"
+            );
         }
     }
 }

@@ -75,7 +75,10 @@ fn a_flipped_bit_is_an_error_that_names_the_file() {
             bytes
         });
         for error in trained.errors() {
-            assert!(error.contains(".safetensors is damaged: its checksum is"), "{error}");
+            assert!(
+                error.contains(".safetensors is damaged: its checksum is"),
+                "{error}"
+            );
             assert!(error.contains("hint: take another copy"), "{error}");
         }
         trained.damage(|mut bytes| {
@@ -97,8 +100,16 @@ fn features(adapter: &Path, folder: &Path) -> Vec<String> {
     header.extend(vec![0; 4 * 3 * 32 * 32]);
     fs::write(&input, header).expect("written");
     [
-        "features", "--backbone", "efficientnet_lite0", "--weights", "embedded", "--input",
-        common::text(&input), "--output", common::text(&output), "--adapter",
+        "features",
+        "--backbone",
+        "efficientnet_lite0",
+        "--weights",
+        "embedded",
+        "--input",
+        common::text(&input),
+        "--output",
+        common::text(&output),
+        "--adapter",
         common::text(adapter),
     ]
     .map(String::from)
@@ -152,7 +163,10 @@ fn a_converted_checkpoint_is_refused_with_the_tensor_and_its_type() {
         });
         for error in trained.errors() {
             assert!(error.contains("tensor `weights."), "{error}");
-            assert!(error.contains(&format!("is {kind}, where F32 is needed")), "{error}");
+            assert!(
+                error.contains(&format!("is {kind}, where F32 is needed")),
+                "{error}"
+            );
         }
         fs::write(trained.run.join("best.safetensors"), &best).expect("written");
         fs::write(trained.run.join("last.safetensors"), &last).expect("written");
@@ -176,7 +190,10 @@ fn weights_that_are_no_numbers_are_refused_whoever_wrote_them() {
         write_tensors(&path, &tensors, Some(words)).expect("written");
     }
     for error in trained.errors() {
-        assert!(error.contains("tensor `weights.") && error.contains("holds NaN"), "{error}");
+        assert!(
+            error.contains("tensor `weights.") && error.contains("holds NaN"),
+            "{error}"
+        );
     }
 }
 
@@ -192,7 +209,10 @@ fn a_checkpoint_without_a_checksum_is_told_from_a_damaged_one() {
     });
     for error in trained.errors() {
         assert!(error.contains("its header has no checksum"), "{error}");
-        assert!(error.contains("hint: an older version or another program"), "{error}");
+        assert!(
+            error.contains("hint: an older version or another program"),
+            "{error}"
+        );
     }
 }
 
@@ -207,7 +227,12 @@ fn a_run_that_diverges_saves_nothing_that_is_no_number() {
     ] {
         let out = folder.path().join("run");
         let set = format!("optimizer={optimizer}");
-        let more = ["--set", "train.checkpoint_every=1", "--set", "train.epochs=3"];
+        let more = [
+            "--set",
+            "train.checkpoint_every=1",
+            "--set",
+            "train.epochs=3",
+        ];
         let arguments = ["train", text(&config), "--out", text(&out), "--set", &set];
         let error = fail(&arguments.into_iter().chain(more).collect::<Vec<_>>());
         let is_step = error.contains("which is not taken; images: `");

@@ -23,7 +23,9 @@ fn trained(root: &Path, seed: u32) -> Vec<String> {
             "train.epochs=1",
         ];
         let set = set.into_iter().flat_map(|entry| ["--set", entry]);
-        let arguments = ["train", text(&config), "--out", text(&out)].into_iter().chain(set);
+        let arguments = ["train", text(&config), "--out", text(&out)]
+            .into_iter()
+            .chain(set);
         let output = run(&arguments.collect::<Vec<_>>());
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{head}: {errors}");
@@ -58,8 +60,7 @@ fn objects_too_small_for_any_anchor_are_trained_on_all_the_same() {
             let [x, y] = [corner(0), corner(1)];
             annotation["bbox"] = json!([x, y, 3, 3]);
             annotation["area"] = json!(9);
-            annotation["segmentation"] =
-                json!([[x, y, x + 3, y, x + 3, y + 3, x, y + 3]]) as Value;
+            annotation["segmentation"] = json!([[x, y, x + 3, y, x + 3, y + 3, x, y + 3]]) as Value;
         }
     });
     let says = trained(folder.path(), 0);

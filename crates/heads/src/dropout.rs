@@ -15,11 +15,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 /// # Shapes
 ///
 /// - `x`, output: `[batch, channels, height, width]`
-pub fn drop_channels<B: KernelBackend>(
-    x: Tensor<B, 4>,
-    rate: f64,
-    phase: Phase,
-) -> Tensor<B, 4> {
+pub fn drop_channels<B: KernelBackend>(x: Tensor<B, 4>, rate: f64, phase: Phase) -> Tensor<B, 4> {
     let Phase::Training { seed } = phase else {
         return x;
     };

@@ -136,7 +136,9 @@ impl HeadConfig {
                     ));
                 }
                 if let Some(width) = config.widths.iter().find(|width| **width > MOST) {
-                    return Err(format!("head.widths has {width}; a width must be at most {MOST}"));
+                    return Err(format!(
+                        "head.widths has {width}; a width must be at most {MOST}"
+                    ));
                 }
                 (config.expansion, 0.0, None)
             }

@@ -87,8 +87,8 @@ impl Checkpoint {
         let wrong = |error: &dyn ToString| TrainError::file(path, error.to_string());
         let file = TensorFile::open(path)?;
         let state = file.words().get(STATE);
-        let state =
-            state.ok_or_else(|| wrong(&"it is no checkpoint of a run: its header has no `state`"))?;
+        let state = state
+            .ok_or_else(|| wrong(&"it is no checkpoint of a run: its header has no `state`"))?;
         let weights = file
             .names()
             .filter_map(|name| Some((name, name.strip_prefix(WEIGHTS)?)))

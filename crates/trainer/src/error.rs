@@ -125,7 +125,8 @@ pub enum TrainError {
     },
     /// A loss or a norm that is no finite number: nothing has changed by it.
     #[error(
-        "{what} is {value} in step {step}, which is not taken; images: {}", quoted(images)
+        "{what} is {value} in step {step}, which is not taken; images: {}",
+        quoted(images)
     )]
     NotFinite {
         /// What it is.
@@ -155,7 +156,9 @@ pub enum TrainError {
     Tensors(#[from] TensorFileError),
     /// A checkpoint of a run on other classes.
     #[error(
-        "{path}: trained on the classes {}, but the data has {}", quoted(trained_on), quoted(present)
+        "{path}: trained on the classes {}, but the data has {}",
+        quoted(trained_on),
+        quoted(present)
     )]
     OtherClasses {
         /// The checkpoint.

@@ -87,8 +87,7 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
             head: task.head(&channels, device),
         });
         let is_read = |stage| config.task.reads(stage);
-        let (method_module, unread) =
-            freeze_unread(&encoder, trainable.method, is_read, device);
+        let (method_module, unread) = freeze_unread(&encoder, trainable.method, is_read, device);
         let trainable = Trainable {
             method: method_module,
             head: trainable.head,

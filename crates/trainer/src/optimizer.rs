@@ -323,13 +323,7 @@ impl<B: TrainBackend, M: AutodiffModule<B>> Optimizer<B, M> {
     /// As [`Optimizer::step`] where the global norm of the gradients is known.
     ///
     /// A norm that is no number makes gradients of none, as in PyTorch: clipping hides nothing.
-    pub fn update(
-        &mut self,
-        rate: f64,
-        module: M,
-        mut gradients: GradientsParams,
-        norm: f64,
-    ) -> M {
+    pub fn update(&mut self, rate: f64, module: M, mut gradients: GradientsParams, norm: f64) -> M {
         if let Some(limit) = self.clip_norm
             && (norm.is_nan() || norm > limit)
         {

@@ -45,9 +45,15 @@ impl Decides {
         match key {
             // The length decides the rate of every step, but a run may be made longer: its schedule is then that
             // of the new length. What is in files is known by its hash.
-            "train.epochs" | "train.evaluate_every" | "train.checkpoint_every"
-            | "loader.workers" | "loader.prefetch" | "data.root" | "backbone.weights"
-            | "tasks.base" | "evaluation.batch_size" => Self::Neither,
+            "train.epochs"
+            | "train.evaluate_every"
+            | "train.checkpoint_every"
+            | "loader.workers"
+            | "loader.prefetch"
+            | "data.root"
+            | "backbone.weights"
+            | "tasks.base"
+            | "evaluation.batch_size" => Self::Neither,
             "tasks.edge_distance" => Self::Scores,
             _ if key.starts_with("evaluation.") || key.starts_with("tasks.single.") => Self::Scores,
             _ => Self::Training,
@@ -57,8 +63,10 @@ impl Decides {
     /// Whether a key that decides training decides what a trained model predicts, too.
     fn is_of_model(key: &str) -> bool {
         let sections = ["method.", "head."];
-        matches!(key, "backbone.name" | "backbone.pad_first" | "tasks.depth_unit")
-            || sections.iter().any(|section| key.starts_with(section))
+        matches!(
+            key,
+            "backbone.name" | "backbone.pad_first" | "tasks.depth_unit"
+        ) || sections.iter().any(|section| key.starts_with(section))
     }
 }
 
@@ -75,7 +83,9 @@ impl Origin {
     ) -> Result<Self, TrainError> {
         let all = settings(config)?;
         let of = |decides| {
-            let chosen = all.iter().filter(move |(key, _)| Decides::of(key) == decides);
+            let chosen = all
+                .iter()
+                .filter(move |(key, _)| Decides::of(key) == decides);
             chosen
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect()
@@ -120,7 +130,11 @@ impl Origin {
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect::<Settings>()
         };
-        require_settings(&of_model(&self.settings), &of_model(&settings(config)?), path)
+        require_settings(
+            &of_model(&self.settings),
+            &of_model(&settings(config)?),
+            path,
+        )
     }
 
     /// Whether scores of the two can be compared.

@@ -134,8 +134,7 @@ impl Job for Params {
         let (encoder, mut tuned) = Encoder::<B>::new(&method, module, &device)?;
         let mut head = None;
         if let Some(config) = &config {
-            (tuned, _) =
-                freeze_unread(&encoder, tuned, |stage| config.task.reads(stage), &device);
+            (tuned, _) = freeze_unread(&encoder, tuned, |stage| config.task.reads(stage), &device);
             let (trained, parameters) = self.with_head(config, tuned, &channels, &device)?;
             (tuned, head) = (trained, Some(parameters));
         }

@@ -3,9 +3,9 @@
 
 use burn::tensor::{Int, Tensor, TensorData};
 use gradway_kernels::{
-    Activation, BatchStatistics, ChannelAxis, ConvolutionOptions, FocalLoss, Roi, RoiAlign, Windows,
-    add, add_nearest, batch_norm, bias_activation, bias_activation_reference, clamp_max, clamp_min,
-    convolution, cross_entropy, feed_forward, focal_loss, layer_norm, linear_activation,
+    Activation, BatchStatistics, ChannelAxis, ConvolutionOptions, FocalLoss, Roi, RoiAlign,
+    Windows, add, add_nearest, batch_norm, bias_activation, bias_activation_reference, clamp_max,
+    clamp_min, convolution, cross_entropy, feed_forward, focal_loss, layer_norm, linear_activation,
     low_rank_adapter, most_likely, project_channels, resize_bilinear, roi_align, scale_and_shift,
     softmax, sum_of_squares, top_k, window_attention,
 };
@@ -32,13 +32,24 @@ fn rectifiers_and_their_gradients_are_pytorchs() {
     let (nan, inf) = (f32::NAN, f32::INFINITY);
     let x = [nan, NEGATIVE_NAN, inf, -inf, -1.0, 7.0];
     let cases = [
-        (Activation::Relu, [nan, nan, inf, 0.0, 0.0, 7.0], [1.0, 1.0, 1.0, 0.0, 0.0, 1.0]),
-        (Activation::Relu6, [nan, nan, 6.0, 0.0, 0.0, 6.0], [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]),
+        (
+            Activation::Relu,
+            [nan, nan, inf, 0.0, 0.0, 7.0],
+            [1.0, 1.0, 1.0, 0.0, 0.0, 1.0],
+        ),
+        (
+            Activation::Relu6,
+            [nan, nan, 6.0, 0.0, 0.0, 6.0],
+            [1.0, 1.0, 0.0, 0.0, 0.0, 0.0],
+        ),
     ];
     for (activation, values, gradients) in cases {
         // More than a vector, in every place of one.
         let long: Vec<f32> = x.into_iter().cycle().take(6 * 37).collect();
-        for operator in [bias_activation::<Tracked, 2>, bias_activation_reference::<Tracked, 2>] {
+        for operator in [
+            bias_activation::<Tracked, 2>,
+            bias_activation_reference::<Tracked, 2>,
+        ] {
             let leaf = TensorData::new(long.clone(), [37, 6]);
             let leaf = Tensor::<Tracked, 2>::from_data(leaf, &Default::default()).require_grad();
             let output = operator(leaf.clone(), None, 1, activation);
@@ -53,14 +64,27 @@ fn rectifiers_and_their_gradients_are_pytorchs() {
             }
         }
     }
-    let gelu = bias_activation(plain(vec![nan, NEGATIVE_NAN, inf], [1, 3]), None, 1, Activation::Gelu);
+    let gelu = bias_activation(
+        plain(vec![nan, NEGATIVE_NAN, inf], [1, 3]),
+        None,
+        1,
+        Activation::Gelu,
+    );
     let gelu: Vec<f32> = gelu.into_data().to_vec().unwrap();
-    assert!(gelu[0].is_nan() && gelu[1].is_nan() && gelu[2] == inf, "{gelu:?}");
+    assert!(
+        gelu[0].is_nan() && gelu[1].is_nan() && gelu[2] == inf,
+        "{gelu:?}"
+    );
 }
 
 #[test]
 fn limits_let_through_what_is_no_number() {
-    let x = || plain(vec![f32::NAN, -3.0, 3.0, f32::INFINITY, f32::NEG_INFINITY], [5]);
+    let x = || {
+        plain(
+            vec![f32::NAN, -3.0, 3.0, f32::INFINITY, f32::NEG_INFINITY],
+            [5],
+        )
+    };
     let least: Vec<f32> = clamp_min(x(), 1.0).into_data().to_vec().unwrap();
     assert!(least[0].is_nan(), "{least:?}");
     assert_eq!(least[1..], [1.0, 3.0, f32::INFINITY, 1.0]);
@@ -81,7 +105,10 @@ fn the_largest_is_what_is_no_number_whatever_its_sign() {
         let found: Vec<f32> = found.into_data().to_vec().unwrap();
         let places: Vec<i32> = places.into_data().iter::<i32>().collect();
         assert_eq!(places, [17, 18, 299]);
-        assert!(found[0].is_nan() && found[1..] == [f32::INFINITY, 299.0], "{found:?}");
+        assert!(
+            found[0].is_nan() && found[1..] == [f32::INFINITY, 299.0],
+            "{found:?}"
+        );
         let (_, places) = top_k(plain(values, [1, columns]), columns);
         let places: Vec<i32> = places.into_data().iter::<i32>().collect();
         assert_eq!(places.last(), Some(&19));
@@ -104,10 +131,16 @@ fn spreads<const D: usize>(
         let mut inputs = Inputs::random(200, shapes);
         inputs.set(0, 0, broken);
         let evaluation = evaluate(&inputs, |_| true, &operator);
-        assert!((0..evaluation.value.len()).any(&is_hit), "{name}: nothing is to be hit");
+        assert!(
+            (0..evaluation.value.len()).any(&is_hit),
+            "{name}: nothing is to be hit"
+        );
         for (place, value) in evaluation.value.iter().enumerate() {
             if is_hit(place) {
-                assert!(!value.is_finite(), "{name} of {broken} is {value} at {place}");
+                assert!(
+                    !value.is_finite(),
+                    "{name} of {broken} is {value} at {place}"
+                );
             }
         }
     }
@@ -121,8 +154,14 @@ fn operators_pass_on_what_is_no_number() {
         let mut inputs = Inputs::random(202, &[&[4, 13]]);
         inputs.set(0, 5, broken);
         let found = evaluate(&inputs, |_| true, |leaves| softmax::<_, 2>(leaves.get(0)));
-        assert!(found.value[..13].iter().all(|value| value.is_nan()), "{broken}");
-        assert!(found.value[13..].iter().all(|value| value.is_finite()), "{broken}");
+        assert!(
+            found.value[..13].iter().all(|value| value.is_nan()),
+            "{broken}"
+        );
+        assert!(
+            found.value[13..].iter().all(|value| value.is_finite()),
+            "{broken}"
+        );
     }
     spreads(
         "layer norm",
@@ -135,7 +174,14 @@ fn operators_pass_on_what_is_no_number() {
         &[&[2, 3, 6, 6], &[3], &[3]],
         |leaves| {
             let statistics = BatchStatistics::Batch;
-            batch_norm(leaves.get(0), leaves.get(1), leaves.get(2), statistics, 1e-5).0
+            batch_norm(
+                leaves.get(0),
+                leaves.get(1),
+                leaves.get(2),
+                statistics,
+                1e-5,
+            )
+            .0
         },
         |place| (place / 36).is_multiple_of(3),
     );
@@ -188,9 +234,12 @@ fn operators_pass_on_what_is_no_number() {
         |leaves| add_nearest(leaves.get(0), leaves.get(1)),
         |place| place == 0,
     );
-    spreads("a sum", &[&[4, 13], &[4, 13]], |leaves| {
-        add(leaves.get::<2>(0), leaves.get(1))
-    }, |place| place == 0);
+    spreads(
+        "a sum",
+        &[&[4, 13], &[4, 13]],
+        |leaves| add(leaves.get::<2>(0), leaves.get(1)),
+        |place| place == 0,
+    );
     spreads(
         "scale and shift",
         &[&[2, 3, 6, 6], &[3], &[3]],
@@ -215,7 +264,15 @@ fn operators_pass_on_what_is_no_number() {
     );
     spreads(
         "a bottleneck of low rank",
-        &[&[4, 3, 2, 12], &[12, 3], &[3, 5], &[5], &[5, 3], &[3, 12], &[12]],
+        &[
+            &[4, 3, 2, 12],
+            &[12, 3],
+            &[3, 5],
+            &[5],
+            &[5, 3],
+            &[3, 12],
+            &[12],
+        ],
         |leaves| low_rank_adapter(leaves.get(0), weights(leaves), ChannelAxis::Last),
         |place| place < 12,
     );

@@ -201,8 +201,13 @@ impl RunConfig {
                           parameter, of which that of the other tasks may not change; it must be \"fixed\"";
             return Some(reason.to_string());
         }
-        let (name, reason) = (self.method.descriptor().name, self.method.adds_tasks().err()?);
-        Some(format!("method.name = \"{name}\" with tasks.base: {reason}"))
+        let (name, reason) = (
+            self.method.descriptor().name,
+            self.method.adds_tasks().err()?,
+        );
+        Some(format!(
+            "method.name = \"{name}\" with tasks.base: {reason}"
+        ))
     }
 
     /// Reading of batches of this size.

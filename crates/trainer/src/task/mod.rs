@@ -203,7 +203,10 @@ impl Labels {
     /// [`TrainError::OtherClasses`] with both lists.
     pub fn require(&self, present: &Self, path: &Path) -> Result<(), TrainError> {
         let shared = self.tasks.iter().filter_map(|labels| {
-            let same = present.tasks.iter().find(|other| other.task == labels.task)?;
+            let same = present
+                .tasks
+                .iter()
+                .find(|other| other.task == labels.task)?;
             Some((&labels.classes, &same.classes))
         });
         let lists = std::iter::once((&self.classes, &present.classes)).chain(shared);
