@@ -4,7 +4,6 @@ use burn::tensor::Tensor;
 use burn::tensor::ops::FloatTensor;
 
 use crate::KernelBackend;
-use crate::clamp::{clamp_max, clamp_min};
 use crate::layer_norm::{float, tensor};
 
 /// What follows a matrix product or a convolution. What is no number stays none, as in PyTorch: an error that a
@@ -62,12 +61,21 @@ pub fn bias_activation_reference<B: KernelBackend, const D: usize>(
     };
     match activation {
         Activation::Identity => x,
-        Activation::Relu => clamp_min(x, 0.0),
-        Activation::Relu6 => clamp_max(clamp_min(x, 0.0), 6.0),
+        Activation::Relu => flat_below(x),
+        Activation::Relu6 => {
+            let is_above = x.clone().greater_equal_elem(6.0);
+            flat_below(x).mask_fill(is_above, 6.0)
+        }
         // Not Burn's own, whose default backward differentiates the tanh approximation of a forward
         // that is exact: an error of up to 1e-3.
         Activation::Gelu => x.clone() * distribution(x),
     }
+}
+
+/// `max(x, 0)`, without a slope at 0; NaN stays NaN.
+fn flat_below<B: KernelBackend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
+    let is_below = x.clone().lower_equal_elem(0.0);
+    x.mask_fill(is_below, 0.0)
 }
 
 /// Exact GELU, `x Phi(x)`.

@@ -224,6 +224,7 @@ impl RunConfig {
 
     /// Images per optimiser step.
     pub fn total_batch(&self) -> usize {
-        self.loader.batch_size * self.optimizer.accumulation
+        let passes = self.optimizer.accumulation;
+        self.loader.batch_size.saturating_mul(passes)
     }
 }
