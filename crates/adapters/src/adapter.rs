@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::bottleneck::Bottleneck;
 use crate::count::Group;
 use crate::inserted::{Insert, Inserted};
-use crate::method::{About, Settings, at_least_one, unmergeable};
+use crate::method::{About, Settings, in_range, unmergeable};
 
 pub(crate) const ABOUT: About = About {
     name: "adapter",
@@ -63,7 +63,7 @@ impl AdapterConfig {
 
 impl Settings for AdapterConfig {
     fn validate(&self) -> Result<(), String> {
-        at_least_one("width", self.width)
+        in_range("width", self.width)
     }
 
     fn published_groups(&self) -> &'static [Group] {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::bottleneck::Bottleneck;
 use crate::count::Group;
 use crate::inserted::{Insert, Inserted};
-use crate::method::{About, Settings, at_least_one, finite, unmergeable};
+use crate::method::{About, Settings, finite, in_range, unmergeable};
 
 pub(crate) const ABOUT: About = About {
     name: "adaptformer",
@@ -73,7 +73,7 @@ impl AdaptformerConfig {
 
 impl Settings for AdaptformerConfig {
     fn validate(&self) -> Result<(), String> {
-        at_least_one("width", self.width)?;
+        in_range("width", self.width)?;
         finite("scale", self.scale)
     }
 

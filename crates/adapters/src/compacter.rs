@@ -16,7 +16,7 @@ use crate::bottleneck::bottleneck;
 use crate::count::Group;
 use crate::hypercomplex::{self, Thin};
 use crate::inserted::{InsertedAccess, Places, sections};
-use crate::method::{About, Method, Settings, at_least_one, unmergeable};
+use crate::method::{About, Method, Settings, in_range, unmergeable};
 use crate::placement::{Around, features_around};
 use crate::track::track;
 
@@ -117,7 +117,7 @@ impl CompacterConfig {
 
 impl Settings for CompacterConfig {
     fn validate(&self) -> Result<(), String> {
-        at_least_one("rank", self.rank)?;
+        in_range("rank", self.rank)?;
         hypercomplex::divides(self.n, self.width)
     }
 

@@ -16,6 +16,10 @@ use crate::method::Method;
 use crate::placement::{Around, features_around};
 use crate::track::track;
 
+/// Why tasks cannot be added to a trained model.
+pub(crate) const SHARED_HYPERNETWORKS: &str = "its hypernetworks make the weights of all tasks, and their embeddings are one parameter; a new task would have \
+     nothing of its own to train";
+
 /// What makes the bottlenecks of a task.
 pub trait Hypernetworks<B: Backend>: Module<B> + ModuleDisplay {
     /// The projections, down and up, that a task with this embedding, `[1, embedding]`, has at a section,
@@ -79,6 +83,7 @@ impl<B: KernelBackend, H: Hypernetworks<B>> Around<B> for Conditioned<B, H> {
                 description: &backbone.description(),
                 projections: self.hypernetworks.projections(embedding),
             };
+            let phase = phase.stream(&format!("task {task}"));
             features_around(backbone, norms, images.clone(), phase, &mut access)
         });
         passes.collect()

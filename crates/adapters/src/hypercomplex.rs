@@ -101,8 +101,8 @@ pub(crate) fn misfit(n: usize, backbone: &Description) -> Option<&'static str> {
 
 /// Refuses a bottleneck that `n` does not divide.
 pub(crate) fn divides(n: usize, width: usize) -> Result<(), String> {
-    crate::method::at_least_one("n", n)?;
-    crate::method::at_least_one("width", width)?;
+    crate::method::in_range("n", n)?;
+    crate::method::in_range("width", width)?;
     match width.is_multiple_of(n) {
         true => Ok(()),
         false => Err(format!(

@@ -23,7 +23,7 @@ use gradway_kernels::{KernelBackend, add, linear};
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{About, Method, Settings, at_least_one, finite, kaiming, parameter};
+use crate::method::{About, Method, Settings, finite, in_range, kaiming, parameter};
 use crate::placement::{Around, features_around};
 use crate::selected::Selected;
 use crate::track::track;
@@ -241,7 +241,7 @@ impl LoraConfig {
 
 impl Settings for LoraConfig {
     fn validate(&self) -> Result<(), String> {
-        at_least_one("rank", self.rank)?;
+        in_range("rank", self.rank)?;
         finite("alpha", self.alpha)?;
         if self.targets.is_empty() {
             return Err("method.targets = []; it must name a projection".to_string());

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::count::Group;
 use crate::dual_low_rank::{DualLowRank, DualLowRankAdapter, UpInit};
 use crate::inserted::{Insert, Inserted};
-use crate::method::{About, Settings, at_least_one, unmergeable};
+use crate::method::{About, Settings, in_range, unmergeable};
 
 pub(crate) const ABOUT: About = About {
     name: "lorand",
@@ -84,9 +84,9 @@ impl LorandConfig {
 
 impl Settings for LorandConfig {
     fn validate(&self) -> Result<(), String> {
-        at_least_one("terms", self.terms)?;
-        at_least_one("side", self.side)?;
-        at_least_one("reduction", self.reduction)
+        in_range("terms", self.terms)?;
+        in_range("side", self.side)?;
+        in_range("reduction", self.reduction)
     }
 
     fn published_groups(&self) -> &'static [Group] {

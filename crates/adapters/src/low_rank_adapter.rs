@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::bottleneck::bottleneck;
 use crate::count::Group;
 use crate::inserted::{Insert, Inserted};
-use crate::method::{About, Settings, at_least_one, kaiming, unmergeable};
+use crate::method::{About, Settings, in_range, kaiming, unmergeable};
 
 pub(crate) const ABOUT: About = About {
     name: "low_rank_adapter",
@@ -85,8 +85,8 @@ impl LowRankAdapterConfig {
 
 impl Settings for LowRankAdapterConfig {
     fn validate(&self) -> Result<(), String> {
-        at_least_one("width", self.width)?;
-        at_least_one("rank", self.rank)
+        in_range("width", self.width)?;
+        in_range("rank", self.rank)
     }
 
     fn published_groups(&self) -> &'static [Group] {

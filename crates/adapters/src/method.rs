@@ -79,6 +79,16 @@ pub trait Settings {
         None
     }
 
+    /// Why tasks cannot be added to a trained model of it, where they cannot: nothing that the other tasks use may
+    /// change.
+    ///
+    /// # Errors
+    ///
+    /// The reason.
+    fn adds_tasks(&self) -> Result<(), &'static str> {
+        Ok(())
+    }
+
     /// Channels of the features of a task, by stage.
     fn feature_channels(&self, backbone: &Description) -> Vec<usize> {
         backbone.stage_channels()
@@ -142,11 +152,18 @@ pub trait Method<B: KernelBackend>: Module<B> {
     fn of_task(&self, shared: &Self::Shared, task: usize) -> Vec<Tensor<B, 4>>;
 }
 
-/// Refuses a field that is zero.
-pub(crate) fn at_least_one(field: &str, value: usize) -> Result<(), String> {
+/// The largest width, rank or number of parts of a method: what goes far beyond any backbone is a slip, and its
+/// memory is asked for before anybody could say so.
+const MOST: usize = 1 << 14;
+
+/// Refuses a field that is zero, or beyond all reason.
+pub(crate) fn in_range(field: &str, value: usize) -> Result<(), String> {
     match value {
         0 => Err(format!("method.{field} = 0; it must be at least 1")),
-        _ => Ok(()),
+        1..=MOST => Ok(()),
+        _ => Err(format!(
+            "method.{field} = {value}; it must be at most {MOST}"
+        )),
     }
 }
 

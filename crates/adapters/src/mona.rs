@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
 use crate::inserted::{Insert, Inserted, Places};
-use crate::method::{About, Settings, at_least_one, unmergeable};
+use crate::method::{About, Settings, in_range, unmergeable};
 
 pub(crate) const ABOUT: About = About {
     name: "mona",
@@ -112,7 +112,7 @@ impl MonaConfig {
 
 impl Settings for MonaConfig {
     fn validate(&self) -> Result<(), String> {
-        at_least_one("width", self.width)
+        in_range("width", self.width)
     }
 
     fn published_groups(&self) -> &'static [Group] {

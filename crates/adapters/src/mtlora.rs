@@ -37,7 +37,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
 use crate::lora::{Factors, update};
-use crate::method::{About, Method, Settings, at_least_one, finite, unmergeable};
+use crate::method::{About, Method, Settings, finite, in_range, unmergeable};
 use crate::placement::Around;
 use crate::shared::Shared;
 use crate::track::track;
@@ -176,9 +176,9 @@ impl<B: Backend> Updates<B> {
 
 impl Settings for MtloraConfig {
     fn validate(&self) -> Result<(), String> {
-        at_least_one("tasks", self.tasks)?;
-        at_least_one("rank", self.rank)?;
-        at_least_one("task_rank", self.task_rank)?;
+        in_range("tasks", self.tasks)?;
+        in_range("rank", self.rank)?;
+        in_range("task_rank", self.task_rank)?;
         finite("scale", self.scale)?;
         finite("task_scale", self.task_scale)
     }

@@ -11,7 +11,7 @@ use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{About, Settings, at_least_one};
+use crate::method::{About, Settings, in_range};
 use crate::selected::Selected;
 
 pub(crate) const ABOUT: About = About {
@@ -69,7 +69,7 @@ impl PartialConfig {
 
 impl Settings for PartialConfig {
     fn validate(&self) -> Result<(), String> {
-        at_least_one("blocks", self.blocks)
+        in_range("blocks", self.blocks)
     }
 
     fn published_groups(&self) -> &'static [Group] {

@@ -16,7 +16,7 @@ use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{About, Method, Settings, at_least_one};
+use crate::method::{About, Method, Settings, in_range};
 use crate::placement::Around;
 use crate::table::{Holding, HoldingConfig, MethodConfig};
 
@@ -156,7 +156,7 @@ impl PerTaskConfig {
 
 impl Settings for PerTaskConfig {
     fn validate(&self) -> Result<(), String> {
-        at_least_one("tasks", self.tasks)?;
+        in_range("tasks", self.tasks)?;
         let method = self.method();
         if method.knows_tasks() {
             return Err(format!(
@@ -196,9 +196,12 @@ impl<B: KernelBackend> Method<B> for PerTask<B> {
 
 impl<B: KernelBackend> Around<B> for PerTask<B> {
     fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Vec<Vec<Tensor<B, 4>>> {
-        let tasks = self.tasks.iter();
+        let tasks = self.tasks.iter().enumerate();
         tasks
-            .map(|task| task.features(images.clone(), phase))
+            .map(|(index, task)| {
+                let phase = phase.stream(&format!("task {index}"));
+                task.features(images.clone(), phase)
+            })
             .collect()
     }
 }

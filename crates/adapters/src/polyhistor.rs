@@ -16,10 +16,10 @@ use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::bottleneck::Projection;
-use crate::conditioned::{Conditioned, Hypernetworks};
+use crate::conditioned::{Conditioned, Hypernetworks, SHARED_HYPERNETWORKS};
 use crate::count::Group;
 use crate::inserted::{Places, sections};
-use crate::method::{About, Settings, at_least_one, unmergeable};
+use crate::method::{About, Settings, in_range, unmergeable};
 use crate::polyhistor_lite::ThinHypernetwork;
 
 pub(crate) const ABOUT: About = About {
@@ -99,10 +99,14 @@ impl PolyhistorConfig {
 
 impl Settings for PolyhistorConfig {
     fn validate(&self) -> Result<(), String> {
-        at_least_one("tasks", self.tasks)?;
-        at_least_one("embedding", self.embedding)?;
-        at_least_one("rank", self.rank)?;
-        at_least_one("reduction", self.reduction)
+        in_range("tasks", self.tasks)?;
+        in_range("embedding", self.embedding)?;
+        in_range("rank", self.rank)?;
+        in_range("reduction", self.reduction)
+    }
+
+    fn adds_tasks(&self) -> Result<(), &'static str> {
+        Err(SHARED_HYPERNETWORKS)
     }
 
     fn published_groups(&self) -> &'static [Group] {

@@ -4,13 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use gradway_backbone::{AnyBackbone, Checkpoint, CheckpointError, write_tensors, write_whole};
+use gradway_backbone::{
+    AnyBackbone, TensorFile, TensorFileError, require_finite, write_tensors, write_whole,
+};
 use gradway_kernels::TrainBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::encoder::Encoder;
 use crate::method::Misfit;
-use crate::state_dict::{StateDict, StateDictError, collect, restore};
+use crate::state_dict::{StateDict, StateDictError, collect_with, restore};
 use crate::table::{MethodConfig, Tuned};
 
 /// Version of the format.
@@ -29,9 +31,9 @@ pub enum AdapterError {
         /// What is wrong.
         reason: String,
     },
-    /// The weights cannot be read.
+    /// The weights cannot be read, are damaged, or are no finite numbers.
     #[error(transparent)]
-    Weights(#[from] CheckpointError),
+    Weights(#[from] TensorFileError),
     /// The adapter was trained on other weights.
     #[error(
         "{path}: made for `{backbone}` with base weights {trained_on}, but this base is `{present_backbone}` with {present}"
@@ -94,15 +96,16 @@ pub struct SavedAdapter {
 impl SavedAdapter {
     /// What a method has trained on a base.
     pub fn new<B: TrainBackend>(base: &Base<B>, method: MethodConfig, tuned: &Tuned<B>) -> Self {
-        Self::of(&base.name, &base.hash, method, tuned)
+        Self::of((&base.name, &base.hash), method, tuned, &[])
     }
 
-    /// The same by the name and the hash of the base.
+    /// The same by the name and the hash of the base; `unread` are the parameters that were frozen for a head that
+    /// has no use for them, which an adapter has all the same.
     pub fn of<B: TrainBackend>(
-        backbone: &str,
-        hash: &str,
+        (backbone, hash): (&str, &str),
         method: MethodConfig,
         tuned: &Tuned<B>,
+        unread: &[String],
     ) -> Self {
         Self {
             info: AdapterInfo {
@@ -111,7 +114,7 @@ impl SavedAdapter {
                 base: hash.to_string(),
                 method,
             },
-            weights: collect(tuned),
+            weights: collect_with(tuned, unread),
         }
     }
 
@@ -119,11 +122,12 @@ impl SavedAdapter {
     ///
     /// # Errors
     ///
-    /// [`AdapterError::File`].
+    /// [`AdapterError::File`]; [`AdapterError::Weights`] where a value is no finite number.
     pub fn save(&self, folder: &Path) -> Result<(), AdapterError> {
         fs::create_dir_all(folder)
             .map_err(|error| AdapterError::file(folder.to_path_buf(), error))?;
         let path = folder.join(WEIGHTS);
+        require_finite(&path, &self.weights)?;
         write_tensors(&path, &self.weights, None)
             .map_err(|error| AdapterError::file(path, error))?;
         let path = folder.join(DESCRIPTION);
@@ -148,14 +152,13 @@ impl SavedAdapter {
             return Err(wrong(reason));
         }
         info.method.validate().map_err(wrong)?;
-        let file = Checkpoint::open(&folder.join(WEIGHTS))?;
+        let file = TensorFile::open(&folder.join(WEIGHTS))?;
         let weights = file
-            .keys()
-            .map(|key| Ok((key.to_string(), file.read(key)?)));
-        Ok(Self {
-            info,
-            weights: weights.collect::<Result<_, CheckpointError>>()?,
-        })
+            .names()
+            .map(|name| Ok((name.to_string(), file.floats(name)?)));
+        let weights = weights.collect::<Result<_, TensorFileError>>()?;
+        file.verify()?;
+        Ok(Self { info, weights })
     }
 }
 

@@ -40,21 +40,32 @@ fn changes(path: &ParameterPath, trained: bool) -> bool {
 
 /// The trained parameters and batch statistics of a module.
 pub fn collect<B: AutodiffBackend, M: Module<B>>(module: &M) -> StateDict {
-    struct Collector(StateDict);
+    collect_with(module, &[])
+}
 
-    impl<B: AutodiffBackend> ParameterVisitor<B> for Collector {
+/// The same with other parameters by their paths, trained or not.
+pub fn collect_with<B: AutodiffBackend, M: Module<B>>(module: &M, others: &[String]) -> StateDict {
+    struct Collector<'a> {
+        others: &'a [String],
+        values: StateDict,
+    }
+
+    impl<B: AutodiffBackend> ParameterVisitor<B> for Collector<'_> {
         fn visit<const D: usize>(&mut self, path: &ParameterPath, parameter: &Param<Tensor<B, D>>) {
-            if changes(path, parameter.is_require_grad()) {
+            let name = path.to_string();
+            if changes(path, parameter.is_require_grad()) || self.others.contains(&name) {
                 let data = parameter.val().inner().into_data();
-                self.0
-                    .insert(path.to_string(), data.convert_dtype(DType::F32));
+                self.values.insert(name, data.convert_dtype(DType::F32));
             }
         }
     }
 
-    let mut collector = Collector(StateDict::new());
+    let mut collector = Collector {
+        others,
+        values: StateDict::new(),
+    };
     visit_parameters(module, &mut collector);
-    collector.0
+    collector.values
 }
 
 /// Puts saved values back: the reverse of [`collect`], and as strict.

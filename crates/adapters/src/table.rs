@@ -303,6 +303,15 @@ impl MethodConfig {
         self.clone().settings_mut().tasks().is_some()
     }
 
+    /// Whether tasks can be added to a trained model.
+    ///
+    /// # Errors
+    ///
+    /// Why they cannot.
+    pub fn adds_tasks(&self) -> Result<(), &'static str> {
+        self.settings().adds_tasks()
+    }
+
     /// Channels of the features of a task, by stage, on a backbone of this description.
     pub fn feature_channels(&self, backbone: &Description) -> Vec<usize> {
         self.settings().feature_channels(backbone)

@@ -22,7 +22,7 @@ pub fn freeze<B: Backend, M: Module<B>>(module: M, chosen: impl Fn(&str) -> bool
 }
 
 /// Freezes the output norms of stages that a head does not read: no gradient would ever reach them.
-pub fn freeze_output_norms<B: Backend, M: Module<B>>(
+pub(crate) fn freeze_output_norms<B: Backend, M: Module<B>>(
     module: M,
     is_read: impl Fn(usize) -> bool,
 ) -> M {

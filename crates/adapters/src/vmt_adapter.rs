@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 use crate::bottleneck::{Projection, narrow, widen};
 use crate::count::Group;
 use crate::extraction::{Extraction, ExtractionShape, ExtractionSource, KnowledgeExtraction};
-use crate::method::{About, Method, Settings, at_least_one, finite, unmergeable};
+use crate::method::{About, Method, Settings, finite, in_range, unmergeable};
 use crate::placement::Around;
 use crate::task_streams::{Merge, StageStreams, StreamBlocks, TaskStreams, feature_channels};
 use crate::track::track;
@@ -213,8 +213,8 @@ impl VmtAdapterConfig {
 
 impl Settings for VmtAdapterConfig {
     fn validate(&self) -> Result<(), String> {
-        at_least_one("tasks", self.tasks)?;
-        at_least_one("reduction", self.reduction.unwrap_or(REDUCTION))?;
+        in_range("tasks", self.tasks)?;
+        in_range("reduction", self.reduction.unwrap_or(REDUCTION))?;
         finite("scale", self.scale)
     }
 

@@ -35,7 +35,7 @@ use crate::count::Group;
 use crate::extraction::{Extraction, ExtractionShape, ExtractionSource, KnowledgeExtraction};
 use crate::highway::Highway;
 use crate::inserted::Places;
-use crate::method::{About, Method, Settings, at_least_one, unmergeable};
+use crate::method::{About, Method, Settings, in_range, unmergeable};
 use crate::placement::Beside;
 use crate::task_streams::{Merge, StageStreams, StreamBlocks, TaskStreams, feature_channels};
 
@@ -134,8 +134,8 @@ impl VmtHighwayConfig {
 
 impl Settings for VmtHighwayConfig {
     fn validate(&self) -> Result<(), String> {
-        at_least_one("tasks", self.tasks)?;
-        at_least_one("reduction", self.reduction)
+        in_range("tasks", self.tasks)?;
+        in_range("reduction", self.reduction)
     }
 
     fn published_groups(&self) -> &'static [Group] {

@@ -14,7 +14,7 @@ use gradway_kernels::{KernelBackend, Windows, window_attention};
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{About, Method, Settings, at_least_one, unmergeable};
+use crate::method::{About, Method, Settings, in_range, unmergeable};
 use crate::placement::{Around, features_around};
 use crate::track::track;
 use crate::vpt;
@@ -74,7 +74,7 @@ impl VptDeepConfig {
 
 impl Settings for VptDeepConfig {
     fn validate(&self) -> Result<(), String> {
-        at_least_one("tokens", self.tokens)
+        in_range("tokens", self.tokens)
     }
 
     fn published_groups(&self) -> &'static [Group] {

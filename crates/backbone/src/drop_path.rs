@@ -4,6 +4,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
+use sha2::{Digest, Sha256};
 
 /// Whether a forward pass is one of training, and with which randomness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +20,26 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// The same pass with random decisions of its own for one use of them, such as `decoder` or `task 2`.
+    ///
+    /// Whatever decides at random in a pass takes a stream of its own, by another name than everything else at the
+    /// same place; the backbone's drop path alone has the pass itself. Otherwise two would draw the same numbers.
+    #[must_use]
+    pub fn stream(self, name: &str) -> Self {
+        let Self::Training { seed } = self else {
+            return self;
+        };
+        let digest = Sha256::new()
+            .chain_update(seed.to_le_bytes())
+            .chain_update(name)
+            .finalize();
+        let seed = digest
+            .iter()
+            .take(8)
+            .fold(0, |seed, byte| seed << 8 | u64::from(*byte));
+        Self::Training { seed }
+    }
+
     /// The source of this pass's drop-path masks.
     pub fn drop_path(self) -> DropPath {
         match self {
@@ -63,5 +84,27 @@ impl DropPath {
         let factors = TensorData::new(factors, [batch, 1, 1, 1]);
         let device = branch.device();
         branch * Tensor::from_data(factors, &device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_differ_from_each_other_and_from_the_pass_and_are_the_same_again() {
+        let pass = Phase::Training { seed: 7 };
+        let streams = [
+            pass,
+            pass.stream("decoder"),
+            pass.stream("auxiliary"),
+            pass.stream("decoder").stream("auxiliary"),
+            Phase::Training { seed: 8 }.stream("decoder"),
+        ];
+        for (index, one) in streams.iter().enumerate() {
+            assert!(!streams[..index].contains(one), "{streams:?}");
+        }
+        assert_eq!(pass.stream("decoder"), pass.stream("decoder"));
+        assert_eq!(Phase::Inference.stream("decoder"), Phase::Inference);
     }
 }

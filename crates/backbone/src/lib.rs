@@ -51,6 +51,7 @@ mod precision;
 mod role;
 pub mod swin;
 mod table;
+mod tensor_file;
 mod transformer;
 mod write;
 
@@ -71,5 +72,6 @@ pub use parameters::{
 pub use precision::Precision;
 pub use role::{Kind, Owner, Role, is_statistic, task_of};
 pub use table::{AnyBackbone, BackboneDescriptor, UnknownBackbone, table};
+pub use tensor_file::{TensorFile, TensorFileError, Words, require_finite, write_tensors};
 pub use transformer::TransformerBlock;
-pub use write::{partial, write_tensors, write_whole};
+pub use write::{partial, write_whole};

@@ -6,6 +6,9 @@ use crate::input::NetworkInput;
 
 /// What a batch holds of a picture besides its colours.
 pub trait BatchItem: Clone {
+    /// Identifier of the picture in its dataset.
+    fn id(&self) -> &str;
+
     /// Height and width of the picture within its batch, without padding.
     fn size(&self) -> [usize; 2];
 }
@@ -80,6 +83,11 @@ impl<Item: BatchItem> Batch<Item> {
         }
     }
 
+    /// `[count]` identifiers of the pictures in their dataset.
+    pub fn ids(&self) -> Vec<&str> {
+        self.items.iter().map(Item::id).collect()
+    }
+
     /// The pictures by their size when each is padded by itself to multiples of `stride`, the group of
     /// the first picture first.
     ///
@@ -145,6 +153,10 @@ mod tests {
     struct Size([usize; 2]);
 
     impl BatchItem for Size {
+        fn id(&self) -> &str {
+            "size"
+        }
+
         fn size(&self) -> [usize; 2] {
             self.0
         }

@@ -8,11 +8,13 @@
 //! What a sample and a batch are is for a [`Pipeline`] to say: [`SegmentationLoader`] and
 //! [`crate::detection::DetectionLoader`] are one loader with two of them.
 
+mod fingerprint;
 mod segmentation;
 mod workers;
 
 use std::sync::Arc;
 
+use image::RgbImage;
 use rand::seq::SliceRandom;
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -108,6 +110,15 @@ pub trait Pipeline: Send + Sync + 'static {
         self.len() == 0
     }
 
+    /// Identifier of sample `index`.
+    fn id(&self, index: usize) -> String;
+
+    /// The image of sample `index` as the dataset has it.
+    ///
+    /// # Errors
+    /// What is wrong with the sample.
+    fn image(&self, index: usize) -> Result<RgbImage, DataError>;
+
     /// Reads sample `index` and prepares it; all randomness comes from `rng`.
     ///
     /// # Errors
@@ -153,7 +164,7 @@ impl<P: Pipeline> Loader<P> {
         }
         if loader.batches_per_epoch() == 0 {
             let expected = format!(
-                "at most {}, the number of samples of dataset `{}`, or `drop_last = false`",
+                "at most {}, the number of samples of dataset `{}`, or `loader.drop_last = false`",
                 loader.samples(),
                 loader.pipeline().name()
             );

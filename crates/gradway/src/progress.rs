@@ -102,6 +102,21 @@ impl Observer for TerminalProgress {
             Event::LeftOut { split, what } => {
                 self.line(&format!("left out of the {} split: {what}", split.name()));
             }
+            Event::RandomBackbone { frozen } => self.line(&format!(
+                "warning: backbone.weights is not set: {frozen} parameters of the backbone are random and stay so"
+            )),
+            Event::Unread { parameters } => self.line(&format!(
+                "{} are not trained: the head does not read what they make",
+                some_of(parameters)
+            )),
+            Event::Dropped { images, of } => self.line(&format!(
+                "every epoch leaves out {images} of {of} training images, which do not fill a step \
+                 (loader.drop_last), others every time"
+            )),
+            Event::Unreached { parameters } => self.line(&format!(
+                "warning: {} had no gradient in an epoch: there was no object that they are for",
+                some_of(parameters)
+            )),
             Event::Step(report) => self.step(report),
             Event::Evaluating { done, images } => {
                 self.say_stopping();
@@ -123,6 +138,15 @@ impl Observer for TerminalProgress {
 
     fn stops(&self) -> bool {
         stop::requested()
+    }
+}
+
+/// How many parameters there are, and the first and the last of them.
+fn some_of(parameters: &[String]) -> String {
+    match parameters {
+        [] => "no parameters".to_string(),
+        [one] => format!("the parameter {one}"),
+        [first, .., last] => format!("{} parameters ({first} to {last})", parameters.len()),
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::convolution::{ConvNormRelu, Pointwise};
 use crate::decoder::Decoder;
 use crate::dropout::drop_channels;
-use crate::head::{HeadDescriptor, HeadSettings, HeadTask, at_least_one, drop_rate};
+use crate::head::{HeadDescriptor, HeadSettings, HeadTask, drop_rate, in_range};
 
 pub(crate) const DESCRIPTOR: HeadDescriptor = HeadDescriptor {
     name: "fcn",
@@ -72,12 +72,16 @@ impl HeadSettings for FcnConfig {
     fn reads(&self, stage: usize) -> bool {
         self.stage == stage
     }
+
+    fn coarsest_norm(&self) -> Option<usize> {
+        Some(self.stage)
+    }
 }
 
 impl FcnConfig {
     /// The same of a head whose key in another's table is `prefix`, `auxiliary.`.
     pub(crate) fn validate_as(&self, prefix: &str, stages: usize) -> Result<(), String> {
-        at_least_one(&format!("{prefix}channels"), self.channels)?;
+        in_range(&format!("{prefix}channels"), self.channels)?;
         drop_rate(&format!("{prefix}dropout"), self.dropout)?;
         match self.stage < stages {
             true => Ok(()),
@@ -94,8 +98,7 @@ impl<B: KernelBackend> Decoder<B> for Fcn<B> {
         let x = self
             .convolution
             .forward(features[self.stage].clone(), phase);
-        // A stream of its own, so that its mask differs from the main decoder's.
         self.classifier
-            .forward(drop_channels(x, self.dropout, phase, 1))
+            .forward(drop_channels(x, self.dropout, phase))
     }
 }

@@ -50,6 +50,12 @@ pub trait HeadSettings {
     fn auxiliary(&self) -> Option<Auxiliary> {
         None
     }
+
+    /// The stage at whose resolution its batch norms are in training, at the coarsest; none of a head that pools
+    /// a map to a single position.
+    fn coarsest_norm(&self) -> Option<usize> {
+        Some(0)
+    }
 }
 
 /// A decoder on one stage that is trained beside another and predicts nothing: an [`Fcn`](crate::fcn::Fcn).
@@ -65,11 +71,16 @@ pub struct Auxiliary {
     pub weight: f64,
 }
 
-/// Refuses a field that is zero.
-pub(crate) fn at_least_one(field: &str, value: usize) -> Result<(), String> {
+/// The largest width of a head: what goes far beyond any backbone is a slip, and its memory is asked for before
+/// anybody could say so.
+pub(crate) const MOST: usize = 1 << 14;
+
+/// Refuses a width or number that is zero, or far too large.
+pub(crate) fn in_range(field: &str, value: usize) -> Result<(), String> {
     match value {
         0 => Err(format!("head.{field} = 0; it must be at least 1")),
-        _ => Ok(()),
+        1..=MOST => Ok(()),
+        _ => Err(format!("head.{field} = {value}; it must be at most {MOST}")),
     }
 }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::convolution::{Pointwise, kaiming};
 use crate::decoder::Decoder;
-use crate::head::{HeadDescriptor, HeadSettings, HeadTask, at_least_one};
+use crate::head::{HeadDescriptor, HeadSettings, HeadTask, in_range};
 use crate::normalization::BatchNorm;
 
 pub(crate) const DESCRIPTOR: HeadDescriptor = HeadDescriptor {
@@ -87,7 +87,10 @@ impl HeadSettings for HrNetConfig {
                 self.widths
             ));
         }
-        at_least_one("expansion", self.expansion)
+        for &width in &self.widths {
+            in_range("widths", width)?;
+        }
+        in_range("expansion", self.expansion)
     }
 }
 

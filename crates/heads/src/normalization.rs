@@ -54,8 +54,13 @@ impl<B: KernelBackend> BatchNorm<B> {
         let [batch, _, height, width] = x.dims();
         let count = (batch * height * width) as f64;
         let (output, mean, variance) = batch_norm(x, gamma, beta, BatchStatistics::Batch, EPSILON);
+        if count <= 1.0 {
+            // One value says nothing of a variance: PyTorch refuses it. A run is refused before it starts; here
+            // the running statistics stay what they are.
+            return output;
+        }
         // The running variance is the unbiased one, as in PyTorch.
-        let unbiased = variance * (count / (count - 1.0).max(1.0));
+        let unbiased = variance * (count / (count - 1.0));
         update(&self.running_mean, mean);
         update(&self.running_var, unbiased);
         output
@@ -67,4 +72,31 @@ fn update<B: Backend>(state: &RunningState<Tensor<B, 1>>, observed: Tensor<B, 1>
     state.update(old * (1.0 - MOMENTUM) + observed.detach() * MOMENTUM);
     // An update waits until it is read; a visitor that saves the module would miss it.
     state.value_sync();
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::Flex;
+    use burn::tensor::TensorData;
+
+    use super::*;
+
+    /// What the running statistics are after one value, or several, of a channel.
+    fn after(values: &[f32]) -> [f32; 2] {
+        let device = Default::default();
+        let norm = BatchNorm::<Flex>::new(1, &device);
+        let x = TensorData::new(values.to_vec(), [1, 1, 1, values.len()]);
+        let x = Tensor::from_data(x, &device);
+        norm.forward(x, Phase::Training { seed: 0 });
+        [&norm.running_mean, &norm.running_var].map(|state| state.value_sync().into_scalar())
+    }
+
+    #[test]
+    fn one_value_leaves_the_running_statistics_alone() {
+        assert_eq!(after(&[5.0]), [0.0, 1.0]);
+        // PyTorch: 0.9 * 1 + 0.1 * 2, of the unbiased variance of 4 and 6.
+        let [mean, variance] = after(&[4.0, 6.0]);
+        assert!((mean - 0.5).abs() < 1e-6, "{mean}");
+        assert!((variance - 1.1).abs() < 1e-6, "{variance}");
+    }
 }

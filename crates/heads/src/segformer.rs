@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::convolution::{ConvNormRelu, Pointwise};
 use crate::decoder::Decoder;
 use crate::dropout::drop_channels;
-use crate::head::{HeadDescriptor, HeadSettings, HeadTask, at_least_one, drop_rate};
+use crate::head::{HeadDescriptor, HeadSettings, HeadTask, drop_rate, in_range};
 
 pub(crate) const DESCRIPTOR: HeadDescriptor = HeadDescriptor {
     name: "segformer",
@@ -78,7 +78,7 @@ impl SegFormerConfig {
 
 impl HeadSettings for SegFormerConfig {
     fn validate(&self, _stages: usize) -> Result<(), String> {
-        at_least_one("channels", self.channels)?;
+        in_range("channels", self.channels)?;
         drop_rate("dropout", self.dropout)
     }
 }
@@ -107,7 +107,7 @@ impl<B: KernelBackend> Decoder<B> for SegFormerDecoder<B> {
             unreachable!("an encoder has at least one stage")
         };
         let fused = relu(self.fuse.norm.forward(fused, phase));
-        let fused = drop_channels(fused, self.dropout, phase, 0);
+        let fused = drop_channels(fused, self.dropout, phase);
         self.classifier.forward(fused)
     }
 }

@@ -66,8 +66,8 @@ impl<B: KernelBackend> SegmentationHead<B> {
             Phase::Inference => None,
         };
         SegmentationOutput {
-            logits: self.decoder.forward(features, phase),
-            auxiliary: auxiliary.map(|head| head.forward(features, phase)),
+            logits: self.decoder.forward(features, phase.stream("decoder")),
+            auxiliary: auxiliary.map(|head| head.forward(features, phase.stream("auxiliary"))),
         }
     }
 

@@ -43,7 +43,9 @@ impl<B: AutodiffBackend> StagedLoss<B> {
     /// [`Self::add_parameters`] with the gradients that this answers.
     pub fn differentiate(&mut self, loss: Tensor<B, 1>, leaves: &[Tensor<B, 4>]) -> B::Gradients {
         add_to(&mut self.total, loss.clone().detach());
-        let gradients = loss.backward();
+        // A loss of nothing, such as that of no regions, has no graph, which Burn refuses to walk.
+        let tracked = Tensor::zeros([1], &loss.device()).require_grad();
+        let gradients = (loss + tracked).backward();
         for (sum, leaf) in self.gradients.iter_mut().zip(leaves) {
             let gradient = leaf.grad(&gradients);
             *sum = match (sum.take(), gradient) {

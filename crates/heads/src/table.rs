@@ -40,6 +40,13 @@ macro_rules! heads {
                 }
             }
 
+            /// Its name in the table.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$name(_) => crate::$file::DESCRIPTOR.name,)*
+                }
+            }
+
             /// The decoder for features of these widths.
             pub(crate) fn decoder<B: Backend>(
                 &self,
@@ -90,6 +97,17 @@ impl HeadConfig {
     /// Whether it reads a stage of the backbone, counted from the finest.
     pub fn reads(&self, stage: usize) -> bool {
         self.settings().reads(stage)
+    }
+
+    /// The least number of values that a batch norm of it is over in training, per channel, of a batch of images of
+    /// `[height, width]`, on stages of these strides: of one value the variance is zero, and the running variance
+    /// with it.
+    pub fn normalised_values(&self, batch: usize, size: [usize; 2], strides: &[usize]) -> usize {
+        let map = |stage: usize| {
+            let stride = strides.get(stage).copied().unwrap_or(1);
+            size.map(|side| side.div_ceil(stride)).iter().product()
+        };
+        batch * self.settings().coarsest_norm().map_or(1, map)
     }
 
     /// The decoder that helps it in training, if it has one.

@@ -13,7 +13,7 @@ use crate::convolution::{ConvNormRelu, Pointwise};
 use crate::decoder::Decoder;
 use crate::dropout::drop_channels;
 use crate::fcn::FcnConfig;
-use crate::head::{Auxiliary, HeadDescriptor, HeadSettings, HeadTask, at_least_one, drop_rate};
+use crate::head::{Auxiliary, HeadDescriptor, HeadSettings, HeadTask, drop_rate, in_range};
 
 pub(crate) const DESCRIPTOR: HeadDescriptor = HeadDescriptor {
     name: "upernet",
@@ -103,9 +103,13 @@ impl UPerNetConfig {
 
 impl HeadSettings for UPerNetConfig {
     fn validate(&self, stages: usize) -> Result<(), String> {
-        at_least_one("channels", self.channels)?;
+        in_range("channels", self.channels)?;
         drop_rate("dropout", self.dropout)?;
         self.auxiliary.validate_as("auxiliary.", stages)
+    }
+
+    fn coarsest_norm(&self) -> Option<usize> {
+        None
     }
 
     fn auxiliary(&self) -> Option<Auxiliary> {
@@ -160,6 +164,6 @@ impl<B: KernelBackend> Decoder<B> for UPerNet<B> {
             .collect();
         let x = self.fuse.forward(Tensor::cat(stack, 1), phase);
         self.classifier
-            .forward(drop_channels(x, self.dropout, phase, 0))
+            .forward(drop_channels(x, self.dropout, phase))
     }
 }

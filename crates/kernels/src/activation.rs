@@ -1,13 +1,13 @@
 //! A bias per channel and an activation, in one pass.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation as burn_activation;
 use burn::tensor::ops::FloatTensor;
 
 use crate::KernelBackend;
 use crate::primitive::{float, tensor};
 
-/// What follows a matrix product or a convolution.
+/// What follows a matrix product or a convolution. What is no number stays none, as in PyTorch: an error that a
+/// rectifier made zero would never be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Activation {
     /// Nothing.
@@ -61,12 +61,21 @@ pub fn bias_activation_reference<B: KernelBackend, const D: usize>(
     };
     match activation {
         Activation::Identity => x,
-        Activation::Relu => burn_activation::relu(x),
-        Activation::Relu6 => x.clamp(0.0, 6.0),
+        Activation::Relu => flat_below(x),
+        Activation::Relu6 => {
+            let is_above = x.clone().greater_equal_elem(6.0);
+            flat_below(x).mask_fill(is_above, 6.0)
+        }
         // Not Burn's own, whose default backward differentiates the tanh approximation of a forward
         // that is exact: an error of up to 1e-3.
         Activation::Gelu => x.clone() * distribution(x),
     }
+}
+
+/// `max(x, 0)`, without a slope at 0; NaN stays NaN.
+fn flat_below<B: KernelBackend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
+    let is_below = x.clone().lower_equal_elem(0.0);
+    x.mask_fill(is_below, 0.0)
 }
 
 /// Exact GELU, `x Phi(x)`.
@@ -119,9 +128,10 @@ pub(crate) fn backward<B: KernelBackend>(
     let (kept, grad) = (tensor::<B, 3>(kept), tensor::<B, 3>(grad));
     float(match activation {
         Activation::Identity => grad,
-        Activation::Relu => grad * kept.greater_elem(0.0).float(),
+        Activation::Relu => grad.mask_fill(kept.lower_equal_elem(0.0), 0.0),
         Activation::Relu6 => {
-            grad * kept.clone().greater_elem(0.0).float() * kept.lower_elem(6.0).float()
+            let grad = grad.mask_fill(kept.clone().lower_equal_elem(0.0), 0.0);
+            grad.mask_fill(kept.greater_equal_elem(6.0), 0.0)
         }
         Activation::Gelu => {
             let bias = bias.map(tensor::<B, 1>);

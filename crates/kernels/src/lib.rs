@@ -10,6 +10,7 @@
 //! | [`AdamW`], [`sum_of_squares`] | a parameter's step in one pass; a card is sent those of many in one kernel |
 //! | [`add`] | of two maps, by all threads |
 //! | [`add_nearest`] | a coarse map enlarged onto a fine one, which is never held enlarged |
+//! | [`clamp_min`], [`clamp_max`] | Burn's own make a number of NaN |
 //! | [`convolution`] | any padding, bias and activation in the same pass; keeps what gradients need and no more |
 //! | [`layer_norm`] | composed from primitives it keeps six tensors for the backward pass; this keeps its input |
 //! | [`channels_first`], [`channels_last`] | a map and its gradient in the other layout, turned by tiles and once |
@@ -39,6 +40,7 @@ mod add_nearest;
 mod autodiff;
 mod backend;
 mod batch_norm;
+mod clamp;
 mod convolution;
 #[cfg(feature = "cpu")]
 mod cpu;
@@ -70,6 +72,7 @@ pub use add::add;
 pub use add_nearest::{add_nearest, add_nearest_reference};
 pub use backend::{Constant, KernelBackend, Lift, MemoryGauge, Same, TrainBackend};
 pub use batch_norm::{BatchStatistics, batch_norm, batch_norm_reference};
+pub use clamp::{clamp_max, clamp_min};
 pub use convolution::{ConvolutionOptions, convolution, convolution_reference};
 pub use cross_entropy::{cross_entropy, cross_entropy_reference};
 pub use focal_loss::{BACKGROUND, FocalLoss, NOT_COUNTED, focal_loss, focal_loss_reference};

@@ -7,7 +7,7 @@ use crate::KernelBackend;
 use crate::primitive::{float, tensor};
 
 /// The class of the largest logit of every position, the first of equals: of a hundred numbers one, so that the rest
-/// needs not leave the device. Nothing is differentiated.
+/// needs not leave the device. NaN is larger than everything. Nothing is differentiated.
 ///
 /// # Shapes
 ///
@@ -31,7 +31,7 @@ pub(crate) fn forward<B: KernelBackend>(logits: FloatTensor<B>) -> IntTensor<B> 
         let mut best = vec![f32::NEG_INFINITY; inner];
         for (class, plane) in planes.chunks_exact(inner).enumerate() {
             for ((value, best), found) in plane.iter().zip(&mut best).zip(&mut *found) {
-                if value > best {
+                if value > best || (value.is_nan() && !best.is_nan()) {
                     *best = *value;
                     *found = class as i32;
                 }

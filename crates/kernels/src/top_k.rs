@@ -10,7 +10,8 @@ use crate::KernelBackend;
 use crate::primitive::{float, tensor};
 
 /// The `count` largest numbers of every row, the largest first, and their places; equals in the order of their
-/// places. NaN is larger than everything (`f32::total_cmp`). Nothing is differentiated.
+/// places. NaN is larger than everything, and zeros differ by their sign (`f32::total_cmp` but for the sign of NaN,
+/// which is whatever the device has made). Nothing is differentiated.
 ///
 /// # Shapes
 ///
@@ -51,8 +52,11 @@ pub(crate) fn forward<B: KernelBackend>(
 /// The places of the largest numbers of a row. Of a long row nearly all are passed by after a comparison with the least
 /// of the best so far.
 fn largest(row: &[f32], count: usize) -> Vec<usize> {
-    // The order of `f32::total_cmp`.
+    // The order of `f32::total_cmp`, with NaN of either sign at its end.
     let key = |number: f32| {
+        if number.is_nan() {
+            return i32::MAX;
+        }
         let bits = number.to_bits() as i32;
         bits ^ (((bits >> 31) as u32) >> 1) as i32
     };

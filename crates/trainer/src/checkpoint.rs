@@ -1,15 +1,14 @@
 //! Checkpoints: what a run changed, and nothing else.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs;
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::tensor::{DType, TensorData};
-use gradway_backbone::write_tensors;
-use safetensors::SafeTensors;
+use burn::tensor::TensorData;
+use gradway_backbone::{TensorFile, TensorFileError, Words, require_finite, write_tensors};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
+use crate::origin::Origin;
 use crate::task::Labels;
 use gradway_adapters::StateDict;
 
@@ -23,6 +22,8 @@ pub struct TrainingState {
     /// What the labels mean.
     #[serde(flatten)]
     pub labels: Labels,
+    /// What it was trained with.
+    pub origin: Origin,
     /// Optimiser steps done.
     pub step: usize,
     /// Epochs done.
@@ -54,13 +55,14 @@ const WEIGHTS: &str = "weights.";
 const MOMENTS: [&str; 2] = ["optimizer.decayed", "optimizer.undecayed"];
 
 impl Checkpoint {
-    /// Writes the checkpoint as one `.safetensors` file: whole or not at all.
+    /// Writes the checkpoint as one `.safetensors` file with a checksum: whole or not at all.
     ///
     /// # Errors
     ///
-    /// [`TrainError::File`].
+    /// [`TrainError::Tensors`] where a value is no finite number; [`TrainError::File`].
     pub fn save(&self, path: &Path) -> Result<(), TrainError> {
         let wrong = |error: &dyn ToString| TrainError::file(path, error.to_string());
+        require_finite(path, &self.weights)?;
         let weights = self.weights.iter();
         let mut tensors: BTreeMap<_, _> = weights
             .map(|(name, data)| (format!("{WEIGHTS}{name}"), data.clone()))
@@ -70,42 +72,35 @@ impl Checkpoint {
             tensors.insert((*name).to_string(), data);
         }
         let state = serde_json::to_string(&self.state).map_err(|error| wrong(&error))?;
-        let header = HashMap::from([(STATE.to_string(), state)]);
-        write_tensors(path, &tensors, Some(header)).map_err(|error| wrong(&error))
+        let words = Words::from([(STATE.to_string(), state)]);
+        write_tensors(path, &tensors, Some(words)).map_err(|error| wrong(&error))
     }
 
-    /// Reads a checkpoint.
+    /// Reads a checkpoint, and compares it with its checksum.
     ///
     /// # Errors
     ///
-    /// [`TrainError::File`] where the file is missing, damaged or no checkpoint.
+    /// [`TrainError::Tensors`] where the file is missing or damaged, a tensor is of another type or holds what is no
+    /// finite number; [`TrainError::File`] where it is no checkpoint.
     pub fn load(path: &Path) -> Result<Self, TrainError> {
         let wrong = |error: &dyn ToString| TrainError::file(path, error.to_string());
-        let bytes = fs::read(path).map_err(|error| wrong(&error))?;
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| wrong(&error))?;
-        let state = header
-            .metadata()
-            .as_ref()
-            .and_then(|metadata| metadata.get(STATE))
+        let file = TensorFile::open(path)?;
+        let state = file.words().get(STATE);
+        let state = state
             .ok_or_else(|| wrong(&"it is no checkpoint of a run: its header has no `state`"))?;
-        let state = serde_json::from_str(state).map_err(|error| wrong(&error))?;
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|error| wrong(&error))?;
-        let weights = tensors
-            .iter()
-            .filter_map(|(name, view)| Some((name.strip_prefix(WEIGHTS)?, view)))
-            .map(|(name, view)| {
-                let shape = view.shape().to_vec();
-                let data = TensorData::from_bytes_vec(view.data().to_vec(), shape, DType::F32);
-                (name.to_string(), data)
-            })
-            .collect();
-        let moments = MOMENTS.map(|name| tensors.tensor(name).map(|view| view.data().to_vec()));
-        let optimizer = match moments {
-            [Ok(decayed), Ok(undecayed)] => Some([decayed, undecayed]),
-            _ => None,
+        let weights = file
+            .names()
+            .filter_map(|name| Some((name, name.strip_prefix(WEIGHTS)?)))
+            .map(|(name, path)| Ok((path.to_string(), file.floats(name)?)));
+        let weights = weights.collect::<Result<_, TensorFileError>>()?;
+        let [decayed, undecayed] = MOMENTS;
+        let optimizer = match file.contains(decayed) && file.contains(undecayed) {
+            true => Some([file.bytes(decayed)?, file.bytes(undecayed)?]),
+            false => None,
         };
+        file.verify()?;
         Ok(Self {
-            state,
+            state: serde_json::from_str(state).map_err(|error| wrong(&error))?,
             weights,
             optimizer,
         })

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use gradway_adapters::Misfit;
-use gradway_backbone::{CheckpointError, ImportError, UnknownBackbone};
-use gradway_data::{DataError, DenseTask, Task};
+use gradway_backbone::{CheckpointError, ImportError, TensorFileError, UnknownBackbone};
+use gradway_data::{DataError, DenseTask, Split, Task};
 use gradway_metrics::{DetectionError, EdgeError, MapError, RelativeError, SegmentationError};
 
 use gradway_adapters::StateDictError;
@@ -143,14 +143,91 @@ pub enum TrainError {
         /// Their paths.
         parameters: Vec<String>,
     },
-    /// The loss is not a number.
-    #[error("the loss is {loss} at step {step}; lower optimizer.learning_rate or clip gradients")]
-    Diverged {
-        /// Optimiser step.
+    /// A loss or a norm that is no finite number: nothing has changed by it.
+    #[error(
+        "{what} is {value} in step {step}, which is not taken; images: {}",
+        quoted(images)
+    )]
+    NotFinite {
+        /// What it is.
+        what: &'static str,
+        /// NaN or an infinity.
+        value: f64,
+        /// Optimiser step, counted from 1.
         step: usize,
-        /// The loss.
-        loss: f64,
+        /// Identifiers of the images.
+        images: Vec<String>,
     },
+    /// A batch norm over one value per channel.
+    #[error(
+        "a batch of {batch} with head.name = \"{head}\" and images of {}x{}: expected more than 1 value per channel \
+         when training, but a batch norm of the head would be over one", size[0], size[1]
+    )]
+    SingleValue {
+        /// Name of the head.
+        head: &'static str,
+        /// Images of the batch.
+        batch: usize,
+        /// Height and width of the images.
+        size: [usize; 2],
+    },
+    /// A file of tensors that cannot be read or is damaged.
+    #[error(transparent)]
+    Tensors(#[from] TensorFileError),
+    /// A checkpoint of a run on other classes.
+    #[error(
+        "{path}: trained on the classes {}, but the data has {}",
+        quoted(trained_on),
+        quoted(present)
+    )]
+    OtherClasses {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Names of the classes it was trained on, in label order.
+        trained_on: Vec<String>,
+        /// Those of the data.
+        present: Vec<String>,
+    },
+    /// A run whose configuration has changed since its checkpoint.
+    #[error(
+        "{path}: trained with {}, but the configuration has {}",
+        setting(key, trained_with.as_deref()),
+        setting(key, present.as_deref())
+    )]
+    OtherSetting {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// Its value in training; none where it was absent.
+        trained_with: Option<String>,
+        /// Its value now; none where it is absent.
+        present: Option<String>,
+    },
+    /// A run whose data has changed since its checkpoint.
+    #[error(
+        "{path}: the {} split is another than the run was trained with: other samples, or other images of the same names", split.name()
+    )]
+    OtherData {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The split.
+        split: Split,
+    },
+}
+
+/// Names one after the other.
+fn quoted(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}
+
+/// A key and its value as a configuration has them.
+fn setting(key: &str, value: Option<&str>) -> String {
+    match value {
+        Some(value) => format!("{key} = {value}"),
+        None => format!("no {key}"),
+    }
 }
 
 /// The first of some parameters, and how many there are besides.
@@ -179,6 +256,25 @@ impl TrainError {
                 "go on with `gradway train --resume {}`",
                 path.display()
             )),
+            Self::NotFinite { .. } => Some(
+                "lower optimizer.learning_rate or set optimizer.clip_norm; in the first steps, look at the weights \
+                 and at these images"
+                    .to_string(),
+            ),
+            Self::SingleValue { .. } => Some(
+                "take batches of 2 or more (loader.batch_size; loader.drop_last = true where it is the last of an \
+                 epoch), or the head `segformer`, which has no pooled map"
+                    .to_string(),
+            ),
+            Self::Tensors(error) => error.hint(),
+            Self::OtherClasses { .. } => Some(
+                "give the data the classes and their order that the run was trained on".to_string(),
+            ),
+            Self::OtherSetting { .. } | Self::OtherData { .. } => Some(
+                "set it back, or start a new run; what may change is train.epochs, train.evaluate_every, \
+                 train.checkpoint_every, loader.workers, loader.prefetch, evaluation and the places of files"
+                    .to_string(),
+            ),
             Self::RunExists { .. } => {
                 let choices = "go on with --resume, replace it with --overwrite, or choose another folder with --out";
                 Some(choices.to_string())

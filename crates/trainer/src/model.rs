@@ -6,8 +6,8 @@ use burn::module::{AutodiffModule, Module};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use gradway_adapters::{
-    Encoder, Features, MethodConfig, StateDict, Tuned, adopt, collect, freeze, freeze_output_norms,
-    restore,
+    Encoder, Features, Group, MethodConfig, StateDict, Tuned, adopt, collect, count, freeze,
+    freeze_unread, restore,
 };
 use gradway_backbone::{AnyBackbone, EMBEDDED, Phase, hash_module, import};
 use gradway_data::{Batch, BatchItem};
@@ -41,6 +41,10 @@ pub struct Model<B: TrainBackend, T: Task<B>> {
     method: MethodConfig,
     task: T,
     base: String,
+    /// Parameters of the backbone that the method leaves as they are.
+    frozen: usize,
+    /// Parameters that the method would train, and the head has no use for.
+    unread: Vec<String>,
     /// Whether tasks are added to those of another run.
     adds: bool,
     /// What the other run has trained.
@@ -48,7 +52,7 @@ pub struct Model<B: TrainBackend, T: Task<B>> {
 }
 
 /// What is frozen, and what is trained.
-type Sides<B, T> = (Encoder<B>, Trainable<B, <T as Task<B>>::Head>);
+type Sides<B, T> = (Encoder<B>, Trainable<B, <T as Task<B>>::Head>, Vec<String>);
 
 /// A model of semantic segmentation.
 pub type Segmentation<B> = Model<B, SegmentationTask>;
@@ -75,20 +79,24 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         B::seed(device, config.seed);
         let backbone = backbone::<B::InnerBackend>(config, device)?;
         let base = hash_module(&backbone);
+        let parameters = backbone.num_params();
         let method = config.method.clone().for_tasks(task.count());
-        let (encoder, trainable) = Self::around(backbone, config, &method, &task, device)?;
+        let (encoder, trainable, unread) = Self::around(backbone, config, &method, &task, device)?;
+        let changed = count(&trainable.method).of(&[Group::Bias, Group::Other]);
         Ok(Self {
-            encoder: encoder.rounded(config.backbone.precision),
-            trainable: name_parameters(trainable),
+            encoder,
+            trainable,
             method,
             task,
             base,
+            frozen: parameters.saturating_sub(changed),
+            unread,
             adds: config.task.base().is_some(),
             kept: StateDict::new(),
         })
     }
 
-    /// The frozen side and the trained side around a backbone.
+    /// The frozen side and the trained side around a backbone, and what of the method the head has no use for.
     fn around(
         backbone: AnyBackbone<B::InnerBackend>,
         config: &RunConfig,
@@ -97,14 +105,17 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         device: &B::Device,
     ) -> Result<Sides<B, T>, TrainError> {
         let (encoder, tuned) = Encoder::new(method, backbone, device)?;
+        let encoder = encoder.rounded(config.backbone.precision);
         let channels = method.feature_channels(encoder.description());
         let stages = encoder.description().shapes(&channels);
-        let trainable = Trainable {
-            method: freeze_output_norms(tuned, |stage| config.task.reads(stage)),
+        let Trainable { method, head } = name_parameters(Trainable {
+            method: tuned,
             head: task.head(&stages, device),
-        };
-        let trainable = freeze(trainable, |path| !task.trains(path));
-        Ok((encoder, trainable))
+        });
+        let is_read = |stage| config.task.reads(stage);
+        let (method, unread) = freeze_unread(&encoder, method, is_read, device);
+        let trainable = freeze(Trainable { method, head }, |path| !task.trains(path));
+        Ok((encoder, trainable, unread))
     }
 
     /// What the model of a configuration trains, to be counted: it reads no weights, and draws none.
@@ -120,20 +131,28 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         let task = T::new(config, labels)?;
         let backbone = config.backbone.init::<B::InnerBackend>(device)?;
         let method = config.method.clone().for_tasks(task.count());
-        let (_, trainable) = Self::around(backbone, config, &method, &task, device)?;
+        let (_, trainable, _) = Self::around(backbone, config, &method, &task, device)?;
         Ok(trainable)
     }
 
-    /// The same with what another run has trained of the tasks that it shares with this one; `path` names
-    /// its checkpoint in messages.
+    /// The same with what another run has trained of the tasks that it shares with this one; `present` are the
+    /// labels of the data, and `path` names the other run's checkpoint in messages.
     ///
     /// # Errors
     ///
-    /// As [`Self::load`].
-    pub fn inherit(self, saved: Checkpoint, path: &Path) -> Result<Self, TrainError> {
+    /// As [`Self::load`]; [`TrainError::OtherClasses`] where a task has other classes there.
+    pub fn inherit(
+        self,
+        saved: Checkpoint,
+        present: &Labels,
+        path: &Path,
+    ) -> Result<Self, TrainError> {
         self.require_base(&saved, path)?;
         let labels = &saved.state.labels;
+        labels.require(present, path)?;
         let weights = saved.weights.into_iter();
+        // The variances of losses are of the other run's training alone.
+        let weights = weights.filter(|(name, _)| !name.ends_with(".log_variances"));
         let weights = weights.map(|(name, value)| (self.task.path_from(&name, labels), value));
         let weights = weights.collect();
         self.put(weights, path)
@@ -146,7 +165,7 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         weights
     }
 
-    fn require_base(&self, saved: &Checkpoint, path: &Path) -> Result<(), TrainError> {
+    pub(crate) fn require_base(&self, saved: &Checkpoint, path: &Path) -> Result<(), TrainError> {
         if saved.state.base == self.base {
             return Ok(());
         }
@@ -177,6 +196,21 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         })
     }
 
+    /// What the model predicts.
+    pub(crate) fn task(&self) -> &T {
+        &self.task
+    }
+
+    /// Parameters of the backbone that the method leaves as they are.
+    pub fn frozen(&self) -> usize {
+        self.frozen
+    }
+
+    /// Parameters that the method would train, but whose values the head has no use for: they are frozen.
+    pub fn unread(&self) -> &[String] {
+        &self.unread
+    }
+
     /// The method, for the tasks that the model is of.
     pub fn method(&self) -> &MethodConfig {
         &self.method
@@ -192,7 +226,8 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
     ///
     /// # Errors
     ///
-    /// As [`Self::new`] and [`Self::load`].
+    /// As [`Self::new`] and [`Self::load`]; [`TrainError::OtherSetting`] where the configuration makes another model
+    /// than the one that was trained.
     pub fn open(
         config: &RunConfig,
         path: &Path,
@@ -200,8 +235,10 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
     ) -> Result<(Self, TrainingState), TrainError> {
         let saved = Checkpoint::load(path)?;
         let state = saved.state.clone();
-        let model = Self::new(config, &state.labels, device)?.load(saved, path)?;
-        Ok((model, state))
+        let model = Self::new(config, &state.labels, device)?;
+        model.require_base(&saved, path)?;
+        state.origin.require_model(config, path)?;
+        Ok((model.load(saved, path)?, state))
     }
 
     /// Puts what a checkpoint holds into the model; `path` names it in messages.

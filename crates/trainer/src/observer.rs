@@ -31,6 +31,28 @@ pub enum Event<'a> {
         /// What, how much of it, and examples.
         what: &'a str,
     },
+    /// A backbone is frozen, or most of it, and its weights are random.
+    RandomBackbone {
+        /// Parameters that stay random.
+        frozen: usize,
+    },
+    /// Parameters that the method would train are frozen, since the head has no use for them.
+    Unread {
+        /// Their paths.
+        parameters: &'a [String],
+    },
+    /// Images are left out at the end of every epoch, since they do not fill a step.
+    Dropped {
+        /// How many.
+        images: usize,
+        /// Of how many.
+        of: usize,
+    },
+    /// No gradient has reached some parameters in a whole epoch: there was no object that they are for.
+    Unreached {
+        /// Their paths.
+        parameters: &'a [String],
+    },
     /// A step is done.
     Step(&'a StepReport),
     /// An evaluation goes on.

@@ -303,28 +303,36 @@ impl<B: TrainBackend, M: AutodiffModule<B>> Optimizer<B, M> {
         }
     }
 
-    /// Takes a step; answers the module and the square of the gradients' global norm before clipping, `[1]`.
+    /// Takes a step; returns the module and the square of the gradients' global norm before clipping, `[1]`.
     ///
     /// Without clipping nothing is read from the device.
     pub fn step(
         &mut self,
         rate: f64,
         module: M,
-        mut gradients: GradientsParams,
+        gradients: GradientsParams,
     ) -> (M, Tensor<B::InnerBackend, 1>) {
         let squares = squares(&module, &gradients);
-        if let Some(limit) = self.clip_norm {
-            let squares: f64 = read(squares.clone()).iter::<f64>().sum();
-            let norm = squares.sqrt();
-            if norm > limit {
-                // PyTorch's `clip_grad_norm_` adds the same guard to the denominator.
-                gradients = scale(&module, gradients, limit / (norm + 1e-6));
-            }
+        let norm = match self.clip_norm {
+            Some(_) => read(squares.clone()).iter::<f64>().sum::<f64>().sqrt(),
+            None => 0.0,
+        };
+        (self.update(rate, module, gradients, norm), squares)
+    }
+
+    /// As [`Optimizer::step`] where the global norm of the gradients is known.
+    ///
+    /// A norm that is no number makes gradients of none, as in PyTorch: clipping hides nothing.
+    pub fn update(&mut self, rate: f64, module: M, mut gradients: GradientsParams, norm: f64) -> M {
+        if let Some(limit) = self.clip_norm
+            && (norm.is_nan() || norm > limit)
+        {
+            // PyTorch's `clip_grad_norm_` adds the same guard to the denominator.
+            gradients = scale(&module, gradients, limit / (norm + 1e-6));
         }
         let undecayed = split(&module, &mut gradients, &self.undecayed_ids);
         let module = self.decayed.step(rate, module, gradients);
-        let module = self.undecayed.step(rate, module, undecayed);
-        (module, squares)
+        self.undecayed.step(rate, module, undecayed)
     }
 
     /// The moments of both groups.
@@ -388,7 +396,7 @@ fn identities<B: AutodiffBackend, M: AutodiffModule<B>>(
 }
 
 /// The square of the Euclidean norm of all gradients together, `[1]`.
-fn squares<B: TrainBackend, M: AutodiffModule<B>>(
+pub(crate) fn squares<B: TrainBackend, M: AutodiffModule<B>>(
     module: &M,
     gradients: &GradientsParams,
 ) -> Tensor<B::InnerBackend, 1> {

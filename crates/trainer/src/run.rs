@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use gradway_adapters::{GroupCount, count};
+use gradway_backbone::require_finite;
 use gradway_data::{Loader, Split};
 use gradway_kernels::TrainBackend;
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,7 @@ use crate::evaluate::{Evaluation, evaluate};
 use crate::log::{MetricsLog, median_step_seconds};
 use crate::model::Model;
 use crate::observer::{Event, Observer};
+use crate::origin::Origin;
 use crate::provenance::Provenance;
 use crate::run_directory::{RunDirectory, RunLock};
 use crate::step::Trainer;
@@ -92,7 +94,7 @@ impl<B: TrainBackend, O: Observer> TaskJob<B> for Training<'_, B, O> {
 ///
 /// # Errors
 ///
-/// [`TrainError`]: a checkpoint that does not fit, data that cannot be read.
+/// [`TrainError`]: a checkpoint that does not fit, data that cannot be read or has other classes.
 pub fn evaluate_run<B: TrainBackend>(
     config: &RunConfig,
     checkpoint: &Path,
@@ -117,6 +119,8 @@ impl<B: TrainBackend> TaskJob<B> for Scoring<'_, B> {
     fn run<T: Task<B>>(self) -> Self::Output {
         let loader = T::validation_loader(self.config)?;
         let (model, state) = Model::<B, T>::open(self.config, self.checkpoint, self.device)?;
+        let labels = T::labels(loader.pipeline());
+        state.labels.require(&labels, self.checkpoint)?;
         Ok((evaluate(&model, &loader, self.device, |_| {})?, state))
     }
 }
@@ -150,7 +154,15 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
         };
         let training = T::training_loader(config)?;
         let validation = T::validation_loader(config)?;
-        let steps_per_epoch = training.batches_per_epoch() / config.optimizer.accumulation;
+        let accumulation = config.optimizer.accumulation;
+        let steps_per_epoch = match config.loader.drop_last {
+            true => training.batches_per_epoch() / accumulation,
+            false => training.batches_per_epoch().div_ceil(accumulation),
+        };
+        let rest = training.samples() % config.loader.batch_size;
+        if rest > 0 && !config.loader.drop_last {
+            config.require_values(rest)?;
+        }
         if steps_per_epoch == 0 {
             return Err(TrainError::Config {
                 origin: "configuration".to_string(),
@@ -170,13 +182,18 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
         if let (None, Some(base)) = (&saved, config.task.base()) {
             let (base, _) = RunDirectory::open(&gradway_data::paths::expand(base)?)?;
             let path = base.checkpoint_file(false);
-            model = model.inherit(Checkpoint::load(&path)?, &path)?;
+            let saved = Checkpoint::load(&path)?;
+            model.require_base(&saved, &path)?;
+            saved.state.origin.require_model(config, &path)?;
+            model = model.inherit(saved, &labels, &path)?;
         }
+        let origin = Origin::new(config, &training, &validation)?;
         let state = match saved {
             None => TrainingState {
                 backbone: config.backbone.name.clone(),
                 base: model.base().to_string(),
                 labels,
+                origin,
                 step: 0,
                 epoch: 0,
                 batch: 0,
@@ -186,7 +203,17 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
             },
             Some(checkpoint) => {
                 let path = directory.last_file();
-                let state = checkpoint.state.clone();
+                let mut state = checkpoint.state.clone();
+                state.labels.require(&labels, &path)?;
+                model.require_base(&checkpoint, &path)?;
+                state.origin.require(&origin, &path)?;
+                if !state.origin.scores_as(&origin) && state.best.is_some() {
+                    // Scores of another kind cannot be compared with those that will come.
+                    let (best, _) = Model::open(config, &directory.best_file(), device)?;
+                    let evaluation = evaluate::<B, T>(&best, &validation, device, |_| {})?;
+                    state.best = Some(evaluation.scores.main().1);
+                }
+                state.origin = origin;
                 let Some(moments) = checkpoint.optimizer.clone() else {
                     return Err(TrainError::file(path, "it holds no optimiser state"));
                 };
@@ -231,6 +258,19 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
         if !run.lock.is_held {
             observer.event(Event::Unlocked(directory.path()));
         }
+        if config.backbone.weights.is_none() && run.model.frozen() > 0 {
+            let frozen = run.model.frozen();
+            observer.event(Event::RandomBackbone { frozen });
+        }
+        if !run.model.unread().is_empty() {
+            let parameters = run.model.unread();
+            observer.event(Event::Unread { parameters });
+        }
+        let images = run.dropped();
+        if images > 0 {
+            let of = run.training.samples();
+            observer.event(Event::Dropped { images, of });
+        }
         let splits = [(Split::Train, &run.training), (Split::Val, &run.validation)];
         for (split, loader) in splits {
             if let Some(what) = T::left_out(loader.pipeline()) {
@@ -239,8 +279,18 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
             }
         }
         let mut last = None;
+        let mut is_first = true;
         while run.state.epoch < config.train.epochs {
+            let is_whole = run.state.batch == 0;
             run = run.epoch(observer)?;
+            let parameters = run.trainer.guard.waiting();
+            if is_first && is_whole && !parameters.is_empty() {
+                observer.event(Event::Unreached { parameters });
+            }
+            is_first &= !is_whole;
+            // What overflowed in the last step of an epoch has not been in a loss yet.
+            let file = directory.last_file();
+            require_finite(&file, &run.model.weights())?;
             let epoch = run.state.epoch;
             let due = match config.train.evaluate_every {
                 0 => false,
@@ -277,10 +327,22 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
         Ok(outcome)
     }
 
+    /// Images that an epoch leaves out.
+    fn dropped(&self) -> usize {
+        match self.config.loader.drop_last {
+            true => self.training.samples() - self.steps_per_epoch * self.config.total_batch(),
+            false => 0,
+        }
+    }
+
     /// The rest of the current epoch.
     fn epoch(mut self, observer: &mut impl Observer) -> Result<Self, TrainError> {
         let passes = self.config.optimizer.accumulation;
-        let batches = self.steps_per_epoch * passes;
+        let batches = self.training.batches_per_epoch();
+        let batches = match self.config.loader.drop_last {
+            true => batches - batches % passes,
+            false => batches,
+        };
         let remaining = batches.saturating_sub(self.state.batch);
         let epoch = self.state.epoch as u64;
         let mut reader = self
@@ -296,7 +358,7 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
             let (model, report) = self.trainer.step(self.model, &batches)?;
             self.model = model;
             self.state.step = report.step;
-            self.state.batch += passes;
+            self.state.batch += batches.len();
             self.state.peak_bytes = self.state.peak_bytes.max(report.peak_bytes);
             self.state.host_peak_bytes = self.state.host_peak_bytes.max(report.host_peak_bytes);
             self.log.write("step", &report)?;

@@ -14,10 +14,10 @@ use serde::Serialize;
 
 use crate::config::RunConfig;
 use crate::error::TrainError;
-use crate::guard::unreached;
+use crate::guard::Guard;
 use crate::memory;
 use crate::model::{Model, Trainable};
-use crate::optimizer::Optimizer;
+use crate::optimizer::{Optimizer, squares};
 use crate::schedule::Schedule;
 use crate::task::{BatchOf, Loss, Task};
 
@@ -55,6 +55,7 @@ pub struct Trainer<B: TrainBackend, T: Task<B>> {
     schedule: Schedule,
     seed: u64,
     pub(crate) steps_done: usize,
+    pub(crate) guard: Guard,
     /// Pixels of the largest step whose memory on a device was watched; none where none is to be.
     watched: Option<usize>,
     /// Whether a step was taken by this process.
@@ -73,6 +74,7 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
             schedule: Schedule::new(config.schedule.clone(), rate, steps),
             seed: config.seed,
             steps_done: 0,
+            guard: Guard::default(),
             watched: None,
             is_warm: false,
             device: device.clone(),
@@ -110,8 +112,9 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
     ///
     /// # Errors
     ///
-    /// [`TrainError`] of the loss; [`TrainError::Diverged`] where the loss is not a finite number; [`TrainError::Unreached`] in the
-    /// first step where a trained parameter has no gradient.
+    /// [`TrainError`] of the loss; [`TrainError::NotFinite`] where the loss or the norm of the gradients is no
+    /// finite number, before anything has changed; [`TrainError::Unreached`] in the first step where a trained
+    /// parameter has no gradient.
     pub fn step(
         &mut self,
         model: Model<B, T>,
@@ -141,11 +144,14 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
     ) -> Result<(Model<B, T>, StepReport), TrainError> {
         let (start, reads_before) = (Instant::now(), reads());
         let step = self.steps_done;
-        let share = 1.0 / batches.len() as f64;
+        let images: usize = batches.iter().map(|batch| batch.shape()[0]).sum();
+        // Of the images, whose number is another in the last batch of an epoch that is not dropped.
+        let share = |batch: &BatchOf<B, T>| batch.shape()[0] as f64 / images as f64;
         let mut sum = GradientsAccumulator::new();
-        // What is reported stays on the device until the step is sent: nothing waits for it before.
+        // What is reported stays on the device until all of it is there.
         let (mut names, mut reported) = (Vec::new(), Vec::new());
         for (pass, batch) in batches.iter().enumerate() {
+            let share = share(batch);
             let phase = Phase::Training {
                 seed: pass_seed(self.seed, step, pass),
             };
@@ -165,36 +171,48 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
             sum.accumulate(&model.trainable, gradients);
         }
         let gradients = sum.grads();
-        if step == 0 {
-            let parameters = unreached(&model.trainable, &gradients);
-            if !parameters.is_empty() {
-                return Err(TrainError::Unreached { parameters });
+        let may_wait = |path: &str| model.task().waits_for_objects(path);
+        self.guard
+            .step(&model.trainable, &gradients, may_wait)
+            .map_err(|parameters| TrainError::Unreached { parameters })?;
+        reported.push(squares(&model.trainable, &gradients));
+        // One read for all, before the update: no step is taken along what is no number.
+        let reported = read(Tensor::cat(reported, 0));
+        let reported: Vec<f64> = reported.iter().collect();
+        let (mut mean_loss, mut losses) = (0.0, BTreeMap::new());
+        let mut passes = batches.iter();
+        let mut of_pass = 0.0;
+        for (name, &value) in names.into_iter().zip(&reported) {
+            if let Some(name) = name {
+                *losses.entry(name).or_default() += value * of_pass;
+                continue;
             }
+            // The total of a pass comes before its parts.
+            let Some(batch) = passes.next() else {
+                unreachable!("a total for every pass")
+            };
+            if !value.is_finite() {
+                return Err(self.not_finite("the loss", value, std::slice::from_ref(batch)));
+            }
+            of_pass = share(batch);
+            mean_loss += value * of_pass;
+        }
+        let gradient_norm = reported.last().map_or(0.0, |squares| squares.sqrt());
+        if !gradient_norm.is_finite() {
+            let what = "the norm of the gradients";
+            return Err(self.not_finite(what, gradient_norm, batches));
         }
         let learning_rate = self.schedule.rate(step);
-        let (trainable, squares) = self
+        let trainable = model.trainable;
+        model.trainable = self
             .optimizer
-            .step(learning_rate, model.trainable, gradients);
-        model.trainable = trainable;
+            .update(learning_rate, trainable, gradients, gradient_norm);
         if step == 0 && B::InnerBackend::memory_gauge(&self.device).is_some() {
             // Now that all of it is there; and where it was is given back.
             model.encoder = model.encoder.settled();
             model.trainable = settle(model.trainable);
             B::memory_cleanup(&self.device);
         }
-        // One read for all.
-        reported.push(squares);
-        let reported = read(Tensor::cat(reported, 0));
-        let reported: Vec<f64> = reported.iter().collect();
-        let (mut mean_loss, mut losses) = (0.0, BTreeMap::new());
-        for (name, value) in names.into_iter().zip(&reported) {
-            match name {
-                Some(name) => *losses.entry(name).or_default() += value * share,
-                None if value.is_finite() => mean_loss += value * share,
-                None => return Err(TrainError::Diverged { step, loss: *value }),
-            }
-        }
-        let gradient_norm = reported.last().map_or(0.0, |squares| squares.sqrt());
         self.steps_done += 1;
         let report = StepReport {
             step: self.steps_done,
@@ -202,13 +220,27 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
             losses,
             learning_rate,
             gradient_norm,
-            images: batches.iter().map(|batch| batch.count).sum(),
+            images,
             seconds: start.elapsed().as_secs_f64(),
             reads: reads() - reads_before,
             peak_bytes: None,
             host_peak_bytes: None,
         };
         Ok((model, report))
+    }
+
+    /// That something of these batches is no finite number, in the step that would come next.
+    fn not_finite(&self, what: &'static str, value: f64, batches: &[BatchOf<B, T>]) -> TrainError {
+        let images = batches
+            .iter()
+            .flat_map(BatchOf::<B, T>::ids)
+            .map(String::from);
+        TrainError::NotFinite {
+            what,
+            value,
+            step: self.steps_done + 1,
+            images: images.collect(),
+        }
     }
 }
 

@@ -45,6 +45,11 @@ impl Inputs {
         }
     }
 
+    /// Puts another value at a place of an input.
+    pub fn set(&mut self, index: usize, place: usize, value: f32) {
+        self.values[index][place] = value;
+    }
+
     /// An input in its shape, without a graph.
     pub fn tensor<B: Backend, const D: usize>(&self, index: usize) -> Tensor<B, D> {
         let data = TensorData::new(self.values[index].clone(), self.shapes[index].clone());

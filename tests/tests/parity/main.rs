@@ -22,6 +22,7 @@ mod layout;
 mod loss;
 mod low_rank;
 mod norms;
+mod not_finite;
 mod optimizer;
 mod products;
 mod resize;

@@ -22,5 +22,7 @@ mod methods_page;
 mod multi_task;
 mod parameters;
 mod real_data;
+mod refusals;
 mod roles;
+mod steps;
 mod weight_files;

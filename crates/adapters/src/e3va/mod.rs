@@ -30,7 +30,7 @@ use crate::count::Group;
 use crate::dual_low_rank::DualLowRank;
 pub use crate::dual_low_rank::{DualLowRankAdapter, UpInit};
 use crate::inserted::{Places, sections};
-use crate::method::{About, Method, Settings, at_least_one, unmergeable};
+use crate::method::{About, Method, Settings, in_range, unmergeable};
 use crate::placement::Beside;
 use taps::Taps;
 
@@ -189,9 +189,9 @@ impl E3vaConfig {
 
 impl Settings for E3vaConfig {
     fn validate(&self) -> Result<(), String> {
-        at_least_one("rank", self.rank)?;
-        at_least_one("terms", self.terms)?;
-        at_least_one("reduction", self.reduction)?;
+        in_range("rank", self.rank)?;
+        in_range("terms", self.terms)?;
+        in_range("reduction", self.reduction)?;
         if self.form == Form::Kernel && !self.rank.is_multiple_of(self.terms) {
             return Err(format!(
                 "method.rank = {} is no multiple of method.terms = {}",

@@ -38,6 +38,10 @@ pub enum BatchLabels {
 }
 
 impl BatchItem for DenseTarget {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
     fn size(&self) -> [usize; 2] {
         self.size
     }

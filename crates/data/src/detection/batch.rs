@@ -27,6 +27,10 @@ pub struct DetectionTarget {
 }
 
 impl BatchItem for DetectionTarget {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
     fn size(&self) -> [usize; 2] {
         self.size
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use image::RgbImage;
 use rand::RngCore;
 
 use super::batch::{DetectionBatch, DetectionTarget};
@@ -91,6 +92,14 @@ impl Pipeline for DetectionPipeline {
 
     fn len(&self) -> usize {
         self.dataset.len()
+    }
+
+    fn id(&self, index: usize) -> String {
+        self.dataset.id(index)
+    }
+
+    fn image(&self, index: usize) -> Result<RgbImage, DataError> {
+        Ok(self.dataset.get(index)?.image)
     }
 
     fn prepare(&self, index: usize, rng: &mut impl RngCore) -> Result<PreparedSample, DataError> {

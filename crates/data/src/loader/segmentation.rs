@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use image::RgbImage;
 use rand::RngCore;
 
 use super::{Loader, LoaderConfig, Pipeline};
@@ -96,6 +97,14 @@ impl Pipeline for SegmentationPipeline {
 
     fn len(&self) -> usize {
         self.dataset.len()
+    }
+
+    fn id(&self, index: usize) -> String {
+        self.dataset.id(index)
+    }
+
+    fn image(&self, index: usize) -> Result<RgbImage, DataError> {
+        Ok(self.dataset.get(index)?.image)
     }
 
     fn prepare(

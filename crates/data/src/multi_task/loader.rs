@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use image::RgbImage;
 use rand::RngCore;
 
 use super::{MultiTaskAugmentConfig, MultiTaskDataset};
@@ -131,6 +132,14 @@ impl Pipeline for MultiTaskPipeline {
 
     fn len(&self) -> usize {
         self.dataset.len()
+    }
+
+    fn id(&self, index: usize) -> String {
+        self.dataset.id(index)
+    }
+
+    fn image(&self, index: usize) -> Result<RgbImage, DataError> {
+        Ok(self.dataset.get(index, &self.tasks)?.image)
     }
 
     fn prepare(

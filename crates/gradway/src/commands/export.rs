@@ -132,7 +132,8 @@ impl<B: TrainBackend> TaskJob<B> for Exporting<'_, B> {
         };
         if !command.merge {
             let method = model.method().clone();
-            let adapter = SavedAdapter::of(&config.backbone.name, model.base(), method, tuned);
+            let base = (config.backbone.name.as_str(), model.base());
+            let adapter = SavedAdapter::of(base, method, tuned, model.unread());
             adapter.save(&command.output)?;
             return Ok(report);
         }

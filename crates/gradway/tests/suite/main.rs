@@ -5,10 +5,13 @@
 mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
+mod damage;
 mod detection;
 mod export;
+mod going_on;
 #[cfg(unix)]
 mod guide;
+mod rare_objects;
 mod resume;
 mod run_folder;
 mod sizes;

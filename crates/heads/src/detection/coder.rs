@@ -1,7 +1,7 @@
 //! Rectangles as offsets from others, which a network can learn.
 
 use burn::tensor::{Tensor, TensorData};
-use gradway_kernels::KernelBackend;
+use gradway_kernels::{KernelBackend, clamp_max};
 
 use super::bounds::Bounds;
 
@@ -91,7 +91,7 @@ impl BoxCoder {
         let deviations = Tensor::<B, 1>::from_floats(self.deviations, &offsets.device());
         let offsets = offsets * deviations.unsqueeze();
         let moved = centres + offsets.clone().narrow(1, 0, 2) * sides.clone();
-        let half = offsets.narrow(1, 2, 2).clamp_max(LARGEST).exp() * sides * 0.5;
+        let half = clamp_max(offsets.narrow(1, 2, 2), LARGEST).exp() * sides * 0.5;
         Tensor::cat(vec![moved.clone() - half.clone(), moved + half], 1)
     }
 }

@@ -1,7 +1,7 @@
 //! Outputs on anchors: what RetinaNet and a region proposal network have in common.
 
 use burn::tensor::{Int, Tensor, TensorData};
-use gradway_kernels::{BACKGROUND, KernelBackend, NOT_COUNTED, read, top_k};
+use gradway_kernels::{BACKGROUND, KernelBackend, NOT_COUNTED, clamp_min, read, top_k};
 
 use super::anchors::AnchorGenerator;
 use super::bounds::Bounds;
@@ -79,7 +79,7 @@ impl<B: KernelBackend> Level<B> {
         let sides = generator.sides(index).into_flattened();
         let sides = Tensor::<B, 2>::from_data(TensorData::new(sides, [anchors, 2]), &device);
         let bounds = BoxCoder::PLAIN.decode_about(offsets, centres, sides.select(0, anchor));
-        let bounds = bounds.reshape([images, count, 4]).clamp_min(0.0);
+        let bounds = clamp_min(bounds.reshape([images, count, 4]), 0.0);
         let limits = sizes
             .iter()
             .flat_map(|[height, width]| [*width, *height, *width, *height]);

@@ -119,6 +119,13 @@ detectors! {
 }
 
 impl DetectorConfig {
+    /// Whether a parameter of the detector has a gradient only where there are objects, or regions of some: a
+    /// batch without any leaves it alone. All others have one in every batch.
+    pub fn waits_for_objects(&self, path: &str) -> bool {
+        let parts = ["boxes", "masks", "offsets", "box_tower", "box_output"];
+        path.split('.').any(|part| parts.contains(&part))
+    }
+
     /// What is wrong with the fields, if anything: the key and why.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 use burn::tensor::TensorData;
 use burn::tensor::activation::relu;
 use burn::tensor::{Int, Tensor};
-use gradway_kernels::{FocalLoss, KernelBackend, focal_loss};
+use gradway_kernels::{FocalLoss, KernelBackend, clamp_max, focal_loss};
 use serde::{Deserialize, Serialize};
 
 use super::bounds::Bounds;
@@ -27,7 +27,7 @@ pub fn smooth_l1<B: KernelBackend>(
         return difference.sum();
     }
     // The quadratic part reaches to beta; what is beyond is linear with the slope it ends with.
-    let near = difference.clone().clamp_max(beta);
+    let near = clamp_max(difference.clone(), beta);
     let far = difference - near.clone();
     (near.powi_scalar(2) * (0.5 / beta) + far).sum()
 }

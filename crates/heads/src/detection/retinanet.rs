@@ -18,7 +18,7 @@ use super::objects::{Detected, DetectionLimits, Objects, Segmented, Truth};
 use super::pyramid::{ExtraLevels, FeaturePyramid};
 use super::settings::{DetectorNetwork, DetectorSettings};
 use crate::convolution::Convolution;
-use crate::head::{HeadDescriptor, HeadTask, at_least_one, positive};
+use crate::head::{HeadDescriptor, HeadTask, in_range, positive};
 
 /// Share of anchors that an untrained network takes for an object.
 const PRIOR: f64 = 0.01;
@@ -128,8 +128,8 @@ impl RetinaNetConfig {
 
 impl DetectorSettings for RetinaNetConfig {
     fn validate(&self) -> Result<(), String> {
-        at_least_one("channels", self.channels)?;
-        at_least_one("convolutions", self.convolutions)?;
+        in_range("channels", self.channels)?;
+        in_range("convolutions", self.convolutions)?;
         positive("box_weight", self.box_weight)
     }
 

@@ -2,6 +2,7 @@
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
+use gradway_kernels::clamp_min;
 
 /// What keeps a normal of no length, and a mean over no pixel, a number.
 const EPSILON: f64 = 1e-12;
@@ -36,7 +37,7 @@ pub fn binary_cross_entropy<B: Backend>(
     let negative = counted.clone() - positive.clone();
     let count = counted.sum().clamp_min(1.0);
     // log(1 + exp(x)) without an overflow; that of -x is x less.
-    let softplus = logits.clone().abs().neg().exp().log1p() + logits.clone().clamp_min(0.0);
+    let softplus = logits.clone().abs().neg().exp().log1p() + clamp_min(logits.clone(), 0.0);
     let of_negatives = (negative.clone() * softplus.clone()).sum();
     let of_positives = (positive * (softplus - logits)).sum();
     match weight {

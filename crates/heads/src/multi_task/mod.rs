@@ -52,6 +52,7 @@ impl<B: KernelBackend> MultiTaskHead<B> {
         features: &[Tensor<B, 4>],
         phase: Phase,
     ) -> SegmentationOutput<B> {
+        let phase = phase.stream(&format!("task {task}"));
         self.decoders[task].forward(features, phase)
     }
 
@@ -71,5 +72,41 @@ impl<B: KernelBackend> MultiTaskHead<B> {
             None => loss,
         };
         loss.mul_scalar(weight)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::backend::Flex;
+    use burn::tensor::TensorData;
+
+    use super::*;
+    use crate::segformer::SegFormerConfig;
+
+    #[test]
+    fn decoders_of_the_same_weights_drop_other_channels_each() {
+        let device = Default::default();
+        let config = HeadConfig::SegFormer(SegFormerConfig {
+            channels: 64,
+            dropout: 0.5,
+        });
+        let decoder = config.init::<Flex>(&[8], 3, &device);
+        let head = MultiTaskHead {
+            decoders: vec![decoder.clone(), decoder],
+            log_variances: None,
+        };
+        let features = || {
+            let values = (0..8 * 16).map(|index| (index % 7) as f32 - 3.0);
+            let values = TensorData::new(values.collect::<Vec<f32>>(), [1, 8, 4, 4]);
+            [Tensor::from_data(values, &device)]
+        };
+        let logits = |task, phase| {
+            let output = head.forward(task, &features(), phase);
+            output.logits.into_data().to_vec::<f32>().unwrap()
+        };
+        assert_eq!(logits(0, Phase::Inference), logits(1, Phase::Inference));
+        let training = Phase::Training { seed: 3 };
+        assert_ne!(logits(0, training), logits(1, training));
+        assert_eq!(logits(1, training), logits(1, training));
     }
 }

@@ -15,9 +15,10 @@ fn identity(x: f32) -> f32 {
     x
 }
 
+/// Not `max`, which would make a number of what is none.
 #[inline(always)]
 fn relu(x: f32) -> f32 {
-    x.max(0.0)
+    if x < 0.0 { 0.0 } else { x }
 }
 
 #[inline(always)]
@@ -213,13 +214,13 @@ pub(super) fn backward(
             kept,
             grad,
             #[inline(always)]
-            |output| output > 0.0,
+            |output| output <= 0.0,
         ),
         Activation::Relu6 => rectifier_backward(
             kept,
             grad,
             #[inline(always)]
-            |output| output > 0.0 && output < 6.0,
+            |output| output <= 0.0 || output >= 6.0,
         ),
         Activation::Gelu => map(
             grad,
@@ -248,11 +249,11 @@ pub(super) fn backward(
     }
 }
 
-/// The gradient where the output is on the slope, and nothing elsewhere.
+/// Nothing where the output is flat, and the gradient elsewhere, as on the slope so where it is no number.
 fn rectifier_backward(
     outputs: &[f32],
     grad: FlexTensor,
-    is_slope: impl Fn(f32) -> bool + Sync,
+    is_flat: impl Fn(f32) -> bool + Sync,
 ) -> FlexTensor {
     map(
         grad,
@@ -262,7 +263,7 @@ fn rectifier_backward(
             grad.replace_with(
                 [&outputs[start..]],
                 #[inline(always)]
-                |grad, [output]| if is_slope(output) { grad } else { 0.0 },
+                |grad, [output]| if is_flat(output) { 0.0 } else { grad },
             )
         },
     )

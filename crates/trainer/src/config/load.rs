@@ -168,6 +168,17 @@ fn refuse_unknown_method(option: &str, name: &str) -> Result<(), TrainError> {
 ///
 /// What the format cannot hold.
 pub fn to_toml(config: &RunConfig) -> Result<String, toml::ser::Error> {
+    let mut table = to_table(config)?;
+    resolve_paths(&mut table);
+    toml::to_string(&table)
+}
+
+/// The same as a table.
+///
+/// # Errors
+///
+/// As [`to_toml`].
+pub(crate) fn to_table(config: &RunConfig) -> Result<Table, toml::ser::Error> {
     let mut table = Table::try_from(config)?;
     // The task is told by its head.
     if let Some(Value::Table(task)) = table.remove(TASK) {
@@ -177,8 +188,7 @@ pub fn to_toml(config: &RunConfig) -> Result<String, toml::ser::Error> {
         });
         table.extend(tables.flatten());
     }
-    resolve_paths(&mut table);
-    toml::to_string(&table)
+    Ok(table)
 }
 
 /// The origin of what a check of the values says, which does not know where they come from.

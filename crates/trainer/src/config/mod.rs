@@ -18,6 +18,7 @@ pub use crate::task::{
     DetectionConfig, DetectionEvaluationConfig, LossConfig, MultiTaskConfig, Protocol,
     SegmentationConfig, SegmentationEvaluationConfig, TaskConfig, TasksConfig, Weighting,
 };
+pub(crate) use load::to_table;
 pub use load::{Compared, dataset, load, method, parse, to_toml};
 pub use overrides::Overrides;
 pub use source::Source;
@@ -51,6 +52,9 @@ pub struct RunConfig {
     pub train: LengthConfig,
 }
 
+/// The largest size of a batch and number of epochs: products of two of them are still numbers.
+const MOST: usize = 1 << 24;
+
 /// Reading of batches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -61,6 +65,9 @@ pub struct BatchConfig {
     pub workers: usize,
     /// Batches kept ready.
     pub prefetch: usize,
+    /// Whether what does not fill a step at the end of an epoch is left out, another part of the images every
+    /// time; otherwise the last batch is smaller, and the last step may be of fewer batches.
+    pub drop_last: bool,
 }
 
 impl Default for BatchConfig {
@@ -69,6 +76,7 @@ impl Default for BatchConfig {
             batch_size: 8,
             workers: 1,
             prefetch: 2,
+            drop_last: true,
         }
     }
 }
@@ -161,14 +169,65 @@ impl RunConfig {
                 return Err(wrong(format!("{key} = 0; it must be at least 1")));
             }
         }
+        let counts = [("optimizer.accumulation", self.optimizer.accumulation)];
+        for (key, value) in positive.into_iter().chain(counts) {
+            if value > MOST {
+                return Err(wrong(format!("{key} = {value}; it must be at most {MOST}")));
+            }
+        }
         self.task.validate(stages)?;
-        if let TaskConfig::Detection(detection) = &self.task {
+        self.require_values(self.loader.batch_size)?;
+        if let Ok(detection) = self.task.detection() {
             let input = self.input()?;
             detection.augment.padded(input)?;
             detection.evaluation.size().padded(input)?;
         }
+        if let Some(reason) = self.cannot_add_tasks() {
+            return Err(wrong(reason));
+        }
         self.data.require(self.task.task())?;
         Ok(())
+    }
+
+    /// Refuses a batch of so many images whose head would normalise a single value.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::SingleValue`].
+    pub(crate) fn require_values(&self, batch: usize) -> Result<(), TrainError> {
+        let size = self.task.resolution().map(|side| side as usize);
+        let Some(head) = self.task.dense_head() else {
+            return Ok(());
+        };
+        let stages = &self.backbone.descriptor()?.stages;
+        let strides: Vec<usize> = stages.iter().map(|stage| stage.stride).collect();
+        if head.normalised_values(batch, size, &strides) >= 2 {
+            return Ok(());
+        }
+        Err(TrainError::SingleValue {
+            head: head.name(),
+            batch,
+            size,
+        })
+    }
+
+    /// Why tasks cannot be added to a trained model, where some are to be: nothing that the other tasks use may
+    /// change.
+    fn cannot_add_tasks(&self) -> Option<String> {
+        let tasks = &self.task.multi_task().ok()?.tasks;
+        tasks.base.as_ref()?;
+        if tasks.weighting == Weighting::Uncertainty {
+            let reason = "tasks.weighting = \"uncertainty\" with tasks.base: the variances of all tasks are one \
+                          parameter, of which that of the other tasks may not change; it must be \"fixed\"";
+            return Some(reason.to_string());
+        }
+        let (name, reason) = (
+            self.method.descriptor().name,
+            self.method.adds_tasks().err()?,
+        );
+        Some(format!(
+            "method.name = \"{name}\" with tasks.base: {reason}"
+        ))
     }
 
     /// Reading of batches of this size.
@@ -177,6 +236,7 @@ impl RunConfig {
             batch_size,
             workers: self.loader.workers,
             prefetch: self.loader.prefetch,
+            drop_last: self.loader.drop_last,
             seed: self.seed,
             ..LoaderConfig::default()
         }
@@ -184,6 +244,7 @@ impl RunConfig {
 
     /// Images per optimiser step.
     pub fn total_batch(&self) -> usize {
-        self.loader.batch_size * self.optimizer.accumulation
+        let passes = self.optimizer.accumulation;
+        self.loader.batch_size.saturating_mul(passes)
     }
 }

@@ -19,6 +19,7 @@ use burn::tensor::Tensor;
 use gradway_adapters::Features;
 use gradway_backbone::{Phase, StageShape};
 use gradway_data::{Batch, DenseTask, Loader, Picture, Pipeline};
+use gradway_heads::HeadConfig;
 use gradway_kernels::TrainBackend;
 use serde::{Deserialize, Serialize};
 
@@ -118,6 +119,11 @@ pub trait Task<B: TrainBackend>: Sized + Debug {
         true
     }
 
+    /// Whether a trained parameter may be without a gradient in a batch, since nothing of its kind is in it.
+    fn waits_for_objects(&self, _path: &str) -> bool {
+        false
+    }
+
     /// The path that a parameter has here which has another one in a run that tasks are added to.
     fn path_from(&self, path: &str, _base: &Labels) -> String {
         path.to_string()
@@ -169,6 +175,11 @@ pub trait TaskSettings {
     /// How many tasks the features serve.
     fn tasks(&self) -> usize {
         1
+    }
+
+    /// The decoder of dense tasks.
+    fn dense_head(&self) -> Option<&HeadConfig> {
+        None
     }
 
     /// The run that tasks are added to, where some are.
@@ -235,6 +246,31 @@ impl Labels {
             palette: vec![[0; 3]; classes],
             category_ids: Vec::new(),
             tasks: Vec::new(),
+        }
+    }
+
+    /// Refuses data whose classes are others, or in another order, than those that a checkpoint was trained on;
+    /// `path` names it. Of several tasks, those that both have are compared.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::OtherClasses`] with both lists.
+    pub fn require(&self, present: &Self, path: &Path) -> Result<(), TrainError> {
+        let shared = self.tasks.iter().filter_map(|labels| {
+            let same = present
+                .tasks
+                .iter()
+                .find(|other| other.task == labels.task)?;
+            Some((&labels.classes, &same.classes))
+        });
+        let lists = std::iter::once((&self.classes, &present.classes)).chain(shared);
+        match lists.into_iter().find(|(old, new)| old != new) {
+            None => Ok(()),
+            Some((trained_on, present)) => Err(TrainError::OtherClasses {
+                path: path.to_path_buf(),
+                trained_on: trained_on.clone(),
+                present: present.clone(),
+            }),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use gradway_heads::HeadConfig;
 use gradway_kernels::TrainBackend;
 use serde::{Deserialize, Serialize};
 
@@ -94,6 +95,11 @@ impl TaskConfig {
     /// How many tasks there are.
     pub fn tasks(&self) -> usize {
         self.settings().tasks()
+    }
+
+    /// The decoder of dense tasks.
+    pub(crate) fn dense_head(&self) -> Option<&HeadConfig> {
+        self.settings().dense_head()
     }
 
     /// Whether its head reads a stage of the backbone, counted from the finest.

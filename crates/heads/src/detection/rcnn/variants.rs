@@ -8,7 +8,7 @@ use super::config::{RcnnConfig, StageConfig};
 use super::network::Rcnn;
 use crate::detection::losses::BoxLoss;
 use crate::detection::settings::DetectorSettings;
-use crate::head::{HeadDescriptor, HeadTask, at_least_one, positive};
+use crate::head::{HeadDescriptor, HeadTask, in_range, positive};
 
 /// What can be changed of the published detectors of regions; see [`RcnnConfig`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -105,9 +105,9 @@ variants! {
 }
 
 fn validate(config: &RcnnConfig) -> Result<(), String> {
-    at_least_one("channels", config.channels)?;
-    at_least_one("width", config.width)?;
-    at_least_one("stages", config.stages.len())?;
+    in_range("channels", config.channels)?;
+    in_range("width", config.width)?;
+    in_range("stages", config.stages.len())?;
     positive("box_weight", config.box_weight)?;
     if config.stages.len() > 1 && !config.is_class_agnostic {
         return Err(format!(

@@ -155,6 +155,10 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
         (!skipped.is_empty()).then(|| skipped.to_string())
     }
 
+    fn waits_for_objects(&self, path: &str) -> bool {
+        self.config.head.waits_for_objects(path)
+    }
+
     fn head(&self, stages: &[StageShape], device: &B::Device) -> Detector<B> {
         self.config.head.init(stages, self.classes, device)
     }
@@ -181,7 +185,7 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
             let cells = cells.unwrap_or_else(|| vec![0.0; MASK * MASK]);
             cells.into_iter().map(|cell| cell >= COVERED).collect()
         };
-        let seed = match phase {
+        let seed = match phase.stream("regions") {
             Phase::Training { seed } => seed,
             Phase::Inference => 0,
         };

@@ -187,6 +187,10 @@ impl TaskSettings for MultiTaskConfig {
         self.head.reads(stage)
     }
 
+    fn dense_head(&self) -> Option<&HeadConfig> {
+        Some(&self.head)
+    }
+
     fn evaluation_batch(&self) -> usize {
         self.evaluation.batch_size
     }

@@ -69,6 +69,10 @@ impl TaskSettings for SegmentationConfig {
         self.head.reads(stage)
     }
 
+    fn dense_head(&self) -> Option<&HeadConfig> {
+        Some(&self.head)
+    }
+
     fn evaluation_batch(&self) -> usize {
         self.evaluation.batch_size
     }

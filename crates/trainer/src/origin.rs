@@ -1,0 +1,185 @@
+//! What a run was trained with: what may not change while it goes on.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use gradway_data::{Loader, Pipeline, Split};
+use serde::{Deserialize, Serialize};
+use toml::Value;
+
+use crate::config::{RunConfig, to_table};
+use crate::error::TrainError;
+
+/// Keys of a configuration with their values, as a file has them.
+type Settings = BTreeMap<String, String>;
+
+/// What a run is trained with, as its checkpoints remember it.
+///
+/// A run that goes on with another batch, another rate or another order of the data would be neither the old run
+/// nor a new one; so that is refused. What decides nothing of training may change: see [`RunConfig`]'s page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// What decides training.
+    settings: Settings,
+    /// What decides the scores.
+    evaluation: Settings,
+    /// The [fingerprint](Loader::fingerprint) of the training split.
+    training_data: String,
+    /// That of the validation split.
+    validation_data: String,
+}
+
+/// What a key of a configuration decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Decides {
+    /// What the parameters become.
+    Training,
+    /// The scores alone.
+    Scores,
+    /// How long it takes, where files are, and what is looked at on the way.
+    Neither,
+}
+
+impl Decides {
+    fn of(key: &str) -> Self {
+        match key {
+            // The length decides the rate of every step, but a run may be made longer: its schedule is then that
+            // of the new length. What is in files is known by its hash.
+            "train.epochs"
+            | "train.evaluate_every"
+            | "train.checkpoint_every"
+            | "loader.workers"
+            | "loader.prefetch"
+            | "data.root"
+            | "backbone.weights"
+            | "tasks.base"
+            | "evaluation.batch_size" => Self::Neither,
+            "tasks.edge_distance" => Self::Scores,
+            _ if key.starts_with("evaluation.") || key.starts_with("tasks.single.") => Self::Scores,
+            _ => Self::Training,
+        }
+    }
+
+    /// Whether a key that decides training decides what a trained model predicts, too.
+    fn is_of_model(key: &str) -> bool {
+        let sections = ["method.", "head."];
+        matches!(
+            key,
+            "backbone.name" | "backbone.pad_first" | "tasks.depth_unit"
+        ) || sections.iter().any(|section| key.starts_with(section))
+    }
+}
+
+impl Origin {
+    /// What a configuration and the data that it names are.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Data`]: samples that cannot be read.
+    pub(crate) fn new<P: Pipeline>(
+        config: &RunConfig,
+        training: &Loader<P>,
+        validation: &Loader<P>,
+    ) -> Result<Self, TrainError> {
+        let all = settings(config)?;
+        let of = |decides| {
+            let chosen = all
+                .iter()
+                .filter(move |(key, _)| Decides::of(key) == decides);
+            chosen
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect()
+        };
+        Ok(Self {
+            settings: of(Decides::Training),
+            evaluation: of(Decides::Scores),
+            training_data: training.fingerprint()?,
+            validation_data: validation.fingerprint()?,
+        })
+    }
+
+    /// Refuses to go on with what is not the same; `path` is the checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::OtherSetting`] with the first key that has changed, [`TrainError::OtherData`].
+    pub(crate) fn require(&self, present: &Self, path: &Path) -> Result<(), TrainError> {
+        require_settings(&self.settings, &present.settings, path)?;
+        let data = [
+            (Split::Train, &self.training_data, &present.training_data),
+            (Split::Val, &self.validation_data, &present.validation_data),
+        ];
+        match data.into_iter().find(|(_, old, new)| old != new) {
+            None => Ok(()),
+            Some((split, ..)) => Err(TrainError::OtherData {
+                path: path.to_path_buf(),
+                split,
+            }),
+        }
+    }
+
+    /// Refuses a configuration that makes another model than the one that was trained; `path` is the checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::OtherSetting`] with the first key that has changed.
+    pub(crate) fn require_model(&self, config: &RunConfig, path: &Path) -> Result<(), TrainError> {
+        let of_model = |settings: &Settings| {
+            let chosen = settings.iter().filter(|(key, _)| Decides::is_of_model(key));
+            chosen
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect::<Settings>()
+        };
+        require_settings(
+            &of_model(&self.settings),
+            &of_model(&settings(config)?),
+            path,
+        )
+    }
+
+    /// Whether scores of the two can be compared.
+    pub(crate) fn scores_as(&self, other: &Self) -> bool {
+        self.evaluation == other.evaluation
+    }
+}
+
+fn require_settings(old: &Settings, new: &Settings, path: &Path) -> Result<(), TrainError> {
+    let keys = old.keys().chain(new.keys());
+    match keys.into_iter().find(|key| old.get(*key) != new.get(*key)) {
+        None => Ok(()),
+        Some(key) => Err(TrainError::OtherSetting {
+            path: path.to_path_buf(),
+            key: key.clone(),
+            trained_with: old.get(key).cloned(),
+            present: new.get(key).cloned(),
+        }),
+    }
+}
+
+/// All keys of a configuration: `section.key`.
+fn settings(config: &RunConfig) -> Result<Settings, TrainError> {
+    let table = to_table(config).map_err(|error| TrainError::Config {
+        origin: "configuration".to_string(),
+        reason: error.to_string(),
+    })?;
+    let mut settings = Settings::new();
+    flatten(String::new(), Value::Table(table), &mut settings);
+    Ok(settings)
+}
+
+fn flatten(key: String, value: Value, settings: &mut Settings) {
+    match value {
+        Value::Table(table) => {
+            for (name, value) in table {
+                let below = match key.is_empty() {
+                    true => name,
+                    false => format!("{key}.{name}"),
+                };
+                flatten(below, value, settings);
+            }
+        }
+        value => {
+            settings.insert(key, value.to_string());
+        }
+    }
+}
