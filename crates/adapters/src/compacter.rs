@@ -19,7 +19,7 @@ use crate::inserted::{Inside, Places, sections};
 use crate::method::{
     Method, MethodDescriptor, Placement, Settings, at_least_one, features_around, unmergeable,
 };
-use crate::track::track;
+use crate::track::frozen_backbone;
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     name: "compacter",
@@ -108,7 +108,7 @@ impl CompacterConfig {
             }
         });
         Compacter {
-            backbone: track(backbone, |_| false),
+            backbone: frozen_backbone(backbone),
             rules: hypercomplex::rules(n, device),
             sections,
             norms: OutputNorms::new(&description, device),

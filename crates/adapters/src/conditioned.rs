@@ -13,7 +13,7 @@ use gradway_kernels::{Activation, KernelBackend, Lift, add};
 use crate::bottleneck::{Projection, bottleneck};
 use crate::inserted::Places;
 use crate::method::{Method, features_around, of_task};
-use crate::track::track;
+use crate::track::frozen_backbone;
 
 /// What makes the bottlenecks of a task.
 pub trait Hypernetworks<B: Backend>: Module<B> + ModuleDisplay {
@@ -51,7 +51,7 @@ impl<B: KernelBackend, H: Hypernetworks<B>> Conditioned<B, H> {
             embeddings: normal.init(embeddings, device),
             hypernetworks,
             norms: OutputNorms::new(&backbone.description(), device),
-            backbone: track(backbone, |_| false),
+            backbone: frozen_backbone(backbone),
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::Tensor;
-use gradway_backbone::{AnyBackbone, Backbone, Description, Phase, Precision};
+use gradway_backbone::{AnyBackbone, Backbone, Depths, Description, Phase, Precision};
 use gradway_kernels::{Constant, KernelBackend, Same, TrainBackend};
 
 use crate::method::{Method, Misfit, Placement};
 use crate::settle::settle;
 use crate::table::{MethodConfig, Tuned};
+use crate::track::frozen_backbone;
 
 /// The frozen side of a tuned backbone: the backbone of a highway method, or nothing where the
 /// method's module holds the backbone itself.
@@ -19,6 +20,7 @@ pub struct Encoder<B: TrainBackend> {
     frozen: Option<AnyBackbone<B::InnerBackend>>,
     precision: Precision,
     description: Description,
+    depths: Depths,
 }
 
 impl<B: TrainBackend> Encoder<B> {
@@ -32,12 +34,12 @@ impl<B: TrainBackend> Encoder<B> {
         backbone: AnyBackbone<B::InnerBackend>,
         device: &B::Device,
     ) -> Result<(Self, Tuned<B>), Misfit> {
-        let description = backbone.description();
+        let (description, depths) = (backbone.description(), backbone.depths());
         config.check(&description)?;
         let (frozen, tuned) = match config.descriptor().placement {
             Placement::Frozen => {
                 let tuned = config.init_beside(&description, device);
-                (Some(backbone), tuned)
+                (Some(frozen_backbone(backbone)), tuned)
             }
             Placement::Tracked => {
                 let backbone = AnyBackbone::<B>::from_inner(backbone);
@@ -48,6 +50,7 @@ impl<B: TrainBackend> Encoder<B> {
             frozen,
             precision: Precision::default(),
             description,
+            depths,
         };
         Ok((encoder, tuned))
     }
@@ -91,6 +94,11 @@ impl<B: TrainBackend> Encoder<B> {
     /// Sections, widths and layout of the backbone.
     pub fn description(&self) -> &Description {
         &self.description
+    }
+
+    /// How deep in the backbone its parameters are.
+    pub fn depths(&self) -> &Depths {
+        &self.depths
     }
 
     /// What one pass makes of images, for a training step.

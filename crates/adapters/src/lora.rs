@@ -28,7 +28,7 @@ use crate::method::{
     parameter,
 };
 use crate::selected::Selected;
-use crate::track::track;
+use crate::track::frozen_backbone;
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     name: "lora",
@@ -226,7 +226,7 @@ impl LoraConfig {
             (0..section.blocks).map(|_| block()).collect()
         });
         Lora {
-            backbone: track(backbone, |_| false),
+            backbone: frozen_backbone(backbone),
             sections: sections.collect(),
             norms: OutputNorms::new(&description, device),
             config: self.clone(),

@@ -4,7 +4,9 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{Access, AnyBackbone, Backbone as _, Description, OutputNorms, Phase};
+use gradway_backbone::{
+    Access, AnyBackbone, Backbone as _, BatchStatistics, Description, OutputNorms, Phase,
+};
 use gradway_kernels::{KernelBackend, Lift};
 
 use crate::count::Group;
@@ -150,6 +152,16 @@ pub(crate) fn of_task<B: KernelBackend>(
 ) -> Vec<Tensor<B, 4>> {
     let stages = features.len() / tasks;
     features[task * stages..(task + 1) * stages].to_vec()
+}
+
+/// Why batch norms cannot be trained as a method is told to, if they cannot.
+pub(crate) fn statistics_misfit(
+    statistics: BatchStatistics,
+    backbone: &Description,
+) -> Option<&'static str> {
+    (statistics == BatchStatistics::Trained && !backbone.batch_norms).then_some(
+        "method.batch_statistics = \"trained\", but it has no batch norms, or they are folded for good in its file",
+    )
 }
 
 /// Refuses a field that is zero.

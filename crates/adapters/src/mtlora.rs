@@ -28,7 +28,8 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_backbone::swin::SwinBlock;
 use gradway_backbone::{
-    Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Point, Section, Site,
+    Access, AnyBackbone, Backbone, BatchStatistics, Description, OutputNorms, Phase, Point,
+    Section, Site,
 };
 use gradway_kernels::{ChannelAxis, KernelBackend, Lift, add, gelu};
 use serde::{Deserialize, Serialize};
@@ -38,7 +39,7 @@ use crate::lora::{Factors, update};
 use crate::method::{
     Method, MethodDescriptor, Placement, Settings, at_least_one, finite, unmergeable,
 };
-use crate::track::track;
+use crate::track::track_backbone;
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     name: "mtlora",
@@ -155,7 +156,7 @@ impl MtloraConfig {
             sections: sections.collect(),
             ends: ends.collect(),
             norms: OutputNorms::new(&description, device),
-            backbone: track(backbone, chosen),
+            backbone: track_backbone(backbone, chosen, BatchStatistics::Frozen),
             config: self.clone(),
         }
     }

@@ -6,12 +6,12 @@
 //!
 //! Memory: nothing before the first trained block is kept.
 
-use gradway_backbone::{AnyBackbone, Backbone};
+use gradway_backbone::{AnyBackbone, Backbone, BatchStatistics, Description};
 use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{MethodDescriptor, Placement, Settings, at_least_one};
+use crate::method::{MethodDescriptor, Placement, Settings, at_least_one, statistics_misfit};
 use crate::selected::Selected;
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
@@ -29,11 +29,16 @@ pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
 pub struct PartialConfig {
     /// Blocks that are trained, counted from the last one.
     pub blocks: usize,
+    /// What becomes of the statistics of batch norms that are trained.
+    pub batch_statistics: BatchStatistics,
 }
 
 impl Default for PartialConfig {
     fn default() -> Self {
-        Self { blocks: 1 }
+        Self {
+            blocks: 1,
+            batch_statistics: BatchStatistics::default(),
+        }
     }
 }
 
@@ -61,7 +66,9 @@ impl PartialConfig {
             .map(|(section, block)| backbone.block_path(section, block) + ".")
             .collect();
         let is_trained = |path: &str| trained.iter().any(|block| path.starts_with(block));
-        Selected::new(backbone, device, is_trained, |_| true)
+        Selected::new(backbone, device, self.batch_statistics, is_trained, |_| {
+            true
+        })
     }
 }
 
@@ -72,5 +79,9 @@ impl Settings for PartialConfig {
 
     fn published_groups(&self) -> &'static [Group] {
         &[Group::Other, Group::Bias]
+    }
+
+    fn misfit(&self, backbone: &Description) -> Option<&'static str> {
+        statistics_misfit(self.batch_statistics, backbone)
     }
 }

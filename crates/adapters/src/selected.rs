@@ -4,11 +4,11 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{AnyBackbone, Backbone, OutputNorms, Phase, Untouched};
+use gradway_backbone::{AnyBackbone, Backbone, BatchStatistics, OutputNorms, Phase, Untouched};
 use gradway_kernels::{KernelBackend, Lift};
 
 use crate::method::{Method, features_around};
-use crate::track::track;
+use crate::track::{track, track_backbone};
 
 /// The module of a method that trains a part of what there is.
 #[derive(Module, Debug)]
@@ -24,12 +24,13 @@ impl<B: KernelBackend> Selected<B> {
     pub(crate) fn new(
         backbone: AnyBackbone<B>,
         device: &B::Device,
+        statistics: BatchStatistics,
         backbone_chosen: impl Fn(&str) -> bool,
         norms_chosen: impl Fn(&str) -> bool,
     ) -> Self {
         let norms = OutputNorms::new(&backbone.description(), device);
         Self {
-            backbone: track(backbone, backbone_chosen),
+            backbone: track_backbone(backbone, backbone_chosen, statistics),
             norms: track(norms, norms_chosen),
         }
     }

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::count::Group;
 use crate::method::{Method, MethodDescriptor, Placement, Settings, features_around, parameter};
 use crate::selected::Selected;
-use crate::track::track;
+use crate::track::frozen_backbone;
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     name: "ssf",
@@ -177,7 +177,7 @@ impl SsfConfig {
         };
         let transitions = sections.iter().skip(1);
         Ssf {
-            backbone: track(backbone, |_| false),
+            backbone: frozen_backbone(backbone),
             embedding: ScaleAndShift::at(before, &sections[0], device),
             transitions: transitions
                 .map(|section| ScaleAndShift::at(between, section, device))
@@ -214,7 +214,7 @@ impl<B: KernelBackend> Method<B> for Ssf<B> {
                         return None;
                     };
                     let Convolution { weight, bias, .. } = &mut block.project;
-                    change.of_filters(weight, Some(bias));
+                    change.of_filters(weight, bias.as_mut());
                 }
             }
         }

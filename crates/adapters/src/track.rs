@@ -3,11 +3,30 @@
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use gradway_backbone::{AnyBackbone, BatchStatistics};
+
+use crate::state_dict::is_statistic;
 
 /// Marks the parameters whose path is chosen as trained and all others as frozen.
 ///
 /// A backbone arrives from the inner backend, where no parameter is tracked, so that a method which
-/// holds it says itself what it trains.
+/// holds it says itself what it trains. Batch norms stay folded into the convolutions of which nothing is chosen, and
+/// stand apart from the others.
+pub(crate) fn track_backbone<B: Backend>(
+    mut backbone: AnyBackbone<B>,
+    chosen: impl Fn(&str) -> bool,
+    statistics: BatchStatistics,
+) -> AnyBackbone<B> {
+    backbone.keep_norms(&chosen, statistics);
+    track(backbone, chosen)
+}
+
+/// A backbone of which nothing is trained.
+pub(crate) fn frozen_backbone<B: Backend>(backbone: AnyBackbone<B>) -> AnyBackbone<B> {
+    track_backbone(backbone, |_| false, BatchStatistics::Frozen)
+}
+
+/// Marks the parameters whose path is chosen as trained and all others as frozen.
 pub(crate) fn track<B: Backend, M: Module<B>>(module: M, chosen: impl Fn(&str) -> bool) -> M {
     mark(module, |path| Some(chosen(path)))
 }
@@ -53,9 +72,11 @@ impl<B: Backend, F: Fn(&str) -> Option<bool>> ModuleMapper<B> for Marker<F> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        match (self.is_trained)(&self.path.join(".")) {
-            Some(is_trained) => param.set_require_grad(is_trained),
-            None => param,
+        let path = self.path.join(".");
+        match (self.is_trained)(&path) {
+            // A batch norm's statistics have no gradient.
+            Some(is_trained) if !is_statistic(&path) => param.set_require_grad(is_trained),
+            _ => param,
         }
     }
 }

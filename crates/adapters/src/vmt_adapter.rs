@@ -27,7 +27,8 @@ use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_backbone::{
-    Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Point, Section, Site,
+    Access, AnyBackbone, Backbone, BatchStatistics, Description, OutputNorms, Phase, Point,
+    Section, Site,
 };
 use gradway_kernels::{Activation, ChannelAxis, KernelBackend, Lift, add};
 use serde::{Deserialize, Serialize};
@@ -39,7 +40,7 @@ use crate::method::{
     Method, MethodDescriptor, Placement, Settings, at_least_one, finite, unmergeable,
 };
 use crate::task_streams::{Leave, Merge, TaskStreams, feature_channels};
-use crate::track::track;
+use crate::track::track_backbone;
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
     name: "vmt_adapter",
@@ -174,7 +175,7 @@ impl VmtAdapterConfig {
         let norms = |path: &str| self.others == Others::Norms && path.contains("norm");
         VmtAdapter {
             sections: sections.collect(),
-            backbone: track(backbone, norms),
+            backbone: track_backbone(backbone, norms, BatchStatistics::Frozen),
             norms: OutputNorms::new(&description, device),
             config: self.clone(),
         }

@@ -17,7 +17,7 @@ use crate::count::Group;
 use crate::method::{
     Method, MethodDescriptor, Placement, Settings, at_least_one, features_around, unmergeable,
 };
-use crate::track::track;
+use crate::track::frozen_backbone;
 use crate::vpt;
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
@@ -67,7 +67,7 @@ impl VptDeepConfig {
             (0..section.blocks).map(|_| block()).collect()
         });
         VptDeep {
-            backbone: track(backbone, |_| false),
+            backbone: frozen_backbone(backbone),
             sections: sections.collect(),
             norms: OutputNorms::new(&description, device),
         }

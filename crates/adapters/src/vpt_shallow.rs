@@ -21,7 +21,7 @@ use crate::count::Group;
 use crate::method::{
     Method, MethodDescriptor, Placement, Settings, at_least_one, features_around, unmergeable,
 };
-use crate::track::track;
+use crate::track::frozen_backbone;
 use crate::vpt;
 
 pub(crate) const DESCRIPTOR: MethodDescriptor = MethodDescriptor {
@@ -67,7 +67,7 @@ impl VptShallowConfig {
     ) -> VptShallow<B> {
         let description = backbone.description();
         VptShallow {
-            backbone: track(backbone, |_| false),
+            backbone: frozen_backbone(backbone),
             prompts: vpt::prompts(self.tokens, description.sections[0].channels, device),
             norms: OutputNorms::new(&description, device),
         }

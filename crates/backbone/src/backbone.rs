@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 use gradway_kernels::{KernelBackend, Lift};
 
 use crate::access::Access;
+use crate::depths::Depths;
 use crate::description::Description;
 use crate::drop_path::Phase;
 
@@ -18,6 +19,23 @@ pub trait Backbone<B: KernelBackend>: Module<B> {
 
     /// Where in the module a block's parameters are, as in the paths of its records.
     fn block_path(&self, section: usize, block: usize) -> String;
+
+    /// Where in the module the parameters of the transition to a section are, if it has some.
+    fn transition_path(&self, _section: usize) -> Option<String> {
+        None
+    }
+
+    /// How deep in the network its parameters are.
+    fn depths(&self) -> Depths {
+        let mut depths = Depths::default();
+        for (section, shape) in self.description().sections.iter().enumerate() {
+            depths.transition(self.transition_path(section));
+            for block in 0..shape.blocks {
+                depths.block(self.block_path(section, block));
+            }
+        }
+        depths
+    }
 
     /// Runs the network, passing every access point through `access`.
     ///

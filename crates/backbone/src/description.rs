@@ -31,6 +31,9 @@ pub struct Description {
     pub sections: Vec<Section>,
     /// The branches of every block, in order.
     pub branches: Vec<Point>,
+    /// Whether there are batch norms that can be trained: not where there are none, nor where a file has them folded
+    /// and says nothing of them.
+    pub batch_norms: bool,
 }
 
 impl Description {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use burn::module::Module;
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
 use gradway_kernels::{KernelBackend, Lift};
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use crate::backbone::Backbone;
 use crate::checkpoint::Checkpoint;
 use crate::description::Description;
 use crate::drop_path::Phase;
-use crate::efficientnet::{EfficientNetLite, EfficientNetLiteConfig};
+use crate::efficientnet::{BatchStatistics, EfficientNetLite, EfficientNetLiteConfig};
 use crate::import::{Import, Imported, Renamed, nearest};
 use crate::precision::Precision;
 use crate::swin::{Swin, SwinConfig};
@@ -211,6 +211,26 @@ macro_rules! each {
 }
 
 impl<B: Backend> AnyBackbone<B> {
+    /// Parts the batch norms of the convolutions of which a parameter is chosen by its path, and folds the others
+    /// for good: see [`EfficientNetLite::keep_norms`]. A backbone without batch norms has nothing to part.
+    pub fn keep_norms(&mut self, chosen: impl Fn(&str) -> bool, statistics: BatchStatistics) {
+        let variant = self.path("");
+        match self {
+            Self::Swin(_) => {}
+            Self::EfficientNetLite(network) => {
+                network.keep_norms(|path| chosen(&(variant.clone() + path)), statistics);
+            }
+        }
+    }
+
+    /// What belongs in a file beside the parameters, under its public name.
+    pub(crate) fn statistics(&self) -> BTreeMap<String, TensorData> {
+        match self {
+            Self::Swin(_) => BTreeMap::new(),
+            Self::EfficientNetLite(network) => network.statistics(),
+        }
+    }
+
     /// The path of a parameter, which in an enum starts with the variant.
     fn path(&self, path: &str) -> String {
         let variant = match self {
@@ -229,6 +249,11 @@ impl<B: KernelBackend> Backbone<B> for AnyBackbone<B> {
     fn block_path(&self, section: usize, block: usize) -> String {
         let path = each!(self, backbone => backbone.block_path(section, block));
         self.path(&path)
+    }
+
+    fn transition_path(&self, section: usize) -> Option<String> {
+        let path = each!(self, backbone => backbone.transition_path(section));
+        path.map(|path| self.path(&path))
     }
 
     fn forward(
@@ -269,7 +294,17 @@ impl<B: Backend> Import for AnyBackbone<B> {
         }
     }
 
-    fn finish(&self, tensors: &mut BTreeMap<String, Imported>) {
-        each!(self, backbone => backbone.finish(tensors));
+    fn finish(&mut self, tensors: &mut BTreeMap<String, Imported>) {
+        // The tensors' paths start with the variant, which a backbone does not know.
+        let variant = self.path("");
+        let inner = |path: String| {
+            path.strip_prefix(&variant)
+                .map_or(path.clone(), String::from)
+        };
+        let named = std::mem::take(tensors).into_iter();
+        let mut own = named.map(|(path, tensor)| (inner(path), tensor)).collect();
+        each!(self, backbone => backbone.finish(&mut own));
+        let named = own.into_iter();
+        tensors.extend(named.map(|(path, tensor)| (variant.clone() + &path, tensor)));
     }
 }

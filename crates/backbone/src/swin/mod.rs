@@ -192,11 +192,16 @@ impl<B: KernelBackend> Backbone<B> for Swin<B> {
             axis: ChannelAxis::Last,
             sections: sections.collect(),
             branches: vec![Point::Attention, Point::Mlp],
+            batch_norms: false,
         }
     }
 
     fn block_path(&self, section: usize, block: usize) -> String {
         format!("layers.{section}.blocks.{block}")
+    }
+
+    fn transition_path(&self, section: usize) -> Option<String> {
+        (section > 0).then(|| format!("layers.{section}.downsample"))
     }
 
     fn forward(
