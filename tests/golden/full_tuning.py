@@ -17,7 +17,8 @@ from torch.nn import functional as F
 
 FOLDER = Path(__file__).resolve().parent
 STEPS = 3
-RATE = 0.002
+# Small where a batch of eight positions is normalised by itself: rounding is amplified there.
+RATES = {"frozen": 0.002, "trained": 0.0002}
 MOMENTUM = 0.9
 WEIGHT_DECAY = 0.05
 # What a batch's statistics count in the running ones: TensorFlow's decay of 0.99.
@@ -88,16 +89,16 @@ def own_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return renamed
 
 
-def run(train_statistics: bool, images: torch.Tensor, weights: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+def run(case: str, images: torch.Tensor, weights: list[torch.Tensor]) -> dict[str, torch.Tensor]:
     model = Tuned()
     # Frozen statistics are those of evaluation.
-    model.train(train_statistics)
+    model.train(case == "trained")
     trained = [(name, value) for name, value in model.named_parameters() if not is_classifier(name)]
     # No norm decays.
     decayed = [value for _, value in trained if value.ndim > 1]
     undecayed = [value for _, value in trained if value.ndim == 1]
     groups = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": undecayed, "weight_decay": 0.0}]
-    optimizer = torch.optim.SGD(groups, lr=RATE, momentum=MOMENTUM)
+    optimizer = torch.optim.SGD(groups, lr=RATES[case], momentum=MOMENTUM)
     tensors = {}
     for step in range(STEPS):
         outputs = model(images)
@@ -124,12 +125,12 @@ def main() -> None:
     generator = torch.Generator().manual_seed(60)
     weights = [torch.randn(shape, generator=generator) for shape in shapes]
     tensors = {f"weight{index}": weight for index, weight in enumerate(weights)}
-    for name, train_statistics in (("frozen", False), ("trained", True)):
-        case = run(train_statistics, images, [weight.double() for weight in weights])
+    for name in RATES:
+        case = run(name, images, [weight.double() for weight in weights])
         losses = [case[f"step{step}.loss"].item() for step in range(STEPS)]
         print(name, losses)
         # Far enough from one another that a step too many or too few shows.
-        assert min(abs(losses[0] - losses[1]), abs(losses[1] - losses[2])) > 0.01
+        assert min(abs(losses[0] - losses[1]), abs(losses[1] - losses[2])) > 0.001
         tensors |= {f"{name}.{key}": value for key, value in case.items()}
     rounded = {key: value.detach().to(torch.float32).contiguous() for key, value in tensors.items()}
     for key, value in rounded.items():

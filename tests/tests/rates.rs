@@ -49,7 +49,7 @@ fn a_step_is_as_long_as_the_factors_say() {
     let factors = "rates = { backbone = 0.25, method = 2.0, head = 4.0 }, layer_decay = 0.5";
     let scaled = changes(&format!("{PLAIN}, {factors}"));
     for (path, factor) in [
-        ("head.conv_seg.weight", 4.0),
+        ("classifier.weight", 4.0),
         ("method.Full.norms.norms.2.gamma", 2.0),
         // Eight blocks, of which the last is halved once.
         (
