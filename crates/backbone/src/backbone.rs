@@ -7,10 +7,10 @@ use burn::tensor::{Tensor, TensorData};
 use gradway_kernels::{KernelBackend, Lift};
 
 use crate::access::{Access, Site};
+use crate::batch_statistics::BatchStatistics;
 use crate::depths::Depths;
 use crate::description::Description;
 use crate::drop_path::Phase;
-use crate::efficientnet::BatchStatistics;
 use crate::operation::Operation;
 use crate::parameters::ParameterPath;
 use crate::transformer::TransformerBlock;

@@ -31,6 +31,7 @@
 
 mod access;
 mod backbone;
+mod batch_statistics;
 mod bias_table;
 mod checkpoint;
 mod config;
@@ -58,12 +59,12 @@ mod write;
 
 pub use access::{Access, Point, Site, Untouched};
 pub use backbone::Backbone;
+pub use batch_statistics::BatchStatistics;
 pub use checkpoint::{Checkpoint, CheckpointError, hash_module};
 pub use config::BackboneConfig;
 pub use depths::Depths;
 pub use description::{Description, Operations, Section, StageShape};
 pub use drop_path::{DropPath, Phase};
-pub use efficientnet::BatchStatistics;
 pub use embedded::EMBEDDED;
 pub use export::export;
 pub use import::{Import, ImportError, ImportReport, Imported, Renamed, import, nearest};

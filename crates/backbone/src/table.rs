@@ -10,11 +10,11 @@ use gradway_kernels::{KernelBackend, Lift};
 
 use crate::access::{Access, Site};
 use crate::backbone::Backbone;
+use crate::batch_statistics::BatchStatistics;
 use crate::checkpoint::Checkpoint;
 use crate::config::BackboneConfig;
 use crate::description::{Description, StageShape};
 use crate::drop_path::Phase;
-use crate::efficientnet::BatchStatistics;
 use crate::family::{Named, Variant};
 use crate::import::{Import, Imported, Renamed, nearest};
 use crate::operation::Operation;

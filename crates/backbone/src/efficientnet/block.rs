@@ -8,8 +8,9 @@ use gradway_kernels::{
     Activation, ConvolutionOptions, KernelBackend, add, bias_activation, convolution,
 };
 
-use super::norm::{BatchNorm, BatchStatistics, Filters, FoldedNorm};
+use super::norm::{BatchNorm, Filters, FoldedNorm};
 use crate::access::{Access, BlockAccess, Point};
+use crate::batch_statistics::BatchStatistics;
 use crate::drop_path::Phase;
 
 /// A convolution with a batch norm: folded in, or apart where it is trained.

@@ -3,7 +3,7 @@
 //!
 //! Every batch norm is folded into its convolution on import: a frozen network needs no statistics, and a
 //! convolution with a bias is one operator. A convolution that is trained, or whose norm is, has its batch
-//! norm apart ([`EfficientNetLite::keep_norms`]), so that fine-tuning trains the published parameters; the
+//! norm apart ([`Backbone::keep_norms`]), so that fine-tuning trains the published parameters; the
 //! norm's statistics are constants then, or follow the batches ([`BatchStatistics`]). Padding is TensorFlow's
 //! "same", asymmetric at stride 2. Maps are `[batch, channels, height, width]`.
 
@@ -24,6 +24,7 @@ use gradway_kernels::{Activation, ChannelAxis, KernelBackend, Lift};
 
 use crate::access::{Access, BlockAccess, Point, Site};
 use crate::backbone::Backbone;
+use crate::batch_statistics::BatchStatistics;
 use crate::description::{Description, Operations, Section};
 use crate::drop_path::Phase;
 use crate::operation::Operation;
@@ -31,7 +32,7 @@ use crate::parameters::{ParameterPath, ParameterVisitor, visit_parameters};
 
 pub use block::{Convolution, InvertedResidual};
 pub use classifier::Classifier;
-pub use norm::{BatchNorm, BatchStatistics, FrozenStatistics, Statistics, TrainedStatistics};
+pub use norm::{BatchNorm, FrozenStatistics, Statistics, TrainedStatistics};
 pub(crate) use variants::{EfficientNetLiteVariant, VARIANTS};
 
 /// Channels of the stem, the same in every variant.

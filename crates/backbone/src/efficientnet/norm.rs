@@ -6,26 +6,14 @@ use burn::module::{Module, Param, RunningState};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use gradway_kernels::{BatchStatistics as Source, KernelBackend, batch_norm};
-use serde::{Deserialize, Serialize};
 
+use crate::batch_statistics::BatchStatistics;
 use crate::drop_path::Phase;
 
 /// Epsilon of the batch norms that the published weights were trained with.
 pub(super) const EPSILON: f64 = 1e-3;
 /// Share of a batch's statistics in the running ones, as the published network has it (TensorFlow's decay of 0.99).
 const MOMENTUM: f64 = 0.01;
-
-/// What becomes of the statistics of batch norms whose scale and shift are trained.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BatchStatistics {
-    /// They stay those of the pre-trained network, in training too, as detectors have it: small batches do not
-    /// disturb them.
-    #[default]
-    Frozen,
-    /// Training uses those of the batch and lets the running ones follow, as in pre-training.
-    Trained,
-}
 
 /// What a folded convolution knows of the batch norm that was folded into it, so that the two can be parted.
 #[derive(Debug, Clone, PartialEq)]
