@@ -205,8 +205,9 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
                 let path = directory.last_file();
                 let mut state = checkpoint.state.clone();
                 state.labels.require(&labels, &path)?;
-                model.require_base(&checkpoint, &path)?;
+                // A setting comes before the weights: another seed draws others.
                 state.origin.require(&origin, &path)?;
+                model.require_base(&checkpoint, &path)?;
                 if !state.origin.scores_as(&origin) && state.best.is_some() {
                     // Scores of another kind cannot be compared with those that will come.
                     let (best, _) = Model::open(config, &directory.best_file(), device)?;

@@ -275,7 +275,7 @@ impl AnnotationFault {
                 "correct the annotations; images without objects are trained on with `keep_empty = true`"
             }
             Self::NoMask { .. } => {
-                "a head of boxes alone (`faster_rcnn`, `retinanet`) needs no masks; or add the `segmentation` of \
+                "take `faster_rcnn` or `retinanet`, which need no masks; or add the `segmentation` of \
                  every object"
             }
             Self::TurnedImage { .. } => {

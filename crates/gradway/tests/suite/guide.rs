@@ -56,6 +56,9 @@ fn blocks(page: &str) -> Vec<Block> {
 fn prepare(folder: &Path) {
     let photo = image::RgbImage::from_fn(60, 50, |x, y| image::Rgb([x as u8, y as u8, 9]));
     photo.save(folder.join("photo.jpg")).expect("a photo");
+    let more = folder.join("folder-of-photos");
+    fs::create_dir(&more).expect("a folder");
+    photo.save(more.join("another.jpg")).expect("a photo");
     // Float32, [1, 3, 64, 64], as numpy writes it.
     let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 3, 64, 64), }";
     let mut array = b"\x93NUMPY\x01\x00\x76\x00".to_vec();

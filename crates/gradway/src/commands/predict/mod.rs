@@ -13,6 +13,7 @@ use clap::Args;
 use gradway::data::{Picture, read};
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
+use gradway::terminal;
 use gradway::trainer::config::TaskConfig;
 use gradway::trainer::task::BatchOf;
 use gradway::trainer::{
@@ -144,7 +145,8 @@ impl Work<'_> {
             let (image, batch) = match self.prepare::<B, T>(photo) {
                 Ok(prepared) => prepared,
                 Err(error) => {
-                    eprintln!("not predicted: {error:#}");
+                    let cause = terminal::describe(&error);
+                    terminal::note(format_args!("not predicted: {cause}"));
                     failed += 1;
                     continue;
                 }
