@@ -175,7 +175,8 @@ fn a_score_of_segmentation_depends_on_no_batch_and_is_that_of_the_predictions() 
             "--json",
         ])));
         let first = number(&scores[0]["mean_iou"]);
-        assert!(first > 0.1, "{size}: {first}");
+        // More than chance: there is something to compare.
+        assert!(first > 0.05, "{size}: {first}");
         for other in &scores {
             for key in ["mean_iou", "pixel_accuracy", "mean_accuracy"] {
                 let difference = number(&other[key]) - number(&scores[0][key]);
