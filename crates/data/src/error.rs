@@ -12,8 +12,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::labels::DenseTask;
-use crate::task::Task;
+use crate::task::{DenseTask, Task};
 
 pub use annotation::AnnotationFault;
 pub use file::FileFault;
@@ -353,25 +352,6 @@ pub enum DataError {
         index: usize,
         /// Number of samples.
         len: usize,
-    },
-
-    /// A dataset returned labels that do not cover the image exactly.
-    #[error(
-        "sample `{id}`: the image is {width}x{height} but its label map is {label_width}x{label_height} with {labels} labels"
-    )]
-    InconsistentSample {
-        /// Identifier of the sample.
-        id: String,
-        /// Width of the image in pixels.
-        width: u32,
-        /// Height of the image in pixels.
-        height: u32,
-        /// Width of the label map in pixels.
-        label_width: u32,
-        /// Height of the label map in pixels.
-        label_height: u32,
-        /// Number of labels stored.
-        labels: usize,
     },
 
     /// A dataset returned an object that does not fit its image or its classes.

@@ -5,11 +5,10 @@
 //! generator that workers share: any number of workers gives the same batches, and an epoch can be
 //! resumed at any batch without reading those before it.
 //!
-//! What a sample and a batch are is for a [`Pipeline`] to say: [`SegmentationLoader`] and
+//! What a sample and a batch are is for a [`Pipeline`] to say: [`crate::DenseLoader`] and
 //! [`crate::detection::DetectionLoader`] are one loader with two of them.
 
 mod fingerprint;
-mod segmentation;
 mod workers;
 
 use std::sync::Arc;
@@ -24,7 +23,6 @@ use crate::batch::{Batch, BatchItem};
 use crate::error::DataError;
 use crate::transform::invalid;
 
-pub use segmentation::{SegmentationLoader, SegmentationPipeline};
 pub use workers::BatchIterator;
 
 /// The largest number of worker threads a configuration may ask for.

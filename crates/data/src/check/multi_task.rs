@@ -7,10 +7,10 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{LabelCount, Problem, Report, Warning, is_turned, most_frequent_first};
+use crate::dense::{DenseDataset, DenseSample};
 use crate::error::{DataError, LabelFault};
 use crate::labels::IGNORE;
 use crate::labels::{DenseLabels, DenseTask, LabelCensus};
-use crate::multi_task::{MultiTaskDataset, MultiTaskSample};
 use crate::task::Task;
 
 /// The labels of one task, those of its readable samples.
@@ -63,8 +63,8 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(mut self, dataset: &dyn MultiTaskDataset, index: usize) -> Self {
-        let read = |tasks: &[DenseTask]| -> Result<MultiTaskSample, DataError> {
+    fn add(mut self, dataset: &dyn DenseDataset, index: usize) -> Self {
+        let read = |tasks: &[DenseTask]| -> Result<DenseSample, DataError> {
             let sample = dataset.get(index, tasks)?;
             sample.check()?;
             check_classes(dataset, &sample)?;
@@ -105,7 +105,7 @@ impl Tally {
 
     fn fail(
         &mut self,
-        dataset: &dyn MultiTaskDataset,
+        dataset: &dyn DenseDataset,
         index: usize,
         task: Option<DenseTask>,
         error: &DataError,
@@ -193,7 +193,7 @@ impl TaskTally {
         }
     }
 
-    fn report(self, dataset: &dyn MultiTaskDataset, task: DenseTask) -> TaskReport {
+    fn report(self, dataset: &dyn DenseDataset, task: DenseTask) -> TaskReport {
         let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
         let names = (0..IGNORE).zip(dataset.classes(task));
         let labels = names.map(|(class, name)| {
@@ -236,10 +236,7 @@ fn absent_classes(task: &TaskReport) -> Option<Warning> {
 }
 
 /// Refuses classes beyond the class list of their task.
-fn check_classes(
-    dataset: &dyn MultiTaskDataset,
-    sample: &MultiTaskSample,
-) -> Result<(), DataError> {
+fn check_classes(dataset: &dyn DenseDataset, sample: &DenseSample) -> Result<(), DataError> {
     for (&task, labels) in &sample.labels {
         let classes = dataset.classes(task).len();
         let DenseLabels::Classes(map) = labels else {
@@ -263,7 +260,7 @@ fn check_classes(
 /// not stop the others.
 ///
 /// A task that no sample has a file of is missing, which is no problem: it may not be wanted.
-pub fn check_multi_task(dataset: &dyn MultiTaskDataset) -> Report {
+pub fn check_multi_task(dataset: &dyn DenseDataset) -> Report {
     let mut tally = (0..dataset.len())
         .into_par_iter()
         .fold(Tally::default, |tally, index| tally.add(dataset, index))

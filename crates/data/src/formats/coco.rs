@@ -16,10 +16,11 @@ use crate::detection::{AnnotatedDataset, AnnotatedImage, Annotation};
 use crate::error::{AnnotationFault, DataError};
 use crate::format::{DatasetDescriptor, DatasetFormat, Opened};
 use crate::formats::layout;
-use crate::io::{paths, text};
+use crate::io::paths;
 use crate::labels::palette::PaletteRule;
 use crate::split::Split;
 use crate::task::Task;
+use crate::text;
 use crate::transform::invalid;
 
 /// Configuration of a dataset in the COCO format.

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::dataset::FilePair;
+use crate::dense::FilePair;
+use crate::dense::ImageFile;
 use crate::error::{DataError, FileFault};
 use crate::formats::list;
-use crate::multi_task::ImageFile;
 use crate::split::Split;
 
 /// Endings of image files, lower case.

@@ -6,7 +6,7 @@ use crate::common::{any_size, assert_says};
 use gradway_data::detection::PreparedSample;
 use gradway_data::{
     DataError, DetectionAugmentConfig, DetectionBatch, DetectionDataset, DetectionLoader,
-    DetectionSample, DetectionSizeConfig, Instance, LoaderConfig, Mask, NetworkInput,
+    DetectionSample, DetectionSizeConfig, Instance, LoaderConfig, Mask, Movable, NetworkInput,
     Normalization,
 };
 use image::{Rgb, RgbImage};

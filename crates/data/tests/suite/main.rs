@@ -10,6 +10,7 @@ mod detection_loader;
 mod errors;
 mod formats;
 mod images;
+mod imports;
 mod label_policies;
 mod lists;
 mod loader;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 use gradway::compare::compare;
-use gradway::data::Split;
+use gradway::data::{DenseTask, Split};
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
 use gradway::picture;
@@ -43,6 +43,8 @@ const CONFIG: &str = include_str!("demo.toml");
 /// The methods. All share one configuration, in which the backbone's own parameters have a smaller rate than what starts
 /// at random.
 const METHODS: [&str; 3] = ["fixed", "e3va", "full"];
+
+const TASK: DenseTask = DenseTask::SemanticSegmentation;
 
 /// Scenes on the sheet of pictures.
 const SHOWN: usize = 6;
@@ -136,11 +138,12 @@ impl Sheet {
     /// Picture and truth.
     fn new(config: &RunConfig) -> Result<Self> {
         let dataset = config.data.open(Split::Val)?;
-        let palette = dataset.palette().to_vec();
+        let palette = dataset.palette(TASK).to_vec();
         let rows = (0..SHOWN.min(dataset.len()))
             .map(|index| {
-                let sample = dataset.get(index)?;
-                let truth = picture::colors(&sample.labels.data, sample.labels.width, &palette);
+                let sample = dataset.get(index, &[TASK])?;
+                let truth = sample.class_map(TASK).context("a scene without classes")?;
+                let truth = picture::colors(&truth.data, truth.width, &palette);
                 Ok(vec![sample.image, truth])
             })
             .collect::<Result<_>>()?;

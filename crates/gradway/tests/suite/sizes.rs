@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::common::{run, succeed, text};
 use gradway::data::formats::synthetic::SyntheticConfig;
-use gradway::data::{DatasetConfig, IGNORE, LabelPolicy, Split, read};
+use gradway::data::{DatasetConfig, DenseTask, IGNORE, LabelPolicy, Split, read};
 use gradway::metrics::ConfusionMatrix;
 use gradway::scenes::CLASSES;
 use gradway::trainer::config;
@@ -53,9 +53,10 @@ fn write_scenes(root: &Path, sizes: &[(u32, u32)]) {
     }
     let mut names = Vec::new();
     for (index, &(width, height)) in (0..scenes.len()).zip(sizes) {
-        let scene = scenes.get(index).expect("a scene");
-        let size = scene.image.dimensions();
-        let classes = GrayImage::from_raw(size.0, size.1, scene.labels.data);
+        let task = DenseTask::SemanticSegmentation;
+        let scene = scenes.get(index, &[task]).expect("a scene");
+        let classes = scene.class_map(task).expect("classes");
+        let classes = GrayImage::from_raw(classes.width, classes.height, classes.data.clone());
         let classes = classes.expect("a class for every pixel");
         let image = imageops::crop_imm(&scene.image, 0, 0, width, height).to_image();
         let classes = imageops::crop_imm(&classes, 0, 0, width, height).to_image();

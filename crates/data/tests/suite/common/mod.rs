@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gradway_data::{
-    BatchLabels, DataError, DatasetConfig, DenseBatch, DenseLabels, DenseTask, DepthMap, IGNORE,
-    LabelMap, MultiTaskDataset, MultiTaskSample, NetworkInput, NormalMap, Normalization,
-    SegmentationDataset, SegmentationSample, Split, VerticalAxis,
+    BatchLabels, DataError, DatasetConfig, DenseBatch, DenseDataset, DenseLabels, DenseSample,
+    DenseTask, DepthMap, IGNORE, LabelMap, NetworkInput, NormalMap, Normalization, Split,
+    VerticalAxis,
 };
 use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
 
@@ -18,9 +18,51 @@ pub fn config(root: &Path, text: &str) -> DatasetConfig {
     toml::from_str(&text).unwrap()
 }
 
+/// A split opened for segmentation.
+pub struct Opened(pub Arc<dyn DenseDataset>);
+
+/// A sample of segmentation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Labelled {
+    pub id: String,
+    pub image: RgbImage,
+    pub labels: LabelMap,
+}
+
+impl Opened {
+    pub fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn id(&self, index: usize) -> String {
+        self.0.id(index)
+    }
+
+    pub fn classes(&self) -> &[String] {
+        self.0.classes(SEGMENTATION[0])
+    }
+
+    pub fn palette(&self) -> &[[u8; 3]] {
+        self.0.palette(SEGMENTATION[0])
+    }
+
+    pub fn get(&self, index: usize) -> Result<Labelled, DataError> {
+        let sample = self.0.get(index, &SEGMENTATION)?;
+        Ok(Labelled {
+            labels: class_map(&sample).clone(),
+            id: sample.id,
+            image: sample.image,
+        })
+    }
+}
+
 /// Opens a split that must exist.
-pub fn open(config: &DatasetConfig, split: Split) -> Arc<dyn SegmentationDataset> {
-    config.open(split).unwrap_or_else(|error| panic!("{error}"))
+pub fn open(config: &DatasetConfig, split: Split) -> Opened {
+    Opened(config.open(split).unwrap_or_else(|error| panic!("{error}")))
 }
 
 /// The error of a split that must not open.
@@ -36,6 +78,24 @@ pub fn assert_says(error: &DataError, parts: &[&str]) {
     let text = format!("{error}\nhint: {}", error.hint().unwrap_or_default());
     for part in parts {
         assert!(text.contains(part), "no {part:?} in: {text}");
+    }
+}
+
+/// The one task of segmentation.
+pub const SEGMENTATION: [DenseTask; 1] = [DenseTask::SemanticSegmentation];
+
+/// The classes of a sample of segmentation.
+pub fn class_map(sample: &DenseSample) -> &LabelMap {
+    sample
+        .class_map(DenseTask::SemanticSegmentation)
+        .expect("classes")
+}
+
+/// The same, to change them.
+pub fn class_map_mut(sample: &mut DenseSample) -> &mut LabelMap {
+    match sample.labels.get_mut(&DenseTask::SemanticSegmentation) {
+        Some(DenseLabels::Classes(map)) => map,
+        labels => panic!("{labels:?}"),
     }
 }
 
@@ -171,7 +231,7 @@ impl Coordinates {
     }
 
     /// Sample `index`.
-    pub fn sample(&self, index: usize) -> SegmentationSample {
+    pub fn sample(&self, index: usize) -> DenseSample {
         let (width, height) = self.sizes[index];
         let image = RgbImage::from_fn(width, height, |x, y| {
             Rgb([x as u8 * 4, y as u8 * 4, index as u8])
@@ -180,15 +240,11 @@ impl Coordinates {
         for (place, label) in labels.data.iter_mut().enumerate() {
             *label = Self::label(place as u32 % width, place as u32 / width);
         }
-        SegmentationSample {
-            id: format!("sample {index}"),
-            image,
-            labels,
-        }
+        DenseSample::segmentation(format!("sample {index}"), image, labels)
     }
 }
 
-impl SegmentationDataset for Coordinates {
+impl DenseDataset for Coordinates {
     fn name(&self) -> &str {
         "coordinates"
     }
@@ -197,11 +253,15 @@ impl SegmentationDataset for Coordinates {
         self.sizes.len()
     }
 
-    fn classes(&self) -> &[String] {
+    fn tasks(&self) -> &[DenseTask] {
+        &SEGMENTATION
+    }
+
+    fn classes(&self, _task: DenseTask) -> &[String] {
         &self.classes
     }
 
-    fn palette(&self) -> &[[u8; 3]] {
+    fn palette(&self, _task: DenseTask) -> &[[u8; 3]] {
         &self.palette
     }
 
@@ -209,7 +269,7 @@ impl SegmentationDataset for Coordinates {
         format!("sample {index}")
     }
 
-    fn get(&self, index: usize) -> Result<SegmentationSample, DataError> {
+    fn get(&self, index: usize, _tasks: &[DenseTask]) -> Result<DenseSample, DataError> {
         if self.broken == Some(index) {
             return Err(DataError::Decode {
                 path: self.id(index).into(),
@@ -333,7 +393,7 @@ impl Lit {
     }
 
     /// The picture and its labels.
-    pub fn sample(&self, tasks: &[DenseTask]) -> MultiTaskSample {
+    pub fn sample(&self, tasks: &[DenseTask]) -> DenseSample {
         let (width, height) = (self.width, self.height);
         let mut seen = Vec::new();
         for row in 0..height {
@@ -382,7 +442,7 @@ impl Lit {
                 (100.0 * normal[2]) as u8,
             ]
         });
-        MultiTaskSample {
+        DenseSample {
             id: "lit".into(),
             image: RgbImage::from_raw(width, height, bytes.collect()).unwrap(),
             labels: labels.collect(),
@@ -390,7 +450,7 @@ impl Lit {
     }
 }
 
-impl MultiTaskDataset for Lit {
+impl DenseDataset for Lit {
     fn name(&self) -> &str {
         "lit"
     }
@@ -420,7 +480,7 @@ impl MultiTaskDataset for Lit {
         "lit".into()
     }
 
-    fn get(&self, _index: usize, tasks: &[DenseTask]) -> Result<MultiTaskSample, DataError> {
+    fn get(&self, _index: usize, tasks: &[DenseTask]) -> Result<DenseSample, DataError> {
         Ok(self.sample(tasks))
     }
 }

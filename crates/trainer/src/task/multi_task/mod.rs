@@ -11,8 +11,8 @@ use burn::tensor::{Tensor, TensorData};
 use gradway_adapters::Features;
 use gradway_backbone::{Phase, StageShape, task_of};
 use gradway_data::{
-    BatchLabels, DenseBatch, DenseEvaluation, DenseTask, IGNORE, MultiTaskLoader,
-    MultiTaskPipeline, Picture, Split,
+    AugmentConfig, BatchLabels, DenseBatch, DenseEvaluation, DenseLoader, DensePipeline, DenseTask,
+    IGNORE, Picture, Split,
 };
 use gradway_heads::StagedLoss;
 use gradway_heads::multi_task::MultiTaskHead;
@@ -155,7 +155,7 @@ impl MultiTask {
 }
 
 impl<B: TrainBackend> Task<B> for MultiTask {
-    type Pipeline = MultiTaskPipeline;
+    type Pipeline = DensePipeline;
     type Head = MultiTaskHead<B>;
     type Prediction = MultiTaskPrediction;
     type Scorer = MultiTaskScorer;
@@ -183,22 +183,22 @@ impl<B: TrainBackend> Task<B> for MultiTask {
         })
     }
 
-    fn training_loader(config: &RunConfig) -> Result<MultiTaskLoader, TrainError> {
+    fn training_loader(config: &RunConfig) -> Result<DenseLoader, TrainError> {
         let task = config.task.multi_task()?;
         let tasks = task.tasks.trained();
-        Ok(MultiTaskLoader::training(
+        Ok(DenseLoader::training(
             config.data.open_multi_task(Split::Train, &tasks)?,
             &tasks,
-            task.augment.clone(),
+            augment(&task.augment),
             config.input()?,
             config.loader_of(config.loader.batch_size),
         )?)
     }
 
-    fn validation_loader(config: &RunConfig) -> Result<MultiTaskLoader, TrainError> {
+    fn validation_loader(config: &RunConfig) -> Result<DenseLoader, TrainError> {
         let task = config.task.multi_task()?;
         let tasks = task.tasks.tasks();
-        Ok(MultiTaskLoader::evaluation(
+        Ok(DenseLoader::evaluation(
             config.data.open_multi_task(Split::Val, &tasks)?,
             &tasks,
             task.evaluation.size,
@@ -215,7 +215,7 @@ impl<B: TrainBackend> Task<B> for MultiTask {
         Ok(evaluation.picture(picture)?)
     }
 
-    fn labels(pipeline: &MultiTaskPipeline) -> Labels {
+    fn labels(pipeline: &DensePipeline) -> Labels {
         let dataset = pipeline.dataset();
         let tasks = pipeline.tasks().iter().map(|&task| TaskLabels {
             task,
@@ -341,8 +341,18 @@ impl<B: TrainBackend> Task<B> for MultiTask {
         predictions
     }
 
-    fn scorer(&self, _: &MultiTaskPipeline) -> Result<MultiTaskScorer, TrainError> {
+    fn scorer(&self, _: &DensePipeline) -> Result<MultiTaskScorer, TrainError> {
         MultiTaskScorer::new(&self.tasks, &self.config.tasks)
+    }
+}
+
+/// The augmentation of a run of tasks, however few they are: every crop is as good as another, and an angle is
+/// drawn whether or not it can be any other than none, so that the draws after it stay the same.
+fn augment(configured: &AugmentConfig) -> AugmentConfig {
+    AugmentConfig {
+        crop_max_class_share: configured.crop_max_class_share.or(Some(1.0)),
+        rotation_range: configured.rotation_range.or(Some([0.0, 0.0])),
+        ..configured.clone()
     }
 }
 

@@ -1,19 +1,20 @@
-//! The loader of segmentation.
+//! The loader of dense tasks; segmentation is the case of one.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use image::RgbImage;
 use rand::RngCore;
 
-use super::{Loader, LoaderConfig, Pipeline};
+use super::augment::AugmentConfig;
+use super::batch::{DenseBatch, DenseTarget};
+use super::dataset::DenseDataset;
+use super::evaluation::DenseEvaluation;
 use crate::batch::Prepared;
-use crate::dataset::SegmentationDataset;
-use crate::dense::{DenseBatch, DenseEvaluation, DenseTarget};
 use crate::error::DataError;
 use crate::input::NetworkInput;
-use crate::labels::{DenseLabels, DenseTask};
-use crate::transform::{AugmentConfig, EvaluationSize};
+use crate::labels::DenseTask;
+use crate::loader::{Loader, LoaderConfig, Pipeline};
+use crate::transform::{EvaluationSize, invalid};
 
 /// What happens to a sample between the dataset and the batch.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,29 +25,34 @@ enum Preparation {
     Evaluation(DenseEvaluation),
 }
 
-/// From images and masks to batches of labels.
-pub struct SegmentationPipeline {
-    dataset: Arc<dyn SegmentationDataset>,
+/// From images and the labels of some tasks to batches of them.
+pub struct DensePipeline {
+    dataset: Arc<dyn DenseDataset>,
+    tasks: Vec<DenseTask>,
     preparation: Preparation,
 }
 
-/// A loader of batches with the classes of every pixel.
-pub type SegmentationLoader = Loader<SegmentationPipeline>;
+/// A loader of batches with the labels of some tasks.
+pub type DenseLoader = Loader<DensePipeline>;
 
-impl SegmentationLoader {
+impl DenseLoader {
     /// A loader that augments, and by default shuffles and drops an incomplete last batch.
     ///
     /// # Errors
-    /// Values that make no sense, and a dataset that does not fill a single batch.
+    /// Values that make no sense, tasks that the dataset does not offer, and a dataset that does not
+    /// fill a single batch.
     pub fn training(
-        dataset: Arc<dyn SegmentationDataset>,
+        dataset: Arc<dyn DenseDataset>,
+        tasks: &[DenseTask],
         augment: AugmentConfig,
         input: NetworkInput,
         config: LoaderConfig,
     ) -> Result<Self, DataError> {
         augment.validate()?;
+        augment.require_classes(tasks)?;
         input.validate()?;
-        let pipeline = SegmentationPipeline {
+        let pipeline = DensePipeline {
+            tasks: in_order(dataset.as_ref(), tasks)?,
             dataset,
             preparation: Preparation::Training(augment, input),
         };
@@ -58,16 +64,18 @@ impl SegmentationLoader {
     /// `shuffle` and `drop_last` of the configuration do not apply.
     ///
     /// # Errors
-    /// Values that make no sense, and an empty dataset.
+    /// Values that make no sense, tasks that the dataset does not offer, and an empty dataset.
     pub fn evaluation(
-        dataset: Arc<dyn SegmentationDataset>,
+        dataset: Arc<dyn DenseDataset>,
+        tasks: &[DenseTask],
         size: EvaluationSize,
         input: NetworkInput,
         config: LoaderConfig,
     ) -> Result<Self, DataError> {
         let evaluation = DenseEvaluation { size, input };
         evaluation.validate()?;
-        let pipeline = SegmentationPipeline {
+        let pipeline = DensePipeline {
+            tasks: in_order(dataset.as_ref(), tasks)?,
             dataset,
             preparation: Preparation::Evaluation(evaluation),
         };
@@ -75,19 +83,46 @@ impl SegmentationLoader {
     }
 
     /// The dataset the batches come from.
-    pub fn dataset(&self) -> &Arc<dyn SegmentationDataset> {
+    pub fn dataset(&self) -> &Arc<dyn DenseDataset> {
         self.pipeline().dataset()
     }
-}
 
-impl SegmentationPipeline {
-    /// The dataset the samples come from.
-    pub fn dataset(&self) -> &Arc<dyn SegmentationDataset> {
-        &self.dataset
+    /// The tasks whose labels are read, in order.
+    pub fn tasks(&self) -> &[DenseTask] {
+        &self.pipeline().tasks
     }
 }
 
-impl Pipeline for SegmentationPipeline {
+impl DensePipeline {
+    /// The dataset the samples come from.
+    pub fn dataset(&self) -> &Arc<dyn DenseDataset> {
+        &self.dataset
+    }
+
+    /// The tasks whose labels are read, in order.
+    pub fn tasks(&self) -> &[DenseTask] {
+        &self.tasks
+    }
+}
+
+/// The tasks asked for, each once, in the order of tasks.
+fn in_order(dataset: &dyn DenseDataset, tasks: &[DenseTask]) -> Result<Vec<DenseTask>, DataError> {
+    dataset.require_offered(tasks)?;
+    let mut sorted = tasks.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    if sorted.len() != tasks.len() || sorted.is_empty() {
+        let names: Vec<&str> = tasks.iter().map(|task| task.name()).collect();
+        return Err(invalid(
+            "tasks",
+            names,
+            "at least one task, and none of them twice",
+        ));
+    }
+    Ok(sorted)
+}
+
+impl Pipeline for DensePipeline {
     type Sample = Prepared<DenseTarget>;
     type Item = DenseTarget;
 
@@ -104,7 +139,7 @@ impl Pipeline for SegmentationPipeline {
     }
 
     fn image(&self, index: usize) -> Result<RgbImage, DataError> {
-        Ok(self.dataset.get(index)?.image)
+        Ok(self.dataset.get(index, &self.tasks)?.image)
     }
 
     fn prepare(
@@ -112,30 +147,18 @@ impl Pipeline for SegmentationPipeline {
         index: usize,
         rng: &mut impl RngCore,
     ) -> Result<Prepared<DenseTarget>, DataError> {
-        let sample = self.dataset.get(index)?;
+        let sample = self.dataset.get(index, &self.tasks)?;
         // What follows relies on it, and a dataset may come from outside of this crate.
         sample.check()?;
-        let labelled = |labels| {
-            let labels = DenseLabels::Classes(labels);
-            BTreeMap::from([(DenseTask::SemanticSegmentation, labels)])
-        };
         match &self.preparation {
             Preparation::Training(augment, _) => {
                 let (width, height) = sample.image.dimensions();
-                let sample = augment.apply(sample, rng)?;
-                let item = DenseTarget {
-                    id: sample.id,
-                    size: [sample.labels.height as usize, sample.labels.width as usize],
-                    original: [height as usize, width as usize],
-                    labels: labelled(sample.labels),
-                };
-                Ok(Prepared {
-                    image: sample.image,
-                    item,
-                })
+                Ok(augment
+                    .apply(sample, rng)?
+                    .prepared([height as usize, width as usize]))
             }
             Preparation::Evaluation(evaluation) => {
-                evaluation.prepare(sample.id, sample.image, labelled(sample.labels))
+                evaluation.prepare(sample.id, sample.image, sample.labels)
             }
         }
     }
