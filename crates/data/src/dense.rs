@@ -1,13 +1,15 @@
 //! Dense tasks: what is known of every pixel, and the way to a batch.
 //!
-//! A [`DenseDataset`] reads a [`DenseSample`]: an image and the [`DenseLabels`](crate::DenseLabels) of the tasks
-//! asked for, and of no others; segmentation is the case of one task. A [`DenseLoader`] augments it
-//! ([`AugmentConfig`]) or prepares it for evaluation ([`DenseEvaluation`]), and puts it beside others into a
+//! A [`DenseCollection`] has [`DenseSample`]s: an image and the [`DenseLabels`](crate::DenseLabels) of every task;
+//! segmentation is the case of one task. It is made of a [`DenseDataset`], which formats open and which reads
+//! the labels of the tasks asked for and of no others, or of any dataset of Burn. A [`DenseLoader`] augments them
+//! ([`AugmentConfig`]) or prepares them for evaluation ([`DenseEvaluation`]), and puts them side by side into a
 //! [`DenseBatch`]. Every change of place moves the image and all labels together; what a change leaves
 //! without a label is ignored by every task, never background.
 
 mod augment;
 mod batch;
+mod collection;
 mod dataset;
 mod evaluation;
 mod files;
@@ -18,6 +20,7 @@ mod sample;
 
 pub use augment::AugmentConfig;
 pub use batch::{BatchLabels, DenseBatch, DenseTarget};
+pub use collection::{DenseAbout, DenseCollection};
 pub use dataset::DenseDataset;
 pub use evaluation::DenseEvaluation;
 pub use files::{DenseFileDataset, DenseReader, ImageFile};

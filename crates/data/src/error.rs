@@ -8,7 +8,9 @@ mod file;
 mod hint;
 mod labels;
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -19,7 +21,7 @@ pub use file::FileFault;
 pub use labels::LabelFault;
 
 /// An error of the data crate.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum DataError {
     /// The root folder of a dataset, or a folder of its layout, does not exist.
@@ -286,7 +288,7 @@ pub enum DataError {
         /// The file or folder.
         path: PathBuf,
         /// The error of the operating system.
-        source: std::io::Error,
+        source: Arc<io::Error>,
     },
 
     /// The class list does not fit the label policy, the palette or the range of labels.
@@ -414,6 +416,16 @@ pub enum DataError {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+impl DataError {
+    /// A file or folder that cannot be read.
+    pub(crate) fn read(path: &Path, source: io::Error) -> Self {
+        Self::Read {
+            path: path.to_path_buf(),
+            source: Arc::new(source),
+        }
+    }
 }
 
 /// Several tasks, in words.

@@ -1,15 +1,18 @@
 //! Datasets, transforms and loaders.
 //!
-//! From files to batches: a [`DatasetConfig`] opens a split of a dataset as a [`DenseDataset`]; a
-//! [`DenseLoader`] reads its samples on worker threads, augments them ([`AugmentConfig`]) or resizes them
-//! ([`EvaluationSize`]), normalises them ([`Normalization`]) and yields [`DenseBatch`]es of plain vectors
-//! ([`dense`]). Segmentation is the case of one task. The same for objects: a [`DetectionDataset`], a
-//! [`DetectionLoader`], [`DetectionBatch`]es ([`detection`]). [`check()`], [`check_detection()`] and
-//! [`check_multi_task()`] report on a whole dataset. Nothing here knows of tensors or devices, nothing
+//! From files to batches: a [`DatasetConfig`] opens a split of a dataset as a [`DenseDataset`], and a
+//! [`DenseCollection`] is made of it and of the tasks that matter. A [`DenseLoader`] reads its samples on
+//! worker threads, augments them ([`AugmentConfig`]) or resizes them ([`EvaluationSize`]), normalises them
+//! ([`Normalization`]) and yields [`DenseBatch`]es of plain vectors ([`dense`]). Segmentation is the case of
+//! one task. The same for objects: a [`DetectionDataset`], a [`DetectionCollection`], a [`DetectionLoader`],
+//! [`DetectionBatch`]es ([`detection`]). A collection is made of any `Dataset` of [`burn_dataset`], too, and
+//! is one itself. [`check()`], [`check_detection()`] and [`check_multi_task()`] report on a whole dataset.
+//! Nothing here knows of tensors or devices, nothing
 //! prints, and wrong data is a [`DataError`], never a panic.
 
 mod batch;
 pub mod check;
+mod collection;
 pub mod dense;
 pub mod detection;
 pub mod error;
@@ -29,14 +32,17 @@ mod text;
 pub mod transform;
 
 pub use batch::{Batch, BatchItem, Prepared, SizeGroup};
+pub use burn_dataset;
 pub use check::{Report, Warning, check, check_detection, check_multi_task};
+pub use collection::{About, Collection};
 pub use dense::{
-    AugmentConfig, BatchLabels, DenseBatch, DenseDataset, DenseEvaluation, DenseLoader,
-    DensePipeline, DenseSample, DenseTarget,
+    AugmentConfig, BatchLabels, DenseAbout, DenseBatch, DenseCollection, DenseDataset,
+    DenseEvaluation, DenseLoader, DensePipeline, DenseSample, DenseTarget,
 };
 pub use detection::{
-    DetectionAugmentConfig, DetectionBatch, DetectionDataset, DetectionEvaluation, DetectionLoader,
-    DetectionSample, DetectionSizeConfig, DetectionTarget, Instance, Mask,
+    DetectionAbout, DetectionAugmentConfig, DetectionBatch, DetectionCollection, DetectionDataset,
+    DetectionEvaluation, DetectionLoader, DetectionSample, DetectionSizeConfig, DetectionTarget,
+    Instance, Mask,
 };
 pub use error::{AnnotationFault, DataError, FileFault, LabelFault};
 pub use format::{DatasetDescriptor, DatasetFormat};

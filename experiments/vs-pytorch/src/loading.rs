@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use gradway::data::{AugmentConfig, DenseLoader, DenseTask, LoaderConfig, Split};
+use gradway::data::{AugmentConfig, DenseCollection, DenseLoader, DenseTask, LoaderConfig, Split};
 use gradway::scenes::CLASSES;
 use gradway::trainer::{RunConfig, config};
 use image::GrayImage;
@@ -59,8 +59,10 @@ fn epoch(folder: &Path, workers: usize) -> Result<Run> {
         ..LoaderConfig::default()
     };
     let loader = DenseLoader::training(
-        config.data.open(Split::Train)?,
-        &[DenseTask::SemanticSegmentation],
+        DenseCollection::of(
+            config.data.open(Split::Train)?,
+            &[DenseTask::SemanticSegmentation],
+        )?,
         augment,
         config.input()?,
         settings,

@@ -1,20 +1,18 @@
 //! The loader of dense tasks; segmentation is the case of one.
 
-use std::sync::Arc;
-
 use image::RgbImage;
 use rand::RngCore;
 
 use super::augment::AugmentConfig;
 use super::batch::{DenseBatch, DenseTarget};
-use super::dataset::DenseDataset;
+use super::collection::{DenseAbout, DenseCollection};
 use super::evaluation::DenseEvaluation;
 use crate::batch::Prepared;
 use crate::error::DataError;
 use crate::input::NetworkInput;
 use crate::labels::DenseTask;
 use crate::loader::{Loader, LoaderConfig, Pipeline};
-use crate::transform::{EvaluationSize, invalid};
+use crate::transform::EvaluationSize;
 
 /// What happens to a sample between the dataset and the batch.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,10 +23,9 @@ enum Preparation {
     Evaluation(DenseEvaluation),
 }
 
-/// From images and the labels of some tasks to batches of them.
+/// From images and their labels to batches of them.
 pub struct DensePipeline {
-    dataset: Arc<dyn DenseDataset>,
-    tasks: Vec<DenseTask>,
+    samples: DenseCollection,
     preparation: Preparation,
 }
 
@@ -39,21 +36,19 @@ impl DenseLoader {
     /// A loader that augments, and by default shuffles and drops an incomplete last batch.
     ///
     /// # Errors
-    /// Values that make no sense, tasks that the dataset does not offer, and a dataset that does not
-    /// fill a single batch.
+    /// Values that make no sense, samples without a task, and too few of them to fill a single batch.
     pub fn training(
-        dataset: Arc<dyn DenseDataset>,
-        tasks: &[DenseTask],
+        samples: DenseCollection,
         augment: AugmentConfig,
         input: NetworkInput,
         config: LoaderConfig,
     ) -> Result<Self, DataError> {
         augment.validate()?;
-        augment.require_classes(tasks)?;
+        samples.about().require_tasks()?;
+        augment.require_classes(&tasks_of(samples.about()))?;
         input.validate()?;
         let pipeline = DensePipeline {
-            tasks: in_order(dataset.as_ref(), tasks)?,
-            dataset,
+            samples,
             preparation: Preparation::Training(augment, input),
         };
         Self::new(pipeline, config)
@@ -64,62 +59,38 @@ impl DenseLoader {
     /// `shuffle` and `drop_last` of the configuration do not apply.
     ///
     /// # Errors
-    /// Values that make no sense, tasks that the dataset does not offer, and an empty dataset.
+    /// Values that make no sense, samples without a task, and none at all.
     pub fn evaluation(
-        dataset: Arc<dyn DenseDataset>,
-        tasks: &[DenseTask],
+        samples: DenseCollection,
         size: EvaluationSize,
         input: NetworkInput,
         config: LoaderConfig,
     ) -> Result<Self, DataError> {
+        samples.about().require_tasks()?;
         let evaluation = DenseEvaluation { size, input };
         evaluation.validate()?;
         let pipeline = DensePipeline {
-            tasks: in_order(dataset.as_ref(), tasks)?,
-            dataset,
+            samples,
             preparation: Preparation::Evaluation(evaluation),
         };
         Self::new(pipeline, config.for_evaluation())
     }
 
-    /// The dataset the batches come from.
-    pub fn dataset(&self) -> &Arc<dyn DenseDataset> {
-        self.pipeline().dataset()
-    }
-
     /// The tasks whose labels are read, in order.
-    pub fn tasks(&self) -> &[DenseTask] {
-        &self.pipeline().tasks
+    pub fn tasks(&self) -> Vec<DenseTask> {
+        tasks_of(self.pipeline().about())
     }
 }
 
 impl DensePipeline {
-    /// The dataset the samples come from.
-    pub fn dataset(&self) -> &Arc<dyn DenseDataset> {
-        &self.dataset
-    }
-
-    /// The tasks whose labels are read, in order.
-    pub fn tasks(&self) -> &[DenseTask] {
-        &self.tasks
+    /// What the samples have in common.
+    pub fn about(&self) -> &DenseAbout {
+        self.samples.about()
     }
 }
 
-/// The tasks asked for, each once, in the order of tasks.
-fn in_order(dataset: &dyn DenseDataset, tasks: &[DenseTask]) -> Result<Vec<DenseTask>, DataError> {
-    dataset.require_offered(tasks)?;
-    let mut sorted = tasks.to_vec();
-    sorted.sort_unstable();
-    sorted.dedup();
-    if sorted.len() != tasks.len() || sorted.is_empty() {
-        let names: Vec<&str> = tasks.iter().map(|task| task.name()).collect();
-        return Err(invalid(
-            "tasks",
-            names,
-            "at least one task, and none of them twice",
-        ));
-    }
-    Ok(sorted)
+fn tasks_of(about: &DenseAbout) -> Vec<DenseTask> {
+    about.tasks.keys().copied().collect()
 }
 
 impl Pipeline for DensePipeline {
@@ -127,19 +98,19 @@ impl Pipeline for DensePipeline {
     type Item = DenseTarget;
 
     fn name(&self) -> &str {
-        self.dataset.name()
+        &self.about().name
     }
 
     fn len(&self) -> usize {
-        self.dataset.len()
+        self.samples.len()
     }
 
     fn id(&self, index: usize) -> String {
-        self.dataset.id(index)
+        self.samples.id(index)
     }
 
     fn image(&self, index: usize) -> Result<RgbImage, DataError> {
-        Ok(self.dataset.get(index, &self.tasks)?.image)
+        Ok(self.samples.read(index)?.image)
     }
 
     fn prepare(
@@ -147,9 +118,9 @@ impl Pipeline for DensePipeline {
         index: usize,
         rng: &mut impl RngCore,
     ) -> Result<Prepared<DenseTarget>, DataError> {
-        let sample = self.dataset.get(index, &self.tasks)?;
-        // What follows relies on it, and a dataset may come from outside of this crate.
-        sample.check()?;
+        let sample = self.samples.read(index)?;
+        // What follows relies on it, and samples may come from outside of this crate.
+        self.about().check(&sample)?;
         match &self.preparation {
             Preparation::Training(augment, _) => {
                 let (width, height) = sample.image.dimensions();

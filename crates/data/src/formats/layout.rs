@@ -55,10 +55,7 @@ fn files_by_stem(
     folder: &Path,
     extensions: &[&str],
 ) -> Result<BTreeMap<String, PathBuf>, DataError> {
-    let read_error = |source| DataError::Read {
-        path: folder.to_path_buf(),
-        source,
-    };
+    let read_error = |source| DataError::read(folder, source);
     let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(folder).map_err(read_error)? {
         let path = entry.map_err(read_error)?.path();

@@ -5,8 +5,8 @@ use std::fs;
 use std::sync::Arc;
 
 use crate::common::{
-    ADE, Coordinates, SEGMENTATION, ade_fixture, ade_paths, any_size, assert_says, config, open,
-    open_error, write_image, write_mask, write_mask_16,
+    ADE, Coordinates, ade_fixture, ade_paths, any_size, assert_says, config, open, open_error,
+    segmentation, write_image, write_mask, write_mask_16,
 };
 use gradway_data::{
     AugmentConfig, DataError, DatasetConfig, DenseDataset, DenseLoader, EvaluationSize,
@@ -375,7 +375,7 @@ fn invalid_loaders_name_key_and_value() {
         let augment = AugmentConfig::crop_only(8, 8);
         let input = any_size(Normalization::default());
         let loader =
-            DenseLoader::training(Arc::clone(&dataset), &SEGMENTATION, augment, input, config);
+            DenseLoader::training(segmentation(Arc::clone(&dataset)), augment, input, config);
         loader.err().unwrap()
     };
     let default = LoaderConfig::default;
@@ -414,7 +414,7 @@ fn invalid_loaders_name_key_and_value() {
     );
     let empty: Arc<dyn DenseDataset> = Arc::new(Coordinates::new([]));
     let (size, input) = (EvaluationSize::Original, any_size(Normalization::default()));
-    let loader = DenseLoader::evaluation(empty, &SEGMENTATION, size, input, default());
+    let loader = DenseLoader::evaluation(segmentation(empty), size, input, default());
     assert_says(&loader.err().unwrap(), &["`coordinates` has no samples"]);
     let size = EvaluationSize::Fixed {
         height: 0,

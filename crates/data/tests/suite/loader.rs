@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::common::{
-    self, Coordinates, SEGMENTATION, any_size, assert_says, class_map, class_map_mut, classes,
+    self, Coordinates, any_size, assert_says, class_map, class_map_mut, classes, segmentation,
     sizes,
 };
 use gradway_data::{
@@ -79,8 +79,7 @@ fn augment() -> AugmentConfig {
 
 fn training(dataset: impl DenseDataset + 'static, config: LoaderConfig) -> DenseLoader {
     DenseLoader::training(
-        Arc::new(dataset),
-        &SEGMENTATION,
+        segmentation(Arc::new(dataset)),
         augment(),
         any_size(Normalization::default()),
         config,
@@ -124,8 +123,7 @@ fn resuming_gives_the_rest_of_the_epoch_without_reading_the_start() {
         let shared: Arc<dyn DenseDataset> = dataset.clone();
         let input = any_size(Normalization::default());
         let loader =
-            DenseLoader::training(shared, &SEGMENTATION, augment(), input, config(workers))
-                .unwrap();
+            DenseLoader::training(segmentation(shared), augment(), input, config(workers)).unwrap();
         let mut iterator = loader.iter_from(1, 4);
         assert_eq!(iterator.next_batch(), 4);
         let rest: Vec<_> = iterator.by_ref().map(Result::unwrap).collect();
@@ -194,8 +192,7 @@ fn smaller_samples_are_padded_with_the_mean_and_ignored() {
     let size = EvaluationSize::Original;
     let input = any_size(normalization);
     let loader = DenseLoader::evaluation(
-        Arc::clone(&dataset),
-        &SEGMENTATION,
+        segmentation(Arc::clone(&dataset)),
         size,
         input,
         config.clone(),
@@ -236,7 +233,7 @@ fn smaller_samples_are_padded_with_the_mean_and_ignored() {
         shuffle: false,
         ..config
     };
-    let loader = DenseLoader::training(dataset, &SEGMENTATION, augment, input, in_order).unwrap();
+    let loader = DenseLoader::training(segmentation(dataset), augment, input, in_order).unwrap();
     let batch = batches(&loader, 0).remove(0);
     assert_eq!((batch.height, batch.width), (12, 14));
     assert_eq!(sizes(&batch), [[4, 8], [10, 6]]);
@@ -260,8 +257,7 @@ fn batches_are_padded_to_what_the_network_expects() {
     let dataset: Arc<dyn DenseDataset> = Arc::new(Coordinates::new([(20, 9), (16, 8), (17, 12)]));
     let augment = AugmentConfig::crop_only(12, 16);
     let training = DenseLoader::training(
-        Arc::clone(&dataset),
-        &SEGMENTATION,
+        segmentation(Arc::clone(&dataset)),
         augment,
         input,
         config.clone(),
@@ -282,8 +278,7 @@ fn batches_are_padded_to_what_the_network_expects() {
             .all(|&label| label != IGNORE)
     );
     let evaluation = DenseLoader::evaluation(
-        dataset,
-        &SEGMENTATION,
+        segmentation(dataset),
         EvaluationSize::Original,
         input,
         config,
@@ -299,7 +294,7 @@ fn labels_keep_the_size_of_the_image_as_it_was_read() {
     let expected: Vec<_> = (0..2).map(|index| dataset.sample(index)).collect();
     let size = EvaluationSize::Fit { long: 10, short: 6 };
     let input = any_size(Normalization::default());
-    let loader = DenseLoader::evaluation(Arc::new(dataset), &SEGMENTATION, size, input, config(0));
+    let loader = DenseLoader::evaluation(segmentation(Arc::new(dataset)), size, input, config(0));
     let batch = batches(&loader.unwrap(), 0).remove(0);
     assert_eq!(sizes(&batch), [[6, 10], [6, 6]]);
     for (item, sample) in batch.items.iter().zip(expected) {
@@ -315,8 +310,7 @@ fn labels_keep_the_size_of_the_image_as_it_was_read() {
 #[test]
 fn evaluation_sees_every_sample_once_in_order() {
     let loader = DenseLoader::evaluation(
-        Arc::new(coordinates(7)),
-        &SEGMENTATION,
+        segmentation(Arc::new(coordinates(7))),
         EvaluationSize::Fixed {
             height: 8,
             width: 9,
@@ -421,8 +415,7 @@ fn prefetching_is_bounded_and_early_ends_join() {
         let shared: Arc<dyn DenseDataset> = dataset.clone();
         let input = any_size(Normalization::default());
         let loader =
-            DenseLoader::training(shared, &SEGMENTATION, augment(), input, config(workers))
-                .unwrap();
+            DenseLoader::training(segmentation(shared), augment(), input, config(workers)).unwrap();
         let mut iterator = loader.iter(0);
         iterator.next().unwrap().unwrap();
         std::thread::sleep(Duration::from_millis(200));

@@ -3,6 +3,7 @@
 //! One binary: each further one links all of Burn again.
 
 mod annotations;
+mod collections;
 mod common;
 mod dense_formats;
 mod detection;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use crate::common::{Lit, any_size, assert_says, classes_of, config, ids, lit_tasks, sizes};
 use gradway_data::{
-    AugmentConfig, BatchLabels, DataError, DenseBatch, DenseDataset, DenseLabels, DenseLoader,
-    DenseSample, DenseTask, EvaluationSize, IGNORE, LabelMap, LoaderConfig, Movable, Normalization,
-    PhotometricConfig, Split, check_multi_task,
+    AugmentConfig, BatchLabels, DataError, DenseBatch, DenseCollection, DenseDataset, DenseLabels,
+    DenseLoader, DenseSample, DenseTask, EvaluationSize, IGNORE, LabelMap, LoaderConfig, Movable,
+    Normalization, PhotometricConfig, Split, check_multi_task,
 };
 use gradway_scenes::{PARTS, SceneConfig, render};
 use image::RgbImage;
@@ -86,16 +86,7 @@ fn a_task_that_is_not_offered_is_named() {
         &["a segmentation dataset", "for multi_task", "synthetic"],
     );
     let lit = Arc::new(Lit::new(8, 6));
-    let load = |tasks: &[DenseTask]| {
-        let error = DenseLoader::evaluation(
-            lit.clone(),
-            tasks,
-            EvaluationSize::Original,
-            any_size(Normalization::IMAGENET),
-            LoaderConfig::default(),
-        );
-        error.err().unwrap()
-    };
+    let load = |tasks: &[DenseTask]| DenseCollection::of(lit.clone(), tasks).err().unwrap();
     let error = load(&[DenseTask::Edges]);
     assert_says(
         &error,
@@ -404,8 +395,7 @@ fn any_number_of_workers_gives_the_same_batches() {
         // The order of tasks is not that of the request.
         let tasks = [DenseTask::Edges, DenseTask::SemanticSegmentation];
         let loader = DenseLoader::training(
-            synthetic(),
-            &tasks,
+            DenseCollection::of(synthetic(), &tasks).unwrap(),
             augment,
             any_size(Normalization::IMAGENET),
             config,
@@ -436,7 +426,13 @@ fn evaluation_loads_every_sample_once_at_its_size() {
     let load = |size| {
         let input = any_size(Normalization::IMAGENET);
         let config = config.clone();
-        DenseLoader::evaluation(synthetic(), &tasks, size, input, config).unwrap()
+        DenseLoader::evaluation(
+            DenseCollection::of(synthetic(), &tasks).unwrap(),
+            size,
+            input,
+            config,
+        )
+        .unwrap()
     };
     let batches: Vec<DenseBatch> = load(size).iter(0).map(Result::unwrap).collect();
     assert_eq!(batches.len(), 3);

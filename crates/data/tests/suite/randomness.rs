@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::common::{
     Coordinates, Lit, SEGMENTATION, any_size, assert_says, class_map, classes, lit_tasks,
+    segmentation,
 };
 use gradway_data::{
     AugmentConfig, DenseLabels, DenseLoader, DenseSample, DenseTask, LabelMap, LoaderConfig,
@@ -132,7 +133,7 @@ fn samples_of_an_epoch_do_not_share_their_draws() {
     };
     let dataset = Arc::new(Coordinates::new([(16, 8); 64]));
     let input = any_size(Normalization::default());
-    let loader = DenseLoader::training(dataset, &SEGMENTATION, augment, input, config).unwrap();
+    let loader = DenseLoader::training(segmentation(dataset), augment, input, config).unwrap();
     let batch = loader.iter(0).next().unwrap().unwrap();
     // The label of the upper left pixel tells a flipped sample.
     let labels = classes(&batch);

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gradway_data::{
-    BatchLabels, DataError, DatasetConfig, DenseBatch, DenseDataset, DenseLabels, DenseSample,
-    DenseTask, DepthMap, IGNORE, LabelMap, NetworkInput, NormalMap, Normalization, Split,
-    VerticalAxis,
+    BatchLabels, DataError, DatasetConfig, DenseBatch, DenseCollection, DenseDataset, DenseLabels,
+    DenseSample, DenseTask, DepthMap, IGNORE, LabelMap, NetworkInput, NormalMap, Normalization,
+    Split, VerticalAxis,
 };
 use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
 
@@ -83,6 +83,11 @@ pub fn assert_says(error: &DataError, parts: &[&str]) {
 
 /// The one task of segmentation.
 pub const SEGMENTATION: [DenseTask; 1] = [DenseTask::SemanticSegmentation];
+
+/// A dataset with the classes of every pixel, as loaders take it.
+pub fn segmentation(dataset: Arc<dyn DenseDataset>) -> DenseCollection {
+    DenseCollection::of(dataset, &SEGMENTATION).unwrap()
+}
 
 /// The classes of a sample of segmentation.
 pub fn class_map(sample: &DenseSample) -> &LabelMap {

@@ -11,8 +11,8 @@ use burn::tensor::{Tensor, TensorData};
 use gradway_adapters::Features;
 use gradway_backbone::{Phase, StageShape, task_of};
 use gradway_data::{
-    AugmentConfig, BatchLabels, DenseBatch, DenseEvaluation, DenseLoader, DensePipeline, DenseTask,
-    IGNORE, Picture, Split,
+    AugmentConfig, BatchLabels, DenseBatch, DenseCollection, DenseEvaluation, DenseLoader,
+    DensePipeline, DenseTask, IGNORE, Picture, Split,
 };
 use gradway_heads::StagedLoss;
 use gradway_heads::multi_task::MultiTaskHead;
@@ -187,8 +187,7 @@ impl<B: TrainBackend> Task<B> for MultiTask {
         let task = config.task.multi_task()?;
         let tasks = task.tasks.trained();
         Ok(DenseLoader::training(
-            config.data.open_multi_task(Split::Train, &tasks)?,
-            &tasks,
+            open(config, Split::Train, &tasks)?,
             augment(&task.augment),
             config.input()?,
             config.loader_of(config.loader.batch_size),
@@ -199,8 +198,7 @@ impl<B: TrainBackend> Task<B> for MultiTask {
         let task = config.task.multi_task()?;
         let tasks = task.tasks.tasks();
         Ok(DenseLoader::evaluation(
-            config.data.open_multi_task(Split::Val, &tasks)?,
-            &tasks,
+            open(config, Split::Val, &tasks)?,
             task.evaluation.size,
             config.input()?,
             config.loader_of(task.evaluation.batch_size),
@@ -216,11 +214,11 @@ impl<B: TrainBackend> Task<B> for MultiTask {
     }
 
     fn labels(pipeline: &DensePipeline) -> Labels {
-        let dataset = pipeline.dataset();
-        let tasks = pipeline.tasks().iter().map(|&task| TaskLabels {
+        let tasks = pipeline.about().tasks.iter();
+        let tasks = tasks.map(|(&task, classes)| TaskLabels {
             task,
-            classes: dataset.classes(task).to_vec(),
-            palette: dataset.palette(task).to_vec(),
+            classes: classes.names.clone(),
+            palette: classes.palette.clone(),
         });
         Labels {
             classes: Vec::new(),
@@ -344,6 +342,15 @@ impl<B: TrainBackend> Task<B> for MultiTask {
     fn scorer(&self, _: &DensePipeline) -> Result<MultiTaskScorer, TrainError> {
         MultiTaskScorer::new(&self.tasks, &self.config.tasks)
     }
+}
+
+fn open(
+    config: &RunConfig,
+    split: Split,
+    tasks: &[DenseTask],
+) -> Result<DenseCollection, TrainError> {
+    let dataset = config.data.open_multi_task(split, tasks)?;
+    Ok(DenseCollection::of(dataset, tasks)?)
 }
 
 /// The augmentation of a run of tasks, however few they are: every crop is as good as another, and an angle is

@@ -7,8 +7,8 @@ use burn::tensor::{Int, Tensor, TensorData};
 use gradway_adapters::Features;
 use gradway_backbone::{Phase, StageShape};
 use gradway_data::{
-    BatchLabels, DenseBatch, DenseEvaluation, DenseLoader, DensePipeline, DenseTask, IGNORE,
-    Picture, Split,
+    BatchLabels, DenseBatch, DenseCollection, DenseEvaluation, DenseLoader, DensePipeline,
+    DenseTask, IGNORE, Picture, Split,
 };
 use gradway_heads::SegmentationHead;
 use gradway_kernels::{KernelBackend, TrainBackend, resize_bilinear};
@@ -88,8 +88,7 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
     fn training_loader(config: &RunConfig) -> Result<DenseLoader, TrainError> {
         let task = config.task.segmentation()?;
         Ok(DenseLoader::training(
-            config.data.open(Split::Train)?,
-            &[TASK],
+            open(config, Split::Train)?,
             task.augment.clone(),
             config.input()?,
             config.loader_of(config.loader.batch_size),
@@ -99,8 +98,7 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
     fn validation_loader(config: &RunConfig) -> Result<DenseLoader, TrainError> {
         let task = config.task.segmentation()?;
         Ok(DenseLoader::evaluation(
-            config.data.open(Split::Val)?,
-            &[TASK],
+            open(config, Split::Val)?,
             task.evaluation.size,
             config.input()?,
             config.loader_of(task.evaluation.batch_size),
@@ -117,8 +115,8 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
 
     fn labels(pipeline: &DensePipeline) -> Labels {
         Labels {
-            classes: pipeline.dataset().classes(TASK).to_vec(),
-            palette: pipeline.dataset().palette(TASK).to_vec(),
+            classes: pipeline.about().classes(TASK).to_vec(),
+            palette: pipeline.about().palette(TASK).to_vec(),
             category_ids: Vec::new(),
             tasks: Vec::new(),
         }
@@ -167,6 +165,10 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
     fn scorer(&self, _: &DensePipeline) -> Result<SegmentationScorer, TrainError> {
         Ok(SegmentationScorer(ConfusionMatrix::new(self.classes)))
     }
+}
+
+fn open(config: &RunConfig, split: Split) -> Result<DenseCollection, TrainError> {
+    Ok(DenseCollection::of(config.data.open(split)?, &[TASK])?)
 }
 
 impl Scorer<DenseBatch, SegmentationPrediction> for SegmentationScorer {
