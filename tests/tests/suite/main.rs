@@ -22,6 +22,7 @@ mod import;
 mod methods_page;
 mod multi_task;
 mod parameters;
+mod pictures;
 mod rates;
 mod real_data;
 mod refusals;
