@@ -17,8 +17,8 @@ use crate::track::{freeze, freeze_output_norms};
 const SIDE: usize = 32;
 
 /// Freezes what a head that does not read all stages leaves without a gradient: the output norms of the stages that
-/// it does not read, and what of a method lies behind the last one that it reads. Returns their paths beside the
-/// module.
+/// it does not read, what of a method serves only these, and what lies behind the last one that it reads. Returns
+/// their paths beside the module.
 ///
 /// What lies behind a stage is read off the graph of one small image, so that no method has to say it. A parameter
 /// that no stage at all has a gradient for stays as it is: that is a fault of the method, which the first step
@@ -41,7 +41,7 @@ pub fn freeze_unread<B: TrainBackend>(
     (tuned, frozen)
 }
 
-/// Freezes what lies behind the last stage that is read.
+/// Freezes what lies behind the last stage that is read, and what serves another stage alone.
 fn freeze_behind<B: TrainBackend>(
     encoder: &Encoder<B>,
     tuned: Tuned<B>,
@@ -49,7 +49,7 @@ fn freeze_behind<B: TrainBackend>(
     device: &B::Device,
 ) -> Tuned<B> {
     let stages = encoder.description().stages().count();
-    if (0..stages).next_back().is_none_or(&is_read) {
+    if (0..stages).all(&is_read) {
         return tuned;
     }
     let reached = |is_read: &dyn Fn(usize) -> bool| {

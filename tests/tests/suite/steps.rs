@@ -160,7 +160,11 @@ fn every_method_trains_under_a_head_of_any_one_stage() {
                 "e3va", "full", "adapter", "lora", "bitfit", "partial", "mona",
             ];
             match stage {
-                3 => assert!(!behind, "{name}: {frozen:?}"),
+                // A task's own stream of a stage serves that stage alone.
+                3 => assert!(
+                    !behind || method.name.starts_with("vmt_"),
+                    "{name}: {frozen:?}"
+                ),
                 _ => assert!(behind || !of_blocks.contains(&method.name), "{name}"),
             }
         }

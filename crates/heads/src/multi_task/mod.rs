@@ -91,14 +91,16 @@ mod tests {
             dropout: 0.5,
         });
         let decoder = config.init::<Flex>(&[8], 3, &device);
-        let head = MultiTaskHead {
-            decoders: vec![decoder.clone(), decoder],
-            log_variances: None,
-        };
         let features = || {
             let values = (0..8 * 16).map(|index| (index % 7) as f32 - 3.0);
             let values = TensorData::new(values.collect::<Vec<f32>>(), [1, 8, 4, 4]);
             [Tensor::from_data(values, &device)]
+        };
+        // Weights are drawn when they are first used; a copy of undrawn ones would draw its own.
+        decoder.forward(&features(), Phase::Inference);
+        let head = MultiTaskHead {
+            decoders: vec![decoder.clone(), decoder],
+            log_variances: None,
         };
         let logits = |task, phase| {
             let output = head.forward(task, &features(), phase);

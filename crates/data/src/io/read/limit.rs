@@ -32,6 +32,19 @@ pub(super) fn check(path: &Path, width: u32, height: u32) -> Result<(), DataErro
     }
 }
 
+/// As [`check`], on the header of a PNG: its decoder has a limit of its own, whose error does not tell the size.
+///
+/// # Errors
+/// As [`check`].
+pub(super) fn check_png(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
+    let Some(&[a, b, c, d, e, f, g, h]) = bytes.get(16..24) else {
+        // Too short to be one, which the decoder says.
+        return Ok(());
+    };
+    let [width, height] = [[a, b, c, d], [e, f, g, h]].map(u32::from_be_bytes);
+    check(path, width, height)
+}
+
 /// The limit in force.
 pub(super) fn limit() -> Result<u64, DataError> {
     static LIMIT: OnceLock<Result<u64, String>> = OnceLock::new();

@@ -176,7 +176,8 @@ impl Rows {
             expected: "PNG",
         };
         match image::guess_format(bytes) {
-            Ok(ImageFormat::Png) | Err(_) => {}
+            Ok(ImageFormat::Png) => limit::check_png(path, bytes)?,
+            Err(_) => {}
             Ok(other) => {
                 return Err(DataError::File {
                     path: path.to_path_buf(),
@@ -195,8 +196,6 @@ impl Rows {
         let mut reader = decoder
             .read_info()
             .map_err(|error| fail(error.to_string()))?;
-        let info = reader.info();
-        limit::check(path, info.width, info.height)?;
         let size = reader
             .output_buffer_size()
             .ok_or_else(|| fail("its size does not fit in memory".into()))?;

@@ -71,10 +71,8 @@ pub(super) fn decoder<'a>(
 ) -> Result<(impl ImageDecoder + 'a, ImageFormat), DataError> {
     let format = kind::of(path, bytes)?;
     let fail = |error| kind::fault(path, format, error);
-    if let (ImageFormat::Png, Some(&[a, b, c, d, e, f, g, h])) = (format, bytes.get(16..24)) {
-        // The decoder has a limit of its own, whose error does not tell the size.
-        let sides = [[a, b, c, d], [e, f, g, h]].map(u32::from_be_bytes);
-        limit::check(path, sides[0], sides[1])?;
+    if format == ImageFormat::Png {
+        limit::check_png(path, bytes)?;
     }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     // The size is checked below; what decoders need besides pixels is of the same order.
