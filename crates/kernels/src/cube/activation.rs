@@ -46,12 +46,8 @@ fn forward_kernel<F: Float>(
     let value = biased::<F>(x, bias, inner, has_bias);
     let activated = match comptime!(activation) {
         Activation::Identity => value,
-        // Not `max` and `min`, which would make a number of what is none.
-        Activation::Relu => select(value < 0.0, 0.0, value),
-        Activation::Relu6 => {
-            let value = select(value < 0.0, 0.0, value);
-            select(value > 6.0, 6.0, value)
-        }
+        Activation::Relu => max(value, 0.0),
+        Activation::Relu6 => min(max(value, 0.0), 6.0),
         Activation::Gelu => value * distribution(value),
     };
     output[ABSOLUTE_POS] = F::cast_from(activated);
@@ -70,20 +66,20 @@ fn backward_kernel(
     if ABSOLUTE_POS >= output.len() {
         terminate!();
     }
-    let grad = grad[ABSOLUTE_POS];
-    output[ABSOLUTE_POS] = match comptime!(activation) {
-        Activation::Identity => grad,
-        Activation::Relu => select(kept[ABSOLUTE_POS] <= 0.0, 0.0, grad),
+    let slope = match comptime!(activation) {
+        Activation::Identity => 1.0f32.runtime(),
+        Activation::Relu => select(kept[ABSOLUTE_POS] > 0.0, 1.0, 0.0),
         Activation::Relu6 => {
             let value = kept[ABSOLUTE_POS];
-            select(value <= 0.0 || value >= 6.0, 0.0, grad)
+            select(value > 0.0 && value < 6.0, 1.0, 0.0)
         }
         Activation::Gelu => {
             let value = biased::<f32>(kept, bias, inner, has_bias);
             let density = (value * value * -0.5).exp() * comptime!(INVERSE_SQRT_TWO_PI as f32);
-            grad * (distribution(value) + value * density)
+            distribution(value) + value * density
         }
     };
+    output[ABSOLUTE_POS] = grad[ABSOLUTE_POS] * slope;
 }
 
 /// Of `[outer, channels, inner]`.

@@ -5,7 +5,6 @@ use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
 use cubecl::prelude::*;
 
 use super::launch::{dense, elementwise, empty_of};
-use super::rows::is_no_number;
 
 #[cube(launch_unchecked)]
 fn most_likely_kernel(logits: &Array<f32>, found: &mut Array<i32>, classes: usize, inner: usize) {
@@ -17,7 +16,7 @@ fn most_likely_kernel(logits: &Array<f32>, found: &mut Array<i32>, classes: usiz
     let mut class = 0i32;
     for other in 0..classes {
         let logit = logits[first + other * inner];
-        if logit > best || (is_no_number(logit) && !is_no_number(best)) {
+        if logit > best {
             best = logit;
             class = other as i32;
         }

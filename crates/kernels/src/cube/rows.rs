@@ -1,4 +1,4 @@
-//! What the units of a cube find out together, and what they ask of a number.
+//! What the units of a cube find out together.
 
 use cubecl::prelude::*;
 
@@ -52,10 +52,4 @@ pub(super) fn cube_ranks(
     let sum = shared[comptime!(units as usize - 1)];
     sync_cube();
     (rank, sum)
-}
-
-/// Whether a number is NaN, by its bits: shading languages may take it that there is none.
-#[cube]
-pub(super) fn is_no_number(x: f32) -> bool {
-    (u32::reinterpret(x) & 0x7FFF_FFFFu32) > 0x7F80_0000u32
 }

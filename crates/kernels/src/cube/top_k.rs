@@ -6,20 +6,19 @@ use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
 use cubecl::prelude::*;
 
 use super::launch::{cubes, dense, empty, empty_of};
-use super::rows::{cube_ranks, cube_sum, is_no_number};
+use super::rows::{cube_ranks, cube_sum};
 
 /// The most numbers of a row.
 const MOST: usize = 2048;
 /// Units of a cube.
 const UNITS: u32 = 256;
 
-/// An integer for every number, in the order of `f32::total_cmp`, with NaN of either sign at its end.
+/// An integer for every number, in the order of `f32::total_cmp`.
 #[cube]
 fn key(x: f32) -> u32 {
     let bits = u32::reinterpret(x);
     let is_negative = bits >= 0x8000_0000u32;
-    let key = bits ^ select(is_negative, 0xFFFF_FFFFu32, 0x8000_0000u32);
-    select(is_no_number(x), 0xFFFF_FFFFu32, key)
+    bits ^ select(is_negative, 0xFFFF_FFFFu32, 0x8000_0000u32)
 }
 
 #[cube(launch_unchecked)]
