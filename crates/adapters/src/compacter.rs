@@ -18,7 +18,7 @@ use crate::hypercomplex::{self, Thin};
 use crate::inserted::{InsertedAccess, Places, sections};
 use crate::method::{About, Method, Settings, in_range, unmergeable};
 use crate::placement::{Around, features_around};
-use crate::track::frozen_backbone;
+use crate::track::track;
 
 pub(crate) const ABOUT: About = About {
     name: "compacter",
@@ -106,7 +106,7 @@ impl CompacterConfig {
             }
         });
         Compacter {
-            backbone: frozen_backbone(backbone),
+            backbone: track(backbone, |_| false),
             rules: hypercomplex::rules(n, device),
             sections,
             norms: OutputNorms::new(&description, device),

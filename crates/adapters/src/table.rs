@@ -12,7 +12,6 @@ use crate::method::{Method, MethodDescriptor, Misfit, Placement, Settings, Unmer
 use crate::placement::{Around, Beside};
 use crate::selected::Selected;
 use crate::shared::Shared;
-use crate::track::frozen_backbone;
 
 /// Declares everything that follows from the table: the configuration, the module, the list.
 ///
@@ -111,8 +110,7 @@ macro_rules! methods {
             ) -> (Option<AnyBackbone<B::InnerBackend>>, Tuned<B>) {
                 match self {
                     $(Self::$beside(config) => {
-                        let tuned = Tuned::$beside(config.init(description, device));
-                        (Some(frozen_backbone(backbone)), tuned)
+                        (Some(backbone), Tuned::$beside(config.init(description, device)))
                     })*
                     $(Self::$around(config) => {
                         let backbone = AnyBackbone::<B>::from_inner(backbone);

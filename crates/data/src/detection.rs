@@ -1,7 +1,6 @@
 //! Object detection and instance segmentation: boxes, masks, and the way to a batch.
 //!
-//! A [`DetectionCollection`] has [`DetectionSample`]s: an image and its [`Instance`]s; it is made of a
-//! [`DetectionDataset`], which formats open, or of any dataset of Burn. A
+//! A [`DetectionDataset`] reads a [`DetectionSample`]: an image and its [`Instance`]s. A
 //! [`DetectionLoader`] resizes it, keeping its shape, mirrors it, and puts it beside others into a
 //! [`DetectionBatch`]. Boxes move with the image. Masks do not: they stay at the resolution they
 //! were drawn at, and a [`DetectionTarget`] knows the way back to it.
@@ -11,7 +10,6 @@
 
 mod annotation;
 mod batch;
-mod collection;
 mod evaluation;
 mod files;
 mod loader;
@@ -22,7 +20,6 @@ mod transform;
 
 pub use annotation::{Annotation, Shape};
 pub use batch::{DetectionBatch, DetectionTarget};
-pub use collection::{DetectionAbout, DetectionCollection};
 pub use evaluation::DetectionEvaluation;
 pub use files::{AnnotatedDataset, AnnotatedImage};
 pub use loader::{DetectionLoader, DetectionPipeline};

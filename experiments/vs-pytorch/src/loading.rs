@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use gradway::data::{AugmentConfig, DenseCollection, DenseLoader, DenseTask, LoaderConfig, Split};
+use gradway::data::{AugmentConfig, LoaderConfig, SegmentationLoader, Split};
 use gradway::scenes::CLASSES;
 use gradway::trainer::{RunConfig, config};
 use image::GrayImage;
@@ -50,7 +50,7 @@ fn epoch(folder: &Path, workers: usize) -> Result<Run> {
     let augment = AugmentConfig {
         crop_size: [360, 480],
         // No crop is drawn twice: torchvision knows no such rule.
-        crop_max_class_share: Some(1.0),
+        crop_max_class_share: 1.0,
         ..AugmentConfig::default()
     };
     let settings = LoaderConfig {
@@ -58,11 +58,8 @@ fn epoch(folder: &Path, workers: usize) -> Result<Run> {
         workers,
         ..LoaderConfig::default()
     };
-    let loader = DenseLoader::training(
-        DenseCollection::of(
-            config.data.open(Split::Train)?,
-            &[DenseTask::SemanticSegmentation],
-        )?,
+    let loader = SegmentationLoader::training(
+        config.data.open(Split::Train)?,
         augment,
         config.input()?,
         settings,
@@ -90,14 +87,12 @@ fn write_photos(folder: &Path) -> Result<()> {
         std::fs::create_dir_all(folder.join(part))?;
     }
     for index in 0..PHOTOS {
-        let task = DenseTask::SemanticSegmentation;
-        let scene = scenes.get(index, &[task])?;
-        let labels = scene.class_map(task).context("a scene with classes")?;
+        let scene = scenes.get(index)?;
         let path = |part: &str, ending: &str| -> PathBuf {
             folder.join(part).join(format!("{index:03}.{ending}"))
         };
         scene.image.save(path(IMAGES, "jpg"))?;
-        GrayImage::from_raw(labels.width, labels.height, labels.data.clone())
+        GrayImage::from_raw(scene.labels.width, scene.labels.height, scene.labels.data)
             .context("a label for every pixel")?
             .save(path(MASKS, "png"))?;
     }

@@ -84,6 +84,7 @@ impl DataError {
             | Self::EmptyDataset { .. }
             | Self::InvalidValue { .. }
             | Self::IndexOutOfRange { .. }
+            | Self::InconsistentSample { .. }
             | Self::InconsistentInstance { .. }
             | Self::MaskLength { .. }
             | Self::WrongTask { .. }

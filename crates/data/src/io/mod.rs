@@ -1,6 +1,7 @@
-//! Files: images and masks, arrays of numpy and of MATLAB, paths.
+//! Files: images and masks, arrays of numpy and of MATLAB, lists, paths.
 
 pub mod mat;
 pub(crate) mod npy;
 pub mod paths;
 pub mod read;
+pub(crate) mod text;

@@ -11,7 +11,6 @@ mod export;
 mod going_on;
 #[cfg(unix)]
 mod guide;
-mod predictions;
 mod rare_objects;
 mod resume;
 mod run_folder;

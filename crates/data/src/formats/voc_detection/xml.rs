@@ -6,8 +6,7 @@ use serde::Deserialize;
 
 use crate::detection::{Annotation, Skipped};
 use crate::error::AnnotationFault;
-use crate::io::read;
-use crate::text;
+use crate::io::{read, text};
 
 /// What an annotation file says.
 #[derive(Debug)]

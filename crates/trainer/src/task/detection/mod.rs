@@ -2,12 +2,14 @@
 
 mod config;
 
+use std::sync::Arc;
+
 use gradway_adapters::Features;
 use gradway_backbone::{Phase, StageShape};
 use gradway_data::detection::DetectionPipeline;
 use gradway_data::{
-    DetectionAbout, DetectionBatch, DetectionCollection, DetectionEvaluation, DetectionLoader,
-    DetectionTarget, Instance, Picture, Split,
+    DetectionBatch, DetectionDataset, DetectionEvaluation, DetectionLoader, DetectionTarget,
+    Instance, Picture, Split,
 };
 use gradway_heads::detection::mask_head::MASK;
 use gradway_heads::detection::{Bounds, Detector, Objects, Segmented, Truth, paste};
@@ -118,7 +120,7 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
         let task = config.task.detection()?;
         let dataset = open(config, Split::Val)?;
         // What cannot be scored is no surprise after an epoch.
-        if let Some(truth) = truth(dataset.about())? {
+        if let Some(truth) = truth(dataset.as_ref())? {
             truth.require(IouType::Bbox)?;
             if task.head.has_masks() {
                 truth.require(IouType::Segm)?;
@@ -139,17 +141,17 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
     }
 
     fn labels(pipeline: &DetectionPipeline) -> Labels {
-        let about = pipeline.about();
+        let dataset = pipeline.dataset();
         Labels {
-            classes: about.classes.clone(),
-            palette: about.palette.clone(),
-            category_ids: about.category_ids.clone(),
+            classes: dataset.classes().to_vec(),
+            palette: dataset.palette().to_vec(),
+            category_ids: dataset.category_ids().to_vec(),
             tasks: Vec::new(),
         }
     }
 
     fn left_out(pipeline: &DetectionPipeline) -> Option<String> {
-        let skipped = &pipeline.about().skipped;
+        let skipped = pipeline.dataset().skipped();
         (!skipped.is_empty()).then(|| skipped.to_string())
     }
 
@@ -216,12 +218,12 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
     }
 
     fn scorer(&self, pipeline: &DetectionPipeline) -> Result<DetectionScorer, TrainError> {
-        let about = pipeline.about();
+        let dataset = pipeline.dataset();
         Ok(DetectionScorer {
-            truth: truth(about)?,
+            truth: truth(dataset.as_ref())?,
             protocol: self.config.evaluation.protocol,
             has_masks: self.config.head.has_masks(),
-            categories: categories(about),
+            categories: categories(dataset.as_ref()),
             images: Vec::new(),
             objects: Vec::new(),
             voc_objects: Vec::new(),
@@ -232,24 +234,24 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
 }
 
 /// Opens a split, and refuses objects without masks where the head has some.
-fn open(config: &RunConfig, split: Split) -> Result<DetectionCollection, TrainError> {
+fn open(config: &RunConfig, split: Split) -> Result<Arc<dyn DetectionDataset>, TrainError> {
     let dataset = config.data.open_detection(split)?;
     if config.task.detection()?.head.has_masks() {
         dataset.require_masks()?;
     }
-    Ok(DetectionCollection::of(dataset))
+    Ok(dataset)
 }
 
 /// The truth of a dataset with a file of it; what the dataset has read of it may have been rounded.
-fn truth(about: &DetectionAbout) -> Result<Option<GroundTruth>, TrainError> {
-    let categories = categories(about);
+fn truth(dataset: &dyn DetectionDataset) -> Result<Option<GroundTruth>, TrainError> {
+    let categories = categories(dataset);
     let read = |path| GroundTruth::read_among(path, &categories);
-    Ok(about.annotation_file.as_deref().map(read).transpose()?)
+    Ok(dataset.annotation_file().map(read).transpose()?)
 }
 
 /// The categories of a dataset's classes, in their order.
-fn categories(about: &DetectionAbout) -> Vec<Category> {
-    let categories = about.category_ids.iter().zip(&about.classes);
+fn categories(dataset: &dyn DetectionDataset) -> Vec<Category> {
+    let categories = dataset.category_ids().iter().zip(dataset.classes());
     let category = |(&id, name): (&u64, &String)| Category {
         id,
         name: name.clone(),

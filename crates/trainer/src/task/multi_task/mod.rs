@@ -11,8 +11,8 @@ use burn::tensor::{Tensor, TensorData};
 use gradway_adapters::Features;
 use gradway_backbone::{Phase, StageShape, task_of};
 use gradway_data::{
-    AugmentConfig, BatchLabels, DenseBatch, DenseCollection, DenseEvaluation, DenseLoader,
-    DensePipeline, DenseTask, IGNORE, Picture, Split,
+    BatchLabels, DenseBatch, DenseEvaluation, DenseTask, IGNORE, MultiTaskLoader,
+    MultiTaskPipeline, Picture, Split,
 };
 use gradway_heads::StagedLoss;
 use gradway_heads::multi_task::MultiTaskHead;
@@ -155,7 +155,7 @@ impl MultiTask {
 }
 
 impl<B: TrainBackend> Task<B> for MultiTask {
-    type Pipeline = DensePipeline;
+    type Pipeline = MultiTaskPipeline;
     type Head = MultiTaskHead<B>;
     type Prediction = MultiTaskPrediction;
     type Scorer = MultiTaskScorer;
@@ -183,22 +183,24 @@ impl<B: TrainBackend> Task<B> for MultiTask {
         })
     }
 
-    fn training_loader(config: &RunConfig) -> Result<DenseLoader, TrainError> {
+    fn training_loader(config: &RunConfig) -> Result<MultiTaskLoader, TrainError> {
         let task = config.task.multi_task()?;
         let tasks = task.tasks.trained();
-        Ok(DenseLoader::training(
-            open(config, Split::Train, &tasks)?,
-            augment(&task.augment),
+        Ok(MultiTaskLoader::training(
+            config.data.open_multi_task(Split::Train, &tasks)?,
+            &tasks,
+            task.augment.clone(),
             config.input()?,
             config.loader_of(config.loader.batch_size),
         )?)
     }
 
-    fn validation_loader(config: &RunConfig) -> Result<DenseLoader, TrainError> {
+    fn validation_loader(config: &RunConfig) -> Result<MultiTaskLoader, TrainError> {
         let task = config.task.multi_task()?;
         let tasks = task.tasks.tasks();
-        Ok(DenseLoader::evaluation(
-            open(config, Split::Val, &tasks)?,
+        Ok(MultiTaskLoader::evaluation(
+            config.data.open_multi_task(Split::Val, &tasks)?,
+            &tasks,
             task.evaluation.size,
             config.input()?,
             config.loader_of(task.evaluation.batch_size),
@@ -213,12 +215,12 @@ impl<B: TrainBackend> Task<B> for MultiTask {
         Ok(evaluation.picture(picture)?)
     }
 
-    fn labels(pipeline: &DensePipeline) -> Labels {
-        let tasks = pipeline.about().tasks.iter();
-        let tasks = tasks.map(|(&task, classes)| TaskLabels {
+    fn labels(pipeline: &MultiTaskPipeline) -> Labels {
+        let dataset = pipeline.dataset();
+        let tasks = pipeline.tasks().iter().map(|&task| TaskLabels {
             task,
-            classes: classes.names.clone(),
-            palette: classes.palette.clone(),
+            classes: dataset.classes(task).to_vec(),
+            palette: dataset.palette(task).to_vec(),
         });
         Labels {
             classes: Vec::new(),
@@ -339,27 +341,8 @@ impl<B: TrainBackend> Task<B> for MultiTask {
         predictions
     }
 
-    fn scorer(&self, _: &DensePipeline) -> Result<MultiTaskScorer, TrainError> {
+    fn scorer(&self, _: &MultiTaskPipeline) -> Result<MultiTaskScorer, TrainError> {
         MultiTaskScorer::new(&self.tasks, &self.config.tasks)
-    }
-}
-
-fn open(
-    config: &RunConfig,
-    split: Split,
-    tasks: &[DenseTask],
-) -> Result<DenseCollection, TrainError> {
-    let dataset = config.data.open_multi_task(split, tasks)?;
-    Ok(DenseCollection::of(dataset, tasks)?)
-}
-
-/// The augmentation of a run of tasks, however few they are: every crop is as good as another, and an angle is
-/// drawn whether or not it can be any other than none, so that the draws after it stay the same.
-fn augment(configured: &AugmentConfig) -> AugmentConfig {
-    AugmentConfig {
-        crop_max_class_share: configured.crop_max_class_share.or(Some(1.0)),
-        rotation_range: configured.rotation_range.or(Some([0.0, 0.0])),
-        ..configured.clone()
     }
 }
 

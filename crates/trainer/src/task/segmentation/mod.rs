@@ -6,9 +6,10 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 use gradway_adapters::Features;
 use gradway_backbone::{Phase, StageShape};
+use gradway_data::loader::SegmentationPipeline;
 use gradway_data::{
-    BatchLabels, DenseBatch, DenseCollection, DenseEvaluation, DenseLoader, DensePipeline,
-    DenseTask, IGNORE, Picture, Split,
+    BatchLabels, DenseBatch, DenseEvaluation, DenseLabels, DenseTask, IGNORE, Picture,
+    SegmentationLoader, Split,
 };
 use gradway_heads::SegmentationHead;
 use gradway_kernels::{KernelBackend, TrainBackend, resize_bilinear};
@@ -65,7 +66,7 @@ impl SegmentationTask {
 }
 
 impl<B: TrainBackend> Task<B> for SegmentationTask {
-    type Pipeline = DensePipeline;
+    type Pipeline = SegmentationPipeline;
     type Head = SegmentationHead<B>;
     type Prediction = SegmentationPrediction;
     type Scorer = SegmentationScorer;
@@ -85,20 +86,20 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
         Ok(Self { config, classes })
     }
 
-    fn training_loader(config: &RunConfig) -> Result<DenseLoader, TrainError> {
+    fn training_loader(config: &RunConfig) -> Result<SegmentationLoader, TrainError> {
         let task = config.task.segmentation()?;
-        Ok(DenseLoader::training(
-            open(config, Split::Train)?,
+        Ok(SegmentationLoader::training(
+            config.data.open(Split::Train)?,
             task.augment.clone(),
             config.input()?,
             config.loader_of(config.loader.batch_size),
         )?)
     }
 
-    fn validation_loader(config: &RunConfig) -> Result<DenseLoader, TrainError> {
+    fn validation_loader(config: &RunConfig) -> Result<SegmentationLoader, TrainError> {
         let task = config.task.segmentation()?;
-        Ok(DenseLoader::evaluation(
-            open(config, Split::Val)?,
+        Ok(SegmentationLoader::evaluation(
+            config.data.open(Split::Val)?,
             task.evaluation.size,
             config.input()?,
             config.loader_of(task.evaluation.batch_size),
@@ -113,10 +114,10 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
         Ok(evaluation.picture(picture)?)
     }
 
-    fn labels(pipeline: &DensePipeline) -> Labels {
+    fn labels(pipeline: &SegmentationPipeline) -> Labels {
         Labels {
-            classes: pipeline.about().classes(TASK).to_vec(),
-            palette: pipeline.about().palette(TASK).to_vec(),
+            classes: pipeline.dataset().classes().to_vec(),
+            palette: pipeline.dataset().palette().to_vec(),
             category_ids: Vec::new(),
             tasks: Vec::new(),
         }
@@ -162,13 +163,9 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
             .collect()
     }
 
-    fn scorer(&self, _: &DensePipeline) -> Result<SegmentationScorer, TrainError> {
+    fn scorer(&self, _: &SegmentationPipeline) -> Result<SegmentationScorer, TrainError> {
         Ok(SegmentationScorer(ConfusionMatrix::new(self.classes)))
     }
-}
-
-fn open(config: &RunConfig, split: Split) -> Result<DenseCollection, TrainError> {
-    Ok(DenseCollection::of(config.data.open(split)?, &[TASK])?)
 }
 
 impl Scorer<DenseBatch, SegmentationPrediction> for SegmentationScorer {
@@ -178,10 +175,10 @@ impl Scorer<DenseBatch, SegmentationPrediction> for SegmentationScorer {
         predictions: Vec<SegmentationPrediction>,
     ) -> Result<(), TrainError> {
         for (item, prediction) in batch.items.iter().zip(&predictions) {
-            let Some(BatchLabels::Classes(truth)) = item.labels_of(TASK) else {
+            let Some(DenseLabels::Classes(truth)) = item.labels.get(&TASK) else {
                 return Err(TrainError::NoLabels { task: TASK });
             };
-            self.0.add(&prediction.labels, &truth, IGNORE)?;
+            self.0.add(&prediction.labels, &truth.data, IGNORE)?;
         }
         Ok(())
     }

@@ -1,18 +1,19 @@
-//! The loader of dense tasks; segmentation is the case of one.
+//! The loader of segmentation.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use image::RgbImage;
 use rand::RngCore;
 
-use super::augment::AugmentConfig;
-use super::batch::{DenseBatch, DenseTarget};
-use super::collection::{DenseAbout, DenseCollection};
-use super::evaluation::DenseEvaluation;
+use super::{Loader, LoaderConfig, Pipeline};
 use crate::batch::Prepared;
+use crate::dataset::SegmentationDataset;
+use crate::dense::{DenseBatch, DenseEvaluation, DenseTarget};
 use crate::error::DataError;
 use crate::input::NetworkInput;
-use crate::labels::DenseTask;
-use crate::loader::{Loader, LoaderConfig, Pipeline};
-use crate::transform::EvaluationSize;
+use crate::labels::{DenseLabels, DenseTask};
+use crate::transform::{AugmentConfig, EvaluationSize};
 
 /// What happens to a sample between the dataset and the batch.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,32 +24,30 @@ enum Preparation {
     Evaluation(DenseEvaluation),
 }
 
-/// From images and their labels to batches of them.
-pub struct DensePipeline {
-    samples: DenseCollection,
+/// From images and masks to batches of labels.
+pub struct SegmentationPipeline {
+    dataset: Arc<dyn SegmentationDataset>,
     preparation: Preparation,
 }
 
-/// A loader of batches with the labels of some tasks.
-pub type DenseLoader = Loader<DensePipeline>;
+/// A loader of batches with the classes of every pixel.
+pub type SegmentationLoader = Loader<SegmentationPipeline>;
 
-impl DenseLoader {
+impl SegmentationLoader {
     /// A loader that augments, and by default shuffles and drops an incomplete last batch.
     ///
     /// # Errors
-    /// Values that make no sense, samples without a task, and too few of them to fill a single batch.
+    /// Values that make no sense, and a dataset that does not fill a single batch.
     pub fn training(
-        samples: DenseCollection,
+        dataset: Arc<dyn SegmentationDataset>,
         augment: AugmentConfig,
         input: NetworkInput,
         config: LoaderConfig,
     ) -> Result<Self, DataError> {
         augment.validate()?;
-        samples.about().require_tasks()?;
-        augment.require_classes(&tasks_of(samples.about()))?;
         input.validate()?;
-        let pipeline = DensePipeline {
-            samples,
+        let pipeline = SegmentationPipeline {
+            dataset,
             preparation: Preparation::Training(augment, input),
         };
         Self::new(pipeline, config)
@@ -59,58 +58,53 @@ impl DenseLoader {
     /// `shuffle` and `drop_last` of the configuration do not apply.
     ///
     /// # Errors
-    /// Values that make no sense, samples without a task, and none at all.
+    /// Values that make no sense, and an empty dataset.
     pub fn evaluation(
-        samples: DenseCollection,
+        dataset: Arc<dyn SegmentationDataset>,
         size: EvaluationSize,
         input: NetworkInput,
         config: LoaderConfig,
     ) -> Result<Self, DataError> {
-        samples.about().require_tasks()?;
         let evaluation = DenseEvaluation { size, input };
         evaluation.validate()?;
-        let pipeline = DensePipeline {
-            samples,
+        let pipeline = SegmentationPipeline {
+            dataset,
             preparation: Preparation::Evaluation(evaluation),
         };
         Self::new(pipeline, config.for_evaluation())
     }
 
-    /// The tasks whose labels are read, in order.
-    pub fn tasks(&self) -> Vec<DenseTask> {
-        tasks_of(self.pipeline().about())
+    /// The dataset the batches come from.
+    pub fn dataset(&self) -> &Arc<dyn SegmentationDataset> {
+        self.pipeline().dataset()
     }
 }
 
-impl DensePipeline {
-    /// What the samples have in common.
-    pub fn about(&self) -> &DenseAbout {
-        self.samples.about()
+impl SegmentationPipeline {
+    /// The dataset the samples come from.
+    pub fn dataset(&self) -> &Arc<dyn SegmentationDataset> {
+        &self.dataset
     }
 }
 
-fn tasks_of(about: &DenseAbout) -> Vec<DenseTask> {
-    about.tasks.keys().copied().collect()
-}
-
-impl Pipeline for DensePipeline {
+impl Pipeline for SegmentationPipeline {
     type Sample = Prepared<DenseTarget>;
     type Item = DenseTarget;
 
     fn name(&self) -> &str {
-        &self.about().name
+        self.dataset.name()
     }
 
     fn len(&self) -> usize {
-        self.samples.len()
+        self.dataset.len()
     }
 
     fn id(&self, index: usize) -> String {
-        self.samples.id(index)
+        self.dataset.id(index)
     }
 
     fn image(&self, index: usize) -> Result<RgbImage, DataError> {
-        Ok(self.samples.read(index)?.image)
+        Ok(self.dataset.get(index)?.image)
     }
 
     fn prepare(
@@ -118,18 +112,30 @@ impl Pipeline for DensePipeline {
         index: usize,
         rng: &mut impl RngCore,
     ) -> Result<Prepared<DenseTarget>, DataError> {
-        let sample = self.samples.read(index)?;
-        // What follows relies on it, and samples may come from outside of this crate.
-        self.about().check(&sample)?;
+        let sample = self.dataset.get(index)?;
+        // What follows relies on it, and a dataset may come from outside of this crate.
+        sample.check()?;
+        let labelled = |labels| {
+            let labels = DenseLabels::Classes(labels);
+            BTreeMap::from([(DenseTask::SemanticSegmentation, labels)])
+        };
         match &self.preparation {
             Preparation::Training(augment, _) => {
                 let (width, height) = sample.image.dimensions();
-                Ok(augment
-                    .apply(sample, rng)?
-                    .prepared([height as usize, width as usize]))
+                let sample = augment.apply(sample, rng)?;
+                let item = DenseTarget {
+                    id: sample.id,
+                    size: [sample.labels.height as usize, sample.labels.width as usize],
+                    original: [height as usize, width as usize],
+                    labels: labelled(sample.labels),
+                };
+                Ok(Prepared {
+                    image: sample.image,
+                    item,
+                })
             }
             Preparation::Evaluation(evaluation) => {
-                evaluation.prepare(sample.id, sample.image, sample.labels)
+                evaluation.prepare(sample.id, sample.image, labelled(sample.labels))
             }
         }
     }

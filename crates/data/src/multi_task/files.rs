@@ -1,10 +1,9 @@
-//! Files of images and of labels: what every format of several tasks comes down to.
+//! The one implementation for files on disk: what every format of several tasks comes down to.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::dataset::DenseDataset;
-use super::sample::DenseSample;
+use super::{MultiTaskDataset, MultiTaskSample};
 use crate::error::{DataError, LabelFault};
 use crate::io::read;
 use crate::labels::classes::Classes;
@@ -82,7 +81,7 @@ impl<R: DenseReader> DenseFileDataset<R> {
     }
 }
 
-impl<R: DenseReader> DenseDataset for DenseFileDataset<R> {
+impl<R: DenseReader> MultiTaskDataset for DenseFileDataset<R> {
     fn name(&self) -> &str {
         &self.name
     }
@@ -114,7 +113,7 @@ impl<R: DenseReader> DenseDataset for DenseFileDataset<R> {
         self.images.get(index).map(|image| image.path.as_path())
     }
 
-    fn get(&self, index: usize, tasks: &[DenseTask]) -> Result<DenseSample, DataError> {
+    fn get(&self, index: usize, tasks: &[DenseTask]) -> Result<MultiTaskSample, DataError> {
         let image = self
             .images
             .get(index)
@@ -137,7 +136,7 @@ impl<R: DenseReader> DenseDataset for DenseFileDataset<R> {
                 });
             }
         }
-        let sample = DenseSample {
+        let sample = MultiTaskSample {
             id: image.id.clone(),
             image: read::image(&image.path)?,
             labels: self.reader.read(image, tasks)?,
