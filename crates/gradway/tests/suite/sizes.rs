@@ -137,8 +137,10 @@ fn the_same_photos_score_alike_at_every_size() {
         least(&accuracy) > 50.0,
         "the model has learnt too little: {accuracy:?}"
     );
-    for scores in [iou, accuracy] {
-        assert!(most(&scores) - least(&scores) < 1.5, "{scores:?}");
+    assert!(most(&iou) - least(&iou) < 1.5, "{iou:?}");
+    // A row and a column more or less than a multiple of 32 are nearly the same pixels.
+    for neighbour in [accuracy[0], accuracy[2]] {
+        assert!((neighbour - accuracy[1]).abs() < 0.5, "{accuracy:?}");
     }
 }
 
