@@ -14,10 +14,7 @@ use gradway_backbone::{
     map_parameters, visit_parameters,
 };
 use gradway_data::formats::synthetic::SyntheticConfig;
-use gradway_data::{
-    DatasetConfig, DenseBatch, DenseLabels, DenseTarget, DenseTask, NetworkInput, Normalization,
-    Prepared, Split,
-};
+use gradway_data::{DatasetConfig, DenseBatch, DenseTask, NetworkInput, Normalization, Split};
 use safetensors::tensor::{Dtype, TensorView};
 
 /// Where nothing is differentiated.
@@ -253,19 +250,8 @@ pub fn scenes(count: usize, side: u32) -> DenseBatch {
     });
     let dataset = config.open(Split::Train).expect("a dataset");
     let scene = |index| {
-        let sample = dataset.get(index).expect("a scene");
-        let labels = DenseLabels::Classes(sample.labels);
-        let size = [side as usize; 2];
-        let item = DenseTarget {
-            id: sample.id,
-            size,
-            original: size,
-            labels: BTreeMap::from([(DenseTask::SemanticSegmentation, labels)]),
-        };
-        Prepared {
-            image: sample.image,
-            item,
-        }
+        let sample = dataset.get(index, &[DenseTask::SemanticSegmentation]);
+        sample.expect("a scene").prepared([side as usize; 2])
     };
     let input = NetworkInput {
         normalization: Normalization::IMAGENET,

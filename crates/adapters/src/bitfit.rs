@@ -1,18 +1,18 @@
 //! BitFit: every bias is trained (Ben Zaken et al. 2022, arXiv 2106.10199).
 //!
-//! Biases of linear layers and convolutions, shifts of norms, a Swin's tables of relative position
+//! Biases of linear layers, shifts of norms, a convolutional backbone's batch norms among them, a Swin's tables of relative position
 //! biases, and the shifts of the output norms: the reading that gives E3VA's published counts, 0.20 M
 //! on Swin-B and 0.30 M on Swin-L.
 //!
 //! Memory: a gradient passes through the whole backbone, so what non-linear operators need is kept;
 //! the inputs of linear layers are not, since no weight is trained.
 
-use gradway_backbone::{AnyBackbone, Kind, ParameterPath};
+use gradway_backbone::{AnyBackbone, BatchStatistics, Description, Kind, ParameterPath};
 use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{About, Settings};
+use crate::method::{About, Settings, statistics_misfit};
 use crate::selected::Selected;
 
 pub(crate) const ABOUT: About = About {
@@ -23,10 +23,13 @@ pub(crate) const ABOUT: About = About {
     merges: Ok(()),
 };
 
-/// Configuration of BitFit; it has no choices.
+/// Configuration of BitFit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BitfitConfig {}
+#[serde(deny_unknown_fields, default)]
+pub struct BitfitConfig {
+    /// What becomes of the statistics of batch norms that are trained.
+    pub batch_statistics: BatchStatistics,
+}
 
 /// The module of the method.
 pub type Bitfit<B> = Selected<B>;
@@ -38,13 +41,17 @@ impl BitfitConfig {
         backbone: AnyBackbone<B>,
         device: &B::Device,
     ) -> Bitfit<B> {
-        Selected::new(backbone, device, is_bias, is_bias)
+        Selected::new(backbone, device, self.batch_statistics, is_bias, is_bias)
     }
 }
 
 impl Settings for BitfitConfig {
     fn published_groups(&self) -> &'static [Group] {
         &[Group::Other, Group::Bias, Group::Norm]
+    }
+
+    fn misfit(&self, backbone: &Description) -> Option<&'static str> {
+        statistics_misfit(self.batch_statistics, backbone)
     }
 }
 

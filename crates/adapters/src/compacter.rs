@@ -18,7 +18,7 @@ use crate::hypercomplex::{self, Thin};
 use crate::inserted::{InsertedAccess, Places, sections};
 use crate::method::{About, Method, Settings, in_range, unmergeable};
 use crate::placement::{Around, features_around};
-use crate::track::track;
+use crate::track::frozen_backbone;
 
 pub(crate) const ABOUT: About = About {
     name: "compacter",
@@ -106,7 +106,7 @@ impl CompacterConfig {
             }
         });
         Compacter {
-            backbone: track(backbone, |_| false),
+            backbone: frozen_backbone(backbone),
             rules: hypercomplex::rules(n, device),
             sections,
             norms: OutputNorms::new(&description, device),

@@ -14,7 +14,7 @@ use crate::bottleneck::{Projection, bottleneck};
 use crate::inserted::Places;
 use crate::method::Method;
 use crate::placement::{Around, features_around};
-use crate::track::track;
+use crate::track::frozen_backbone;
 
 /// Why tasks cannot be added to a trained model.
 pub(crate) const SHARED_HYPERNETWORKS: &str = "its hypernetworks make the weights of all tasks, and their embeddings are one parameter; a new task would have \
@@ -56,7 +56,7 @@ impl<B: KernelBackend, H: Hypernetworks<B>> Conditioned<B, H> {
             embeddings: normal.init(embeddings, device),
             hypernetworks,
             norms: OutputNorms::new(&backbone.description(), device),
-            backbone: track(backbone, |_| false),
+            backbone: frozen_backbone(backbone),
         }
     }
 }

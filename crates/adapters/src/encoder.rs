@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use gradway_backbone::{AnyBackbone, Backbone, Description, Phase, Precision};
+use gradway_backbone::{AnyBackbone, Backbone, Depths, Description, Phase, Precision};
 use gradway_kernels::{Constant, KernelBackend, Same, TrainBackend};
 
 use crate::method::Misfit;
@@ -19,6 +19,7 @@ pub struct Encoder<B: TrainBackend> {
     frozen: Option<AnyBackbone<B::InnerBackend>>,
     precision: Precision,
     description: Description,
+    depths: Depths,
 }
 
 impl<B: TrainBackend> Encoder<B> {
@@ -32,13 +33,14 @@ impl<B: TrainBackend> Encoder<B> {
         backbone: AnyBackbone<B::InnerBackend>,
         device: &B::Device,
     ) -> Result<(Self, Tuned<B>), Misfit> {
-        let description = backbone.description();
+        let (description, depths) = (backbone.description(), backbone.depths());
         config.check(&description)?;
         let (frozen, tuned) = config.place::<B>(backbone, &description, device);
         let encoder = Self {
             frozen,
             precision: Precision::default(),
             description,
+            depths,
         };
         Ok((encoder, tuned))
     }
@@ -82,6 +84,11 @@ impl<B: TrainBackend> Encoder<B> {
     /// Sections, widths and layout of the backbone.
     pub fn description(&self) -> &Description {
         &self.description
+    }
+
+    /// How deep in the backbone its parameters are.
+    pub fn depths(&self) -> &Depths {
+        &self.depths
     }
 
     /// The backbone that a method is beside.

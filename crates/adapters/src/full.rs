@@ -1,15 +1,19 @@
 //! Full fine-tuning: the backbone and its output norms are trained.
 //!
+//! The batch norms of a convolutional backbone are trained as the published network has them, a scale and a shift
+//! behind every convolution. Their statistics are the pre-trained ones, as a detector's are, or follow the batches
+//! (`batch_statistics`).
+//!
 //! Memory: every activation of the backbone is kept for the backward pass, and weights, gradients
 //! and both moments of the optimiser have the backbone's size. This is the row that the others are
 //! measured against.
 
-use gradway_backbone::AnyBackbone;
+use gradway_backbone::{AnyBackbone, BatchStatistics, Description};
 use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{About, Settings};
+use crate::method::{About, Settings, statistics_misfit};
 use crate::selected::Selected;
 
 pub(crate) const ABOUT: About = About {
@@ -20,10 +24,13 @@ pub(crate) const ABOUT: About = About {
     merges: Ok(()),
 };
 
-/// Configuration of full fine-tuning; it has no choices.
+/// Configuration of full fine-tuning.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FullConfig {}
+#[serde(deny_unknown_fields, default)]
+pub struct FullConfig {
+    /// What becomes of the statistics of batch norms that are trained.
+    pub batch_statistics: BatchStatistics,
+}
 
 /// The module of the method.
 pub type Full<B> = Selected<B>;
@@ -31,12 +38,16 @@ pub type Full<B> = Selected<B>;
 impl FullConfig {
     /// The module around a backbone.
     pub fn init<B: KernelBackend>(&self, backbone: AnyBackbone<B>, device: &B::Device) -> Full<B> {
-        Selected::new(backbone, device, |_| true, |_| true)
+        Selected::new(backbone, device, self.batch_statistics, |_| true, |_| true)
     }
 }
 
 impl Settings for FullConfig {
     fn published_groups(&self) -> &'static [Group] {
         &[Group::Other, Group::Bias, Group::Norm]
+    }
+
+    fn misfit(&self, backbone: &Description) -> Option<&'static str> {
+        statistics_misfit(self.batch_statistics, backbone)
     }
 }

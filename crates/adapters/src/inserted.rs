@@ -11,7 +11,7 @@ use gradway_kernels::{ChannelAxis, KernelBackend};
 
 use crate::method::Method;
 use crate::placement::{Around, features_around};
-use crate::track::track;
+use crate::track::frozen_backbone;
 
 /// Where in a block the modules are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl<B: KernelBackend, M: Insert<B>> Inserted<B, M> {
     ) -> Self {
         let description = backbone.description();
         Self {
-            backbone: track(backbone, |_| false),
+            backbone: frozen_backbone(backbone),
             sections: sections(&description, M::PLACES, new),
             norms: OutputNorms::new(&description, device),
         }

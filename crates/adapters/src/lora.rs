@@ -26,7 +26,7 @@ use crate::count::Group;
 use crate::method::{About, Method, Settings, finite, in_range, kaiming, parameter};
 use crate::placement::{Around, features_around};
 use crate::selected::Selected;
-use crate::track::track;
+use crate::track::frozen_backbone;
 
 pub(crate) const ABOUT: About = About {
     name: "lora",
@@ -231,7 +231,7 @@ impl LoraConfig {
             (0..section.blocks).map(|_| block()).collect()
         });
         Lora {
-            backbone: track(backbone, |_| false),
+            backbone: frozen_backbone(backbone),
             sections: sections.collect(),
             norms: OutputNorms::new(&description, device),
             config: self.clone(),

@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::Description;
+use gradway_backbone::{BatchStatistics, Description};
 use gradway_kernels::KernelBackend;
 
 use crate::count::Group;
@@ -155,6 +155,16 @@ pub trait Method<B: KernelBackend>: Module<B> {
 /// The largest width, rank or number of parts of a method: what goes far beyond any backbone is a slip, and its
 /// memory is asked for before anybody could say so.
 const MOST: usize = 1 << 14;
+
+/// Why batch norms cannot be trained as a method is told to, if they cannot.
+pub(crate) fn statistics_misfit(
+    statistics: BatchStatistics,
+    backbone: &Description,
+) -> Option<&'static str> {
+    (statistics == BatchStatistics::Trained && !backbone.batch_norms).then_some(
+        "method.batch_statistics = \"trained\", but it has no batch norms, or they are folded for good in its file",
+    )
+}
 
 /// Refuses a field that is zero, or beyond all reason.
 pub(crate) fn in_range(field: &str, value: usize) -> Result<(), String> {

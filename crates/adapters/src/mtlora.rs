@@ -29,8 +29,8 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_backbone::{
-    Access, AnyBackbone, Backbone, Description, Kind, OutputNorms, Owner, ParameterPath, Phase,
-    Point, Role, Section, Site, TransformerBlock,
+    Access, AnyBackbone, Backbone, BatchStatistics, Description, Kind, OutputNorms, Owner,
+    ParameterPath, Phase, Point, Role, Section, Site, TransformerBlock,
 };
 use gradway_kernels::{ChannelAxis, KernelBackend, add, gelu};
 use serde::{Deserialize, Serialize};
@@ -40,7 +40,7 @@ use crate::lora::{Factors, update};
 use crate::method::{About, Method, Settings, finite, in_range, unmergeable};
 use crate::placement::Around;
 use crate::shared::Shared;
-use crate::track::track;
+use crate::track::track_backbone;
 
 pub(crate) const ABOUT: About = About {
     name: "mtlora",
@@ -155,7 +155,7 @@ impl MtloraConfig {
             sections: sections.collect(),
             ends: ends.collect(),
             norms: OutputNorms::new(&description, device),
-            backbone: track(backbone, chosen),
+            backbone: track_backbone(backbone, chosen, BatchStatistics::Frozen),
             config: self.clone(),
         }
     }

@@ -1,17 +1,17 @@
 //! Norm tuning: every norm is trained, scale and shift, and nothing else (Giannou et al. 2023,
 //! arXiv 2302.07937).
 //!
-//! The convolutional backbones have folded their batch norms into their convolutions; there the output
-//! norms are all that is left to train.
+//! Of a convolutional backbone these are its batch norms, whose statistics stay the pre-trained ones or follow the
+//! batches (`batch_statistics`), and the output norms.
 //!
 //! Memory: as BitFit, a gradient passes through the whole backbone.
 
-use gradway_backbone::{AnyBackbone, ParameterPath};
+use gradway_backbone::{AnyBackbone, BatchStatistics, Description, ParameterPath};
 use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{About, Settings};
+use crate::method::{About, Settings, statistics_misfit};
 use crate::selected::Selected;
 
 pub(crate) const ABOUT: About = About {
@@ -22,10 +22,13 @@ pub(crate) const ABOUT: About = About {
     merges: Ok(()),
 };
 
-/// Configuration of norm tuning; it has no choices.
+/// Configuration of norm tuning.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NormTuningConfig {}
+#[serde(deny_unknown_fields, default)]
+pub struct NormTuningConfig {
+    /// What becomes of the statistics of batch norms that are trained.
+    pub batch_statistics: BatchStatistics,
+}
 
 /// The module of the method.
 pub type NormTuning<B> = Selected<B>;
@@ -37,13 +40,17 @@ impl NormTuningConfig {
         backbone: AnyBackbone<B>,
         device: &B::Device,
     ) -> NormTuning<B> {
-        Selected::new(backbone, device, is_norm, |_| true)
+        Selected::new(backbone, device, self.batch_statistics, is_norm, |_| true)
     }
 }
 
 impl Settings for NormTuningConfig {
     fn published_groups(&self) -> &'static [Group] {
         &[Group::Other, Group::Bias, Group::Norm]
+    }
+
+    fn misfit(&self, backbone: &Description) -> Option<&'static str> {
+        statistics_misfit(self.batch_statistics, backbone)
     }
 }
 

@@ -6,12 +6,12 @@
 //!
 //! Memory: nothing before the first trained block is kept.
 
-use gradway_backbone::{AnyBackbone, Backbone, ParameterPath};
+use gradway_backbone::{AnyBackbone, Backbone, BatchStatistics, Description, ParameterPath};
 use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::method::{About, Settings, in_range};
+use crate::method::{About, Settings, in_range, statistics_misfit};
 use crate::selected::Selected;
 
 pub(crate) const ABOUT: About = About {
@@ -28,11 +28,16 @@ pub(crate) const ABOUT: About = About {
 pub struct PartialConfig {
     /// Blocks that are trained, counted from the last one.
     pub blocks: usize,
+    /// What becomes of the statistics of batch norms that are trained.
+    pub batch_statistics: BatchStatistics,
 }
 
 impl Default for PartialConfig {
     fn default() -> Self {
-        Self { blocks: 1 }
+        Self {
+            blocks: 1,
+            batch_statistics: BatchStatistics::default(),
+        }
     }
 }
 
@@ -63,7 +68,9 @@ impl PartialConfig {
             let path = path.to_string();
             trained.iter().any(|block| path.starts_with(block))
         };
-        Selected::new(backbone, device, is_trained, |_| true)
+        Selected::new(backbone, device, self.batch_statistics, is_trained, |_| {
+            true
+        })
     }
 }
 
@@ -74,5 +81,9 @@ impl Settings for PartialConfig {
 
     fn published_groups(&self) -> &'static [Group] {
         &[Group::Other, Group::Bias]
+    }
+
+    fn misfit(&self, backbone: &Description) -> Option<&'static str> {
+        statistics_misfit(self.batch_statistics, backbone)
     }
 }

@@ -3,10 +3,10 @@
 
 use burn::module::Module;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{AnyBackbone, Backbone, OutputNorms, ParameterPath};
+use gradway_backbone::{AnyBackbone, Backbone, BatchStatistics, OutputNorms, ParameterPath};
 use gradway_kernels::KernelBackend;
 
-use crate::track::track;
+use crate::track::{track, track_backbone};
 
 /// The module of a method that trains a part of what there is.
 #[derive(Module, Debug)]
@@ -22,12 +22,13 @@ impl<B: KernelBackend> Selected<B> {
     pub(crate) fn new(
         backbone: AnyBackbone<B>,
         device: &B::Device,
+        statistics: BatchStatistics,
         backbone_chosen: impl Fn(&ParameterPath) -> bool,
         norms_chosen: impl Fn(&ParameterPath) -> bool,
     ) -> Self {
         let norms = OutputNorms::new(&backbone.description(), device);
         Self {
-            backbone: track(backbone, backbone_chosen),
+            backbone: track_backbone(backbone, backbone_chosen, statistics),
             norms: track(norms, norms_chosen),
         }
     }

@@ -25,7 +25,7 @@ use crate::count::Group;
 use crate::method::{About, Method, Settings, parameter};
 use crate::placement::{Around, features_around};
 use crate::selected::Selected;
-use crate::track::track;
+use crate::track::frozen_backbone;
 
 pub(crate) const ABOUT: About = About {
     name: "ssf",
@@ -93,10 +93,9 @@ impl<B: Backend> ScaleAndShift<B> {
                 *weight = parameter(weight.val() * scale.unsqueeze());
             }
             Operation::Convolution { weight, bias } => {
+                let old = bias.as_ref().map_or_else(zeros, Param::val);
+                *bias = Some(self.of_bias(old));
                 *weight = parameter(weight.val() * scale.reshape([-1, 1, 1, 1]));
-                if let Some(bias) = bias {
-                    *bias = self.of_bias(bias.val());
-                }
             }
         }
     }
@@ -147,7 +146,7 @@ impl SsfConfig {
             transitions,
             sections: sections.collect(),
             norms: OutputNorms::new(&backbone.description(), device),
-            backbone: track(backbone, |_| false),
+            backbone: frozen_backbone(backbone),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::method::{Method, MethodDescriptor, Misfit, Placement, Settings, Unmer
 use crate::placement::{Around, Beside};
 use crate::selected::Selected;
 use crate::shared::Shared;
+use crate::track::frozen_backbone;
 
 /// Declares everything that follows from the table: the configuration, the module, the list.
 ///
@@ -110,7 +111,8 @@ macro_rules! methods {
             ) -> (Option<AnyBackbone<B::InnerBackend>>, Tuned<B>) {
                 match self {
                     $(Self::$beside(config) => {
-                        (Some(backbone), Tuned::$beside(config.init(description, device)))
+                        let tuned = Tuned::$beside(config.init(description, device));
+                        (Some(frozen_backbone(backbone)), tuned)
                     })*
                     $(Self::$around(config) => {
                         let backbone = AnyBackbone::<B>::from_inner(backbone);

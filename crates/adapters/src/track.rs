@@ -3,12 +3,32 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{Owner, ParameterMapper, ParameterPath, map_parameters};
+use gradway_backbone::{
+    AnyBackbone, Backbone, BatchStatistics, Kind, Owner, ParameterMapper, ParameterPath,
+    map_parameters,
+};
+use gradway_kernels::KernelBackend;
 
 /// Marks the parameters that are chosen as trained and all others as frozen.
 ///
 /// A backbone arrives from the inner backend, where no parameter is tracked, so that a method which
-/// holds it says itself what it trains.
+/// holds it says itself what it trains. Batch norms stay folded into the convolutions of which nothing is chosen, and
+/// stand apart from the others.
+pub(crate) fn track_backbone<B: KernelBackend>(
+    mut backbone: AnyBackbone<B>,
+    chosen: impl Fn(&ParameterPath) -> bool,
+    statistics: BatchStatistics,
+) -> AnyBackbone<B> {
+    backbone.keep_norms(&chosen, statistics);
+    track(backbone, chosen)
+}
+
+/// A backbone of which nothing is trained.
+pub(crate) fn frozen_backbone<B: KernelBackend>(backbone: AnyBackbone<B>) -> AnyBackbone<B> {
+    track_backbone(backbone, |_| false, BatchStatistics::Frozen)
+}
+
+/// Marks the parameters that are chosen as trained and all others as frozen.
 pub(crate) fn track<B: Backend, M: Module<B>>(
     module: M,
     chosen: impl Fn(&ParameterPath) -> bool,
@@ -51,8 +71,11 @@ impl<B: Backend, F: Fn(&ParameterPath) -> Option<bool>> ParameterMapper<B> for M
         parameter: Param<Tensor<B, D>>,
     ) -> Param<Tensor<B, D>> {
         match (self.is_trained)(path) {
-            Some(is_trained) => parameter.set_require_grad(is_trained),
-            None => parameter,
+            // A batch norm's statistics have no gradient.
+            Some(is_trained) if path.role().kind != Kind::Statistic => {
+                parameter.set_require_grad(is_trained)
+            }
+            _ => parameter,
         }
     }
 }

@@ -27,8 +27,8 @@ use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_backbone::{
-    Access, AnyBackbone, Backbone, Description, OutputNorms, ParameterPath, Phase, Point, Section,
-    Site,
+    Access, AnyBackbone, Backbone, BatchStatistics, Description, OutputNorms, ParameterPath, Phase,
+    Point, Section, Site,
 };
 use gradway_kernels::{Activation, ChannelAxis, KernelBackend, add};
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ use crate::extraction::{Extraction, ExtractionShape, ExtractionSource, Knowledge
 use crate::method::{About, Method, Settings, finite, in_range, unmergeable};
 use crate::placement::Around;
 use crate::task_streams::{Merge, StageStreams, StreamBlocks, TaskStreams, feature_channels};
-use crate::track::track;
+use crate::track::track_backbone;
 
 pub(crate) const ABOUT: About = About {
     name: "vmt_adapter",
@@ -174,7 +174,7 @@ impl VmtAdapterConfig {
             |path: &ParameterPath| self.others == Others::Norms && path.role().kind.is_norm();
         VmtAdapter {
             sections: sections.collect(),
-            backbone: track(backbone, norms),
+            backbone: track_backbone(backbone, norms, BatchStatistics::Frozen),
             norms: OutputNorms::new(&description, device),
             config: self.clone(),
         }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::count::Group;
 use crate::method::{About, Method, Settings, in_range, unmergeable};
 use crate::placement::{Around, features_around};
-use crate::track::track;
+use crate::track::frozen_backbone;
 use crate::vpt;
 
 pub(crate) const ABOUT: About = About {
@@ -65,7 +65,7 @@ impl VptDeepConfig {
             (0..section.blocks).map(|_| block()).collect()
         });
         VptDeep {
-            backbone: track(backbone, |_| false),
+            backbone: frozen_backbone(backbone),
             sections: sections.collect(),
             norms: OutputNorms::new(&description, device),
         }

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::count::Group;
 use crate::method::{About, Method, Settings, in_range, unmergeable};
 use crate::placement::{Around, features_around};
-use crate::track::track;
+use crate::track::frozen_backbone;
 use crate::vpt;
 
 pub(crate) const ABOUT: About = About {
@@ -65,7 +65,7 @@ impl VptShallowConfig {
     ) -> VptShallow<B> {
         let description = backbone.description();
         VptShallow {
-            backbone: track(backbone, |_| false),
+            backbone: frozen_backbone(backbone),
             prompts: vpt::prompts(self.tokens, description.sections[0].channels, device),
             norms: OutputNorms::new(&description, device),
         }

@@ -1,13 +1,18 @@
 //! The trait every backbone implements.
 
+use std::collections::BTreeMap;
+
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use gradway_kernels::{KernelBackend, Lift};
 
 use crate::access::{Access, Site};
+use crate::batch_statistics::BatchStatistics;
+use crate::depths::Depths;
 use crate::description::Description;
 use crate::drop_path::Phase;
 use crate::operation::Operation;
+use crate::parameters::ParameterPath;
 use crate::transformer::TransformerBlock;
 
 /// A feature extractor with access points.
@@ -20,6 +25,37 @@ pub trait Backbone<B: KernelBackend>: Module<B> {
 
     /// Where in the module a block's parameters are, as in the paths of its records.
     fn block_path(&self, section: usize, block: usize) -> String;
+
+    /// Where in the module the parameters of the transition to a section are, if it has some.
+    fn transition_path(&self, _section: usize) -> Option<String> {
+        None
+    }
+
+    /// How deep in the network its parameters are.
+    fn depths(&self) -> Depths {
+        let mut depths = Depths::default();
+        for (section, shape) in self.description().sections.iter().enumerate() {
+            depths.transition(self.transition_path(section));
+            for block in 0..shape.blocks {
+                depths.block(self.block_path(section, block));
+            }
+        }
+        depths
+    }
+
+    /// Parts the batch norms of the convolutions of which a parameter is chosen by its path, as if every norm stood
+    /// apart, and folds the others for good. A backbone without batch norms has nothing to part.
+    fn keep_norms(
+        &mut self,
+        _chosen: &dyn Fn(&ParameterPath) -> bool,
+        _statistics: BatchStatistics,
+    ) {
+    }
+
+    /// What batch norms have beside parameters, and those that are folded know of themselves, by the names of files.
+    fn statistics(&self) -> BTreeMap<String, TensorData> {
+        BTreeMap::new()
+    }
 
     /// What makes the output of an access point, where that is one operation with parameters: each of the
     /// [operations](crate::Operations) that the description lists.

@@ -42,6 +42,9 @@ pub struct Description {
     pub branches: Vec<Point>,
     /// Access points at which an operation with parameters of its own ends.
     pub operations: Operations,
+    /// Whether there are batch norms that can be trained: not where there are none, nor where a file has them folded
+    /// and says nothing of them.
+    pub batch_norms: bool,
 }
 
 /// Access points at which an operation with parameters of its own ends, each in order.

@@ -5,18 +5,25 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
+use gradway_kernels::KernelBackend;
 
+use crate::backbone::Backbone;
 use crate::import::{in_linear, transpose};
 use crate::table::AnyBackbone;
 
-/// Every parameter by its public name, 32-bit floats, linear weights `[outputs, inputs]`.
+/// Every parameter by its public name, 32-bit floats, linear weights `[outputs, inputs]`, and the statistics of batch
+/// norms.
 ///
-/// Names are timm's for a Swin, and this library's for an EfficientNet-Lite, whose norms are folded;
-/// [`import`](crate::import()) reads both back.
-pub fn export<B: Backend>(backbone: &AnyBackbone<B>) -> BTreeMap<String, TensorData> {
+/// Names are timm's for a Swin, and this library's for an EfficientNet-Lite. A convolution with its batch norm folded
+/// in has `weight` and `bias`, and beside them what the norm was but for its shift, which the bias tells, if that is
+/// known: `norm.weight`, `norm.running_mean` and `norm.running_var`. With `norm.bias` in place of `bias` the norm is
+/// apart. [`import`](crate::import()) reads all of this back.
+pub fn export<B: KernelBackend>(backbone: &AnyBackbone<B>) -> BTreeMap<String, TensorData> {
     let mut exporter = Exporter::default();
     backbone.visit(&mut exporter);
-    exporter.tensors
+    let mut tensors = exporter.tensors;
+    tensors.extend(backbone.statistics());
+    tensors
 }
 
 #[derive(Default)]
@@ -40,6 +47,10 @@ impl<B: Backend> ModuleVisitor<B> for Exporter {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
         // The path of an enum's parameter starts with its variant.
         let path = self.path[1..].join(".");
+        if path.contains(".norm.statistics.") {
+            // `AnyBackbone::statistics` has them, frozen ones too.
+            return;
+        }
         let name = match path.rsplit_once('.') {
             Some((module, "gamma")) => format!("{module}.weight"),
             Some((module, "beta")) => format!("{module}.bias"),

@@ -136,7 +136,7 @@ pub trait Import {
     fn arrange(&self, _tensors: &mut BTreeMap<String, Imported>, _file: &Checkpoint) {}
 
     /// Turns the renamed tensors into the module's own parameters: folds norms, and the like.
-    fn finish(&self, _tensors: &mut BTreeMap<String, Imported>) {}
+    fn finish(&mut self, _tensors: &mut BTreeMap<String, Imported>) {}
 }
 
 /// A tensor on its way from a file to a parameter.

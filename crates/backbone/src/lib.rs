@@ -31,9 +31,11 @@
 
 mod access;
 mod backbone;
+mod batch_statistics;
 mod bias_table;
 mod checkpoint;
 mod config;
+mod depths;
 mod description;
 mod drop_path;
 pub mod efficientnet;
@@ -57,8 +59,10 @@ mod write;
 
 pub use access::{Access, Point, Site, Untouched};
 pub use backbone::Backbone;
+pub use batch_statistics::BatchStatistics;
 pub use checkpoint::{Checkpoint, CheckpointError, hash_module};
 pub use config::BackboneConfig;
+pub use depths::Depths;
 pub use description::{Description, Operations, Section, StageShape};
 pub use drop_path::{DropPath, Phase};
 pub use embedded::EMBEDDED;

@@ -16,8 +16,8 @@ pub enum Operation<'a, B: Backend> {
     Convolution {
         /// `[outputs, inputs / groups, kernel, kernel]`
         weight: &'a mut Param<Tensor<B, 4>>,
-        /// `[outputs]`
-        bias: Option<&'a mut Param<Tensor<B, 1>>>,
+        /// `[outputs]`, where it has one.
+        bias: &'a mut Option<Param<Tensor<B, 1>>>,
     },
 }
 

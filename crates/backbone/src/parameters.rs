@@ -39,6 +39,14 @@ impl ParameterPath {
         self.steps.pop();
     }
 
+    /// The same path, of a module that is a field, a variant or an index of a container.
+    pub(crate) fn within(&self, name: &str, container: &str) -> Self {
+        let mut path = Self::default();
+        path.enter(name, container);
+        path.steps.extend_from_slice(&self.steps);
+        path
+    }
+
     /// From the outside in, the types that lead to the parameter, `LayerNorm`, each with the names of its field or
     /// variant and, where that is a list, of the indices in it.
     pub(crate) fn types(&self) -> impl DoubleEndedIterator<Item = (&str, Vec<&str>)> {

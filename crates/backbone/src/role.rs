@@ -68,13 +68,15 @@ impl Kind {
 const STATISTICS: [&str; 2] = ["running_mean", "running_var"];
 
 /// Layers by their type and field; of those that are not listed everything is a [`Kind::Weight`].
-const LAYERS: [(&str, &str, Kind); 13] = [
+const LAYERS: [(&str, &str, Kind); 15] = [
     ("LayerNorm", "gamma", Kind::NormScale),
     ("LayerNorm", "beta", Kind::NormShift),
     ("BatchNorm", "gamma", Kind::NormScale),
     ("BatchNorm", "beta", Kind::NormShift),
     ("BatchNorm", STATISTICS[0], Kind::Statistic),
     ("BatchNorm", STATISTICS[1], Kind::Statistic),
+    ("TrainedStatistics", STATISTICS[0], Kind::Statistic),
+    ("TrainedStatistics", STATISTICS[1], Kind::Statistic),
     ("Linear", "bias", Kind::Bias),
     ("Conv2d", "bias", Kind::Bias),
     ("Convolution", "bias", Kind::Bias),

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use burn::module::Module;
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
 use gradway_kernels::{KernelBackend, Lift};
 
 use crate::access::{Access, Site};
 use crate::backbone::Backbone;
+use crate::batch_statistics::BatchStatistics;
 use crate::checkpoint::Checkpoint;
 use crate::config::BackboneConfig;
 use crate::description::{Description, StageShape};
@@ -17,6 +18,7 @@ use crate::drop_path::Phase;
 use crate::family::{Named, Variant};
 use crate::import::{Import, Imported, Renamed, nearest};
 use crate::operation::Operation;
+use crate::parameters::ParameterPath;
 use crate::transformer::TransformerBlock;
 
 /// A named variant of a backbone.
@@ -116,6 +118,34 @@ macro_rules! families {
                 self.path(&path)
             }
 
+            fn transition_path(&self, section: usize) -> Option<String> {
+                let path = match self {
+                    $(Self::$name(backbone) => backbone.transition_path(section),)*
+                };
+                path.map(|path| self.path(&path))
+            }
+
+            fn keep_norms(
+                &mut self,
+                chosen: &dyn Fn(&ParameterPath) -> bool,
+                statistics: BatchStatistics,
+            ) {
+                match self {
+                    $(Self::$name(backbone) => {
+                        let within = |path: &ParameterPath| {
+                            chosen(&path.within(stringify!($name), "Enum:AnyBackbone"))
+                        };
+                        backbone.keep_norms(&within, statistics);
+                    })*
+                }
+            }
+
+            fn statistics(&self) -> BTreeMap<String, TensorData> {
+                match self {
+                    $(Self::$name(backbone) => backbone.statistics(),)*
+                }
+            }
+
             fn operation(&mut self, site: Site) -> Option<Operation<'_, B>> {
                 match self {
                     $(Self::$name(backbone) => backbone.operation(site),)*
@@ -186,10 +216,20 @@ macro_rules! families {
                 }
             }
 
-            fn finish(&self, tensors: &mut BTreeMap<String, Imported>) {
+            fn finish(&mut self, tensors: &mut BTreeMap<String, Imported>) {
+                // The tensors' paths start with the variant, which a backbone does not know.
+                let variant = self.path("");
+                let inner = |path: String| {
+                    path.strip_prefix(&variant)
+                        .map_or(path.clone(), String::from)
+                };
+                let named = std::mem::take(tensors).into_iter();
+                let mut own = named.map(|(path, tensor)| (inner(path), tensor)).collect();
                 match self {
-                    $(Self::$name(backbone) => backbone.finish(tensors),)*
+                    $(Self::$name(backbone) => backbone.finish(&mut own),)*
                 }
+                let named = own.into_iter();
+                tensors.extend(named.map(|(path, tensor)| (variant.clone() + &path, tensor)));
             }
         }
     };

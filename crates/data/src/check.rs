@@ -9,14 +9,16 @@ use std::path::Path;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::dataset::SegmentationDataset;
+use crate::dense::DenseDataset;
 use crate::error::DataError;
 use crate::io::read;
-use crate::labels::{AbsentClasses, IGNORE, LabelCensus};
+use crate::labels::{AbsentClasses, DenseTask, IGNORE, LabelCensus};
 use crate::task::Task;
 
 pub use detection::{InstanceCount, InstanceReport, check_detection};
 pub use multi_task::{TaskReport, check_multi_task};
+
+const TASK: DenseTask = DenseTask::SemanticSegmentation;
 
 /// What a dataset holds and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -131,8 +133,8 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(mut self, dataset: &dyn SegmentationDataset, index: usize) -> Self {
-        let sample = match dataset.get(index) {
+    fn add(mut self, dataset: &dyn DenseDataset, index: usize) -> Self {
+        let sample = match dataset.get(index, &[TASK]) {
             Ok(sample) => sample,
             Err(error) => {
                 let problem = Problem::new(index, dataset.id(index), &error);
@@ -143,7 +145,8 @@ impl Tally {
         *self.sizes.entry(sample.image.dimensions()).or_default() += 1;
         self.turned += usize::from(is_turned(dataset.image_file(index)));
         let mut counts = [0u64; 256];
-        for &label in &sample.labels.data {
+        let labels = sample.class_map(TASK).map(|map| &*map.data);
+        for &label in labels.unwrap_or_default() {
             counts[usize::from(label)] += 1;
         }
         self.pixels.resize(256, 0);
@@ -178,8 +181,9 @@ fn is_turned(file: Option<&Path>) -> bool {
     file.is_some_and(|file| read::is_turned(file).unwrap_or(false))
 }
 
-/// Reads every sample, on all cores; a problem of one sample does not stop the others.
-pub fn check(dataset: &dyn SegmentationDataset) -> Report {
+/// Reads the semantic segmentation of every sample, on all cores; a problem of one sample does not stop the
+/// others.
+pub fn check(dataset: &dyn DenseDataset) -> Report {
     let mut tally = (0..dataset.len())
         .into_par_iter()
         .fold(Tally::default, |tally, index| tally.add(dataset, index))
@@ -190,8 +194,8 @@ pub fn check(dataset: &dyn SegmentationDataset) -> Report {
     let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
     let labelled: u64 = (0..usize::from(IGNORE)).map(pixels).sum();
     let ignored = pixels(usize::from(IGNORE));
-    let names = dataset.classes().iter().enumerate();
-    let mut census = LabelCensus::new(dataset.classes().iter().cloned());
+    let names = dataset.classes(TASK).iter().enumerate();
+    let mut census = LabelCensus::new(dataset.classes(TASK).iter().cloned());
     for (class, &count) in tally.pixels.iter().enumerate() {
         census.add(class, count);
     }

@@ -1,6 +1,7 @@
 //! Object detection and instance segmentation: boxes, masks, and the way to a batch.
 //!
-//! A [`DetectionDataset`] reads a [`DetectionSample`]: an image and its [`Instance`]s. A
+//! A [`DetectionCollection`] has [`DetectionSample`]s: an image and its [`Instance`]s; it is made of a
+//! [`DetectionDataset`], which formats open, or of any dataset of Burn. A
 //! [`DetectionLoader`] resizes it, keeping its shape, mirrors it, and puts it beside others into a
 //! [`DetectionBatch`]. Boxes move with the image. Masks do not: they stay at the resolution they
 //! were drawn at, and a [`DetectionTarget`] knows the way back to it.
@@ -10,6 +11,7 @@
 
 mod annotation;
 mod batch;
+mod collection;
 mod evaluation;
 mod files;
 mod loader;
@@ -20,6 +22,7 @@ mod transform;
 
 pub use annotation::{Annotation, Shape};
 pub use batch::{DetectionBatch, DetectionTarget};
+pub use collection::{DetectionAbout, DetectionCollection};
 pub use evaluation::DetectionEvaluation;
 pub use files::{AnnotatedDataset, AnnotatedImage};
 pub use loader::{DetectionLoader, DetectionPipeline};

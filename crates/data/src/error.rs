@@ -8,19 +8,20 @@ mod file;
 mod hint;
 mod labels;
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::labels::DenseTask;
-use crate::task::Task;
+use crate::task::{DenseTask, Task};
 
 pub use annotation::AnnotationFault;
 pub use file::FileFault;
 pub use labels::LabelFault;
 
 /// An error of the data crate.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum DataError {
     /// The root folder of a dataset, or a folder of its layout, does not exist.
@@ -287,7 +288,7 @@ pub enum DataError {
         /// The file or folder.
         path: PathBuf,
         /// The error of the operating system.
-        source: std::io::Error,
+        source: Arc<io::Error>,
     },
 
     /// The class list does not fit the label policy, the palette or the range of labels.
@@ -355,25 +356,6 @@ pub enum DataError {
         len: usize,
     },
 
-    /// A dataset returned labels that do not cover the image exactly.
-    #[error(
-        "sample `{id}`: the image is {width}x{height} but its label map is {label_width}x{label_height} with {labels} labels"
-    )]
-    InconsistentSample {
-        /// Identifier of the sample.
-        id: String,
-        /// Width of the image in pixels.
-        width: u32,
-        /// Height of the image in pixels.
-        height: u32,
-        /// Width of the label map in pixels.
-        label_width: u32,
-        /// Height of the label map in pixels.
-        label_height: u32,
-        /// Number of labels stored.
-        labels: usize,
-    },
-
     /// A dataset returned an object that does not fit its image or its classes.
     #[error("sample `{id}`, annotation {instance}: {reason}")]
     InconsistentInstance {
@@ -434,6 +416,16 @@ pub enum DataError {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+impl DataError {
+    /// A file or folder that cannot be read.
+    pub(crate) fn read(path: &Path, source: io::Error) -> Self {
+        Self::Read {
+            path: path.to_path_buf(),
+            source: Arc::new(source),
+        }
+    }
 }
 
 /// Several tasks, in words.

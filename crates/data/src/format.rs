@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::dataset::FileDataset;
+use crate::dense::DenseDataset;
 use crate::detection::AnnotatedDataset;
 use crate::error::DataError;
-use crate::multi_task::MultiTaskDataset;
 use crate::split::Split;
 use crate::task::Task;
 
@@ -26,13 +25,10 @@ pub struct DatasetDescriptor {
 
 /// A split that has been found; its samples are read later.
 pub enum Opened {
-    /// Pairs of an image and a mask on disk, whose masks are yet to be looked for.
-    Files(FileDataset),
     /// Images and their annotated objects on disk, the images yet to be looked for.
     Annotated(AnnotatedDataset),
-    /// Images and several labels of every pixel, whose files are yet to be looked for; also opened for
-    /// segmentation, where that is one of the labels.
-    MultiTask(Arc<dyn MultiTaskDataset>),
+    /// Images and labels of every pixel, whose files are yet to be looked for.
+    Dense(Arc<dyn DenseDataset>),
 }
 
 /// The contract of a dataset format's configuration.

@@ -1,17 +1,18 @@
 //! Datasets, transforms and loaders.
 //!
-//! From files to batches: a [`DatasetConfig`] opens a split of a dataset as a
-//! [`SegmentationDataset`]; a [`SegmentationLoader`] reads its samples on worker threads, augments
-//! them ([`AugmentConfig`]) or resizes them ([`EvaluationSize`]), normalises them
-//! ([`Normalization`]) and yields [`DenseBatch`]es of plain vectors. The same for objects: a
-//! [`DetectionDataset`], a [`DetectionLoader`], [`DetectionBatch`]es ([`detection`]). And for
-//! several labels of every pixel: a [`MultiTaskDataset`], a [`MultiTaskLoader`] ([`multi_task`]). [`check()`], [`check_detection()`] and [`check_multi_task()`] report on a whole
-//! dataset. Nothing here knows of tensors or devices, nothing
+//! From files to batches: a [`DatasetConfig`] opens a split of a dataset as a [`DenseDataset`], and a
+//! [`DenseCollection`] is made of it and of the tasks that matter. A [`DenseLoader`] reads its samples on
+//! worker threads, augments them ([`AugmentConfig`]) or resizes them ([`EvaluationSize`]), normalises them
+//! ([`Normalization`]) and yields [`DenseBatch`]es of plain vectors ([`dense`]). Segmentation is the case of
+//! one task. The same for objects: a [`DetectionDataset`], a [`DetectionCollection`], a [`DetectionLoader`],
+//! [`DetectionBatch`]es ([`detection`]). A collection is made of any `Dataset` of [`burn_dataset`], too, and
+//! is one itself. [`check()`], [`check_detection()`] and [`check_multi_task()`] report on a whole dataset.
+//! Nothing here knows of tensors or devices, nothing
 //! prints, and wrong data is a [`DataError`], never a panic.
 
 mod batch;
 pub mod check;
-pub mod dataset;
+mod collection;
 pub mod dense;
 pub mod detection;
 pub mod error;
@@ -21,21 +22,27 @@ mod input;
 pub mod io;
 pub mod labels;
 pub mod loader;
-pub mod multi_task;
+mod movable;
 pub mod normalize;
 mod picture;
 mod split;
 pub mod table;
 mod task;
+mod text;
 pub mod transform;
 
 pub use batch::{Batch, BatchItem, Prepared, SizeGroup};
+pub use burn_dataset;
 pub use check::{Report, Warning, check, check_detection, check_multi_task};
-pub use dataset::{SegmentationDataset, SegmentationSample};
-pub use dense::{BatchLabels, DenseBatch, DenseEvaluation, DenseTarget};
+pub use collection::{About, Collection};
+pub use dense::{
+    AugmentConfig, BatchLabels, DenseAbout, DenseBatch, DenseCollection, DenseDataset,
+    DenseEvaluation, DenseLoader, DensePipeline, DenseSample, DenseTarget,
+};
 pub use detection::{
-    DetectionAugmentConfig, DetectionBatch, DetectionDataset, DetectionEvaluation, DetectionLoader,
-    DetectionSample, DetectionSizeConfig, DetectionTarget, Instance, Mask,
+    DetectionAbout, DetectionAugmentConfig, DetectionBatch, DetectionCollection, DetectionDataset,
+    DetectionEvaluation, DetectionLoader, DetectionSample, DetectionSizeConfig, DetectionTarget,
+    Instance, Mask,
 };
 pub use error::{AnnotationFault, DataError, FileFault, LabelFault};
 pub use format::{DatasetDescriptor, DatasetFormat};
@@ -46,13 +53,11 @@ pub use labels::{
     AbsentClasses, DenseLabels, DenseTask, DepthMap, IGNORE, LabelCensus, LabelMap, LabelPolicy,
     LabelTable, NormalMap, VerticalAxis,
 };
-pub use loader::{BatchIterator, Loader, LoaderConfig, Pipeline, SegmentationLoader};
-pub use multi_task::{
-    MultiTaskAugmentConfig, MultiTaskDataset, MultiTaskLoader, MultiTaskPipeline, MultiTaskSample,
-};
+pub use loader::{BatchIterator, Loader, LoaderConfig, Pipeline};
+pub use movable::Movable;
 pub use normalize::Normalization;
 pub use picture::Picture;
 pub use split::Split;
 pub use table::{DatasetConfig, table};
 pub use task::Task;
-pub use transform::{AugmentConfig, EvaluationSize, PhotometricConfig};
+pub use transform::{EvaluationSize, PhotometricConfig};

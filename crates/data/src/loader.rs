@@ -5,11 +5,13 @@
 //! generator that workers share: any number of workers gives the same batches, and an epoch can be
 //! resumed at any batch without reading those before it.
 //!
-//! What a sample and a batch are is for a [`Pipeline`] to say: [`SegmentationLoader`] and
+//! Burn's own loaders take the samples of a [`crate::Collection`], too. What they lack is this: an order and an
+//! augmentation that follow from the seed whatever the number of workers, and an epoch that can be resumed.
+//!
+//! What a sample and a batch are is for a [`Pipeline`] to say: [`crate::DenseLoader`] and
 //! [`crate::detection::DetectionLoader`] are one loader with two of them.
 
 mod fingerprint;
-mod segmentation;
 mod workers;
 
 use std::sync::Arc;
@@ -24,7 +26,6 @@ use crate::batch::{Batch, BatchItem};
 use crate::error::DataError;
 use crate::transform::invalid;
 
-pub use segmentation::{SegmentationLoader, SegmentationPipeline};
 pub use workers::BatchIterator;
 
 /// The largest number of worker threads a configuration may ask for.

@@ -8,12 +8,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::check::{Report, check, check_detection, check_multi_task};
-use crate::dataset::SegmentationDataset;
+use crate::dense::DenseDataset;
 use crate::detection::DetectionDataset;
 use crate::error::DataError;
 use crate::format::{DatasetDescriptor, DatasetFormat, Opened};
 use crate::labels::DenseTask;
-use crate::multi_task::{MultiTaskDataset, SegmentationView};
 use crate::split::Split;
 use crate::task::Task;
 
@@ -80,19 +79,12 @@ impl DatasetConfig {
     /// # Errors
     /// [`DataError::WrongTask`] if the format holds something else; missing folders, files or masks,
     /// an empty split, or a class list that does not fit.
-    pub fn open(&self, split: Split) -> Result<Arc<dyn SegmentationDataset>, DataError> {
-        self.require(Task::Segmentation)?;
-        match self.find(split)? {
-            Opened::Files(dataset) => {
-                dataset.require_masks()?;
-                Ok(Arc::new(dataset))
-            }
-            Opened::MultiTask(dataset) => {
-                dataset.require(&[DenseTask::SemanticSegmentation])?;
-                Ok(Arc::new(SegmentationView(dataset)))
-            }
-            Opened::Annotated(_) => Err(self.wrong_task(Task::Segmentation)),
-        }
+    pub fn open(&self, split: Split) -> Result<Arc<dyn DenseDataset>, DataError> {
+        self.open_dense(
+            Task::Segmentation,
+            split,
+            &[DenseTask::SemanticSegmentation],
+        )
     }
 
     /// Opens a split for detection, and checks that every image exists and every annotation can be
@@ -108,7 +100,7 @@ impl DatasetConfig {
                 dataset.require_files()?;
                 Ok(Arc::new(dataset))
             }
-            Opened::Files(_) | Opened::MultiTask(_) => Err(self.wrong_task(Task::Detection)),
+            Opened::Dense(_) => Err(self.wrong_task(Task::Detection)),
         }
     }
 
@@ -122,14 +114,23 @@ impl DatasetConfig {
         &self,
         split: Split,
         tasks: &[DenseTask],
-    ) -> Result<Arc<dyn MultiTaskDataset>, DataError> {
-        self.require(Task::MultiTask)?;
+    ) -> Result<Arc<dyn DenseDataset>, DataError> {
+        self.open_dense(Task::MultiTask, split, tasks)
+    }
+
+    fn open_dense(
+        &self,
+        task: Task,
+        split: Split,
+        tasks: &[DenseTask],
+    ) -> Result<Arc<dyn DenseDataset>, DataError> {
+        self.require(task)?;
         match self.find(split)? {
-            Opened::MultiTask(dataset) => {
+            Opened::Dense(dataset) => {
                 dataset.require(tasks)?;
                 Ok(dataset)
             }
-            Opened::Files(_) | Opened::Annotated(_) => Err(self.wrong_task(Task::MultiTask)),
+            Opened::Annotated(_) => Err(self.wrong_task(task)),
         }
     }
 
@@ -140,9 +141,8 @@ impl DatasetConfig {
     /// A split that cannot be found, or a class list that does not fit.
     pub fn classes(&self, split: Split) -> Result<usize, DataError> {
         Ok(match self.find(split)? {
-            Opened::Files(dataset) => dataset.classes().len(),
             Opened::Annotated(dataset) => dataset.classes().len(),
-            Opened::MultiTask(dataset) => dataset.classes(DenseTask::SemanticSegmentation).len(),
+            Opened::Dense(dataset) => dataset.classes(DenseTask::SemanticSegmentation).len(),
         })
     }
 
@@ -155,10 +155,11 @@ impl DatasetConfig {
     /// Only what leaves nothing to report on: missing folders, an empty split, a wrong class list, an
     /// annotation file that contradicts itself.
     pub fn check(&self, split: Split) -> Result<Report, DataError> {
+        let has_several = self.descriptor().tasks.contains(&Task::MultiTask);
         Ok(match self.find(split)? {
-            Opened::Files(dataset) => check(&dataset),
+            Opened::Dense(dataset) if has_several => check_multi_task(dataset.as_ref()),
+            Opened::Dense(dataset) => check(dataset.as_ref()),
             Opened::Annotated(dataset) => check_detection(&dataset),
-            Opened::MultiTask(dataset) => check_multi_task(dataset.as_ref()),
         })
     }
 

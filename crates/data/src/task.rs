@@ -1,8 +1,12 @@
 //! What can be predicted of an image.
 
+mod dense;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub use dense::DenseTask;
 
 /// What the samples of a dataset hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

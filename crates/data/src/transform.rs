@@ -1,155 +1,17 @@
-//! Augmentation of training samples and preparation of evaluation samples.
-//!
-//! The chain is that of mmsegmentation: scale, crop, flip, photometric distortion. Every step takes
-//! its randomness from the generator passed in, so a sample is a function of its seed. Samples
-//! smaller than the crop stay smaller: the loader pads them on the right and at the bottom, after
-//! normalisation, so that padding is exactly the mean colour and carries no label.
+//! Steps that samples of every kind go through: changes of place of images and planes, changes of colour,
+//! sizes; and the ranges of their keys.
 
 pub mod geometry;
 pub mod photometric;
 
-use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::SegmentationSample;
 use crate::error::DataError;
-use crate::labels::IGNORE;
 
 pub use photometric::PhotometricConfig;
 
-/// Attempts at a crop that no class dominates, as in mmsegmentation.
-const CROP_ATTEMPTS: usize = 10;
-
 /// The largest edge a configuration may ask for, in pixels.
 const MAXIMUM_EDGE: u32 = 16_384;
-
-/// Augmentation of training samples.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AugmentConfig {
-    /// Height and width of the crop, and of every training batch, in pixels.
-    pub crop_size: [u32; 2],
-    /// The long and the short edge that an image is first fitted into, keeping its shape; its own
-    /// size if not given. The ADE20K recipe is `[2048, 512]`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub base_size: Option<[u32; 2]>,
-    /// Smallest and largest factor of the random scale.
-    pub scale_range: [f32; 2],
-    /// A crop is drawn again, at most ten times, while one class covers this share of its labelled
-    /// pixels or more; 1 accepts every crop.
-    pub crop_max_class_share: f32,
-    /// Probability of a horizontal flip.
-    pub flip_probability: f32,
-    /// Random changes of colour.
-    pub photometric: PhotometricConfig,
-}
-
-impl Default for AugmentConfig {
-    fn default() -> Self {
-        Self {
-            crop_size: [512, 512],
-            base_size: None,
-            scale_range: [0.5, 2.0],
-            crop_max_class_share: 0.75,
-            flip_probability: 0.5,
-            photometric: PhotometricConfig::default(),
-        }
-    }
-}
-
-impl AugmentConfig {
-    /// No randomness but the position of the crop.
-    pub fn crop_only(height: u32, width: u32) -> Self {
-        Self {
-            crop_size: [height, width],
-            base_size: None,
-            scale_range: [1.0, 1.0],
-            crop_max_class_share: 1.0,
-            flip_probability: 0.0,
-            photometric: PhotometricConfig::disabled(),
-        }
-    }
-
-    /// Refuses values that make no sense.
-    ///
-    /// # Errors
-    /// [`DataError::InvalidValue`] with the key, its value and its range.
-    pub fn validate(&self) -> Result<(), DataError> {
-        check_edges("augment.crop_size", self.crop_size)?;
-        if let Some(edges) = self.base_size {
-            check_edges("augment.base_size", edges)?;
-        }
-        check_range("augment.scale_range", self.scale_range, 0.01, 100.0)?;
-        check_share("augment.crop_max_class_share", self.crop_max_class_share)?;
-        if self.crop_max_class_share == 0.0 {
-            return Err(invalid(
-                "augment.crop_max_class_share",
-                self.crop_max_class_share,
-                "more than 0 and at most 1",
-            ));
-        }
-        check_share("augment.flip_probability", self.flip_probability)?;
-        self.photometric.validate()
-    }
-
-    /// Augments a sample; the result is at most as large as the crop.
-    ///
-    /// # Errors
-    /// [`DataError::Resize`] for images too small or too large to be scaled.
-    pub fn apply(
-        &self,
-        sample: SegmentationSample,
-        rng: &mut impl Rng,
-    ) -> Result<SegmentationSample, DataError> {
-        let mut sample = self.scale(sample, rng)?;
-        sample = self.crop(sample, rng);
-        if rng.random::<f32>() < self.flip_probability {
-            geometry::flip_horizontal(&mut sample);
-        }
-        self.photometric.apply(&mut sample.image, rng);
-        Ok(sample)
-    }
-
-    fn scale(
-        &self,
-        sample: SegmentationSample,
-        rng: &mut impl Rng,
-    ) -> Result<SegmentationSample, DataError> {
-        let [smallest, largest] = self.scale_range;
-        let factor = f64::from(smallest + (largest - smallest) * rng.random::<f32>());
-        let (width, height) = sample.image.dimensions();
-        let base = self
-            .base_size
-            .map_or(1.0, |edges| fit(width, height, edges));
-        let (target_width, target_height) = scaled(width, height, base * factor);
-        geometry::resize(sample, target_width, target_height)
-    }
-
-    fn crop(&self, sample: SegmentationSample, rng: &mut impl Rng) -> SegmentationSample {
-        let [height, width] = self.crop_size;
-        let width = width.min(sample.labels.width);
-        let height = height.min(sample.labels.height);
-        if (width, height) == (sample.labels.width, sample.labels.height) {
-            return sample;
-        }
-        let draw = |rng: &mut _| {
-            let x = Rng::random_range(rng, 0..=sample.labels.width - width);
-            let y = Rng::random_range(rng, 0..=sample.labels.height - height);
-            (x, y)
-        };
-        let (mut x, mut y) = draw(rng);
-        if self.crop_max_class_share < 1.0 {
-            for _ in 0..CROP_ATTEMPTS {
-                let share = geometry::largest_class_share(&sample.labels, x, y, width, height);
-                if share.is_some_and(|share| share < self.crop_max_class_share) {
-                    break;
-                }
-                (x, y) = draw(rng);
-            }
-        }
-        geometry::crop(&sample, x, y, width, height)
-    }
-}
 
 /// The size of evaluation images.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -251,9 +113,4 @@ pub(crate) fn check_share(key: &'static str, value: f32) -> Result<(), DataError
         return Ok(());
     }
     Err(invalid(key, value, "a share from 0 to 1"))
-}
-
-/// Whether a label takes part in class shares.
-pub(crate) fn is_labelled(label: u8) -> bool {
-    label != IGNORE
 }

@@ -103,7 +103,7 @@ mod tests {
         let io = || io::Error::new(io::ErrorKind::NotFound, "no such file");
         let named = DataError::Read {
             path: "a.png".into(),
-            source: io(),
+            source: std::sync::Arc::new(io()),
         };
         let error = anyhow::Error::from(named).context("sample `a`");
         assert_eq!(

@@ -34,7 +34,7 @@ pub use evaluate::{Evaluation, evaluate};
 pub use median::median;
 pub use model::{Detection, Inference, ManyTasks, Model, Segmentation, Trainable};
 pub use observer::{Event, Observer, Silent};
-pub use optimizer::{Optimizer, OptimizerConfig, OptimizerName, RateScaling};
+pub use optimizer::{Optimizer, OptimizerConfig, OptimizerName, RateFactors, RateScaling};
 pub use origin::Origin;
 pub use provenance::Provenance;
 pub use run::{RunOutcome, evaluate_run, train};

@@ -70,7 +70,7 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
         // A configuration that was not checked: the rate as it stands.
         let rate = rate.unwrap_or(config.optimizer.learning_rate);
         Self {
-            optimizer: Optimizer::new(&config.optimizer, &model.trainable),
+            optimizer: Optimizer::new(&config.optimizer, &model.trainable, model.encoder.depths()),
             schedule: Schedule::new(config.schedule.clone(), rate, steps),
             seed: config.seed,
             steps_done: 0,

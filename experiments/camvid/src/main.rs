@@ -1,7 +1,7 @@
 //! CamVid street scenes on a CPU: what every method that fits reaches, and what it takes.
 //!
-//! An experiment composes the crates: it names its configuration, says what a method needs besides, and
-//! lets the library train, resume and tabulate.
+//! An experiment composes the crates: it names its configuration, and lets the library train, resume and
+//! tabulate.
 
 use std::process::ExitCode;
 
@@ -18,16 +18,8 @@ const EXPERIMENT: Experiment = Experiment {
     out: "runs/camvid",
 };
 
-/// The pre-trained weights of a backbone want a smaller rate than what starts at random in it or beside
-/// it.
-fn settings(method: &str) -> Vec<String> {
-    match method {
-        "full" | "partial" => vec!["optimizer.learning_rate=5e-4".to_string()],
-        _ => Vec::new(),
-    }
-}
-
 fn main() -> ExitCode {
     memory::keep_freed_memory();
-    terminal::status(EXPERIMENT.run(settings))
+    // Every method has the configuration as it is: it says how much smaller the rate of a backbone is.
+    terminal::status(EXPERIMENT.run(|_| Vec::new()))
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use gradway::data::{AugmentConfig, LoaderConfig, SegmentationLoader, Split};
+use gradway::data::{AugmentConfig, DenseCollection, DenseLoader, DenseTask, LoaderConfig, Split};
 use gradway::scenes::CLASSES;
 use gradway::trainer::{RunConfig, config};
 use image::GrayImage;
@@ -50,7 +50,7 @@ fn epoch(folder: &Path, workers: usize) -> Result<Run> {
     let augment = AugmentConfig {
         crop_size: [360, 480],
         // No crop is drawn twice: torchvision knows no such rule.
-        crop_max_class_share: 1.0,
+        crop_max_class_share: Some(1.0),
         ..AugmentConfig::default()
     };
     let settings = LoaderConfig {
@@ -58,8 +58,11 @@ fn epoch(folder: &Path, workers: usize) -> Result<Run> {
         workers,
         ..LoaderConfig::default()
     };
-    let loader = SegmentationLoader::training(
-        config.data.open(Split::Train)?,
+    let loader = DenseLoader::training(
+        DenseCollection::of(
+            config.data.open(Split::Train)?,
+            &[DenseTask::SemanticSegmentation],
+        )?,
         augment,
         config.input()?,
         settings,
@@ -87,12 +90,14 @@ fn write_photos(folder: &Path) -> Result<()> {
         std::fs::create_dir_all(folder.join(part))?;
     }
     for index in 0..PHOTOS {
-        let scene = scenes.get(index)?;
+        let task = DenseTask::SemanticSegmentation;
+        let scene = scenes.get(index, &[task])?;
+        let labels = scene.class_map(task).context("a scene with classes")?;
         let path = |part: &str, ending: &str| -> PathBuf {
             folder.join(part).join(format!("{index:03}.{ending}"))
         };
         scene.image.save(path(IMAGES, "jpg"))?;
-        GrayImage::from_raw(scene.labels.width, scene.labels.height, scene.labels.data)
+        GrayImage::from_raw(labels.width, labels.height, labels.data.clone())
             .context("a label for every pixel")?
             .save(path(MASKS, "png"))?;
     }

@@ -4,6 +4,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use gradway_backbone::Depths;
 use gradway_tests::{Golden, Plain, Tensors, Tracked, fill, largest_difference, parameters};
 use gradway_trainer::schedule::Decay;
 use gradway_trainer::{Optimizer, OptimizerConfig, OptimizerName, Schedule, ScheduleConfig};
@@ -146,7 +147,7 @@ fn every_step_of_adamw_equals_the_golden() {
     let schedule = Schedule::new(run.schedule, run.optimizer.learning_rate, run.steps);
     let norms = golden.values("norms");
     let mut module = start(&golden);
-    let mut optimizer = Optimizer::new(&run.optimizer, &module);
+    let mut optimizer = Optimizer::new(&run.optimizer, &module, &Depths::default());
     for (step, expected) in norms.iter().enumerate().take(STEPS) {
         let gradients = given(&module, golden.below(&format!("step{step}.grad.")));
         let squares;
@@ -176,7 +177,7 @@ fn every_step_of_sgd_equals_the_golden() {
     let run = run(&golden);
     let schedule = Schedule::new(run.schedule.clone(), run.optimizer.learning_rate, run.steps);
     let mut module = start(&golden);
-    let mut optimizer = Optimizer::new(&sgd(&run), &module);
+    let mut optimizer = Optimizer::new(&sgd(&run), &module, &Depths::default());
     for step in 0..STEPS {
         let gradients = given(&module, golden.below(&format!("step{step}.grad.")));
         (module, _) = optimizer.step(schedule.rate(step), module, gradients);
@@ -200,12 +201,12 @@ fn goes_on(golden: &Golden, config: &OptimizerConfig) {
         optimizer.step(0.01, module, gradients).0
     };
     let mut module = start(golden);
-    let mut optimizer = Optimizer::new(config, &module);
+    let mut optimizer = Optimizer::new(config, &module, &Depths::default());
     for step in 0..3 {
         module = take(&mut optimizer, module, step);
     }
     let saved = optimizer.save().unwrap();
-    let mut restored = Optimizer::new(config, &module)
+    let mut restored = Optimizer::new(config, &module, &Depths::default())
         .restore(saved, &Default::default())
         .unwrap();
     let expected = parameters(&take(&mut optimizer, module.clone(), 3));

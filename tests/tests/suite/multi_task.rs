@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::module::AutodiffModule;
 use burn::tensor::{Tensor, TensorData};
 use gradway::data::{
-    DatasetConfig, DenseBatch, DenseTask, MultiTaskSample, NetworkInput, Normalization, Split,
+    DatasetConfig, DenseBatch, DenseSample, DenseTask, NetworkInput, Normalization, Split,
     formats::synthetic::SyntheticConfig,
 };
 use gradway::device::DeviceName;
@@ -63,7 +63,7 @@ fn scenes(tasks: &[DenseTask]) -> (Labels, DenseBatch) {
         ..Labels::unnamed(0)
     };
     // Two scenes with a person, where parts are asked for.
-    let is_whole = |sample: &MultiTaskSample| {
+    let is_whole = |sample: &DenseSample| {
         let parts = sample.labels.get(&DenseTask::HumanParts);
         parts.is_none_or(|parts| parts.labelled() > 0)
     };

@@ -9,7 +9,7 @@ use gradway_adapters::{Encoder, GroupCount, MethodConfig, Tuned, count};
 use gradway_backbone::{Backbone, Description, Section, table};
 use gradway_heads::HeadConfig;
 use gradway_heads::multi_task::MultiTaskHead;
-use gradway_tests::{Tracked, blank};
+use gradway_tests::{Tracked, blank, parameters};
 
 const PLAIN: Form = Form::Plain;
 const KERNEL: Form = Form::Kernel;
@@ -319,11 +319,107 @@ fn full_fine_tuning_trains_the_published_swin_and_the_output_norms() {
 #[test]
 fn full_fine_tuning_trains_every_parameter() {
     for name in ["swin_mini", "efficientnet_lite0"] {
-        let expected = blank(name).num_params();
+        // A folded convolution has a bias where a batch norm has a scale and a shift.
+        let scales = batch_norms(name);
+        let expected = blank(name).num_params() + scales;
         let count = trained(name, &MethodConfig::Full(FullConfig::default()));
         assert_eq!(count.other + count.bias, expected, "{name}");
         assert!(count.bias > 0, "{name}");
     }
+}
+
+/// Channels of the batch norms of an EfficientNet-Lite: of its stem, and of every block's expansion (but the first
+/// row's), depthwise convolution and projection. A Swin has none.
+fn batch_norms(name: &str) -> usize {
+    if name.starts_with("swin") {
+        return 0;
+    }
+    let stem = 32;
+    let mut inputs = stem;
+    let rows = blank(name).description().sections.into_iter().enumerate();
+    let blocks =
+        rows.flat_map(|(row, section)| (0..section.blocks).map(move |_| (row, section.channels)));
+    let inside = blocks.map(|(row, channels)| {
+        let hidden = match row {
+            0 => inputs,
+            _ => 2 * 6 * inputs,
+        };
+        inputs = channels;
+        hidden + channels
+    });
+    stem + inside.sum::<usize>()
+}
+
+/// timm's counts of `efficientnet_lite0`, 1 and 2, less the classifier and the convolution and norm before it.
+#[test]
+fn full_fine_tuning_trains_the_published_efficientnet_and_the_output_norms() {
+    for (name, published, last) in [
+        ("efficientnet_lite0", 4_652_008, 320),
+        ("efficientnet_lite1", 5_416_680, 320),
+        ("efficientnet_lite2", 6_092_072, 352),
+    ] {
+        let count = trained(name, &MethodConfig::Full(FullConfig::default()));
+        let head = 1280 * last + 2 * 1280;
+        let classifier = 1280 * 1000 + 1000;
+        assert_eq!(
+            count.other + count.bias,
+            published - head - classifier,
+            "{name}"
+        );
+        assert_eq!(count.bias, batch_norms(name), "{name}");
+        assert_eq!(count.norm, norms(&blank(name).description()), "{name}");
+        // Statistics that follow the batches are no parameters.
+        let trained_statistics =
+            config::method("full", &["method.batch_statistics=trained".into()]);
+        assert_eq!(trained(name, &trained_statistics.unwrap()), count, "{name}");
+    }
+}
+
+#[test]
+fn biases_and_norms_of_an_efficientnet_are_those_of_its_batch_norms() {
+    for name in [
+        "efficientnet_lite0",
+        "efficientnet_lite1",
+        "efficientnet_lite2",
+    ] {
+        let channels = batch_norms(name);
+        let outputs = norms(&blank(name).description());
+        let expected = GroupCount {
+            adapter: 0,
+            norm: outputs / 2,
+            bias: channels,
+            other: 0,
+            total: channels + outputs / 2,
+        };
+        assert_eq!(trained(name, &named("bitfit")), expected, "{name}");
+        let expected = GroupCount {
+            adapter: 0,
+            norm: outputs,
+            bias: channels,
+            other: channels,
+            total: 2 * channels + outputs,
+        };
+        assert_eq!(trained(name, &named("norm_tuning")), expected, "{name}");
+        let norms_beside = config::method("vmt_adapter", &["method.others=norms".to_string()]);
+        let count = trained(name, &norms_beside.unwrap());
+        assert_eq!([count.other, count.bias], [channels; 2], "{name}");
+    }
+    assert_eq!(batch_norms("efficientnet_lite0"), 19_728);
+}
+
+/// The last block of Lite0, 192 to 320 channels: filters and norms of 1152, 1152 and 320 channels.
+#[test]
+fn partial_fine_tuning_keeps_the_norms_of_what_it_trains_alone() {
+    let count = trained("efficientnet_lite0", &named("partial"));
+    let filters = 192 * 1152 + 9 * 1152 + 1152 * 320;
+    let channels = 2 * 1152 + 320;
+    assert_eq!([count.other, count.bias], [filters + channels, channels]);
+    let (_, tuned) = tuned("efficientnet_lite0", &named("partial"));
+    let parameters = parameters::<Tracked, _>(&tuned);
+    let apart = parameters
+        .keys()
+        .filter(|path| path.ends_with(".norm.gamma"));
+    assert_eq!(apart.count(), 3);
 }
 
 #[test]

@@ -64,6 +64,8 @@ fn expected(path: &str) -> Role {
         "gamma" if holder == "sections" => Kind::Weight,
         "beta" if NORMS.contains(&holder) => Kind::NormShift,
         "running_mean" | "running_var" if NORMS.contains(&holder) => Kind::Statistic,
+        // Of a batch norm that is trained with its statistics.
+        "running_mean" | "running_var" if holder == "Trained" => Kind::Statistic,
         "bias" => Kind::Bias,
         "relative_position_bias_table" => Kind::PositionBias,
         other if WEIGHTS.contains(&other) => Kind::Weight,
@@ -145,6 +147,16 @@ fn parameters_of_methods_on_backbones() {
             assert!(check(&tuned) > 0, "{} on {name}", line.name);
         }
     }
+}
+
+#[test]
+fn parameters_of_batch_norms_whose_statistics_are_trained() {
+    let method = config::method("full", &["method.batch_statistics=trained".to_string()]);
+    let backbone = backbone("efficientnet_lite0");
+    let device = Default::default();
+    let (_, tuned) = Encoder::<Tracked>::new(&method.unwrap(), backbone, &device).unwrap();
+    // Filters, scale, shift, mean and variance of 48 convolutions; scale and shift of four output norms.
+    assert_eq!(check(&tuned), 5 * 48 + 8);
 }
 
 #[test]

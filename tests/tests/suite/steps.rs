@@ -115,7 +115,7 @@ fn clipping_does_not_hide_a_norm_that_is_no_number() {
     let phase = Phase::Training { seed: 0 };
     let loss = model.loss(&scenes(2, SIDE), phase, &device).unwrap().total;
     let gradients = GradientsParams::from_grads(loss.backward(), &model.trainable);
-    let mut optimizer = Optimizer::new(&config, &model.trainable);
+    let mut optimizer = Optimizer::new(&config, &model.trainable, model.encoder.depths());
     let updated = optimizer.update(0.1, model.trainable, gradients, f64::NAN);
     let values = collect::<Tracked, _>(&updated).into_iter();
     for (path, values) in values.filter(|(path, _)| !is_statistic(path)) {

@@ -1,24 +1,34 @@
-//! Convolutions with folded norms, and the inverted residual block made of them.
+//! Convolutions with their batch norms, and the inverted residual block made of them.
 
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_kernels::{Activation, ConvolutionOptions, KernelBackend, add, convolution};
+use burn::tensor::{DType, Tensor, TensorData};
+use gradway_kernels::{
+    Activation, ConvolutionOptions, KernelBackend, add, bias_activation, convolution,
+};
 
+use super::norm::{BatchNorm, Filters, FoldedNorm};
 use crate::access::{Access, BlockAccess, Point};
+use crate::batch_statistics::BatchStatistics;
+use crate::drop_path::Phase;
 
-/// A convolution with its batch norm folded in.
+/// A convolution with a batch norm: folded in, or apart where it is trained.
 #[derive(Module, Debug)]
 pub struct Convolution<B: Backend> {
     /// `[outputs, inputs / groups, kernel, kernel]`
     pub weight: Param<Tensor<B, 4>>,
-    /// `[outputs]`
-    pub bias: Param<Tensor<B, 1>>,
+    /// `[outputs]`; none where the norm is apart.
+    pub bias: Option<Param<Tensor<B, 1>>>,
+    /// None where it is folded in.
+    pub norm: Option<BatchNorm<B>>,
     /// Step between output positions.
     pub stride: usize,
     /// 1, or the number of channels for a depthwise convolution.
     pub groups: usize,
+    /// What is folded in, as long as nobody has said whether it is trained.
+    #[module(skip)]
+    pub(super) folded: Option<FoldedNorm>,
 }
 
 impl<B: Backend> Convolution<B> {
@@ -37,15 +47,42 @@ impl<B: Backend> Convolution<B> {
         };
         Self {
             weight: initializer.init([outputs, inputs / groups, kernel, kernel], device),
-            bias: Initializer::Zeros.init([outputs], device),
+            bias: Some(Initializer::Zeros.init([outputs], device)),
+            norm: None,
             stride,
             groups,
+            folded: Some(FoldedNorm::identity(outputs)),
         }
     }
 
     pub(super) fn outputs(&self) -> usize {
-        self.bias.dims()[0]
+        self.weight.dims()[0]
     }
+
+    /// Whether its batch norm is apart, or can be.
+    pub(super) fn has_norm(&self) -> bool {
+        self.norm.is_some() || self.folded.is_some()
+    }
+
+    /// Parts the batch norm from the convolution, if it knows of one.
+    pub(super) fn keep_norm(&mut self, statistics: BatchStatistics) {
+        let Some((folded, bias)) = self.folded.take().zip(self.bias.take()) else {
+            return;
+        };
+        let (shape, device) = (self.weight.dims(), self.weight.device());
+        let filters = Filters {
+            weight: values(self.weight.val().into_data()),
+            bias: values(bias.val().into_data()),
+        };
+        let (weight, norm) = folded.kept(&filters, statistics, &device);
+        let weight = Tensor::from_data(TensorData::new(weight, shape), &device);
+        self.weight = Param::from_tensor(weight);
+        self.norm = Some(norm);
+    }
+}
+
+fn values(data: TensorData) -> Vec<f32> {
+    data.convert_dtype(DType::F32).iter::<f32>().collect()
 }
 
 impl<B: KernelBackend> Convolution<B> {
@@ -53,13 +90,28 @@ impl<B: KernelBackend> Convolution<B> {
     ///
     /// - `x`: `[batch, inputs, height, width]`
     /// - output: `[batch, outputs, ceil(height / stride), ceil(width / stride)]`
-    pub fn forward(&self, x: Tensor<B, 4>, activation: Activation) -> Tensor<B, 4> {
+    pub fn forward(&self, x: Tensor<B, 4>, activation: Activation, phase: Phase) -> Tensor<B, 4> {
         let weight = self.weight.val();
+        let [outputs, inputs, kernel, _] = weight.dims();
         let [_, _, height, width] = x.dims();
-        let options = ConvolutionOptions::same([height, width], weight.dims()[2], self.stride)
+        let options = ConvolutionOptions::same([height, width], kernel, self.stride)
             .with_groups(self.groups)
             .with_activation(activation);
-        convolution(x, weight, Some(self.bias.val()), options)
+        let Some(norm) = &self.norm else {
+            let bias = self.bias.as_ref().map(Param::val);
+            return convolution(x, weight, bias, options);
+        };
+        if let Some(statistics) = norm.followed(phase) {
+            let options = options.with_activation(Activation::Identity);
+            let x = norm.normalize(convolution(x, weight, None, options), statistics);
+            return bias_activation(x, None, 1, activation);
+        }
+        // The same function as a norm behind the convolution, without its pass over the map.
+        let [scale, shift] = norm.scale_and_shift();
+        let filters = weight.reshape([outputs, inputs * kernel * kernel]);
+        let filters = filters * scale.reshape([outputs, 1]);
+        let weight = filters.reshape([outputs, inputs, kernel, kernel]);
+        convolution(x, weight, Some(shift), options)
     }
 }
 
@@ -98,6 +150,23 @@ impl<B: Backend> InvertedResidual<B> {
     pub(super) fn channels(&self) -> usize {
         self.project.outputs()
     }
+
+    /// Its convolutions by their names.
+    pub(super) fn convolutions(&self) -> impl Iterator<Item = (&'static str, &Convolution<B>)> {
+        let expand = self.expand.iter().map(|layer| ("expand", layer));
+        expand.chain([("depthwise", &self.depthwise), ("project", &self.project)])
+    }
+
+    /// Its convolutions by their names.
+    pub(super) fn convolutions_mut(
+        &mut self,
+    ) -> impl Iterator<Item = (&'static str, &mut Convolution<B>)> {
+        let expand = self.expand.iter_mut().map(|layer| ("expand", layer));
+        expand.chain([
+            ("depthwise", &mut self.depthwise),
+            ("project", &mut self.project),
+        ])
+    }
 }
 
 impl<B: KernelBackend> InvertedResidual<B> {
@@ -108,14 +177,15 @@ impl<B: KernelBackend> InvertedResidual<B> {
     pub(super) fn forward(
         &self,
         x: Tensor<B, 4>,
+        phase: Phase,
         access: &mut BlockAccess<'_, impl Access<B>>,
     ) -> Tensor<B, 4> {
         let hidden = match &self.expand {
-            Some(expand) => expand.forward(x.clone(), Activation::Relu6),
+            Some(expand) => expand.forward(x.clone(), Activation::Relu6, phase),
             None => x.clone(),
         };
-        let hidden = self.depthwise.forward(hidden, Activation::Relu6);
-        let branch = self.project.forward(hidden, Activation::Identity);
+        let hidden = self.depthwise.forward(hidden, Activation::Relu6, phase);
+        let branch = self.project.forward(hidden, Activation::Identity, phase);
         let branch = access.at(Point::Convolution, &x, branch);
         if self.residual {
             let output = add(branch, x.clone());

@@ -52,7 +52,7 @@ impl<B: KernelBackend> Classifier<B> {
         let Some(last) = outputs.pop() else {
             unreachable!("the architecture table ends in a stage")
         };
-        let hidden = self.head.forward(last, Activation::Relu6);
+        let hidden = self.head.forward(last, Activation::Relu6, Phase::Inference);
         let pooled = hidden.mean_dim(3).mean_dim(2).flatten::<2>(1, 3);
         linear(
             pooled,

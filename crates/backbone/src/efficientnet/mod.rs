@@ -1,31 +1,38 @@
 //! EfficientNet-Lite (TensorFlow, 2020): EfficientNet (Tan & Le 2019) without squeeze-and-excite,
 //! with ReLU6, and with stem and head of fixed width.
 //!
-//! Every batch norm is folded into its convolution on import, so the network has none: a frozen
-//! network needs no statistics, and full fine-tuning trains the folded weights, which is batch norm
-//! with frozen statistics as detectors use it. Padding is TensorFlow's "same", asymmetric at
-//! stride 2. Maps are `[batch, channels, height, width]`.
+//! Every batch norm is folded into its convolution on import: a frozen network needs no statistics, and a
+//! convolution with a bias is one operator. A convolution that is trained, or whose norm is, has its batch
+//! norm apart ([`Backbone::keep_norms`]), so that fine-tuning trains the published parameters; the
+//! norm's statistics are constants then, or follow the batches ([`BatchStatistics`]). Padding is TensorFlow's
+//! "same", asymmetric at stride 2. Maps are `[batch, channels, height, width]`.
 
 mod block;
 mod classifier;
 mod import;
+mod norm;
 mod variants;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use burn::config::Config;
-use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::module::avg_pool2d;
+use burn::tensor::{Tensor, TensorData};
 use gradway_kernels::{Activation, ChannelAxis, KernelBackend, Lift};
 
 use crate::access::{Access, BlockAccess, Point, Site};
 use crate::backbone::Backbone;
+use crate::batch_statistics::BatchStatistics;
 use crate::description::{Description, Operations, Section};
 use crate::drop_path::Phase;
 use crate::operation::Operation;
+use crate::parameters::{ParameterPath, ParameterVisitor, visit_parameters};
 
 pub use block::{Convolution, InvertedResidual};
 pub use classifier::Classifier;
+pub use norm::{BatchNorm, FrozenStatistics, Statistics, TrainedStatistics};
 pub(crate) use variants::{EfficientNetLiteVariant, VARIANTS};
 
 /// Channels of the stem, the same in every variant.
@@ -141,6 +148,67 @@ impl EfficientNetLiteConfig {
     }
 }
 
+impl<B: Backend> EfficientNetLite<B> {
+    /// Whether every convolution has a batch norm that can be trained.
+    fn has_norms(&self) -> bool {
+        self.convolutions().all(|(_, layer)| layer.has_norm())
+    }
+
+    /// All convolutions by their paths.
+    fn convolutions(&self) -> impl Iterator<Item = (String, &Convolution<B>)> {
+        let rows = self.rows.iter().enumerate().flat_map(|(row, blocks)| {
+            let blocks = blocks.iter().enumerate();
+            blocks.flat_map(move |(block, module)| {
+                let parts = module.convolutions();
+                parts.map(move |(part, layer)| (format!("rows.{row}.{block}.{part}"), layer))
+            })
+        });
+        std::iter::once(("stem".to_string(), &self.stem)).chain(rows)
+    }
+
+    /// All convolutions by their paths.
+    fn convolutions_mut(&mut self) -> impl Iterator<Item = (String, &mut Convolution<B>)> {
+        let rows = self.rows.iter_mut().enumerate().flat_map(|(row, blocks)| {
+            let blocks = blocks.iter_mut().enumerate();
+            blocks.flat_map(move |(block, module)| {
+                let parts = module.convolutions_mut();
+                parts.map(move |(part, layer)| (format!("rows.{row}.{block}.{part}"), layer))
+            })
+        });
+        std::iter::once(("stem".to_string(), &mut self.stem)).chain(rows)
+    }
+}
+
+/// Convolutions of which a parameter is chosen, as if every norm stood apart: `rows.1.0.expand.weight`,
+/// `rows.1.0.expand.norm.gamma` or `.beta`.
+struct Chosen<'a> {
+    chosen: &'a dyn Fn(&ParameterPath) -> bool,
+    /// Paths of their filters.
+    weights: BTreeSet<String>,
+}
+
+impl<B: Backend> ParameterVisitor<B> for Chosen<'_> {
+    fn visit<const D: usize>(&mut self, path: &ParameterPath, _: &Param<Tensor<B, D>>) {
+        let Some(("Convolution", names)) = path.types().next_back() else {
+            return;
+        };
+        if names != ["weight"] {
+            return;
+        }
+        let of_norm = |name: &str| {
+            let mut path = path.clone();
+            path.leave();
+            path.enter("norm", "Struct:Convolution");
+            path.enter(name, "Struct:BatchNorm");
+            path
+        };
+        let mut parameters = [path.clone(), of_norm("gamma"), of_norm("beta")].into_iter();
+        if parameters.any(|parameter| (self.chosen)(&parameter)) {
+            self.weights.insert(path.to_string());
+        }
+    }
+}
+
 /// The nearest multiple of 8 that is not more than a tenth below.
 fn round_channels(channels: usize, width: f64) -> usize {
     let scaled = channels as f64 * width;
@@ -177,6 +245,7 @@ impl<B: KernelBackend> Backbone<B> for EfficientNetLite<B> {
                 block: vec![Point::Convolution],
                 ..Operations::default()
             },
+            batch_norms: self.has_norms(),
         }
     }
 
@@ -184,14 +253,51 @@ impl<B: KernelBackend> Backbone<B> for EfficientNetLite<B> {
         format!("rows.{section}.{block}")
     }
 
+    /// A convolution whose norm is not known, of a file that has none, stays as it is.
+    fn keep_norms(&mut self, chosen: &dyn Fn(&ParameterPath) -> bool, statistics: BatchStatistics) {
+        let mut found = Chosen {
+            chosen,
+            weights: BTreeSet::new(),
+        };
+        visit_parameters(self, &mut found);
+        let weights = found.weights;
+        for (path, convolution) in self.convolutions_mut() {
+            if weights.contains(&format!("{path}.weight")) {
+                convolution.keep_norm(statistics);
+            }
+            convolution.folded = None;
+        }
+    }
+
+    /// `rows.1.0.expand.norm.running_mean`, and the like.
+    fn statistics(&self) -> BTreeMap<String, TensorData> {
+        let mut found = BTreeMap::new();
+        for (path, convolution) in self.convolutions() {
+            if let Some(folded) = &convolution.folded {
+                let parts = folded.parts().into_iter();
+                found.extend(parts.map(|(name, data)| (format!("{path}.norm.{name}"), data)));
+            }
+            if let Some(norm) = &convolution.norm {
+                let values = norm.statistics.values().map(Tensor::into_data);
+                let values = ["running_mean", "running_var"].into_iter().zip(values);
+                found.extend(values.map(|(name, data)| (format!("{path}.norm.{name}"), data)));
+            }
+        }
+        found
+    }
+
     fn operation(&mut self, site: Site) -> Option<Operation<'_, B>> {
         if site.point != Point::Convolution {
             return None;
         }
         let block = self.rows.get_mut(site.section)?.get_mut(site.block)?;
+        if block.project.norm.is_some() {
+            // Then it is two operations, and the filters are not all of it.
+            return None;
+        }
         Some(Operation::Convolution {
             weight: &mut block.project.weight,
-            bias: Some(&mut block.project.bias),
+            bias: &mut block.project.bias,
         })
     }
 
@@ -199,17 +305,17 @@ impl<B: KernelBackend> Backbone<B> for EfficientNetLite<B> {
         &self,
         images: Tensor<B, 4>,
         // The published network drops no branch at the rates Lite was trained with.
-        _phase: Phase,
+        phase: Phase,
         access: &mut impl Access<B>,
     ) -> Vec<Tensor<B, 4>> {
-        let stem = self.stem.forward(images.clone(), Activation::Relu6);
+        let stem = self.stem.forward(images.clone(), Activation::Relu6, phase);
         let mut x = BlockAccess::new(access, 0, 0).at(Point::Embedding, &images, stem);
         drop(images);
         let mut outputs = Vec::new();
         for (section, (row, blocks)) in ROWS.iter().zip(&self.rows).enumerate() {
             for (block, module) in blocks.iter().enumerate() {
                 let mut inside = BlockAccess::new(access, section, block);
-                x = module.forward(x, &mut inside);
+                x = module.forward(x, phase, &mut inside);
             }
             let mut outside = BlockAccess::new(access, section, 0);
             x = outside.at(Point::Section, &x.clone(), x);

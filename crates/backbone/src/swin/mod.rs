@@ -209,11 +209,16 @@ impl<B: KernelBackend> Backbone<B> for Swin<B> {
                     Point::MlpOut,
                 ],
             },
+            batch_norms: false,
         }
     }
 
     fn block_path(&self, section: usize, block: usize) -> String {
         format!("layers.{section}.blocks.{block}")
+    }
+
+    fn transition_path(&self, section: usize) -> Option<String> {
+        (section > 0).then(|| format!("layers.{section}.downsample"))
     }
 
     fn operation(&mut self, site: Site) -> Option<Operation<'_, B>> {
@@ -222,7 +227,7 @@ impl<B: KernelBackend> Backbone<B> for Swin<B> {
                 let layer = &mut self.patch_embed.proj;
                 return Some(Operation::Convolution {
                     weight: &mut layer.weight,
-                    bias: layer.bias.as_mut(),
+                    bias: &mut layer.bias,
                 });
             }
             Point::Embedding => return Some(Operation::Norm(&mut self.patch_embed.norm)),

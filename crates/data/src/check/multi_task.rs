@@ -7,10 +7,10 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{LabelCount, Problem, Report, Warning, is_turned, most_frequent_first};
+use crate::dense::{DenseAbout, DenseDataset, DenseSample};
 use crate::error::{DataError, LabelFault};
 use crate::labels::IGNORE;
 use crate::labels::{DenseLabels, DenseTask, LabelCensus};
-use crate::multi_task::{MultiTaskDataset, MultiTaskSample};
 use crate::task::Task;
 
 /// The labels of one task, those of its readable samples.
@@ -63,11 +63,10 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(mut self, dataset: &dyn MultiTaskDataset, index: usize) -> Self {
-        let read = |tasks: &[DenseTask]| -> Result<MultiTaskSample, DataError> {
+    fn add(mut self, dataset: &dyn DenseDataset, about: &DenseAbout, index: usize) -> Self {
+        let read = |tasks: &[DenseTask]| -> Result<DenseSample, DataError> {
             let sample = dataset.get(index, tasks)?;
-            sample.check()?;
-            check_classes(dataset, &sample)?;
+            about.check(&sample)?;
             Ok(sample)
         };
         let whole = read(dataset.tasks());
@@ -105,7 +104,7 @@ impl Tally {
 
     fn fail(
         &mut self,
-        dataset: &dyn MultiTaskDataset,
+        dataset: &dyn DenseDataset,
         index: usize,
         task: Option<DenseTask>,
         error: &DataError,
@@ -193,7 +192,7 @@ impl TaskTally {
         }
     }
 
-    fn report(self, dataset: &dyn MultiTaskDataset, task: DenseTask) -> TaskReport {
+    fn report(self, dataset: &dyn DenseDataset, task: DenseTask) -> TaskReport {
         let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
         let names = (0..IGNORE).zip(dataset.classes(task));
         let labels = names.map(|(class, name)| {
@@ -235,38 +234,17 @@ fn absent_classes(task: &TaskReport) -> Option<Warning> {
     })
 }
 
-/// Refuses classes beyond the class list of their task.
-fn check_classes(
-    dataset: &dyn MultiTaskDataset,
-    sample: &MultiTaskSample,
-) -> Result<(), DataError> {
-    for (&task, labels) in &sample.labels {
-        let classes = dataset.classes(task).len();
-        let DenseLabels::Classes(map) = labels else {
-            continue;
-        };
-        let beyond = |label: &&u8| **label != IGNORE && usize::from(**label) >= classes;
-        if let Some(label) = map.data.iter().find(beyond) {
-            return Err(DataError::Labels {
-                id: sample.id.clone(),
-                task,
-                fault: LabelFault::Values {
-                    reason: format!("a label is {label}, of {classes} classes"),
-                },
-            });
-        }
-    }
-    Ok(())
-}
-
 /// Reads every sample with the labels of every task, on all cores; a problem of one sample or task does
 /// not stop the others.
 ///
 /// A task that no sample has a file of is missing, which is no problem: it may not be wanted.
-pub fn check_multi_task(dataset: &dyn MultiTaskDataset) -> Report {
+pub fn check_multi_task(dataset: &dyn DenseDataset) -> Report {
+    let about = DenseAbout::of(dataset, dataset.tasks());
     let mut tally = (0..dataset.len())
         .into_par_iter()
-        .fold(Tally::default, |tally, index| tally.add(dataset, index))
+        .fold(Tally::default, |tally, index| {
+            tally.add(dataset, &about, index)
+        })
         .reduce(Tally::default, Tally::merge);
     let absent: Vec<DenseTask> = tally
         .tasks

@@ -1,13 +1,11 @@
 //! The loader of detection.
 
-use std::sync::Arc;
-
 use image::RgbImage;
 use rand::RngCore;
 
 use super::batch::{DetectionBatch, DetectionTarget};
+use super::collection::{DetectionAbout, DetectionCollection};
 use super::evaluation::DetectionEvaluation;
-use super::sample::DetectionDataset;
 use super::transform::{DetectionAugmentConfig, DetectionSizeConfig, PreparedSample};
 use crate::error::DataError;
 use crate::input::NetworkInput;
@@ -22,7 +20,7 @@ enum Preparation {
 
 /// From images and annotations to batches of objects.
 pub struct DetectionPipeline {
-    dataset: Arc<dyn DetectionDataset>,
+    samples: DetectionCollection,
     preparation: Preparation,
 }
 
@@ -35,7 +33,7 @@ impl DetectionLoader {
     /// # Errors
     /// Values that make no sense, and a dataset that does not fill a single batch.
     pub fn training(
-        dataset: Arc<dyn DetectionDataset>,
+        samples: DetectionCollection,
         augment: DetectionAugmentConfig,
         input: NetworkInput,
         config: LoaderConfig,
@@ -43,7 +41,7 @@ impl DetectionLoader {
         augment.validate()?;
         let input = augment.padded(input)?;
         let pipeline = DetectionPipeline {
-            dataset,
+            samples,
             preparation: Preparation::Training(augment, input),
         };
         Self::new(pipeline, config)
@@ -56,29 +54,24 @@ impl DetectionLoader {
     /// # Errors
     /// Values that make no sense, and an empty dataset.
     pub fn evaluation(
-        dataset: Arc<dyn DetectionDataset>,
+        samples: DetectionCollection,
         size: DetectionSizeConfig,
         input: NetworkInput,
         config: LoaderConfig,
     ) -> Result<Self, DataError> {
         let evaluation = DetectionEvaluation::new(size, input)?;
         let pipeline = DetectionPipeline {
-            dataset,
+            samples,
             preparation: Preparation::Evaluation(evaluation),
         };
         Self::new(pipeline, config.for_evaluation())
     }
-
-    /// The dataset the batches come from.
-    pub fn dataset(&self) -> &Arc<dyn DetectionDataset> {
-        self.pipeline().dataset()
-    }
 }
 
 impl DetectionPipeline {
-    /// The dataset the samples come from.
-    pub fn dataset(&self) -> &Arc<dyn DetectionDataset> {
-        &self.dataset
+    /// What the samples have in common.
+    pub fn about(&self) -> &DetectionAbout {
+        self.samples.about()
     }
 }
 
@@ -87,25 +80,25 @@ impl Pipeline for DetectionPipeline {
     type Item = DetectionTarget;
 
     fn name(&self) -> &str {
-        self.dataset.name()
+        &self.about().name
     }
 
     fn len(&self) -> usize {
-        self.dataset.len()
+        self.samples.len()
     }
 
     fn id(&self, index: usize) -> String {
-        self.dataset.id(index)
+        self.samples.id(index)
     }
 
     fn image(&self, index: usize) -> Result<RgbImage, DataError> {
-        Ok(self.dataset.get(index)?.image)
+        Ok(self.samples.read(index)?.image)
     }
 
     fn prepare(&self, index: usize, rng: &mut impl RngCore) -> Result<PreparedSample, DataError> {
-        let sample = self.dataset.get(index)?;
-        // What follows relies on it, and a dataset may come from outside of this crate.
-        sample.check(self.dataset.classes().len())?;
+        let sample = self.samples.read(index)?;
+        // What follows relies on it, and samples may come from outside of this crate.
+        sample.check(self.about().classes.len())?;
         match &self.preparation {
             Preparation::Training(augment, _) => augment.apply(sample, rng),
             Preparation::Evaluation(evaluation) => evaluation.prepare(sample),

@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::sample::{DetectionSample, Instance};
 use crate::error::DataError;
 use crate::input::{NetworkInput, check_stride};
-use crate::transform::{
-    PhotometricConfig, check_edges, check_share, fit, geometry::resize_image, invalid, scaled,
-};
+use crate::movable::{Movable, flip, scale};
+use crate::transform::geometry::resize_image;
+use crate::transform::{PhotometricConfig, check_edges, check_share, invalid};
 
 /// Sides of boxes below this many pixels after all changes are dropped from training, as in
 /// mmdetection.
@@ -129,12 +129,10 @@ impl DetectionAugmentConfig {
         rng: &mut impl Rng,
     ) -> Result<PreparedSample, DataError> {
         let drawn = rng.random_range(0..self.scales.len().max(1));
-        let scale = self.scales.get(drawn).copied();
-        let scale = scale.unwrap_or(DetectionSizeConfig::default().scale);
-        let mut sample = resize(sample, scale)?;
-        if rng.random::<f32>() < self.flip_probability {
-            sample.flip_horizontal();
-        }
+        let edges = self.scales.get(drawn).copied();
+        let edges = edges.unwrap_or(DetectionSizeConfig::default().scale);
+        let mut sample = fitted(sample, edges)?;
+        flip(&mut sample, self.flip_probability, rng);
         self.photometric.apply(&mut sample.image, rng);
         let is_left = |side: f32| side >= SHORTEST_SIDE;
         let instances = &mut sample.instances;
@@ -169,7 +167,7 @@ impl DetectionSizeConfig {
     /// # Errors
     /// [`DataError::Resize`].
     pub fn apply(&self, sample: DetectionSample) -> Result<PreparedSample, DataError> {
-        resize(sample, self.scale)
+        fitted(sample, self.scale)
     }
 }
 
@@ -196,39 +194,54 @@ fn padded(
 }
 
 /// Fits a sample into a long and a short edge.
-fn resize(sample: DetectionSample, edges: [u32; 2]) -> Result<PreparedSample, DataError> {
-    let DetectionSample {
-        id,
-        image_id,
-        image,
-        mut instances,
-    } = sample;
-    let (old_width, old_height) = image.dimensions();
-    let factor = fit(old_width, old_height, edges);
-    let (width, height) = scaled(old_width, old_height, factor);
-    let image = resize_image(&id, image, width, height)?;
-    // Each axis has its own factor, as both sides were rounded.
-    let ratio = |new: u32, old: u32| (f64::from(new) / f64::from(old.max(1))) as f32;
-    let scale = [ratio(height, old_height), ratio(width, old_width)];
-    for instance in &mut instances {
-        let [left, top, right, bottom] = instance.bounds;
-        let across = |x: f32| (x * scale[1]).clamp(0.0, width as f32);
-        let down = |y: f32| (y * scale[0]).clamp(0.0, height as f32);
-        instance.bounds = [across(left), down(top), across(right), down(bottom)];
-    }
-    Ok(PreparedSample {
-        id,
-        image_id,
-        image,
-        original: [old_height as usize, old_width as usize],
-        scale,
-        instances,
-    })
+fn fitted(sample: DetectionSample, edges: [u32; 2]) -> Result<PreparedSample, DataError> {
+    scale(PreparedSample::from(sample), Some(edges), 1.0)
 }
 
-impl PreparedSample {
-    /// Mirrors it left to right: image, boxes and masks.
-    pub fn flip_horizontal(&mut self) {
+impl From<DetectionSample> for PreparedSample {
+    /// As it was read.
+    fn from(sample: DetectionSample) -> Self {
+        let (width, height) = sample.image.dimensions();
+        Self {
+            id: sample.id,
+            image_id: sample.image_id,
+            image: sample.image,
+            original: [height as usize, width as usize],
+            scale: [1.0; 2],
+            instances: sample.instances,
+        }
+    }
+}
+
+impl Movable for PreparedSample {
+    fn size(&self) -> (u32, u32) {
+        self.image.dimensions()
+    }
+
+    /// Resizes the image and its boxes; masks stay.
+    fn resize(self, width: u32, height: u32) -> Result<Self, DataError> {
+        let (old_width, old_height) = self.image.dimensions();
+        let image = resize_image(&self.id, self.image, width, height)?;
+        // Each axis has its own factor, as both sides were rounded.
+        let ratio = |new: u32, old: u32| (f64::from(new) / f64::from(old.max(1))) as f32;
+        let [down, across] = [ratio(height, old_height), ratio(width, old_width)];
+        let mut instances = self.instances;
+        for instance in &mut instances {
+            let [left, top, right, bottom] = instance.bounds;
+            let x = |x: f32| (x * across).clamp(0.0, width as f32);
+            let y = |y: f32| (y * down).clamp(0.0, height as f32);
+            instance.bounds = [x(left), y(top), x(right), y(bottom)];
+        }
+        Ok(Self {
+            image,
+            scale: [self.scale[0] * down, self.scale[1] * across],
+            instances,
+            ..self
+        })
+    }
+
+    /// Mirrors image, boxes and masks.
+    fn flip_horizontal(&mut self) {
         image::imageops::flip_horizontal_in_place(&mut self.image);
         let width = self.image.width() as f32;
         for instance in &mut self.instances {

@@ -84,7 +84,6 @@ impl DataError {
             | Self::EmptyDataset { .. }
             | Self::InvalidValue { .. }
             | Self::IndexOutOfRange { .. }
-            | Self::InconsistentSample { .. }
             | Self::InconsistentInstance { .. }
             | Self::MaskLength { .. }
             | Self::WrongTask { .. }

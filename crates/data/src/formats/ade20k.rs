@@ -3,10 +3,11 @@
 //! Zhou et al., *Scene Parsing through ADE20K Dataset*, CVPR 2017.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::FileDataset;
+use crate::dense::FileDataset;
 use crate::error::DataError;
 use crate::format::{DatasetDescriptor, DatasetFormat, Opened};
 use crate::formats::layout::{self, ImageFolder, LabelFolder};
@@ -69,12 +70,12 @@ impl DatasetFormat for Ade20kConfig {
                 path: images.path,
             });
         }
-        Ok(Opened::Files(FileDataset::new(
+        Ok(Opened::Dense(Arc::new(FileDataset::new(
             classes.list.as_deref().unwrap_or(format.name),
             pairs,
             classes.names,
             classes.palette,
             self.labels.clone(),
-        )?))
+        )?)))
     }
 }

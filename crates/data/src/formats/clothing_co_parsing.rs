@@ -10,18 +10,18 @@ use std::path::{Path, PathBuf};
 use gradway_scenes::boundaries;
 use serde::{Deserialize, Serialize};
 
+use crate::dense::{DenseFileDataset, DenseReader, ImageFile};
 use crate::error::DataError;
 use crate::format::{DatasetDescriptor, DatasetFormat, Opened};
 use crate::formats::layout;
 use crate::io::paths;
 use crate::io::read;
-use crate::io::text::lines;
 use crate::labels::classes::Classes;
 use crate::labels::{DenseLabels, DenseTask};
 use crate::labels::{IGNORE, LabelMap, LabelPolicy};
-use crate::multi_task::{DenseFileDataset, DenseReader, ImageFile};
 use crate::split::Split;
 use crate::task::Task;
+use crate::text::lines;
 use crate::transform::invalid;
 
 /// Class 0 counts, and no stored value means ignore.
@@ -173,9 +173,9 @@ impl DatasetFormat for ClothingCoParsingConfig {
             (DenseTask::SemanticSegmentation, classes),
             (DenseTask::HumanParts, parts),
         ];
-        Ok(Opened::MultiTask(std::sync::Arc::new(
-            DenseFileDataset::new(MANIFEST, images, tasks, classes, reader),
-        )))
+        Ok(Opened::Dense(std::sync::Arc::new(DenseFileDataset::new(
+            MANIFEST, images, tasks, classes, reader,
+        ))))
     }
 }
 

@@ -16,10 +16,11 @@ use crate::detection::{AnnotatedDataset, AnnotatedImage, Annotation};
 use crate::error::{AnnotationFault, DataError};
 use crate::format::{DatasetDescriptor, DatasetFormat, Opened};
 use crate::formats::layout;
-use crate::io::{paths, text};
+use crate::io::paths;
 use crate::labels::palette::PaletteRule;
 use crate::split::Split;
 use crate::task::Task;
+use crate::text;
 use crate::transform::invalid;
 
 /// Configuration of a dataset in the COCO format.
@@ -167,10 +168,7 @@ fn parsed<T>(
         path: path.to_path_buf(),
         fault,
     };
-    let bytes = std::fs::read(path).map_err(|source| DataError::Read {
-        path: path.to_path_buf(),
-        source,
-    })?;
+    let bytes = std::fs::read(path).map_err(|source| DataError::read(path, source))?;
     if let [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] = bytes[..] {
         let reason = "it is written in UTF-16; JSON is UTF-8".into();
         return Err(fail(AnnotationFault::Unreadable { reason }));

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{FileDataset, FilePair};
+use crate::dense::{FileDataset, FilePair};
 use crate::error::DataError;
 use crate::format::{DatasetDescriptor, DatasetFormat, Opened};
 use crate::formats::layout::{self, ImageFolder, LabelFolder};
@@ -126,12 +127,12 @@ impl DatasetFormat for FolderConfig {
         let root = paths::expand(&self.root)?;
         let pairs = self.pairs(split, &root)?;
         let classes = self.classes.resolve(&root)?;
-        Ok(Opened::Files(FileDataset::new(
+        Ok(Opened::Dense(Arc::new(FileDataset::new(
             classes.list.as_deref().unwrap_or(Self::DESCRIPTOR.name),
             pairs,
             classes.names,
             classes.palette,
             self.labels.clone(),
-        )?))
+        )?)))
     }
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::dataset::FilePair;
+use crate::dense::FilePair;
+use crate::dense::ImageFile;
 use crate::error::{DataError, FileFault};
 use crate::formats::list;
-use crate::multi_task::ImageFile;
 use crate::split::Split;
 
 /// Endings of image files, lower case.
@@ -55,10 +55,7 @@ fn files_by_stem(
     folder: &Path,
     extensions: &[&str],
 ) -> Result<BTreeMap<String, PathBuf>, DataError> {
-    let read_error = |source| DataError::Read {
-        path: folder.to_path_buf(),
-        source,
-    };
+    let read_error = |source| DataError::read(folder, source);
     let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(folder).map_err(read_error)? {
         let path = entry.map_err(read_error)?.path();

@@ -8,13 +8,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::dataset::FilePair;
+use crate::dense::FilePair;
+use crate::dense::ImageFile;
 use crate::error::{DataError, FileFault};
 use crate::formats::layout::{
     ImageFolder, LabelFolder, other_kind, without_extension, without_image_extension,
 };
-use crate::io::text;
-use crate::multi_task::ImageFile;
+use crate::text;
 
 /// The samples named by the lines of a split list below `root`, in the order of the list.
 ///

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dense::{DenseFileDataset, DenseReader, ImageFile};
 use crate::error::{DataError, LabelFault};
 use crate::format::{DatasetDescriptor, DatasetFormat, Opened};
 use crate::formats::layout;
@@ -18,7 +19,6 @@ use crate::io::read;
 use crate::labels::classes::Classes;
 use crate::labels::{DenseLabels, DenseTask, DepthMap, NormalMap, VerticalAxis, unit};
 use crate::labels::{LabelMap, LabelPolicy};
-use crate::multi_task::{DenseFileDataset, DenseReader, ImageFile};
 use crate::split::Split;
 use crate::task::Task;
 
@@ -76,7 +76,7 @@ impl DatasetFormat for NyudMtConfig {
         ];
         let classes = [(DenseTask::SemanticSegmentation, classes)];
         let dataset = DenseFileDataset::new(format.name, images, tasks, classes, reader);
-        Ok(Opened::MultiTask(Arc::new(dataset)))
+        Ok(Opened::Dense(Arc::new(dataset)))
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dense::{DenseFileDataset, DenseReader, ImageFile};
 use crate::error::DataError;
 use crate::format::{DatasetDescriptor, DatasetFormat, Opened};
 use crate::formats::layout;
@@ -22,7 +23,6 @@ use crate::io::read;
 use crate::labels::classes::Classes;
 use crate::labels::{DenseLabels, DenseTask, NormalMap, VerticalAxis, unit};
 use crate::labels::{IGNORE, LabelMap, LabelPolicy};
-use crate::multi_task::{DenseFileDataset, DenseReader, ImageFile};
 use crate::split::Split;
 use crate::task::Task;
 
@@ -89,7 +89,7 @@ impl DatasetFormat for PascalMtConfig {
             (DenseTask::HumanParts, Classes::named(parts)),
         ];
         let dataset = DenseFileDataset::new(format.name, images, tasks, classes, reader);
-        Ok(Opened::MultiTask(Arc::new(dataset)))
+        Ok(Opened::Dense(Arc::new(dataset)))
     }
 }
 

@@ -12,16 +12,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dense::{DenseFileDataset, DenseReader, ImageFile};
 use crate::error::DataError;
 use crate::format::{DatasetDescriptor, DatasetFormat, Opened};
 use crate::formats::layout;
 use crate::io::paths;
 use crate::io::read;
-use crate::io::text::lines;
 use crate::labels::{DenseLabels, DenseTask, DepthMap};
-use crate::multi_task::{DenseFileDataset, DenseReader, ImageFile};
 use crate::split::Split;
 use crate::task::Task;
+use crate::text::lines;
 use crate::transform::invalid;
 
 pub use normals::{Intrinsics, normals_from_depth};
@@ -79,7 +79,7 @@ impl DatasetFormat for RedKitchenConfig {
         let reader = Reader { root, intrinsics };
         let tasks = [DenseTask::SurfaceNormals, DenseTask::Depth];
         let dataset = DenseFileDataset::new(format.name, images, tasks, [], reader);
-        Ok(Opened::MultiTask(Arc::new(dataset)))
+        Ok(Opened::Dense(Arc::new(dataset)))
     }
 }
 

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use gradway_scenes::{CLASSES, PALETTE, PARTS, SceneConfig};
 use serde::{Deserialize, Serialize};
 
+use crate::dense::{DenseDataset, DenseSample};
 use crate::error::DataError;
 use crate::format::{DatasetDescriptor, DatasetFormat, Opened};
 use crate::labels::LabelMap;
 use crate::labels::classes::Classes;
 use crate::labels::palette::PaletteRule;
 use crate::labels::{DenseLabels, DenseTask, DepthMap, NormalMap, VerticalAxis};
-use crate::multi_task::{MultiTaskDataset, MultiTaskSample};
 use crate::split::Split;
 use crate::task::Task;
 use crate::transform::invalid;
@@ -104,7 +104,7 @@ impl DatasetFormat for SyntheticConfig {
         for task in DenseTask::ALL {
             classes.extend(Classes::of_binary(task).map(|binary| (task, binary)));
         }
-        Ok(Opened::MultiTask(Arc::new(SyntheticDataset {
+        Ok(Opened::Dense(Arc::new(SyntheticDataset {
             scene: SceneConfig {
                 width: self.width,
                 height: self.height,
@@ -127,12 +127,12 @@ struct SyntheticDataset {
     first: u64,
     samples: usize,
     /// The samples rendered so far, with the labels asked for so far.
-    kept: Mutex<HashMap<usize, Arc<MultiTaskSample>>>,
+    kept: Mutex<HashMap<usize, Arc<DenseSample>>>,
     classes: BTreeMap<DenseTask, Classes>,
 }
 
 impl SyntheticDataset {
-    fn render(&self, index: usize, tasks: &[DenseTask]) -> MultiTaskSample {
+    fn render(&self, index: usize, tasks: &[DenseTask]) -> DenseSample {
         let mut scene = gradway_scenes::render(&self.scene, self.first + index as u64);
         let (width, height) = scene.image.dimensions();
         let classes = |data: &mut Vec<u8>| {
@@ -162,7 +162,7 @@ impl SyntheticDataset {
             };
             (task, labels)
         });
-        MultiTaskSample {
+        DenseSample {
             id: self.id(index),
             labels: labels.collect(),
             image: scene.image,
@@ -182,12 +182,12 @@ impl SyntheticDataset {
     }
 
     /// The scenes of a poisoned lock are whole: they are added in one piece.
-    fn kept(&self) -> MutexGuard<'_, HashMap<usize, Arc<MultiTaskSample>>> {
+    fn kept(&self) -> MutexGuard<'_, HashMap<usize, Arc<DenseSample>>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl MultiTaskDataset for SyntheticDataset {
+impl DenseDataset for SyntheticDataset {
     fn name(&self) -> &str {
         SyntheticConfig::DESCRIPTOR.name
     }
@@ -217,7 +217,7 @@ impl MultiTaskDataset for SyntheticDataset {
         format!("{}-{index:06}", self.split.name())
     }
 
-    fn get(&self, index: usize, tasks: &[DenseTask]) -> Result<MultiTaskSample, DataError> {
+    fn get(&self, index: usize, tasks: &[DenseTask]) -> Result<DenseSample, DataError> {
         if index >= self.samples {
             return Err(DataError::IndexOutOfRange {
                 dataset: self.name().into(),
@@ -226,14 +226,13 @@ impl MultiTaskDataset for SyntheticDataset {
             });
         }
         let kept = self.kept().get(&index).cloned();
-        let has_all = |sample: &&Arc<MultiTaskSample>| {
-            tasks.iter().all(|task| sample.labels.contains_key(task))
-        };
+        let has_all =
+            |sample: &&Arc<DenseSample>| tasks.iter().all(|task| sample.labels.contains_key(task));
         if let Some(sample) = kept.as_ref().filter(has_all) {
             let labels = tasks
                 .iter()
                 .filter_map(|task| sample.labels.get_key_value(task));
-            return Ok(MultiTaskSample {
+            return Ok(DenseSample {
                 id: sample.id.clone(),
                 image: sample.image.clone(),
                 labels: labels
@@ -246,7 +245,7 @@ impl MultiTaskDataset for SyntheticDataset {
         labels.extend(sample.labels.clone());
         if self.is_kept(labels.keys()) {
             let (id, image) = (sample.id.clone(), sample.image.clone());
-            let sample = MultiTaskSample { id, image, labels };
+            let sample = DenseSample { id, image, labels };
             self.kept().insert(index, Arc::new(sample));
         }
         Ok(sample)

@@ -4,10 +4,11 @@
 //! palette-indexed PNG files: the indices are the labels, their colours are only for viewing.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::FileDataset;
+use crate::dense::FileDataset;
 use crate::error::DataError;
 use crate::format::{DatasetDescriptor, DatasetFormat, Opened};
 use crate::formats::layout::{self, ImageFolder, LabelFolder};
@@ -93,12 +94,12 @@ impl DatasetFormat for PascalVocConfig {
                 path: list,
             });
         }
-        Ok(Opened::Files(FileDataset::new(
+        Ok(Opened::Dense(Arc::new(FileDataset::new(
             classes.list.as_deref().unwrap_or(format.name),
             pairs,
             classes.names,
             classes.palette,
             self.labels.clone(),
-        )?))
+        )?)))
     }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::FilePair;
+use crate::dense::FilePair;
 use crate::detection::{AnnotatedDataset, AnnotatedImage, Skipped};
 use crate::error::DataError;
 use crate::format::{DatasetDescriptor, DatasetFormat, Opened};

@@ -43,10 +43,7 @@ impl MatFile {
     /// # Errors
     /// A file that cannot be read, is not of this format, or is damaged.
     pub fn read(path: &Path) -> Result<Self, DataError> {
-        let bytes = std::fs::read(path).map_err(|source| DataError::Read {
-            path: path.to_path_buf(),
-            source,
-        })?;
+        let bytes = std::fs::read(path).map_err(|source| DataError::read(path, source))?;
         Self::parse(path, &bytes).map_err(|reason| decode(path, reason))
     }
 

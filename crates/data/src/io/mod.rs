@@ -1,7 +1,6 @@
-//! Files: images and masks, arrays of numpy and of MATLAB, lists, paths.
+//! Files: images and masks, arrays of numpy and of MATLAB, paths.
 
 pub mod mat;
 pub(crate) mod npy;
 pub mod paths;
 pub mod read;
-pub(crate) mod text;

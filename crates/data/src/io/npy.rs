@@ -24,10 +24,7 @@ pub(crate) struct Array {
 /// # Errors
 /// A file that cannot be read, is not of this format, or does not hold as many numbers as it says.
 pub(crate) fn read(path: &Path) -> Result<Array, DataError> {
-    let bytes = std::fs::read(path).map_err(|source| DataError::Read {
-        path: path.to_path_buf(),
-        source,
-    })?;
+    let bytes = std::fs::read(path).map_err(|source| DataError::read(path, source))?;
     parse(&bytes).map_err(|reason| DataError::Decode {
         path: path.to_path_buf(),
         reason,

@@ -18,8 +18,5 @@ pub use picture::{image, size};
 
 /// The bytes of a file.
 fn bytes(path: &Path) -> Result<Vec<u8>, DataError> {
-    std::fs::read(path).map_err(|source| DataError::Read {
-        path: path.to_path_buf(),
-        source,
-    })
+    std::fs::read(path).map_err(|source| DataError::read(path, source))
 }

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
-use crate::io::text;
+use crate::text;
 
-use super::dense_task::DenseTask;
 use super::manifest;
 use super::palette::PaletteRule;
+use crate::task::DenseTask;
 
 /// The class list of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::dense_task::DenseTask;
 use super::label_map::{IGNORE, LabelMap};
+use crate::task::DenseTask;
 
 /// How far the length of a normal may be from 1: files hold them in 8 or 16 bits.
 const LENGTH_TOLERANCE: f32 = 1e-3;

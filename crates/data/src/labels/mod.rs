@@ -4,17 +4,16 @@
 mod census;
 pub mod classes;
 mod dense;
-mod dense_task;
 mod label_map;
 pub mod manifest;
 pub mod palette;
 mod policy;
 mod table;
 
+pub use crate::task::DenseTask;
 pub use census::{AbsentClasses, LabelCensus};
 pub(crate) use dense::unit;
 pub use dense::{DenseLabels, DepthMap, NormalMap, VerticalAxis};
-pub use dense_task::DenseTask;
 pub use label_map::{IGNORE, LabelMap, MAXIMUM_CLASSES};
 pub use policy::LabelPolicy;
 pub use table::LabelTable;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use super::{Pipeline, SegmentationPipeline, Source};
+use super::{Pipeline, Source};
 use crate::batch::Batch;
 use crate::error::DataError;
 
@@ -109,7 +109,7 @@ impl<P: Pipeline> Shared<P> {
 /// The batches of an epoch, in order.
 ///
 /// Ends after the first error. Dropping it early stops and joins the threads.
-pub struct BatchIterator<P: Pipeline = SegmentationPipeline> {
+pub struct BatchIterator<P: Pipeline> {
     shared: Arc<Shared<P>>,
     workers: Vec<JoinHandle<()>>,
     finished: bool,

@@ -1,4 +1,4 @@
-//! Changes of place: images and labels must move together.
+//! Changes of place of images and of planes of labels, which must move together.
 //!
 //! Both follow the same convention: pixel `i` of an axis covers `[i, i + 1)` and is sampled at its
 //! centre, `i + 0.5`. A label therefore always sits under the pixel it was drawn on.
@@ -6,39 +6,12 @@
 use fast_image_resize as fir;
 use image::RgbImage;
 
-use super::is_labelled;
-use crate::dataset::SegmentationSample;
 use crate::error::DataError;
-use crate::labels::LabelMap;
 
-/// Resizes the image bilinearly and the labels with nearest neighbour.
+/// Resizes the image of sample `id` bilinearly, sampling at half-pixel centres.
 ///
 /// The bilinear kernel keeps its size when shrinking, as OpenCV's `INTER_LINEAR` and hence the
 /// public recipes: a wider kernel would give smoother, but other, training images.
-///
-/// # Errors
-/// [`DataError::Resize`] if a size is zero or too large.
-pub fn resize(
-    sample: SegmentationSample,
-    width: u32,
-    height: u32,
-) -> Result<SegmentationSample, DataError> {
-    if sample.image.dimensions() == (width, height) {
-        return Ok(sample);
-    }
-    let SegmentationSample { id, image, labels } = sample;
-    Ok(SegmentationSample {
-        image: resize_image(&id, image, width, height)?,
-        labels: LabelMap {
-            width,
-            height,
-            data: resize_plane(&labels.data, (labels.width, labels.height), (width, height)),
-        },
-        id,
-    })
-}
-
-/// Resizes the image of sample `id` bilinearly, sampling at half-pixel centres.
 ///
 /// # Errors
 /// [`DataError::Resize`] if a size is zero or too large.
@@ -106,30 +79,6 @@ pub(crate) fn nearest(source: u32, target: u32) -> Vec<usize> {
     (0..target).map(|i| index(i) as usize).collect()
 }
 
-/// The part of a sample of `width` x `height` pixels whose first pixel is at (`x`, `y`), cut off at
-/// the sample's edges.
-pub fn crop(
-    sample: &SegmentationSample,
-    x: u32,
-    y: u32,
-    width: u32,
-    height: u32,
-) -> SegmentationSample {
-    let (x, y) = (x.min(sample.labels.width), y.min(sample.labels.height));
-    let image = image::imageops::crop_imm(&sample.image, x, y, width, height).to_image();
-    let (width, height) = image.dimensions();
-    let labels = &sample.labels;
-    SegmentationSample {
-        id: sample.id.clone(),
-        image,
-        labels: LabelMap {
-            width,
-            height,
-            data: crop_plane(&labels.data, labels.width, [x, y], (width, height)),
-        },
-    }
-}
-
 /// The window of `size`, width and height, of a plane of rows of `stride` pixels, which must lie within
 /// it.
 pub(crate) fn crop_plane<T: Copy>(
@@ -145,36 +94,8 @@ pub(crate) fn crop_plane<T: Copy>(
     cropped
 }
 
-/// The share of the most frequent class among the labelled pixels of a window, or none if fewer
-/// than two classes occur there.
-pub(super) fn largest_class_share(
-    labels: &LabelMap,
-    x: u32,
-    y: u32,
-    width: u32,
-    height: u32,
-) -> Option<f32> {
-    let mut counts = [0u64; 256];
-    for row in rows(&labels.data, labels.width, [x, y], (width, height)) {
-        for &label in row {
-            counts[usize::from(label)] += 1;
-        }
-    }
-    let counted = (0..=u8::MAX)
-        .filter(|&label| is_labelled(label))
-        .map(|label| counts[usize::from(label)])
-        .filter(|&count| count > 0);
-    let (mut classes, mut total, mut largest) = (0, 0u64, 0u64);
-    for count in counted {
-        classes += 1;
-        total += count;
-        largest = largest.max(count);
-    }
-    (classes > 1).then(|| (largest as f64 / total as f64) as f32)
-}
-
 /// The rows of a window of a plane, which must lie within it.
-fn rows<T>(
+pub(crate) fn rows<T>(
     data: &[T],
     stride: u32,
     [x, y]: [u32; 2],
@@ -187,12 +108,6 @@ fn rows<T>(
     })
 }
 
-/// Mirrors a sample left to right, in place.
-pub fn flip_horizontal(sample: &mut SegmentationSample) {
-    image::imageops::flip_horizontal_in_place(&mut sample.image);
-    flip_plane(&mut sample.labels.data, sample.labels.width);
-}
-
 /// Mirrors a plane of rows of `width` pixels left to right, in place.
 pub(crate) fn flip_plane<T>(data: &mut [T], width: u32) {
     for row in data.chunks_exact_mut((width as usize).max(1)) {
@@ -203,7 +118,6 @@ pub(crate) fn flip_plane<T>(data: &mut [T], width: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::labels::IGNORE;
 
     #[test]
     fn nearest_samples_cell_centres() {
@@ -212,17 +126,5 @@ mod tests {
         assert_eq!(nearest(2, 4), [0, 0, 1, 1]);
         assert_eq!(nearest(3, 1), [1]);
         assert_eq!(nearest(5, 3), [0, 2, 4]);
-    }
-
-    #[test]
-    fn class_share_leaves_out_ignored_pixels() {
-        let labels = LabelMap {
-            width: 4,
-            height: 2,
-            data: vec![0, 0, 1, IGNORE, 0, IGNORE, IGNORE, IGNORE],
-        };
-        assert_eq!(largest_class_share(&labels, 0, 0, 4, 2), Some(0.75));
-        assert_eq!(largest_class_share(&labels, 2, 0, 2, 2), None);
-        assert_eq!(largest_class_share(&labels, 3, 0, 1, 2), None);
     }
 }

@@ -5,11 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::common::{assert_says, config, write_image, write_mask, write_mask_16};
+use crate::common::{assert_says, config, open, write_image, write_mask, write_mask_16};
 use gradway_data::formats::red_kitchen::{Intrinsics, normals_from_depth};
 use gradway_data::io::mat::{MatFile, Value};
 use gradway_data::{
-    DatasetConfig, DenseLabels, DenseTask, DepthMap, IGNORE, MultiTaskDataset, Split, VerticalAxis,
+    DatasetConfig, DenseDataset, DenseLabels, DenseTask, DepthMap, IGNORE, Split, VerticalAxis,
 };
 use serde_json::Value as Json;
 
@@ -75,14 +75,14 @@ fn assert_as_drawn(name: &str, train: &[&str], val: &[&str]) {
 fn pascal_mt_is_read_as_drawn() {
     let train = ["2008_000003", "2008_000001", "2008_000002"];
     assert_as_drawn("pascal_mt", &train, &["2008_000004"]);
-    let dataset = format("pascal_mt").open(Split::Train).unwrap();
+    let dataset = open(&format("pascal_mt"), Split::Train);
     assert_eq!((dataset.name(), dataset.classes().len()), ("pascal_mt", 21));
 }
 
 #[test]
 fn nyud_mt_is_read_as_drawn() {
     assert_as_drawn("nyud_mt", &["0001", "0002"], &["0003"]);
-    let dataset = format("nyud_mt").open(Split::Val).unwrap();
+    let dataset = open(&format("nyud_mt"), Split::Val);
     assert_eq!((dataset.name(), dataset.classes().len()), ("nyud_mt", 40));
     let expected = &expected()["nyud_mt"]["0003"]["semantic_segmentation"];
     let labels = dataset.get(0).unwrap().labels.data;
@@ -303,7 +303,7 @@ fn clothing_co_parsing_derives_parts_saliency_and_edges() {
     let parts = dataset.classes(DenseTask::HumanParts);
     assert_eq!((parts.len(), &*parts[6]), (7, "accessories"));
     // For segmentation alone, too.
-    let segmentation = config.open(Split::Val).unwrap();
+    let segmentation = open(&config, Split::Val);
     assert_eq!(
         (segmentation.name(), segmentation.classes().len()),
         ("ccp", 59)
@@ -423,7 +423,7 @@ fn normals_from_depth_end_where_surfaces_do() {
     assert!(noise.iter().filter(|normal| **normal == [0.0; 3]).count() > 1000);
 }
 
-fn real(name: &str, format: &str) -> Option<[Arc<dyn MultiTaskDataset>; 2]> {
+fn real(name: &str, format: &str) -> Option<[Arc<dyn DenseDataset>; 2]> {
     let root = PathBuf::from(std::env::var_os("GRADWAY_DATA")?).join(name);
     if !root.is_dir() {
         return None;
@@ -439,7 +439,7 @@ fn real(name: &str, format: &str) -> Option<[Arc<dyn MultiTaskDataset>; 2]> {
 
 /// How many pixels of some samples have each label, and the share with any.
 fn histogram(
-    dataset: &dyn MultiTaskDataset,
+    dataset: &dyn DenseDataset,
     task: DenseTask,
     step: usize,
 ) -> (BTreeMap<u8, usize>, f64) {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::common::{any_size, assert_says};
 use gradway_data::detection::PreparedSample;
 use gradway_data::{
-    DataError, DetectionAugmentConfig, DetectionBatch, DetectionDataset, DetectionLoader,
-    DetectionSample, DetectionSizeConfig, Instance, LoaderConfig, Mask, NetworkInput,
-    Normalization,
+    DataError, DetectionAugmentConfig, DetectionBatch, DetectionCollection, DetectionDataset,
+    DetectionLoader, DetectionSample, DetectionSizeConfig, Instance, LoaderConfig, Mask, Movable,
+    NetworkInput, Normalization,
 };
 use image::{Rgb, RgbImage};
 use rand::SeedableRng;
@@ -107,7 +107,8 @@ fn config(workers: usize) -> LoaderConfig {
 fn training(workers: usize) -> DetectionLoader {
     let dataset = Arc::new(some());
     let input = any_size(Normalization::default());
-    DetectionLoader::training(dataset, augment(), input, config(workers)).unwrap()
+    let samples = DetectionCollection::of(dataset);
+    DetectionLoader::training(samples, augment(), input, config(workers)).unwrap()
 }
 
 fn batches(loader: &DetectionLoader, epoch: u64) -> Vec<DetectionBatch> {
@@ -153,7 +154,7 @@ fn batches_are_padded_to_the_stride_and_carry_what_is_valid() {
 fn evaluation_fits_into_the_edges_in_order() {
     let dataset = Arc::new(Rectangles::new([(640, 480), (480, 640), (2000, 500)]));
     let loader = DetectionLoader::evaluation(
-        dataset,
+        DetectionCollection::of(dataset),
         DetectionSizeConfig::default(),
         NetworkInput {
             stride: 32,
@@ -324,7 +325,8 @@ fn a_stride_that_does_not_suit_the_network_is_refused() {
         ..DetectionSizeConfig::default()
     };
     let dataset = Arc::new(some());
-    let loader = DetectionLoader::evaluation(dataset, size, input(32), config(0));
+    let loader =
+        DetectionLoader::evaluation(DetectionCollection::of(dataset), size, input(32), config(0));
     let error = loader.err().unwrap();
     assert_says(&error, &["`evaluation.stride` = 40", "a multiple of 32"]);
 }
@@ -385,7 +387,13 @@ fn objects_that_do_not_fit_their_image_are_refused() {
     for (change, part) in changes {
         let dataset = Arc::new(Inconsistent(some(), change));
         let input = any_size(Normalization::default());
-        let loader = DetectionLoader::training(dataset, augment(), input, config(1)).unwrap();
+        let loader = DetectionLoader::training(
+            DetectionCollection::of(dataset),
+            augment(),
+            input,
+            config(1),
+        )
+        .unwrap();
         let error = loader.iter(0).next().unwrap().unwrap_err();
         assert_says(&error, &["annotation 1", part]);
     }

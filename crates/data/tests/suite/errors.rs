@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use crate::common::{
     ADE, Coordinates, ade_fixture, ade_paths, any_size, assert_says, config, open, open_error,
-    write_image, write_mask, write_mask_16,
+    segmentation, write_image, write_mask, write_mask_16,
 };
 use gradway_data::{
-    AugmentConfig, DataError, DatasetConfig, EvaluationSize, LoaderConfig, Normalization,
-    SegmentationDataset, SegmentationLoader, Split,
+    AugmentConfig, DataError, DatasetConfig, DenseDataset, DenseLoader, EvaluationSize,
+    LoaderConfig, Normalization, Split,
 };
 
 #[test]
@@ -338,7 +338,7 @@ fn invalid_augmentation_names_key_and_value() {
         "augment.scale_range"
     );
     assert_eq!(
-        key_of(|a| a.crop_max_class_share = 0.0),
+        key_of(|a| a.crop_max_class_share = Some(0.0)),
         "augment.crop_max_class_share"
     );
     assert_eq!(
@@ -370,11 +370,12 @@ fn invalid_augmentation_names_key_and_value() {
 
 #[test]
 fn invalid_loaders_name_key_and_value() {
-    let dataset: Arc<dyn SegmentationDataset> = Arc::new(Coordinates::new([(8, 8); 3]));
+    let dataset: Arc<dyn DenseDataset> = Arc::new(Coordinates::new([(8, 8); 3]));
     let error = |config: LoaderConfig| {
         let augment = AugmentConfig::crop_only(8, 8);
         let input = any_size(Normalization::default());
-        let loader = SegmentationLoader::training(Arc::clone(&dataset), augment, input, config);
+        let loader =
+            DenseLoader::training(segmentation(Arc::clone(&dataset)), augment, input, config);
         loader.err().unwrap()
     };
     let default = LoaderConfig::default;
@@ -411,9 +412,9 @@ fn invalid_loaders_name_key_and_value() {
             "drop_last",
         ],
     );
-    let empty: Arc<dyn SegmentationDataset> = Arc::new(Coordinates::new([]));
+    let empty: Arc<dyn DenseDataset> = Arc::new(Coordinates::new([]));
     let (size, input) = (EvaluationSize::Original, any_size(Normalization::default()));
-    let loader = SegmentationLoader::evaluation(empty, size, input, default());
+    let loader = DenseLoader::evaluation(segmentation(empty), size, input, default());
     assert_says(&loader.err().unwrap(), &["`coordinates` has no samples"]);
     let size = EvaluationSize::Fixed {
         height: 0,

@@ -276,7 +276,7 @@ fn real_datasets_are_as_their_manifests_say() {
         ] {
             let dataset = open(&config, split);
             assert_eq!(dataset.classes(), manifest.classes);
-            let report = check(dataset.as_ref());
+            let report = check(dataset.0.as_ref());
             assert_eq!(Some(report.samples), count, "{name} {}", split.name());
             assert_eq!(report.problems, [], "{name} {}", split.name());
             let seen = report

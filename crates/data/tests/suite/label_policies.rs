@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::{assert_says, config, open, write_image, write_mask, write_mask_16};
+use crate::common::{Opened, assert_says, config, open, write_image, write_mask, write_mask_16};
 use gradway_data::{DataError, DatasetConfig, IGNORE, LabelMap, Split};
 use image::{ImageBuffer, Luma, LumaA, Rgb, Rgba};
 
@@ -41,7 +41,7 @@ fn fixture() -> (tempfile::TempDir, std::path::PathBuf) {
 }
 
 fn labels(config: &DatasetConfig) -> Result<LabelMap, DataError> {
-    Ok(config.open(Split::Train)?.get(0)?.labels)
+    Ok(Opened(config.open(Split::Train)?).get(0)?.labels)
 }
 
 const ROW: [[u8; 3]; 4] = [ROAD, CAR, VOID, TRUCK];

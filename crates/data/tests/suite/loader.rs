@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::common::{self, Coordinates, any_size, assert_says, classes, sizes};
+use crate::common::{
+    self, Coordinates, any_size, assert_says, class_map, class_map_mut, classes, segmentation,
+    sizes,
+};
 use gradway_data::{
-    AugmentConfig, DataError, DenseBatch, DenseLabels, DenseTask, EvaluationSize, IGNORE,
-    LoaderConfig, NetworkInput, Normalization, PhotometricConfig, SegmentationDataset,
-    SegmentationLoader, SegmentationSample,
+    AugmentConfig, DataError, DenseBatch, DenseDataset, DenseLoader, DenseSample, DenseTask,
+    EvaluationSize, IGNORE, LoaderConfig, NetworkInput, Normalization, PhotometricConfig,
 };
 
 /// Counts the samples read, slowly where asked to.
@@ -31,7 +33,7 @@ impl Counted {
     }
 }
 
-impl SegmentationDataset for Counted {
+impl DenseDataset for Counted {
     fn name(&self) -> &str {
         self.inner.name()
     }
@@ -40,23 +42,27 @@ impl SegmentationDataset for Counted {
         self.inner.len()
     }
 
-    fn classes(&self) -> &[String] {
-        self.inner.classes()
+    fn tasks(&self) -> &[DenseTask] {
+        self.inner.tasks()
     }
 
-    fn palette(&self) -> &[[u8; 3]] {
-        self.inner.palette()
+    fn classes(&self, task: DenseTask) -> &[String] {
+        self.inner.classes(task)
+    }
+
+    fn palette(&self, task: DenseTask) -> &[[u8; 3]] {
+        self.inner.palette(task)
     }
 
     fn id(&self, index: usize) -> String {
         self.inner.id(index)
     }
 
-    fn get(&self, index: usize) -> Result<SegmentationSample, DataError> {
+    fn get(&self, index: usize, tasks: &[DenseTask]) -> Result<DenseSample, DataError> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         std::thread::sleep(self.delay);
         assert!(!self.panics, "a decoder gave up");
-        self.inner.get(index)
+        self.inner.get(index, tasks)
     }
 }
 
@@ -71,12 +77,9 @@ fn augment() -> AugmentConfig {
     }
 }
 
-fn training(
-    dataset: impl SegmentationDataset + 'static,
-    config: LoaderConfig,
-) -> SegmentationLoader {
-    SegmentationLoader::training(
-        Arc::new(dataset),
+fn training(dataset: impl DenseDataset + 'static, config: LoaderConfig) -> DenseLoader {
+    DenseLoader::training(
+        segmentation(Arc::new(dataset)),
         augment(),
         any_size(Normalization::default()),
         config,
@@ -94,7 +97,7 @@ fn config(workers: usize) -> LoaderConfig {
     }
 }
 
-fn batches(loader: &SegmentationLoader, epoch: u64) -> Vec<DenseBatch> {
+fn batches(loader: &DenseLoader, epoch: u64) -> Vec<DenseBatch> {
     loader.iter(epoch).map(Result::unwrap).collect()
 }
 
@@ -117,10 +120,10 @@ fn resuming_gives_the_rest_of_the_epoch_without_reading_the_start() {
     for workers in [0, 2] {
         let whole = batches(&training(coordinates(20), config(workers)), 1);
         let dataset = Arc::new(Counted::new(coordinates(20)));
-        let shared: Arc<dyn SegmentationDataset> = dataset.clone();
+        let shared: Arc<dyn DenseDataset> = dataset.clone();
         let input = any_size(Normalization::default());
         let loader =
-            SegmentationLoader::training(shared, augment(), input, config(workers)).unwrap();
+            DenseLoader::training(segmentation(shared), augment(), input, config(workers)).unwrap();
         let mut iterator = loader.iter_from(1, 4);
         assert_eq!(iterator.next_batch(), 4);
         let rest: Vec<_> = iterator.by_ref().map(Result::unwrap).collect();
@@ -185,11 +188,16 @@ fn smaller_samples_are_padded_with_the_mean_and_ignored() {
         batch_size: 2,
         ..LoaderConfig::default()
     };
-    let dataset: Arc<dyn SegmentationDataset> = Arc::new(dataset);
+    let dataset: Arc<dyn DenseDataset> = Arc::new(dataset);
     let size = EvaluationSize::Original;
     let input = any_size(normalization);
-    let loader =
-        SegmentationLoader::evaluation(Arc::clone(&dataset), size, input, config.clone()).unwrap();
+    let loader = DenseLoader::evaluation(
+        segmentation(Arc::clone(&dataset)),
+        size,
+        input,
+        config.clone(),
+    )
+    .unwrap();
     let found = batches(&loader, 0);
     assert_eq!(found.len(), 1);
     let batch = &found[0];
@@ -202,7 +210,7 @@ fn smaller_samples_are_padded_with_the_mean_and_ignored() {
             for x in 0..8u32 {
                 let place = (y * 8 + x) as usize;
                 let label = labels[index * 80 + place];
-                assert_eq!(label, sample.labels.get(x, y).unwrap_or(IGNORE));
+                assert_eq!(label, class_map(sample).get(x, y).unwrap_or(IGNORE));
                 for channel in 0..3 {
                     let value = batch.images[(index * 3 + channel) * 80 + place];
                     let pixel = sample.image.get_pixel_checked(x, y);
@@ -225,7 +233,7 @@ fn smaller_samples_are_padded_with_the_mean_and_ignored() {
         shuffle: false,
         ..config
     };
-    let loader = SegmentationLoader::training(dataset, augment, input, in_order).unwrap();
+    let loader = DenseLoader::training(segmentation(dataset), augment, input, in_order).unwrap();
     let batch = batches(&loader, 0).remove(0);
     assert_eq!((batch.height, batch.width), (12, 14));
     assert_eq!(sizes(&batch), [[4, 8], [10, 6]]);
@@ -246,11 +254,14 @@ fn batches_are_padded_to_what_the_network_expects() {
         shuffle: false,
         ..LoaderConfig::default()
     };
-    let dataset: Arc<dyn SegmentationDataset> =
-        Arc::new(Coordinates::new([(20, 9), (16, 8), (17, 12)]));
+    let dataset: Arc<dyn DenseDataset> = Arc::new(Coordinates::new([(20, 9), (16, 8), (17, 12)]));
     let augment = AugmentConfig::crop_only(12, 16);
-    let training =
-        SegmentationLoader::training(Arc::clone(&dataset), augment, input, config.clone());
+    let training = DenseLoader::training(
+        segmentation(Arc::clone(&dataset)),
+        augment,
+        input,
+        config.clone(),
+    );
     let batch = batches(&training.unwrap(), 0).remove(0);
     // The crop is 12 x 16, and 12 is no multiple of 8.
     assert_eq!(batch.shape(), [3, 3, 16, 16]);
@@ -266,8 +277,12 @@ fn batches_are_padded_to_what_the_network_expects() {
             .iter()
             .all(|&label| label != IGNORE)
     );
-    let evaluation =
-        SegmentationLoader::evaluation(dataset, EvaluationSize::Original, input, config);
+    let evaluation = DenseLoader::evaluation(
+        segmentation(dataset),
+        EvaluationSize::Original,
+        input,
+        config,
+    );
     let batch = batches(&evaluation.unwrap(), 0).remove(0);
     assert_eq!(batch.shape(), [3, 3, 16, 24]);
     assert_eq!(sizes(&batch), [[9, 20], [8, 16], [12, 17]]);
@@ -279,14 +294,13 @@ fn labels_keep_the_size_of_the_image_as_it_was_read() {
     let expected: Vec<_> = (0..2).map(|index| dataset.sample(index)).collect();
     let size = EvaluationSize::Fit { long: 10, short: 6 };
     let input = any_size(Normalization::default());
-    let loader = SegmentationLoader::evaluation(Arc::new(dataset), size, input, config(0));
+    let loader = DenseLoader::evaluation(segmentation(Arc::new(dataset)), size, input, config(0));
     let batch = batches(&loader.unwrap(), 0).remove(0);
     assert_eq!(sizes(&batch), [[6, 10], [6, 6]]);
     for (item, sample) in batch.items.iter().zip(expected) {
         let (width, height) = sample.image.dimensions();
         assert_eq!(item.original, [height as usize, width as usize]);
-        let labels = DenseLabels::Classes(sample.labels);
-        assert_eq!(item.labels[&DenseTask::SemanticSegmentation], labels);
+        assert_eq!(item.labels, sample.labels);
     }
     // They do not lie under the pixels of the batch, so that no loss can be made of them.
     let error = batch.labels(DenseTask::SemanticSegmentation).unwrap_err();
@@ -295,8 +309,8 @@ fn labels_keep_the_size_of_the_image_as_it_was_read() {
 
 #[test]
 fn evaluation_sees_every_sample_once_in_order() {
-    let loader = SegmentationLoader::evaluation(
-        Arc::new(coordinates(7)),
+    let loader = DenseLoader::evaluation(
+        segmentation(Arc::new(coordinates(7))),
         EvaluationSize::Fixed {
             height: 8,
             width: 9,
@@ -338,7 +352,7 @@ fn an_error_comes_in_order_and_ends_the_epoch() {
 /// A dataset of the kind that the crate cannot vouch for.
 struct Inconsistent(Coordinates);
 
-impl SegmentationDataset for Inconsistent {
+impl DenseDataset for Inconsistent {
     fn name(&self) -> &str {
         "inconsistent"
     }
@@ -347,21 +361,25 @@ impl SegmentationDataset for Inconsistent {
         self.0.len()
     }
 
-    fn classes(&self) -> &[String] {
-        self.0.classes()
+    fn tasks(&self) -> &[DenseTask] {
+        self.0.tasks()
     }
 
-    fn palette(&self) -> &[[u8; 3]] {
-        self.0.palette()
+    fn classes(&self, task: DenseTask) -> &[String] {
+        self.0.classes(task)
+    }
+
+    fn palette(&self, task: DenseTask) -> &[[u8; 3]] {
+        self.0.palette(task)
     }
 
     fn id(&self, index: usize) -> String {
         self.0.id(index)
     }
 
-    fn get(&self, index: usize) -> Result<SegmentationSample, DataError> {
-        let mut sample = self.0.get(index)?;
-        sample.labels.data.pop();
+    fn get(&self, index: usize, tasks: &[DenseTask]) -> Result<DenseSample, DataError> {
+        let mut sample = self.0.get(index, tasks)?;
+        class_map_mut(&mut sample).data.pop();
         Ok(sample)
     }
 }
@@ -370,7 +388,7 @@ impl SegmentationDataset for Inconsistent {
 fn labels_that_do_not_cover_the_image_are_refused() {
     let loader = training(Inconsistent(coordinates(3)), config(1));
     let error = loader.iter(0).next().unwrap().unwrap_err().to_string();
-    assert!(error.contains("label map is"), "{error}");
+    assert!(error.contains("but its labels are"), "{error}");
 }
 
 #[test]
@@ -394,10 +412,10 @@ fn prefetching_is_bounded_and_early_ends_join() {
             delay: Duration::from_millis(2),
             ..Counted::new(coordinates(90))
         });
-        let shared: Arc<dyn SegmentationDataset> = dataset.clone();
+        let shared: Arc<dyn DenseDataset> = dataset.clone();
         let input = any_size(Normalization::default());
         let loader =
-            SegmentationLoader::training(shared, augment(), input, config(workers)).unwrap();
+            DenseLoader::training(segmentation(shared), augment(), input, config(workers)).unwrap();
         let mut iterator = loader.iter(0);
         iterator.next().unwrap().unwrap();
         std::thread::sleep(Duration::from_millis(200));

@@ -3,6 +3,7 @@
 //! One binary: each further one links all of Burn again.
 
 mod annotations;
+mod collections;
 mod common;
 mod dense_formats;
 mod detection;
@@ -10,6 +11,7 @@ mod detection_loader;
 mod errors;
 mod formats;
 mod images;
+mod imports;
 mod label_policies;
 mod lists;
 mod loader;

@@ -5,10 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::common::{Lit, any_size, assert_says, classes_of, config, ids, lit_tasks, sizes};
-use gradway_data::multi_task::geometry;
 use gradway_data::{
-    BatchLabels, DataError, DenseBatch, DenseLabels, DenseTask, EvaluationSize, IGNORE, LabelMap,
-    LoaderConfig, MultiTaskAugmentConfig, MultiTaskDataset, MultiTaskLoader, MultiTaskSample,
+    AugmentConfig, BatchLabels, DataError, DenseBatch, DenseCollection, DenseDataset, DenseLabels,
+    DenseLoader, DenseSample, DenseTask, EvaluationSize, IGNORE, LabelMap, LoaderConfig, Movable,
     Normalization, PhotometricConfig, Split, check_multi_task,
 };
 use gradway_scenes::{PARTS, SceneConfig, render};
@@ -16,7 +15,7 @@ use image::RgbImage;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-fn synthetic() -> Arc<dyn MultiTaskDataset> {
+fn synthetic() -> Arc<dyn DenseDataset> {
     let text =
         "format = \"synthetic\"\nwidth = 40\nheight = 32\ntrain_samples = 5\nval_samples = 2";
     let config = config(Path::new(""), text);
@@ -87,16 +86,7 @@ fn a_task_that_is_not_offered_is_named() {
         &["a segmentation dataset", "for multi_task", "synthetic"],
     );
     let lit = Arc::new(Lit::new(8, 6));
-    let load = |tasks: &[DenseTask]| {
-        let error = MultiTaskLoader::evaluation(
-            lit.clone(),
-            tasks,
-            EvaluationSize::Original,
-            any_size(Normalization::IMAGENET),
-            LoaderConfig::default(),
-        );
-        error.err().unwrap()
-    };
+    let load = |tasks: &[DenseTask]| DenseCollection::of(lit.clone(), tasks).err().unwrap();
     let error = load(&[DenseTask::Edges]);
     assert_says(
         &error,
@@ -109,7 +99,7 @@ fn a_task_that_is_not_offered_is_named() {
 
 /// The share of pixels, away from the border of both maps, on which two samples agree: classes exactly,
 /// depth to 1 %, normals to 3 degrees. Pixels ignored in the second one do not count.
-fn agreement(one: &MultiTaskSample, other: &MultiTaskSample) -> BTreeMap<DenseTask, [f64; 2]> {
+fn agreement(one: &DenseSample, other: &DenseSample) -> BTreeMap<DenseTask, [f64; 2]> {
     let shares = one.labels.iter().map(|(task, labels)| {
         let pairs: Vec<Option<bool>> = match (labels, &other.labels[task]) {
             (DenseLabels::Classes(one), DenseLabels::Classes(other)) => {
@@ -149,7 +139,7 @@ fn agreement(one: &MultiTaskSample, other: &MultiTaskSample) -> BTreeMap<DenseTa
 fn a_flipped_picture_is_the_picture_of_a_flipped_scene() {
     let lit = Lit::new(61, 47);
     let mut sample = lit.sample(&lit_tasks());
-    geometry::flip_horizontal(&mut sample);
+    sample.flip_horizontal();
     let rendered = lit.flipped().sample(&lit_tasks());
     for (task, [right, counted]) in agreement(&sample, &rendered) {
         assert!(
@@ -161,10 +151,10 @@ fn a_flipped_picture_is_the_picture_of_a_flipped_scene() {
     let dataset = synthetic();
     let original = dataset.get(1, &DenseTask::ALL).unwrap();
     let mut twice = original.clone();
-    geometry::flip_horizontal(&mut twice);
+    twice.flip_horizontal();
     assert!(twice != original);
     twice.check().unwrap();
-    geometry::flip_horizontal(&mut twice);
+    twice.flip_horizontal();
     assert!(twice == original);
 }
 
@@ -180,7 +170,7 @@ fn a_rotated_picture_is_the_picture_of_a_rotated_scene() {
     ] {
         let lit = Lit::new(width, height);
         for lit in [lit.clone(), lit.with_axis_down()] {
-            let rotated = geometry::rotate(&lit.sample(&lit_tasks()), degrees, [9, 9, 9]);
+            let rotated = lit.sample(&lit_tasks()).rotate(degrees, [9, 9, 9]);
             rotated.check().unwrap();
             let rendered = lit.rotated(degrees).sample(&lit_tasks());
             for (task, [right, counted]) in agreement(&rotated, &rendered) {
@@ -195,7 +185,7 @@ fn a_rotated_picture_is_the_picture_of_a_rotated_scene() {
 fn what_a_rotation_moves_in_is_ignored_by_every_task() {
     let dataset = synthetic();
     let sample = dataset.get(0, &DenseTask::ALL).unwrap();
-    let rotated = geometry::rotate(&sample, 45.0, [1, 2, 3]);
+    let rotated = sample.rotate(45.0, [1, 2, 3]);
     assert_eq!(rotated.image.get_pixel(0, 0).0, [1, 2, 3]);
     for labels in rotated.labels.values() {
         match labels {
@@ -205,14 +195,14 @@ fn what_a_rotation_moves_in_is_ignored_by_every_task() {
         }
     }
     // No turn leaves everything as it is.
-    assert!(geometry::rotate(&sample, 0.0, [0; 3]) == sample);
+    assert!(sample.rotate(0.0, [0; 3]) == sample);
 }
 
 #[test]
 fn a_scaled_picture_is_the_picture_of_a_nearer_camera() {
     let lit = Lit::new(64, 48);
     for (width, height) in [(128, 96), (96, 72), (48, 36), (32, 24)] {
-        let resized = geometry::resize(lit.sample(&lit_tasks()), width, height).unwrap();
+        let resized = lit.sample(&lit_tasks()).resize(width, height).unwrap();
         resized.check().unwrap();
         let rendered = lit.resized(width, height).sample(&lit_tasks());
         for (task, [right, counted]) in agreement(&resized, &rendered) {
@@ -240,7 +230,7 @@ fn ignored_normals_do_not_bleed_into_others() {
     }
     let planes = [[0.6, 0.0, 0.8], [0.0, -0.6, 0.8], [0.0; 3]];
     for (width, height) in [(57, 40), (64, 64), (21, 11)] {
-        let resized = geometry::resize(sample.clone(), width, height).unwrap();
+        let resized = sample.clone().resize(width, height).unwrap();
         resized.check().unwrap();
         let DenseLabels::Normals(map) = &resized.labels[&DenseTask::SurfaceNormals] else {
             panic!("no normals");
@@ -272,11 +262,11 @@ fn rng(seed: u64) -> ChaCha8Rng {
 fn crops_cut_every_task_alike_and_scales_divide_depth() {
     let lit = Lit::new(64, 48);
     let sample = lit.sample(&lit_tasks());
-    let crop = geometry::crop(&sample, 10, 20, 30, 40);
+    let crop = sample.crop(10, 20, 30, 40);
     crop.check().unwrap();
     assert_eq!(crop.image.dimensions(), (30, 28));
     assert_eq!(crop.image.get_pixel(3, 5), sample.image.get_pixel(13, 25));
-    let at = |sample: &MultiTaskSample, x: usize, y: usize| {
+    let at = |sample: &DenseSample, x: usize, y: usize| {
         let width = sample.image.width() as usize;
         match &sample.labels[&DenseTask::Depth] {
             DenseLabels::Depth(map) => map.data[y * width + x],
@@ -285,9 +275,9 @@ fn crops_cut_every_task_alike_and_scales_divide_depth() {
     };
     assert_eq!(at(&crop, 3, 5), at(&sample, 13, 25));
 
-    let mut augment = MultiTaskAugmentConfig {
+    let mut augment = AugmentConfig {
         scale_range: [2.0, 2.0],
-        ..MultiTaskAugmentConfig::crop_only(96, 128)
+        ..AugmentConfig::crop_only(96, 128)
     };
     let scaled = augment.apply(sample.clone(), &mut rng(0)).unwrap();
     assert_eq!(scaled.image.dimensions(), (128, 96));
@@ -306,10 +296,10 @@ fn crops_cut_every_task_alike_and_scales_divide_depth() {
 #[test]
 fn the_whole_chain_keeps_labels_valid_and_is_a_function_of_its_seed() {
     let dataset = synthetic();
-    let augment = MultiTaskAugmentConfig {
+    let augment = AugmentConfig {
         crop_size: [24, 28],
-        rotation_range: [-20.0, 20.0],
-        ..MultiTaskAugmentConfig::default()
+        rotation_range: Some([-20.0, 20.0]),
+        ..AugmentConfig::default()
     };
     let apply = |seed| {
         let sample = dataset.get(2, &DenseTask::ALL).unwrap();
@@ -324,13 +314,13 @@ fn the_whole_chain_keeps_labels_valid_and_is_a_function_of_its_seed() {
     assert_eq!(apply(7), apply(7));
     assert_ne!(apply(7), apply(8));
     let photometric = PhotometricConfig::disabled();
-    let plain = MultiTaskAugmentConfig {
+    let plain = AugmentConfig {
         photometric,
         ..augment
     };
     assert!(plain.validate().is_ok());
-    let wrong = MultiTaskAugmentConfig {
-        rotation_range: [20.0, -20.0],
+    let wrong = AugmentConfig {
+        rotation_range: Some([20.0, -20.0]),
         ..plain
     };
     assert_says(
@@ -348,7 +338,7 @@ fn batches_pad_with_ignore_and_give_back_what_is_not_padding() {
     ];
     let dataset = synthetic();
     let large = dataset.get(0, &tasks).unwrap();
-    let small = geometry::crop(&dataset.get(1, &tasks).unwrap(), 3, 4, 10, 9);
+    let small = dataset.get(1, &tasks).unwrap().crop(3, 4, 10, 9);
     let samples = [large, small.clone()];
     let samples = samples.map(|sample| sample.prepared([32, 40]));
     let batch = DenseBatch::padded(samples.into(), &any_size(Normalization::IMAGENET));
@@ -392,10 +382,10 @@ fn batches_pad_with_ignore_and_give_back_what_is_not_padding() {
 #[test]
 fn any_number_of_workers_gives_the_same_batches() {
     let load = |workers| {
-        let augment = MultiTaskAugmentConfig {
+        let augment = AugmentConfig {
             crop_size: [24, 24],
-            rotation_range: [-10.0, 10.0],
-            ..MultiTaskAugmentConfig::default()
+            rotation_range: Some([-10.0, 10.0]),
+            ..AugmentConfig::default()
         };
         let config = LoaderConfig {
             batch_size: 2,
@@ -404,9 +394,8 @@ fn any_number_of_workers_gives_the_same_batches() {
         };
         // The order of tasks is not that of the request.
         let tasks = [DenseTask::Edges, DenseTask::SemanticSegmentation];
-        let loader = MultiTaskLoader::training(
-            synthetic(),
-            &tasks,
+        let loader = DenseLoader::training(
+            DenseCollection::of(synthetic(), &tasks).unwrap(),
             augment,
             any_size(Normalization::IMAGENET),
             config,
@@ -437,7 +426,13 @@ fn evaluation_loads_every_sample_once_at_its_size() {
     let load = |size| {
         let input = any_size(Normalization::IMAGENET);
         let config = config.clone();
-        MultiTaskLoader::evaluation(synthetic(), &tasks, size, input, config).unwrap()
+        DenseLoader::evaluation(
+            DenseCollection::of(synthetic(), &tasks).unwrap(),
+            size,
+            input,
+            config,
+        )
+        .unwrap()
     };
     let batches: Vec<DenseBatch> = load(size).iter(0).map(Result::unwrap).collect();
     assert_eq!(batches.len(), 3);

@@ -3,12 +3,16 @@
 
 use std::sync::Arc;
 
-use crate::common::{Coordinates, any_size, classes};
+use crate::common::{
+    Coordinates, Lit, SEGMENTATION, any_size, assert_says, class_map, classes, lit_tasks,
+    segmentation,
+};
 use gradway_data::{
-    AugmentConfig, LoaderConfig, Normalization, PhotometricConfig, SegmentationLoader,
+    AugmentConfig, DenseLabels, DenseLoader, DenseSample, DenseTask, LabelMap, LoaderConfig,
+    Movable, Normalization, PhotometricConfig,
 };
 use image::{Rgb, RgbImage};
-use rand::SeedableRng;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// Certain, and without effect: a test turns on the one change it looks at.
@@ -129,11 +133,129 @@ fn samples_of_an_epoch_do_not_share_their_draws() {
     };
     let dataset = Arc::new(Coordinates::new([(16, 8); 64]));
     let input = any_size(Normalization::default());
-    let loader = SegmentationLoader::training(dataset, augment, input, config).unwrap();
+    let loader = DenseLoader::training(segmentation(dataset), augment, input, config).unwrap();
     let batch = loader.iter(0).next().unwrap().unwrap();
     // The label of the upper left pixel tells a flipped sample.
     let labels = classes(&batch);
     let flipped = labels.chunks(8 * 16).filter(|labels| labels[0] == 1);
     let flipped = flipped.count();
     assert!((16..=48).contains(&flipped), "{flipped} of 64 flipped");
+}
+
+/// What a chain of these draws makes of a sample, in their order: the scale, the angle where one is drawn,
+/// the place of the crop, the flip, the colours.
+fn drawn_by_hand(sample: DenseSample, augment: &AugmentConfig, seed: u64) -> DenseSample {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let [low, high] = augment.scale_range;
+    let factor = f64::from(low + (high - low) * rng.random::<f32>());
+    let (width, height) = sample.size();
+    let scaled = |side: u32| (f64::from(side) * factor + 0.5) as u32;
+    let mut sample = sample.resize(scaled(width), scaled(height)).unwrap();
+    if let Some([low, high]) = augment.rotation_range {
+        let angle = low + (high - low) * rng.random::<f32>();
+        sample = sample.rotate(angle, augment.fill_color);
+    }
+    let [crop_height, crop_width] = augment.crop_size;
+    let (width, height) = sample.size();
+    let size = (crop_width.min(width), crop_height.min(height));
+    if size != (width, height) {
+        let x = rng.random_range(0..=width - size.0);
+        let y = rng.random_range(0..=height - size.1);
+        sample = sample.crop(x, y, size.0, size.1);
+    }
+    if rng.random::<f32>() < augment.flip_probability {
+        sample.flip_horizontal();
+    }
+    augment.photometric.apply(&mut sample.image, &mut rng);
+    sample
+}
+
+#[test]
+fn segmentation_draws_scale_crop_flip_and_colours_and_nothing_else() {
+    let augment = AugmentConfig {
+        crop_size: [16, 20],
+        crop_max_class_share: Some(1.0),
+        ..AugmentConfig::default()
+    };
+    for seed in 0..50 {
+        let sample = Coordinates::new([(32, 24)]).sample(0);
+        let found = augment.apply(sample.clone(), &mut ChaCha8Rng::seed_from_u64(seed));
+        assert_eq!(
+            found.unwrap(),
+            drawn_by_hand(sample, &augment, seed),
+            "{seed}"
+        );
+    }
+}
+
+#[test]
+fn an_angle_is_drawn_between_scale_and_crop_where_one_is_asked_for() {
+    for range in [[0.0, 0.0], [-20.0, 35.0]] {
+        let augment = AugmentConfig {
+            crop_size: [20, 26],
+            rotation_range: Some(range),
+            scale_depth: false,
+            ..AugmentConfig::default()
+        };
+        for seed in 0..20 {
+            let sample = Lit::new(40, 30).sample(&lit_tasks());
+            let found = augment.apply(sample.clone(), &mut ChaCha8Rng::seed_from_u64(seed));
+            assert_eq!(
+                found.unwrap(),
+                drawn_by_hand(sample, &augment, seed),
+                "{seed}"
+            );
+        }
+    }
+}
+
+/// Left of the middle class 0, right of it class 1, in pictures 100 pixels wide.
+fn halves(tasks: &[DenseTask]) -> DenseSample {
+    let classes = LabelMap {
+        width: 100,
+        height: 10,
+        data: (0..1000).map(|place| u8::from(place % 100 >= 50)).collect(),
+    };
+    let mut sample = DenseSample::segmentation("halves", RgbImage::new(100, 10), classes.clone());
+    let classes = DenseLabels::Classes(classes);
+    sample.labels = tasks.iter().map(|&task| (task, classes.clone())).collect();
+    sample
+}
+
+#[test]
+fn a_dominating_class_is_avoided_by_default_where_segmentation_is_the_only_task() {
+    let several = [DenseTask::SemanticSegmentation, DenseTask::Saliency];
+    let mixed = |tasks: &[DenseTask], share| {
+        let augment = AugmentConfig {
+            crop_max_class_share: share,
+            ..AugmentConfig::crop_only(10, 10)
+        };
+        let crops = (0..200).map(|seed| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            augment.apply(halves(tasks), &mut rng).unwrap()
+        });
+        let is_mixed = |crop: &DenseSample| {
+            let ones = class_map(crop).data.iter().filter(|&&label| label == 1);
+            (26..75).contains(&ones.count())
+        };
+        crops.filter(is_mixed).count()
+    };
+    // Five places of 91 are good; with ten more attempts about half of all crops are.
+    assert!(mixed(&SEGMENTATION, None) > 55);
+    assert_eq!(mixed(&SEGMENTATION, None), mixed(&SEGMENTATION, Some(0.75)));
+    assert!(mixed(&several, None) < 25);
+    assert!(mixed(&several, Some(0.75)) > 55);
+    let augment = AugmentConfig {
+        crop_max_class_share: Some(0.5),
+        ..AugmentConfig::default()
+    };
+    assert!(augment.require_classes(&several).is_ok());
+    let error = augment.require_classes(&[DenseTask::Depth]).unwrap_err();
+    assert_says(
+        &error,
+        &[
+            "`augment.crop_max_class_share` = 0.5",
+            "semantic_segmentation",
+        ],
+    );
 }

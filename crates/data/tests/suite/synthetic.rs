@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::common::{assert_says, config, open, open_error};
+use crate::common::{SEGMENTATION, assert_says, config, open, open_error};
 use gradway_data::{DatasetConfig, Split, check};
 use gradway_scenes::{CLASSES, PALETTE, SceneConfig, render};
 
@@ -32,7 +32,12 @@ fn samples_are_the_scenes_of_the_generator() {
     };
     for index in [2, 0] {
         let (sample, scene) = (dataset.get(index).unwrap(), render(&scenes, index as u64));
-        sample.check().unwrap();
+        dataset
+            .0
+            .get(index, &SEGMENTATION)
+            .unwrap()
+            .check()
+            .unwrap();
         assert_eq!(sample.id, format!("train-00000{index}"));
         assert_eq!(sample.image, scene.image);
         assert_eq!(sample.labels.data, scene.classes);
@@ -65,7 +70,7 @@ fn the_splits_share_no_scene_and_validation_stays_when_training_grows() {
 
 #[test]
 fn the_report_finds_nothing_wrong() {
-    let report = check(open(&synthetic(SMALL), Split::Train).as_ref());
+    let report = check(open(&synthetic(SMALL), Split::Train).0.as_ref());
     assert_eq!((report.samples, report.readable), (3, 3));
     assert_eq!(report.ignored_pixels, 0);
     let pixels: u64 = report.labels.iter().map(|label| label.pixels).sum();

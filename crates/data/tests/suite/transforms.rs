@@ -1,15 +1,14 @@
 //! Geometry: whatever happens to an image happens to its labels.
 
-use crate::common::Coordinates;
-use gradway_data::transform::geometry;
+use crate::common::{Coordinates, class_map, class_map_mut};
 use gradway_data::{
-    AugmentConfig, EvaluationSize, IGNORE, LabelMap, PhotometricConfig, SegmentationSample,
+    AugmentConfig, DenseSample, EvaluationSize, IGNORE, LabelMap, Movable, PhotometricConfig,
 };
 use image::{Rgb, RgbImage};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-fn sample(width: u32, height: u32) -> SegmentationSample {
+fn sample(width: u32, height: u32) -> DenseSample {
     Coordinates::new([(width, height)]).sample(0)
 }
 
@@ -19,10 +18,10 @@ fn rng(seed: u64) -> ChaCha8Rng {
 
 /// Asserts that the label of every pixel is the label of the place its colour tells, apart from
 /// pixels whose place is within `tolerance` pixels of a cell's border.
-fn assert_labels_follow_the_image(sample: &SegmentationSample, tolerance: f32) {
+fn assert_labels_follow_the_image(sample: &DenseSample, tolerance: f32) {
     assert_eq!(
         sample.image.dimensions(),
-        (sample.labels.width, sample.labels.height)
+        (class_map(sample).width, class_map(sample).height)
     );
     let mut compared = 0;
     for (x, y, pixel) in sample.image.enumerate_pixels() {
@@ -38,7 +37,7 @@ fn assert_labels_follow_the_image(sample: &SegmentationSample, tolerance: f32) {
         }
         compared += 1;
         let expected = Coordinates::label(column as u32, row as u32);
-        assert_eq!(sample.labels.get(x, y), Some(expected), "at {x}, {y}");
+        assert_eq!(class_map(sample).get(x, y), Some(expected), "at {x}, {y}");
     }
     assert!(compared > 0);
 }
@@ -46,7 +45,7 @@ fn assert_labels_follow_the_image(sample: &SegmentationSample, tolerance: f32) {
 #[test]
 fn resizing_keeps_labels_under_their_pixels() {
     for (width, height) in [(64, 48), (32, 24), (16, 12), (45, 13), (31, 77), (5, 90)] {
-        let resized = geometry::resize(sample(32, 24), width, height).unwrap();
+        let resized = sample(32, 24).resize(width, height).unwrap();
         assert_eq!(resized.image.dimensions(), (width, height));
         assert_labels_follow_the_image(&resized, 0.4);
     }
@@ -54,8 +53,8 @@ fn resizing_keeps_labels_under_their_pixels() {
 
 #[test]
 fn a_pixel_shift_of_the_labels_would_be_seen() {
-    let mut resized = geometry::resize(sample(32, 24), 64, 48).unwrap();
-    resized.labels.data.rotate_right(1);
+    let mut resized = sample(32, 24).resize(64, 48).unwrap();
+    class_map_mut(&mut resized).data.rotate_right(1);
     let shifted = std::panic::catch_unwind(|| assert_labels_follow_the_image(&resized, 0.4));
     assert!(shifted.is_err());
 }
@@ -63,25 +62,25 @@ fn a_pixel_shift_of_the_labels_would_be_seen() {
 #[test]
 fn flip_mirrors_columns_only() {
     let mut flipped = sample(20, 10);
-    geometry::flip_horizontal(&mut flipped);
+    flipped.flip_horizontal();
     assert_eq!(flipped.image.get_pixel(0, 3).0[..2], [19 * 4, 3 * 4]);
     assert_labels_follow_the_image(&flipped, 0.0);
-    geometry::flip_horizontal(&mut flipped);
+    flipped.flip_horizontal();
     assert_eq!(flipped, sample(20, 10));
 }
 
 #[test]
 fn crop_cuts_the_same_window() {
-    let cut = geometry::crop(&sample(32, 24), 5, 7, 10, 9);
+    let cut = sample(32, 24).crop(5, 7, 10, 9);
     assert_eq!(cut.image.dimensions(), (10, 9));
     assert_eq!(cut.image.get_pixel(0, 0).0[..2], [5 * 4, 7 * 4]);
     assert_labels_follow_the_image(&cut, 0.0);
     // Cut off at the edges, or beyond them.
-    let corner = geometry::crop(&sample(32, 24), 30, 20, 10, 9);
+    let corner = sample(32, 24).crop(30, 20, 10, 9);
     assert_eq!(corner.image.dimensions(), (2, 4));
-    let outside = geometry::crop(&sample(32, 24), 33, 30, 10, 9);
+    let outside = sample(32, 24).crop(33, 30, 10, 9);
     assert_eq!(
-        (outside.image.dimensions(), outside.labels.data.len()),
+        (outside.image.dimensions(), class_map(&outside).data.len()),
         ((0, 0), 0)
     );
 }
@@ -136,17 +135,13 @@ fn the_same_seed_gives_the_same_sample() {
 }
 
 /// Left of `edge` class 0, right of it class 1.
-fn halves(edge: u32) -> SegmentationSample {
+fn halves(edge: u32) -> DenseSample {
     let (width, height) = (100, 10);
     let mut labels = LabelMap::filled(width, height, 0);
     for (place, label) in labels.data.iter_mut().enumerate() {
         *label = u8::from(place as u32 % width >= edge);
     }
-    SegmentationSample {
-        id: "halves".into(),
-        image: RgbImage::new(width, height),
-        labels,
-    }
+    DenseSample::segmentation("halves", RgbImage::new(width, height), labels)
 }
 
 #[test]
@@ -157,14 +152,18 @@ fn crops_avoid_a_dominating_class() {
         let crops = seeds.map(|seed| augment.apply(halves(50), &mut rng(seed)).unwrap());
         crops
             .filter(|crop| {
-                let ones = crop.labels.data.iter().filter(|&&label| label == 1).count();
+                let ones = class_map(crop)
+                    .data
+                    .iter()
+                    .filter(|&&label| label == 1)
+                    .count();
                 !(26..75).contains(&ones)
             })
             .count()
     };
     // A crop of 10 columns shows both classes well at 5 of its 91 places: a chance of 1 - (86 / 91)^11.
     let without = dominated(&augment);
-    augment.crop_max_class_share = 0.75;
+    augment.crop_max_class_share = Some(0.75);
     let with = dominated(&augment);
     assert!(without > 175, "{without}");
     assert!((70..145).contains(&with), "{with}");
@@ -173,11 +172,11 @@ fn crops_avoid_a_dominating_class() {
 #[test]
 fn crops_without_any_good_place_still_come() {
     let augment = AugmentConfig {
-        crop_max_class_share: 0.75,
+        crop_max_class_share: Some(0.75),
         ..AugmentConfig::crop_only(10, 10)
     };
     let mut ignored = halves(0);
-    ignored.labels.data.fill(IGNORE);
+    class_map_mut(&mut ignored).data.fill(IGNORE);
     for sample in [halves(0), ignored] {
         let crop = augment.apply(sample, &mut rng(0)).unwrap();
         assert_eq!(crop.image.dimensions(), (10, 10));
@@ -225,7 +224,7 @@ fn photometric_distortion_stays_near_the_image() {
 fn evaluation_sizes() {
     let size = |size: EvaluationSize, width, height| {
         let (width, height) = size.target(width, height);
-        let resized = geometry::resize(sample(32, 20), width, height).unwrap();
+        let resized = sample(32, 20).resize(width, height).unwrap();
         assert_labels_follow_the_image(&resized, 0.4);
         resized.image.dimensions()
     };
@@ -246,8 +245,8 @@ fn evaluation_sizes() {
 
 #[test]
 fn sizes_that_cannot_be_are_errors() {
-    assert!(geometry::resize(sample(8, 8), 0, 8).is_err());
-    let error = geometry::resize(sample(8, 8), 1 << 20, 1 << 20).unwrap_err();
+    assert!(sample(8, 8).resize(0, 8).is_err());
+    let error = sample(8, 8).resize(1 << 20, 1 << 20).unwrap_err();
     let message = error.to_string();
     assert!(message.contains("`sample 0` of 8x8"), "{message}");
 }

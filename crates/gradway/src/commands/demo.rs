@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::Args;
 use gradway::compare::compare;
-use gradway::data::Split;
+use gradway::data::{DenseTask, Split};
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
 use gradway::picture;
@@ -40,13 +40,11 @@ pub struct Demo {
 
 const CONFIG: &str = include_str!("demo.toml");
 
-/// The methods with their own settings: a pre-trained backbone wants a smaller rate than what starts
-/// at random beside it.
-const METHODS: [(&str, &[&str]); 3] = [
-    ("fixed", &[]),
-    ("e3va", &[]),
-    ("full", &["optimizer.learning_rate=5e-4"]),
-];
+/// The methods. All share one configuration, in which the backbone's own parameters have a smaller rate than what starts
+/// at random.
+const METHODS: [&str; 3] = ["fixed", "e3va", "full"];
+
+const TASK: DenseTask = DenseTask::SemanticSegmentation;
 
 /// Scenes on the sheet of pictures.
 const SHOWN: usize = 6;
@@ -84,18 +82,11 @@ impl Demo {
     fn runs(&self) -> Result<Vec<(String, RunConfig)>> {
         const ORIGIN: &str = "the demonstration";
         let source = Source::text(CONFIG, "the embedded configuration")?;
-        let methods = METHODS.map(|(name, _)| name);
-        let methods = Overrides::set(&self.set)?.by_method(ORIGIN, &methods)?;
-        let runs = methods
-            .into_iter()
-            .zip(METHODS)
-            .map(|(method, (_, settings))| {
-                let mut overrides = method.overrides;
-                for entry in settings {
-                    overrides.propose(ORIGIN, entry)?;
-                }
-                Ok((method.method, source.clone().under(overrides).config()?))
-            });
+        let methods = Overrides::set(&self.set)?.by_method(ORIGIN, &METHODS)?;
+        let runs = methods.into_iter().map(|method| {
+            let config = source.clone().under(method.overrides).config()?;
+            Ok((method.method, config))
+        });
         runs.collect()
     }
 }
@@ -147,11 +138,12 @@ impl Sheet {
     /// Picture and truth.
     fn new(config: &RunConfig) -> Result<Self> {
         let dataset = config.data.open(Split::Val)?;
-        let palette = dataset.palette().to_vec();
+        let palette = dataset.palette(TASK).to_vec();
         let rows = (0..SHOWN.min(dataset.len()))
             .map(|index| {
-                let sample = dataset.get(index)?;
-                let truth = picture::colors(&sample.labels.data, sample.labels.width, &palette);
+                let sample = dataset.get(index, &[TASK])?;
+                let truth = sample.class_map(TASK).context("a scene without classes")?;
+                let truth = picture::colors(&truth.data, truth.width, &palette);
                 Ok(vec![sample.image, truth])
             })
             .collect::<Result<_>>()?;

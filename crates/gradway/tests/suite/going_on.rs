@@ -76,6 +76,16 @@ fn what_decides_training_may_not_change() {
         ("drop_last = true", "drop_last = false", "loader.drop_last"),
         ("name = \"adamw\"", "name = \"sgd\"", "optimizer.name"),
         (
+            "layer_decay = 1.0",
+            "layer_decay = 0.5",
+            "optimizer.layer_decay",
+        ),
+        (
+            "[optimizer.rates]\nbackbone = 1.0",
+            "[optimizer.rates]\nbackbone = 0.25",
+            "optimizer.rates.backbone",
+        ),
+        (
             "accumulation = 2",
             "accumulation = 2\nclip_norm = 1.0",
             "optimizer.clip_norm",

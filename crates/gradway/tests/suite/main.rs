@@ -11,6 +11,7 @@ mod export;
 mod going_on;
 #[cfg(unix)]
 mod guide;
+mod predictions;
 mod rare_objects;
 mod resume;
 mod run_folder;

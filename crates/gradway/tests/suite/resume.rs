@@ -80,11 +80,43 @@ fn a_stopped_run_ends_with_the_weights_of_an_undisturbed_one() {
 #[test]
 fn a_killed_run_ends_with_the_weights_of_an_undisturbed_one() {
     let folder = tempfile::tempdir().expect("a folder");
-    let config = tiny_config(folder.path(), CONFIG);
-    let [whole, killed] = ["whole", "killed"].map(|name| folder.path().join(name));
-    succeed(&["train", text(&config), "--out", text(&whole)]);
+    ends_as_undisturbed(folder.path(), &tiny_config(folder.path(), CONFIG));
+}
+
+/// A rate for every block, and running statistics of the backbone's own.
+const RATES: &str = r#"
+seed = 5
+backbone = { name = "efficientnet_lite0", weights = "embedded" }
+method = { name = "full", batch_statistics = "trained" }
+head = { name = "segformer", channels = 16 }
+data = { format = "synthetic", width = 40, height = 36, train_samples = 12, val_samples = 2 }
+augment = { crop_size = [32, 32] }
+loader = { batch_size = 2 }
+optimizer = { learning_rate = 1e-3, rates = { backbone = 0.25, method = 2.0 }, layer_decay = 0.8 }
+train = { epochs = 3, checkpoint_every = 2 }
+"#;
+
+#[test]
+fn a_killed_run_with_a_rate_for_every_block_ends_with_the_weights_of_an_undisturbed_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("rates.toml");
+    fs::write(&config, RATES).expect("a file");
+    ends_as_undisturbed(folder.path(), &config);
+    let checkpoint = fs::read(folder.path().join("whole/last.safetensors")).expect("a checkpoint");
+    let checkpoint = SafeTensors::deserialize(&checkpoint).expect("a checkpoint");
+    let statistics = checkpoint.names().into_iter();
+    let statistics =
+        statistics.filter(|name| name.contains(".backbone.") && name.contains("running_"));
+    // A mean and a variance for each of the 48 convolutions.
+    assert_eq!(statistics.count(), 96);
+}
+
+/// Steps of both runs are eighteen: three epochs of six.
+fn ends_as_undisturbed(folder: &Path, config: &Path) {
+    let [whole, killed] = ["whole", "killed"].map(|name| folder.join(name));
+    succeed(&["train", text(config), "--out", text(&whole)]);
     // In the first epoch, between two checkpoints; then in the second.
-    end_after(3, "-KILL", &config, &killed);
+    end_after(3, "-KILL", config, &killed);
     assert!(!killed.join("result.json").exists());
     succeed(&["train", "--resume", text(&killed)]);
     same_weights(&whole, &killed);

@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 use crate::detection::{Annotation, Skipped};
 use crate::error::AnnotationFault;
-use crate::io::{read, text};
+use crate::io::read;
+use crate::text;
 
 /// What an annotation file says.
 #[derive(Debug)]

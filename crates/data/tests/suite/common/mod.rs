@@ -1,16 +1,19 @@
 //! Small datasets on disk and in memory.
 #![allow(dead_code)]
 
+mod lit;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gradway_data::{
-    BatchLabels, DataError, DatasetConfig, DenseBatch, DenseLabels, DenseTask, DepthMap, IGNORE,
-    LabelMap, MultiTaskDataset, MultiTaskSample, NetworkInput, NormalMap, Normalization,
-    SegmentationDataset, SegmentationSample, Split, VerticalAxis,
+    BatchLabels, DataError, DatasetConfig, DenseBatch, DenseCollection, DenseDataset, DenseLabels,
+    DenseSample, DenseTask, LabelMap, NetworkInput, Normalization, Split,
 };
 use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
+
+pub use lit::{Lit, lit_tasks};
 
 /// A configuration from TOML, with `ROOT` standing for a folder.
 pub fn config(root: &Path, text: &str) -> DatasetConfig {
@@ -18,9 +21,51 @@ pub fn config(root: &Path, text: &str) -> DatasetConfig {
     toml::from_str(&text).unwrap()
 }
 
+/// A split opened for segmentation.
+pub struct Opened(pub Arc<dyn DenseDataset>);
+
+/// A sample of segmentation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Labelled {
+    pub id: String,
+    pub image: RgbImage,
+    pub labels: LabelMap,
+}
+
+impl Opened {
+    pub fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn id(&self, index: usize) -> String {
+        self.0.id(index)
+    }
+
+    pub fn classes(&self) -> &[String] {
+        self.0.classes(SEGMENTATION[0])
+    }
+
+    pub fn palette(&self) -> &[[u8; 3]] {
+        self.0.palette(SEGMENTATION[0])
+    }
+
+    pub fn get(&self, index: usize) -> Result<Labelled, DataError> {
+        let sample = self.0.get(index, &SEGMENTATION)?;
+        Ok(Labelled {
+            labels: class_map(&sample).clone(),
+            id: sample.id,
+            image: sample.image,
+        })
+    }
+}
+
 /// Opens a split that must exist.
-pub fn open(config: &DatasetConfig, split: Split) -> Arc<dyn SegmentationDataset> {
-    config.open(split).unwrap_or_else(|error| panic!("{error}"))
+pub fn open(config: &DatasetConfig, split: Split) -> Opened {
+    Opened(config.open(split).unwrap_or_else(|error| panic!("{error}")))
 }
 
 /// The error of a split that must not open.
@@ -36,6 +81,29 @@ pub fn assert_says(error: &DataError, parts: &[&str]) {
     let text = format!("{error}\nhint: {}", error.hint().unwrap_or_default());
     for part in parts {
         assert!(text.contains(part), "no {part:?} in: {text}");
+    }
+}
+
+/// The one task of segmentation.
+pub const SEGMENTATION: [DenseTask; 1] = [DenseTask::SemanticSegmentation];
+
+/// A dataset with the classes of every pixel, as loaders take it.
+pub fn segmentation(dataset: Arc<dyn DenseDataset>) -> DenseCollection {
+    DenseCollection::of(dataset, &SEGMENTATION).unwrap()
+}
+
+/// The classes of a sample of segmentation.
+pub fn class_map(sample: &DenseSample) -> &LabelMap {
+    sample
+        .class_map(DenseTask::SemanticSegmentation)
+        .expect("classes")
+}
+
+/// The same, to change them.
+pub fn class_map_mut(sample: &mut DenseSample) -> &mut LabelMap {
+    match sample.labels.get_mut(&DenseTask::SemanticSegmentation) {
+        Some(DenseLabels::Classes(map)) => map,
+        labels => panic!("{labels:?}"),
     }
 }
 
@@ -171,7 +239,7 @@ impl Coordinates {
     }
 
     /// Sample `index`.
-    pub fn sample(&self, index: usize) -> SegmentationSample {
+    pub fn sample(&self, index: usize) -> DenseSample {
         let (width, height) = self.sizes[index];
         let image = RgbImage::from_fn(width, height, |x, y| {
             Rgb([x as u8 * 4, y as u8 * 4, index as u8])
@@ -180,15 +248,11 @@ impl Coordinates {
         for (place, label) in labels.data.iter_mut().enumerate() {
             *label = Self::label(place as u32 % width, place as u32 / width);
         }
-        SegmentationSample {
-            id: format!("sample {index}"),
-            image,
-            labels,
-        }
+        DenseSample::segmentation(format!("sample {index}"), image, labels)
     }
 }
 
-impl SegmentationDataset for Coordinates {
+impl DenseDataset for Coordinates {
     fn name(&self) -> &str {
         "coordinates"
     }
@@ -197,11 +261,15 @@ impl SegmentationDataset for Coordinates {
         self.sizes.len()
     }
 
-    fn classes(&self) -> &[String] {
+    fn tasks(&self) -> &[DenseTask] {
+        &SEGMENTATION
+    }
+
+    fn classes(&self, _task: DenseTask) -> &[String] {
         &self.classes
     }
 
-    fn palette(&self) -> &[[u8; 3]] {
+    fn palette(&self, _task: DenseTask) -> &[[u8; 3]] {
         &self.palette
     }
 
@@ -209,7 +277,7 @@ impl SegmentationDataset for Coordinates {
         format!("sample {index}")
     }
 
-    fn get(&self, index: usize) -> Result<SegmentationSample, DataError> {
+    fn get(&self, index: usize, _tasks: &[DenseTask]) -> Result<DenseSample, DataError> {
         if self.broken == Some(index) {
             return Err(DataError::Decode {
                 path: self.id(index).into(),
@@ -225,202 +293,5 @@ impl SegmentationDataset for Coordinates {
             });
         }
         Ok(self.sample(index))
-    }
-}
-
-/// A sphere before a tilted wall, seen by a pinhole camera that can be turned, mirrored and given more
-/// pixels: what is known of every pixel is computed, never resampled.
-#[derive(Clone)]
-pub struct Lit {
-    width: u32,
-    height: u32,
-    /// From the picture to the scene, in units of pixels of the first camera: x right, y up.
-    across: [f64; 2],
-    up: [f64; 2],
-    /// Pixels of the first camera's focal length.
-    focal: f64,
-    vertical: VerticalAxis,
-}
-
-/// The tasks of [`Lit`].
-pub fn lit_tasks() -> [DenseTask; 3] {
-    [
-        DenseTask::SemanticSegmentation,
-        DenseTask::SurfaceNormals,
-        DenseTask::Depth,
-    ]
-}
-
-impl Lit {
-    /// A camera of so many pixels.
-    pub fn new(width: u32, height: u32) -> Self {
-        Self {
-            width,
-            height,
-            across: [1.0, 0.0],
-            up: [0.0, 1.0],
-            focal: 60.0,
-            vertical: VerticalAxis::Up,
-        }
-    }
-
-    /// The same with normals whose second component points down.
-    pub fn with_axis_down(&self) -> Self {
-        Self {
-            vertical: VerticalAxis::Down,
-            ..self.clone()
-        }
-    }
-
-    /// The scene mirrored left to right.
-    pub fn flipped(&self) -> Self {
-        Self {
-            across: self.across.map(|value| -value),
-            ..self.clone()
-        }
-    }
-
-    /// The scene turned against the clock.
-    pub fn rotated(&self, degrees: f32) -> Self {
-        let (sine, cosine) = f64::from(degrees).to_radians().sin_cos();
-        // A point of the picture shows what was at the point turned back.
-        let back = |[x, y]: [f64; 2]| [cosine * x + sine * y, cosine * y - sine * x];
-        Self {
-            across: back(self.across),
-            up: back(self.up),
-            ..self.clone()
-        }
-    }
-
-    /// The same view in other pixels.
-    pub fn resized(&self, width: u32, height: u32) -> Self {
-        let ratio = |old: u32, new: u32| f64::from(old) / f64::from(new);
-        let (across, up) = (ratio(self.width, width), ratio(self.height, height));
-        Self {
-            width,
-            height,
-            across: self.across.map(|value| value * across),
-            up: self.up.map(|value| value * up),
-            ..self.clone()
-        }
-    }
-
-    /// Class, normal (x right, y up, z towards the camera) and depth in the direction (x, y) of the scene.
-    fn look(&self, x: f64, y: f64) -> (u8, [f64; 3], f64) {
-        let ray = [x / self.focal, y / self.focal, -1.0];
-        let dot = |one: [f64; 3], other: [f64; 3]| -> f64 {
-            one.iter().zip(other).map(|(one, other)| one * other).sum()
-        };
-        // A sphere off the centre.
-        let (center, radius) = ([0.35, 0.2, -4.0], 1.1);
-        let (a, b, c) = (
-            dot(ray, ray),
-            dot(ray, center),
-            dot(center, center) - radius * radius,
-        );
-        let root = b * b - a * c;
-        if root > 0.0 {
-            let distance = (b - root.sqrt()) / a;
-            let normal = [0, 1, 2].map(|axis| (distance * ray[axis] - center[axis]) / radius);
-            return (1, normal, distance);
-        }
-        // A hole in the wall, where nothing is known.
-        if (x + 18.0).hypot(y + 8.0) < 4.0 {
-            return (IGNORE, [0.0; 3], 0.0);
-        }
-        let normal = [0.48, 0.36, 0.8];
-        (0, normal, -5.0 / dot(ray, normal))
-    }
-
-    /// The picture and its labels.
-    pub fn sample(&self, tasks: &[DenseTask]) -> MultiTaskSample {
-        let (width, height) = (self.width, self.height);
-        let mut seen = Vec::new();
-        for row in 0..height {
-            for column in 0..width {
-                let x = f64::from(column) + 0.5 - f64::from(width) / 2.0;
-                let y = f64::from(height) / 2.0 - f64::from(row) - 0.5;
-                let [u, v] = [0, 1].map(|axis| x * self.across[axis] + y * self.up[axis]);
-                let (class, normal, depth) = self.look(u, v);
-                // Components along the axes of the picture.
-                let along = |axis: [f64; 2]| {
-                    (normal[0] * axis[0] + normal[1] * axis[1]) / axis[0].hypot(axis[1])
-                };
-                let vertical = match self.vertical {
-                    VerticalAxis::Up => along(self.up),
-                    VerticalAxis::Down => -along(self.up),
-                };
-                let normal = [along(self.across), vertical, normal[2]];
-                seen.push((class, normal.map(|value| value as f32), depth as f32));
-            }
-        }
-        let labels = tasks.iter().map(|&task| {
-            let labels = match task {
-                DenseTask::SemanticSegmentation => DenseLabels::Classes(LabelMap {
-                    width,
-                    height,
-                    data: seen.iter().map(|(class, _, _)| *class).collect(),
-                }),
-                DenseTask::SurfaceNormals => DenseLabels::Normals(NormalMap {
-                    width,
-                    height,
-                    vertical: self.vertical,
-                    data: seen.iter().map(|(_, normal, _)| *normal).collect(),
-                }),
-                _ => DenseLabels::Depth(DepthMap {
-                    width,
-                    height,
-                    data: seen.iter().map(|(_, _, depth)| *depth).collect(),
-                }),
-            };
-            (task, labels)
-        });
-        let bytes = seen.iter().flat_map(|(class, normal, _)| {
-            [
-                class.wrapping_mul(90),
-                (100.0 + 100.0 * normal[0]) as u8,
-                (100.0 * normal[2]) as u8,
-            ]
-        });
-        MultiTaskSample {
-            id: "lit".into(),
-            image: RgbImage::from_raw(width, height, bytes.collect()).unwrap(),
-            labels: labels.collect(),
-        }
-    }
-}
-
-impl MultiTaskDataset for Lit {
-    fn name(&self) -> &str {
-        "lit"
-    }
-
-    fn len(&self) -> usize {
-        1
-    }
-
-    fn tasks(&self) -> &[DenseTask] {
-        const TASKS: [DenseTask; 3] = [
-            DenseTask::SemanticSegmentation,
-            DenseTask::SurfaceNormals,
-            DenseTask::Depth,
-        ];
-        &TASKS
-    }
-
-    fn classes(&self, _task: DenseTask) -> &[String] {
-        &[]
-    }
-
-    fn palette(&self, _task: DenseTask) -> &[[u8; 3]] {
-        &[]
-    }
-
-    fn id(&self, _index: usize) -> String {
-        "lit".into()
-    }
-
-    fn get(&self, _index: usize, tasks: &[DenseTask]) -> Result<MultiTaskSample, DataError> {
-        Ok(self.sample(tasks))
     }
 }

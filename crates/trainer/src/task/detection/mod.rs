@@ -2,14 +2,12 @@
 
 mod config;
 
-use std::sync::Arc;
-
 use gradway_adapters::Features;
 use gradway_backbone::{Phase, StageShape};
 use gradway_data::detection::DetectionPipeline;
 use gradway_data::{
-    DetectionBatch, DetectionDataset, DetectionEvaluation, DetectionLoader, DetectionTarget,
-    Instance, Picture, Split,
+    DetectionAbout, DetectionBatch, DetectionCollection, DetectionEvaluation, DetectionLoader,
+    DetectionTarget, Instance, Picture, Split,
 };
 use gradway_heads::detection::mask_head::MASK;
 use gradway_heads::detection::{Bounds, Detector, Objects, Segmented, Truth, paste};
@@ -120,7 +118,7 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
         let task = config.task.detection()?;
         let dataset = open(config, Split::Val)?;
         // What cannot be scored is no surprise after an epoch.
-        if let Some(truth) = truth(dataset.as_ref())? {
+        if let Some(truth) = truth(dataset.about())? {
             truth.require(IouType::Bbox)?;
             if task.head.has_masks() {
                 truth.require(IouType::Segm)?;
@@ -141,17 +139,17 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
     }
 
     fn labels(pipeline: &DetectionPipeline) -> Labels {
-        let dataset = pipeline.dataset();
+        let about = pipeline.about();
         Labels {
-            classes: dataset.classes().to_vec(),
-            palette: dataset.palette().to_vec(),
-            category_ids: dataset.category_ids().to_vec(),
+            classes: about.classes.clone(),
+            palette: about.palette.clone(),
+            category_ids: about.category_ids.clone(),
             tasks: Vec::new(),
         }
     }
 
     fn left_out(pipeline: &DetectionPipeline) -> Option<String> {
-        let skipped = pipeline.dataset().skipped();
+        let skipped = &pipeline.about().skipped;
         (!skipped.is_empty()).then(|| skipped.to_string())
     }
 
@@ -218,12 +216,12 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
     }
 
     fn scorer(&self, pipeline: &DetectionPipeline) -> Result<DetectionScorer, TrainError> {
-        let dataset = pipeline.dataset();
+        let about = pipeline.about();
         Ok(DetectionScorer {
-            truth: truth(dataset.as_ref())?,
+            truth: truth(about)?,
             protocol: self.config.evaluation.protocol,
             has_masks: self.config.head.has_masks(),
-            categories: categories(dataset.as_ref()),
+            categories: categories(about),
             images: Vec::new(),
             objects: Vec::new(),
             voc_objects: Vec::new(),
@@ -234,24 +232,24 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
 }
 
 /// Opens a split, and refuses objects without masks where the head has some.
-fn open(config: &RunConfig, split: Split) -> Result<Arc<dyn DetectionDataset>, TrainError> {
+fn open(config: &RunConfig, split: Split) -> Result<DetectionCollection, TrainError> {
     let dataset = config.data.open_detection(split)?;
     if config.task.detection()?.head.has_masks() {
         dataset.require_masks()?;
     }
-    Ok(dataset)
+    Ok(DetectionCollection::of(dataset))
 }
 
 /// The truth of a dataset with a file of it; what the dataset has read of it may have been rounded.
-fn truth(dataset: &dyn DetectionDataset) -> Result<Option<GroundTruth>, TrainError> {
-    let categories = categories(dataset);
+fn truth(about: &DetectionAbout) -> Result<Option<GroundTruth>, TrainError> {
+    let categories = categories(about);
     let read = |path| GroundTruth::read_among(path, &categories);
-    Ok(dataset.annotation_file().map(read).transpose()?)
+    Ok(about.annotation_file.as_deref().map(read).transpose()?)
 }
 
 /// The categories of a dataset's classes, in their order.
-fn categories(dataset: &dyn DetectionDataset) -> Vec<Category> {
-    let categories = dataset.category_ids().iter().zip(dataset.classes());
+fn categories(about: &DetectionAbout) -> Vec<Category> {
+    let categories = about.category_ids.iter().zip(&about.classes);
     let category = |(&id, name): (&u64, &String)| Category {
         id,
         name: name.clone(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use gradway_data::{DenseTask, MultiTaskAugmentConfig};
+use gradway_data::{AugmentConfig, DenseTask};
 use gradway_heads::HeadConfig;
 use gradway_metrics::EdgeConfig;
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ pub struct MultiTaskConfig {
     pub head: HeadConfig,
     /// Augmentation of training images.
     #[serde(default)]
-    pub augment: MultiTaskAugmentConfig,
+    pub augment: AugmentConfig,
     /// Evaluation.
     #[serde(default)]
     pub evaluation: SegmentationEvaluationConfig,

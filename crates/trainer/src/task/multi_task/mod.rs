@@ -11,8 +11,8 @@ use burn::tensor::{Tensor, TensorData};
 use gradway_adapters::Features;
 use gradway_backbone::{Phase, StageShape, task_of};
 use gradway_data::{
-    BatchLabels, DenseBatch, DenseEvaluation, DenseTask, IGNORE, MultiTaskLoader,
-    MultiTaskPipeline, Picture, Split,
+    AugmentConfig, BatchLabels, DenseBatch, DenseCollection, DenseEvaluation, DenseLoader,
+    DensePipeline, DenseTask, IGNORE, Picture, Split,
 };
 use gradway_heads::StagedLoss;
 use gradway_heads::multi_task::MultiTaskHead;
@@ -155,7 +155,7 @@ impl MultiTask {
 }
 
 impl<B: TrainBackend> Task<B> for MultiTask {
-    type Pipeline = MultiTaskPipeline;
+    type Pipeline = DensePipeline;
     type Head = MultiTaskHead<B>;
     type Prediction = MultiTaskPrediction;
     type Scorer = MultiTaskScorer;
@@ -183,24 +183,22 @@ impl<B: TrainBackend> Task<B> for MultiTask {
         })
     }
 
-    fn training_loader(config: &RunConfig) -> Result<MultiTaskLoader, TrainError> {
+    fn training_loader(config: &RunConfig) -> Result<DenseLoader, TrainError> {
         let task = config.task.multi_task()?;
         let tasks = task.tasks.trained();
-        Ok(MultiTaskLoader::training(
-            config.data.open_multi_task(Split::Train, &tasks)?,
-            &tasks,
-            task.augment.clone(),
+        Ok(DenseLoader::training(
+            open(config, Split::Train, &tasks)?,
+            augment(&task.augment),
             config.input()?,
             config.loader_of(config.loader.batch_size),
         )?)
     }
 
-    fn validation_loader(config: &RunConfig) -> Result<MultiTaskLoader, TrainError> {
+    fn validation_loader(config: &RunConfig) -> Result<DenseLoader, TrainError> {
         let task = config.task.multi_task()?;
         let tasks = task.tasks.tasks();
-        Ok(MultiTaskLoader::evaluation(
-            config.data.open_multi_task(Split::Val, &tasks)?,
-            &tasks,
+        Ok(DenseLoader::evaluation(
+            open(config, Split::Val, &tasks)?,
             task.evaluation.size,
             config.input()?,
             config.loader_of(task.evaluation.batch_size),
@@ -215,12 +213,12 @@ impl<B: TrainBackend> Task<B> for MultiTask {
         Ok(evaluation.picture(picture)?)
     }
 
-    fn labels(pipeline: &MultiTaskPipeline) -> Labels {
-        let dataset = pipeline.dataset();
-        let tasks = pipeline.tasks().iter().map(|&task| TaskLabels {
+    fn labels(pipeline: &DensePipeline) -> Labels {
+        let tasks = pipeline.about().tasks.iter();
+        let tasks = tasks.map(|(&task, classes)| TaskLabels {
             task,
-            classes: dataset.classes(task).to_vec(),
-            palette: dataset.palette(task).to_vec(),
+            classes: classes.names.clone(),
+            palette: classes.palette.clone(),
         });
         Labels {
             classes: Vec::new(),
@@ -341,8 +339,27 @@ impl<B: TrainBackend> Task<B> for MultiTask {
         predictions
     }
 
-    fn scorer(&self, _: &MultiTaskPipeline) -> Result<MultiTaskScorer, TrainError> {
+    fn scorer(&self, _: &DensePipeline) -> Result<MultiTaskScorer, TrainError> {
         MultiTaskScorer::new(&self.tasks, &self.config.tasks)
+    }
+}
+
+fn open(
+    config: &RunConfig,
+    split: Split,
+    tasks: &[DenseTask],
+) -> Result<DenseCollection, TrainError> {
+    let dataset = config.data.open_multi_task(split, tasks)?;
+    Ok(DenseCollection::of(dataset, tasks)?)
+}
+
+/// The augmentation of a run of tasks, however few they are: every crop is as good as another, and an angle is
+/// drawn whether or not it can be any other than none, so that the draws after it stay the same.
+fn augment(configured: &AugmentConfig) -> AugmentConfig {
+    AugmentConfig {
+        crop_max_class_share: configured.crop_max_class_share.or(Some(1.0)),
+        rotation_range: configured.rotation_range.or(Some([0.0, 0.0])),
+        ..configured.clone()
     }
 }
 

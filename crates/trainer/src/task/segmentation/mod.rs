@@ -6,10 +6,9 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 use gradway_adapters::Features;
 use gradway_backbone::{Phase, StageShape};
-use gradway_data::loader::SegmentationPipeline;
 use gradway_data::{
-    BatchLabels, DenseBatch, DenseEvaluation, DenseLabels, DenseTask, IGNORE, Picture,
-    SegmentationLoader, Split,
+    BatchLabels, DenseBatch, DenseCollection, DenseEvaluation, DenseLoader, DensePipeline,
+    DenseTask, IGNORE, Picture, Split,
 };
 use gradway_heads::SegmentationHead;
 use gradway_kernels::{KernelBackend, TrainBackend, resize_bilinear};
@@ -66,7 +65,7 @@ impl SegmentationTask {
 }
 
 impl<B: TrainBackend> Task<B> for SegmentationTask {
-    type Pipeline = SegmentationPipeline;
+    type Pipeline = DensePipeline;
     type Head = SegmentationHead<B>;
     type Prediction = SegmentationPrediction;
     type Scorer = SegmentationScorer;
@@ -86,20 +85,20 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
         Ok(Self { config, classes })
     }
 
-    fn training_loader(config: &RunConfig) -> Result<SegmentationLoader, TrainError> {
+    fn training_loader(config: &RunConfig) -> Result<DenseLoader, TrainError> {
         let task = config.task.segmentation()?;
-        Ok(SegmentationLoader::training(
-            config.data.open(Split::Train)?,
+        Ok(DenseLoader::training(
+            open(config, Split::Train)?,
             task.augment.clone(),
             config.input()?,
             config.loader_of(config.loader.batch_size),
         )?)
     }
 
-    fn validation_loader(config: &RunConfig) -> Result<SegmentationLoader, TrainError> {
+    fn validation_loader(config: &RunConfig) -> Result<DenseLoader, TrainError> {
         let task = config.task.segmentation()?;
-        Ok(SegmentationLoader::evaluation(
-            config.data.open(Split::Val)?,
+        Ok(DenseLoader::evaluation(
+            open(config, Split::Val)?,
             task.evaluation.size,
             config.input()?,
             config.loader_of(task.evaluation.batch_size),
@@ -114,10 +113,10 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
         Ok(evaluation.picture(picture)?)
     }
 
-    fn labels(pipeline: &SegmentationPipeline) -> Labels {
+    fn labels(pipeline: &DensePipeline) -> Labels {
         Labels {
-            classes: pipeline.dataset().classes().to_vec(),
-            palette: pipeline.dataset().palette().to_vec(),
+            classes: pipeline.about().classes(TASK).to_vec(),
+            palette: pipeline.about().palette(TASK).to_vec(),
             category_ids: Vec::new(),
             tasks: Vec::new(),
         }
@@ -163,9 +162,13 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
             .collect()
     }
 
-    fn scorer(&self, _: &SegmentationPipeline) -> Result<SegmentationScorer, TrainError> {
+    fn scorer(&self, _: &DensePipeline) -> Result<SegmentationScorer, TrainError> {
         Ok(SegmentationScorer(ConfusionMatrix::new(self.classes)))
     }
+}
+
+fn open(config: &RunConfig, split: Split) -> Result<DenseCollection, TrainError> {
+    Ok(DenseCollection::of(config.data.open(split)?, &[TASK])?)
 }
 
 impl Scorer<DenseBatch, SegmentationPrediction> for SegmentationScorer {
@@ -175,10 +178,10 @@ impl Scorer<DenseBatch, SegmentationPrediction> for SegmentationScorer {
         predictions: Vec<SegmentationPrediction>,
     ) -> Result<(), TrainError> {
         for (item, prediction) in batch.items.iter().zip(&predictions) {
-            let Some(DenseLabels::Classes(truth)) = item.labels.get(&TASK) else {
+            let Some(BatchLabels::Classes(truth)) = item.labels_of(TASK) else {
                 return Err(TrainError::NoLabels { task: TASK });
             };
-            self.0.add(&prediction.labels, &truth.data, IGNORE)?;
+            self.0.add(&prediction.labels, &truth, IGNORE)?;
         }
         Ok(())
     }

@@ -8,44 +8,119 @@
 
 use image::{Rgb, RgbImage};
 
-use super::MultiTaskSample;
+use super::sample::DenseSample;
 use crate::error::DataError;
 use crate::labels::unit;
 use crate::labels::{DenseLabels, DepthMap, NormalMap, VerticalAxis};
 use crate::labels::{IGNORE, LabelMap};
+use crate::movable::Movable;
 use crate::transform::geometry::{crop_plane, flip_plane, nearest, resize_image, resize_plane};
 
-/// Resizes the image and normals with a smooth filter, other labels with nearest neighbour.
-///
-/// Depth keeps its values.
-///
-/// # Errors
-/// [`DataError::Resize`] if a size is zero or too large.
-pub fn resize(
-    sample: MultiTaskSample,
-    width: u32,
-    height: u32,
-) -> Result<MultiTaskSample, DataError> {
-    let size = sample.image.dimensions();
-    if size == (width, height) {
-        return Ok(sample);
+impl Movable for DenseSample {
+    fn size(&self) -> (u32, u32) {
+        self.image.dimensions()
     }
-    let MultiTaskSample { id, image, labels } = sample;
-    let image = resize_image(&id, image, width, height)?;
-    let target = (width, height);
-    let labels = labels.into_iter().map(|(task, labels)| {
-        let labels = match labels {
-            DenseLabels::Classes(map) => classes(target, resize_plane(&map.data, size, target)),
-            DenseLabels::Depth(map) => depth(target, resize_plane(&map.data, size, target)),
-            DenseLabels::Normals(map) => DenseLabels::Normals(resize_normals(&map, target)),
-        };
-        (task, labels)
-    });
-    Ok(MultiTaskSample {
-        labels: labels.collect(),
-        image,
-        id,
-    })
+
+    /// Resizes the image and normals with a smooth filter, other labels with nearest neighbour; depth keeps
+    /// its values.
+    fn resize(self, width: u32, height: u32) -> Result<Self, DataError> {
+        let size = self.image.dimensions();
+        if size == (width, height) {
+            return Ok(self);
+        }
+        let Self { id, image, labels } = self;
+        let image = resize_image(&id, image, width, height)?;
+        let target = (width, height);
+        let labels = labels.into_iter().map(|(task, labels)| {
+            let labels = match labels {
+                DenseLabels::Classes(map) => classes(target, resize_plane(&map.data, size, target)),
+                DenseLabels::Depth(map) => depth(target, resize_plane(&map.data, size, target)),
+                DenseLabels::Normals(map) => DenseLabels::Normals(resize_normals(&map, target)),
+            };
+            (task, labels)
+        });
+        Ok(Self {
+            labels: labels.collect(),
+            image,
+            id,
+        })
+    }
+
+    /// Normals point the other way.
+    fn flip_horizontal(&mut self) {
+        image::imageops::flip_horizontal_in_place(&mut self.image);
+        for labels in self.labels.values_mut() {
+            match labels {
+                DenseLabels::Classes(map) => flip_plane(&mut map.data, map.width),
+                DenseLabels::Depth(map) => flip_plane(&mut map.data, map.width),
+                DenseLabels::Normals(map) => {
+                    flip_plane(&mut map.data, map.width);
+                    for normal in &mut map.data {
+                        // Taken from zero, so that nothing does not get a sign.
+                        normal[0] = 0.0 - normal[0];
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl DenseSample {
+    /// The part of `width` x `height` pixels whose first pixel is at (`x`, `y`), cut off at the sample's
+    /// edges.
+    pub fn crop(&self, x: u32, y: u32, width: u32, height: u32) -> Self {
+        let (whole_width, whole_height) = self.image.dimensions();
+        let (x, y) = (x.min(whole_width), y.min(whole_height));
+        let image = image::imageops::crop_imm(&self.image, x, y, width, height).to_image();
+        let size = image.dimensions();
+        let labels = self.labels.iter().map(|(&task, labels)| {
+            let labels = match labels {
+                DenseLabels::Classes(map) => {
+                    classes(size, crop_plane(&map.data, map.width, [x, y], size))
+                }
+                DenseLabels::Depth(map) => {
+                    depth(size, crop_plane(&map.data, map.width, [x, y], size))
+                }
+                DenseLabels::Normals(map) => DenseLabels::Normals(NormalMap {
+                    width: size.0,
+                    height: size.1,
+                    vertical: map.vertical,
+                    data: crop_plane(&map.data, map.width, [x, y], size),
+                }),
+            };
+            (task, labels)
+        });
+        Self {
+            id: self.id.clone(),
+            labels: labels.collect(),
+            image,
+        }
+    }
+
+    /// Rotated about its centre by `degrees`, positive against the clock; its size stays.
+    ///
+    /// What comes from outside of the image is `fill` there and ignored by every task.
+    pub fn rotate(&self, degrees: f32, fill: [u8; 3]) -> Self {
+        // Blending normals would round them.
+        if degrees == 0.0 {
+            return self.clone();
+        }
+        let size = self.image.dimensions();
+        let turn = Turn::new(degrees, size);
+        let labels = self.labels.iter().map(|(&task, labels)| {
+            let labels = match labels {
+                DenseLabels::Classes(map) => classes(size, turn.plane(&map.data, IGNORE)),
+                DenseLabels::Depth(map) => depth(size, turn.plane(&map.data, 0.0)),
+                DenseLabels::Normals(map) => DenseLabels::Normals(turn.normals(map)),
+            };
+            (task, labels)
+        });
+        Self {
+            id: self.id.clone(),
+            labels: labels.collect(),
+            image: turn.image(&self.image, fill),
+        }
+    }
 }
 
 fn resize_normals(map: &NormalMap, (width, height): (u32, u32)) -> NormalMap {
@@ -111,78 +186,6 @@ fn blend(map: &NormalMap, horizontal: &Taps, vertical: &Taps, [x, y]: [usize; 2]
         }
     }
     unit(sum).unwrap_or(holder)
-}
-
-/// The part of a sample of `width` x `height` pixels whose first pixel is at (`x`, `y`), cut off at
-/// the sample's edges.
-pub fn crop(sample: &MultiTaskSample, x: u32, y: u32, width: u32, height: u32) -> MultiTaskSample {
-    let (whole_width, whole_height) = sample.image.dimensions();
-    let (x, y) = (x.min(whole_width), y.min(whole_height));
-    let image = image::imageops::crop_imm(&sample.image, x, y, width, height).to_image();
-    let size = image.dimensions();
-    let labels = sample.labels.iter().map(|(&task, labels)| {
-        let labels = match labels {
-            DenseLabels::Classes(map) => {
-                classes(size, crop_plane(&map.data, map.width, [x, y], size))
-            }
-            DenseLabels::Depth(map) => depth(size, crop_plane(&map.data, map.width, [x, y], size)),
-            DenseLabels::Normals(map) => DenseLabels::Normals(NormalMap {
-                width: size.0,
-                height: size.1,
-                vertical: map.vertical,
-                data: crop_plane(&map.data, map.width, [x, y], size),
-            }),
-        };
-        (task, labels)
-    });
-    MultiTaskSample {
-        id: sample.id.clone(),
-        labels: labels.collect(),
-        image,
-    }
-}
-
-/// Mirrors a sample left to right, in place; normals point the other way.
-pub fn flip_horizontal(sample: &mut MultiTaskSample) {
-    image::imageops::flip_horizontal_in_place(&mut sample.image);
-    for labels in sample.labels.values_mut() {
-        match labels {
-            DenseLabels::Classes(map) => flip_plane(&mut map.data, map.width),
-            DenseLabels::Depth(map) => flip_plane(&mut map.data, map.width),
-            DenseLabels::Normals(map) => {
-                flip_plane(&mut map.data, map.width);
-                for normal in &mut map.data {
-                    // Taken from zero, so that nothing does not get a sign.
-                    normal[0] = 0.0 - normal[0];
-                }
-            }
-        }
-    }
-}
-
-/// Rotates a sample about its centre by `degrees`, positive against the clock; its size stays.
-///
-/// What comes from outside of the image is `fill` there and ignored by every task.
-pub fn rotate(sample: &MultiTaskSample, degrees: f32, fill: [u8; 3]) -> MultiTaskSample {
-    // Blending normals would round them.
-    if degrees == 0.0 {
-        return sample.clone();
-    }
-    let size = sample.image.dimensions();
-    let turn = Turn::new(degrees, size);
-    let labels = sample.labels.iter().map(|(&task, labels)| {
-        let labels = match labels {
-            DenseLabels::Classes(map) => classes(size, turn.plane(&map.data, IGNORE)),
-            DenseLabels::Depth(map) => depth(size, turn.plane(&map.data, 0.0)),
-            DenseLabels::Normals(map) => DenseLabels::Normals(turn.normals(map)),
-        };
-        (task, labels)
-    });
-    MultiTaskSample {
-        id: sample.id.clone(),
-        labels: labels.collect(),
-        image: turn.image(&sample.image, fill),
-    }
 }
 
 /// A rotation about the centre of a picture.

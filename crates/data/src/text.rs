@@ -10,10 +10,7 @@ use crate::error::DataError;
 /// # Errors
 /// A file that cannot be read or is no text.
 pub(crate) fn read(path: &Path) -> Result<String, DataError> {
-    let fail = |source| DataError::Read {
-        path: path.to_path_buf(),
-        source,
-    };
+    let fail = |source| DataError::read(path, source);
     let bytes = std::fs::read(path).map_err(fail)?;
     decode(bytes).map_err(|reason| fail(io::Error::new(io::ErrorKind::InvalidData, reason)))
 }

@@ -1,9 +1,10 @@
-//! The one implementation for files on disk: what every format of several tasks comes down to.
+//! Files of images and of labels: what every format of several tasks comes down to.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{MultiTaskDataset, MultiTaskSample};
+use super::dataset::DenseDataset;
+use super::sample::DenseSample;
 use crate::error::{DataError, LabelFault};
 use crate::io::read;
 use crate::labels::classes::Classes;
@@ -81,7 +82,7 @@ impl<R: DenseReader> DenseFileDataset<R> {
     }
 }
 
-impl<R: DenseReader> MultiTaskDataset for DenseFileDataset<R> {
+impl<R: DenseReader> DenseDataset for DenseFileDataset<R> {
     fn name(&self) -> &str {
         &self.name
     }
@@ -113,7 +114,7 @@ impl<R: DenseReader> MultiTaskDataset for DenseFileDataset<R> {
         self.images.get(index).map(|image| image.path.as_path())
     }
 
-    fn get(&self, index: usize, tasks: &[DenseTask]) -> Result<MultiTaskSample, DataError> {
+    fn get(&self, index: usize, tasks: &[DenseTask]) -> Result<DenseSample, DataError> {
         let image = self
             .images
             .get(index)
@@ -136,7 +137,7 @@ impl<R: DenseReader> MultiTaskDataset for DenseFileDataset<R> {
                 });
             }
         }
-        let sample = MultiTaskSample {
+        let sample = DenseSample {
             id: image.id.clone(),
             image: read::image(&image.path)?,
             labels: self.reader.read(image, tasks)?,

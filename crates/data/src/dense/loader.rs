@@ -1,19 +1,18 @@
-//! The loader of segmentation.
-
-use std::collections::BTreeMap;
-use std::sync::Arc;
+//! The loader of dense tasks; segmentation is the case of one.
 
 use image::RgbImage;
 use rand::RngCore;
 
-use super::{Loader, LoaderConfig, Pipeline};
+use super::augment::AugmentConfig;
+use super::batch::{DenseBatch, DenseTarget};
+use super::collection::{DenseAbout, DenseCollection};
+use super::evaluation::DenseEvaluation;
 use crate::batch::Prepared;
-use crate::dataset::SegmentationDataset;
-use crate::dense::{DenseBatch, DenseEvaluation, DenseTarget};
 use crate::error::DataError;
 use crate::input::NetworkInput;
-use crate::labels::{DenseLabels, DenseTask};
-use crate::transform::{AugmentConfig, EvaluationSize};
+use crate::labels::DenseTask;
+use crate::loader::{Loader, LoaderConfig, Pipeline};
+use crate::transform::EvaluationSize;
 
 /// What happens to a sample between the dataset and the batch.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,30 +23,32 @@ enum Preparation {
     Evaluation(DenseEvaluation),
 }
 
-/// From images and masks to batches of labels.
-pub struct SegmentationPipeline {
-    dataset: Arc<dyn SegmentationDataset>,
+/// From images and their labels to batches of them.
+pub struct DensePipeline {
+    samples: DenseCollection,
     preparation: Preparation,
 }
 
-/// A loader of batches with the classes of every pixel.
-pub type SegmentationLoader = Loader<SegmentationPipeline>;
+/// A loader of batches with the labels of some tasks.
+pub type DenseLoader = Loader<DensePipeline>;
 
-impl SegmentationLoader {
+impl DenseLoader {
     /// A loader that augments, and by default shuffles and drops an incomplete last batch.
     ///
     /// # Errors
-    /// Values that make no sense, and a dataset that does not fill a single batch.
+    /// Values that make no sense, samples without a task, and too few of them to fill a single batch.
     pub fn training(
-        dataset: Arc<dyn SegmentationDataset>,
+        samples: DenseCollection,
         augment: AugmentConfig,
         input: NetworkInput,
         config: LoaderConfig,
     ) -> Result<Self, DataError> {
         augment.validate()?;
+        samples.about().require_tasks()?;
+        augment.require_classes(&tasks_of(samples.about()))?;
         input.validate()?;
-        let pipeline = SegmentationPipeline {
-            dataset,
+        let pipeline = DensePipeline {
+            samples,
             preparation: Preparation::Training(augment, input),
         };
         Self::new(pipeline, config)
@@ -58,53 +59,58 @@ impl SegmentationLoader {
     /// `shuffle` and `drop_last` of the configuration do not apply.
     ///
     /// # Errors
-    /// Values that make no sense, and an empty dataset.
+    /// Values that make no sense, samples without a task, and none at all.
     pub fn evaluation(
-        dataset: Arc<dyn SegmentationDataset>,
+        samples: DenseCollection,
         size: EvaluationSize,
         input: NetworkInput,
         config: LoaderConfig,
     ) -> Result<Self, DataError> {
+        samples.about().require_tasks()?;
         let evaluation = DenseEvaluation { size, input };
         evaluation.validate()?;
-        let pipeline = SegmentationPipeline {
-            dataset,
+        let pipeline = DensePipeline {
+            samples,
             preparation: Preparation::Evaluation(evaluation),
         };
         Self::new(pipeline, config.for_evaluation())
     }
 
-    /// The dataset the batches come from.
-    pub fn dataset(&self) -> &Arc<dyn SegmentationDataset> {
-        self.pipeline().dataset()
+    /// The tasks whose labels are read, in order.
+    pub fn tasks(&self) -> Vec<DenseTask> {
+        tasks_of(self.pipeline().about())
     }
 }
 
-impl SegmentationPipeline {
-    /// The dataset the samples come from.
-    pub fn dataset(&self) -> &Arc<dyn SegmentationDataset> {
-        &self.dataset
+impl DensePipeline {
+    /// What the samples have in common.
+    pub fn about(&self) -> &DenseAbout {
+        self.samples.about()
     }
 }
 
-impl Pipeline for SegmentationPipeline {
+fn tasks_of(about: &DenseAbout) -> Vec<DenseTask> {
+    about.tasks.keys().copied().collect()
+}
+
+impl Pipeline for DensePipeline {
     type Sample = Prepared<DenseTarget>;
     type Item = DenseTarget;
 
     fn name(&self) -> &str {
-        self.dataset.name()
+        &self.about().name
     }
 
     fn len(&self) -> usize {
-        self.dataset.len()
+        self.samples.len()
     }
 
     fn id(&self, index: usize) -> String {
-        self.dataset.id(index)
+        self.samples.id(index)
     }
 
     fn image(&self, index: usize) -> Result<RgbImage, DataError> {
-        Ok(self.dataset.get(index)?.image)
+        Ok(self.samples.read(index)?.image)
     }
 
     fn prepare(
@@ -112,30 +118,18 @@ impl Pipeline for SegmentationPipeline {
         index: usize,
         rng: &mut impl RngCore,
     ) -> Result<Prepared<DenseTarget>, DataError> {
-        let sample = self.dataset.get(index)?;
-        // What follows relies on it, and a dataset may come from outside of this crate.
-        sample.check()?;
-        let labelled = |labels| {
-            let labels = DenseLabels::Classes(labels);
-            BTreeMap::from([(DenseTask::SemanticSegmentation, labels)])
-        };
+        let sample = self.samples.read(index)?;
+        // What follows relies on it, and samples may come from outside of this crate.
+        self.about().check(&sample)?;
         match &self.preparation {
             Preparation::Training(augment, _) => {
                 let (width, height) = sample.image.dimensions();
-                let sample = augment.apply(sample, rng)?;
-                let item = DenseTarget {
-                    id: sample.id,
-                    size: [sample.labels.height as usize, sample.labels.width as usize],
-                    original: [height as usize, width as usize],
-                    labels: labelled(sample.labels),
-                };
-                Ok(Prepared {
-                    image: sample.image,
-                    item,
-                })
+                Ok(augment
+                    .apply(sample, rng)?
+                    .prepared([height as usize, width as usize]))
             }
             Preparation::Evaluation(evaluation) => {
-                evaluation.prepare(sample.id, sample.image, labelled(sample.labels))
+                evaluation.prepare(sample.id, sample.image, sample.labels)
             }
         }
     }

@@ -1,0 +1,85 @@
+//! Samples of detection and what they have in common.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use burn_dataset::Dataset;
+
+use super::sample::{DetectionDataset, DetectionSample};
+use super::skipped::Skipped;
+use crate::collection::{About, Collection};
+use crate::error::DataError;
+use crate::labels::palette::PaletteRule;
+
+/// Samples of detection and what they have in common.
+pub type DetectionCollection = Collection<DetectionSample, DetectionAbout>;
+
+/// What samples of detection have in common.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DetectionAbout {
+    /// Name of the dataset.
+    pub name: String,
+    /// Names of the classes, by index.
+    pub classes: Vec<String>,
+    /// One RGB colour per class.
+    pub palette: Vec<[u8; 3]>,
+    /// The category of every class, as result files name it.
+    pub category_ids: Vec<u64>,
+    /// Annotations and images that were found but are not part of the dataset.
+    pub skipped: Skipped,
+    /// The COCO json the annotations come from, if there is one, to measure against.
+    pub annotation_file: Option<PathBuf>,
+}
+
+impl About for DetectionAbout {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl DetectionAbout {
+    /// Samples with objects of these classes, whose categories are counted from 1.
+    pub fn new(
+        name: impl Into<String>,
+        classes: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        let classes: Vec<String> = classes.into_iter().map(Into::into).collect();
+        Self {
+            name: name.into(),
+            palette: PaletteRule::VocColormap.colors(classes.len()),
+            category_ids: (1..).take(classes.len()).collect(),
+            classes,
+            skipped: Skipped::default(),
+            annotation_file: None,
+        }
+    }
+}
+
+impl DetectionCollection {
+    /// The samples of a dataset.
+    pub fn of(dataset: Arc<dyn DetectionDataset>) -> Self {
+        let about = DetectionAbout {
+            name: dataset.name().to_string(),
+            classes: dataset.classes().to_vec(),
+            palette: dataset.palette().to_vec(),
+            category_ids: dataset.category_ids().to_vec(),
+            skipped: dataset.skipped(),
+            annotation_file: dataset.annotation_file().map(PathBuf::from),
+        };
+        let named = Arc::clone(&dataset);
+        Self::new(All(dataset), about).with_ids(move |index| named.id(index))
+    }
+}
+
+/// All samples of a dataset.
+struct All(Arc<dyn DetectionDataset>);
+
+impl Dataset<Result<DetectionSample, DataError>> for All {
+    fn get(&self, index: usize) -> Option<Result<DetectionSample, DataError>> {
+        (index < self.0.len()).then(|| self.0.get(index))
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+}
