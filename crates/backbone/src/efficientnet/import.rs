@@ -84,7 +84,7 @@ fn locate(key: &str, blocks_per_row: &[usize]) -> Location {
         return Location::Counter;
     }
     // Our own layout: what this project writes.
-    if module == "stem" || module.starts_with("rows.") {
+    if matches!(module, "stem" | "stem.norm") || module.starts_with("rows.") {
         return Location::Features(key.to_string());
     }
     match module {
