@@ -1,5 +1,4 @@
-//! The backward pass of each operator: a node of the graph whose state is what that pass needs and
-//! nothing more.
+//! The backward pass of each operator: a graph node whose state holds only what that pass needs.
 
 use std::sync::Arc;
 
@@ -203,7 +202,7 @@ impl<B: KernelBackend> Backward<B, 2> for Add {
 pub(super) struct MoveChannels;
 
 impl<B: KernelBackend> Backward<B, 1> for MoveChannels {
-    /// Where they were.
+    /// The axis of the channels before the move.
     type State = ChannelAxis;
 
     fn backward(self, ops: Ops<ChannelAxis, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
