@@ -1,4 +1,4 @@
-//! What makes an entry one that can be scored: image and category are known, box and mask are sound.
+//! Checks that an entry can be scored: image and category are known, box and mask are valid.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,16 +7,16 @@ use hotcoco::{Rle, Segmentation};
 use super::error::{DetectionError, Place};
 use super::{Category, Image};
 
-/// The identifiers of a ground truth.
+/// The image and category identifiers of a ground truth.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
-    /// Width and height by identifier; zeros where they are not known.
+    /// Width and height by identifier; zeros if they are not known.
     images: HashMap<u64, [u32; 2]>,
     categories: HashSet<u64>,
 }
 
 impl Known {
-    /// The identifiers, or one that occurs twice and what it identifies.
+    /// Collects the identifiers. The error is an identifier that occurs twice, and what it identifies.
     pub fn new(images: &[Image], categories: &[Category]) -> Result<Self, (&'static str, u64)> {
         let mut known = Self {
             images: HashMap::with_capacity(images.len()),
@@ -41,7 +41,7 @@ impl Known {
         self.images.len()
     }
 
-    /// Whether image and category exist.
+    /// Checks that image and category exist.
     pub fn check(&self, place: Place<'_>, category_id: u64) -> Result<(), DetectionError> {
         if !self.images.contains_key(&place.image_id) {
             return Err(DetectionError::UnknownImage {
@@ -59,7 +59,7 @@ impl Known {
         Ok(())
     }
 
-    /// Checks a mask without drawing it; its size, `[width, height]`.
+    /// Checks a mask without rasterising it; returns its size, `[width, height]`.
     pub fn check_mask(
         &self,
         place: Place<'_>,
@@ -118,7 +118,7 @@ impl Known {
         Ok(size)
     }
 
-    /// The pixels of a mask.
+    /// Returns the pixels of a mask.
     pub fn mask(
         &self,
         place: Place<'_>,
@@ -140,7 +140,7 @@ fn missing_mask(place: Place<'_>) -> DetectionError {
     }
 }
 
-/// A box of as many numbers as were found.
+/// Checks the numbers of a box.
 pub(super) fn bbox(place: Place<'_>, numbers: &[Option<f64>]) -> Result<[f64; 4], DetectionError> {
     let finite = |number: &Option<f64>| number.filter(|number| number.is_finite());
     let found: Option<Vec<f64>> = numbers.iter().map(finite).collect();
@@ -152,7 +152,7 @@ pub(super) fn bbox(place: Place<'_>, numbers: &[Option<f64>]) -> Result<[f64; 4]
         })
 }
 
-/// A score that can be ordered.
+/// Checks that a score is a number.
 pub(super) fn score(place: Place<'_>, value: Option<f64>) -> Result<f64, DetectionError> {
     value
         .filter(|score| score.is_finite())
