@@ -1,8 +1,8 @@
-//! Files of named tensors that this library writes and reads again: `.safetensors` with a checksum.
+//! Files of named tensors that this library writes and reads: `.safetensors` with a checksum.
 //!
-//! The header's metadata has an entry `sha256`: a hash of everything else that the file holds, which is names,
-//! types, shapes, values and the other entries. Reading compares it, so that a flipped bit is an error and no
-//! other number.
+//! The header's metadata has an entry `sha256`: a hash of everything else in the file, that is names, types,
+//! shapes, values and the other entries. It is checked on reading, so that a flipped bit is an error and not a
+//! wrong value.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,16 +18,16 @@ use crate::write::write_whole;
 
 /// The entry of the header that holds the checksum.
 const CHECKSUM: &str = "sha256";
-/// Bytes that a header is filled up to a multiple of.
+/// The header is padded to a multiple of this number of bytes.
 const ALIGNMENT: usize = 8;
 
-/// Words beside the tensors: the metadata of a header.
+/// The metadata of a header.
 pub type Words = BTreeMap<String, String>;
 
-/// Why a file of tensors was not read.
+/// The error of reading a file of tensors.
 #[derive(Debug, thiserror::Error)]
 pub enum TensorFileError {
-    /// The file is missing, cut short, or something else.
+    /// The file is missing, truncated, or not such a file.
     #[error("{path}: {reason}")]
     Unreadable {
         /// The file.
@@ -35,7 +35,7 @@ pub enum TensorFileError {
         /// What is wrong.
         reason: String,
     },
-    /// A tensor of a type that this library does not write there.
+    /// A tensor has an unexpected type.
     #[error("{path}: tensor `{tensor}` is {found}, where {expected} is needed")]
     Type {
         /// The file.
@@ -44,10 +44,10 @@ pub enum TensorFileError {
         tensor: String,
         /// Its type, as the format names it.
         found: String,
-        /// The type that is needed.
+        /// The expected type.
         expected: &'static str,
     },
-    /// A value that is no finite number.
+    /// A value that is not finite.
     #[error("{path}: tensor `{tensor}` holds {value}")]
     NotFinite {
         /// The file.
@@ -63,20 +63,20 @@ pub enum TensorFileError {
         /// The file.
         path: PathBuf,
     },
-    /// The checksum is that of something else.
+    /// The checksum does not match the content.
     #[error("{path} is damaged: its checksum is {written}, that of its content {found}")]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// As the header has it.
+        /// The checksum in the header.
         written: String,
-        /// Of what the file holds.
+        /// The checksum of the content.
         found: String,
     },
 }
 
 impl TensorFileError {
-    /// What would be right, where that can be said.
+    /// Returns a suggestion to fix the error, if there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoChecksum { .. } => Some(
@@ -99,13 +99,13 @@ impl TensorFileError {
 /// A tensor's type, shape and bytes.
 type Entry<'a> = (Dtype, &'a [usize], &'a [u8]);
 
-/// Writes named tensors as a `.safetensors` file with a checksum, whole or not at all; `words` go into its header.
+/// Writes named tensors as a `.safetensors` file with a checksum, atomically; `words` are the metadata of its header.
 ///
 /// The same content gives the same bytes.
 ///
 /// # Errors
 ///
-/// What the system says, or a tensor that is none of single, half or byte precision.
+/// If the file cannot be written, or a tensor has an unsupported type.
 pub fn write_tensors(
     path: &Path,
     tensors: &BTreeMap<String, TensorData>,
@@ -133,11 +133,11 @@ pub fn write_tensors(
     write_whole(path, &with_words(&bytes, &words)?)
 }
 
-/// Refuses values of single precision that are no finite numbers; `path` is the file that they are for.
+/// Checks that values in single precision are finite; `path` is the file that they are for.
 ///
 /// # Errors
 ///
-/// [`TensorFileError::NotFinite`] with the first of them.
+/// [`TensorFileError::NotFinite`] with the first value that is not.
 pub fn require_finite(
     path: &Path,
     tensors: &BTreeMap<String, TensorData>,
@@ -158,8 +158,8 @@ fn finite(path: &Path, name: &str, data: &TensorData) -> Result<(), TensorFileEr
     }
 }
 
-/// A file without metadata with these: the crate that writes files keeps them in a hash map, whose order differs
-/// between two files of the same content.
+/// Adds metadata to a file without any. The crate that writes files keeps metadata in a hash map, whose order
+/// differs between two files with the same content.
 fn with_words(bytes: &[u8], words: &Words) -> io::Result<Vec<u8>> {
     let no_header = || io::Error::other("a file without a header was written");
     let (length, rest) = bytes.split_first_chunk::<8>().ok_or_else(no_header)?;
@@ -182,8 +182,8 @@ fn entry<'a>(view: &'a TensorView<'_>) -> Entry<'a> {
     (view.dtype(), view.shape(), view.data())
 }
 
-/// SHA-256 of everything in a file but the checksum itself, as lowercase hexadecimal; tensors in the order of
-/// their names.
+/// Returns the SHA-256 of everything in a file except the checksum itself, as lowercase hexadecimal; tensors
+/// are in the order of their names.
 fn checksum<'a>(words: &Words, tensors: impl Iterator<Item = (&'a str, Entry<'a>)>) -> String {
     let mut hasher = Sha256::new();
     // Every part behind its length, so that no two contents are the same bytes.
@@ -209,14 +209,14 @@ fn checksum<'a>(words: &Words, tensors: impl Iterator<Item = (&'a str, Entry<'a>
 
 /// A file of tensors in memory.
 ///
-/// What it holds is only to be believed after [`TensorFile::verify`]. That comes last: a type that is wrong or
-/// a value that is no number says more than that something has changed.
+/// Its content is trusted only after [`TensorFile::verify`]. Call it last: the error of a wrong type or of a
+/// value that is not finite is more specific than that of a checksum.
 #[derive(Debug)]
 pub struct TensorFile {
     path: PathBuf,
     bytes: Vec<u8>,
     header: Metadata,
-    /// Where the values begin.
+    /// Offset of the values.
     start: usize,
     words: Words,
     names: Vec<String>,
@@ -227,7 +227,7 @@ impl TensorFile {
     ///
     /// # Errors
     ///
-    /// [`TensorFileError::Unreadable`] where it is missing or no such file.
+    /// [`TensorFileError::Unreadable`] if it is missing or not such a file.
     pub fn open(path: &Path) -> Result<Self, TensorFileError> {
         let bytes = fs::read(path).map_err(|error| unreadable(path, error))?;
         let (length, header) =
@@ -246,34 +246,34 @@ impl TensorFile {
         })
     }
 
-    /// The words of the header.
+    /// Returns the metadata of the header.
     pub fn words(&self) -> &Words {
         &self.words
     }
 
-    /// Names of the tensors, sorted.
+    /// Returns the names of the tensors, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str)
     }
 
-    /// Whether there is a tensor of this name.
+    /// Whether there is a tensor with this name.
     pub fn contains(&self, name: &str) -> bool {
         self.names.iter().any(|known| known == name)
     }
 
-    /// A tensor of single precision.
+    /// Returns a tensor in single precision.
     ///
     /// # Errors
     ///
-    /// [`TensorFileError::Type`] where it is of another type, [`TensorFileError::NotFinite`],
-    /// [`TensorFileError::Unreadable`] where there is none.
+    /// [`TensorFileError::Type`] if it has another type, [`TensorFileError::NotFinite`] if a value is not
+    /// finite, [`TensorFileError::Unreadable`] if there is no such tensor.
     pub fn floats(&self, name: &str) -> Result<TensorData, TensorFileError> {
         let data = self.of_type(name, Dtype::F32, DType::F32, "F32")?;
         finite(&self.path, name, &data)?;
         Ok(data)
     }
 
-    /// A tensor of bytes.
+    /// Returns a tensor of bytes.
     ///
     /// # Errors
     ///
@@ -316,7 +316,7 @@ impl TensorFile {
     ///
     /// # Errors
     ///
-    /// [`TensorFileError::NoChecksum`], [`TensorFileError::Damaged`].
+    /// [`TensorFileError::NoChecksum`] or [`TensorFileError::Damaged`].
     pub fn verify(&self) -> Result<(), TensorFileError> {
         let written = self.words.get(CHECKSUM);
         let written = written.ok_or_else(|| TensorFileError::NoChecksum {

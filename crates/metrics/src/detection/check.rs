@@ -152,7 +152,7 @@ pub(super) fn bbox(place: Place<'_>, numbers: &[Option<f64>]) -> Result<[f64; 4]
         })
 }
 
-/// Checks that a score is a number.
+/// Checks that a score is finite.
 pub(super) fn score(place: Place<'_>, value: Option<f64>) -> Result<f64, DetectionError> {
     value
         .filter(|score| score.is_finite())
