@@ -27,7 +27,7 @@ pub struct CompacterPlusPlusConfig(pub CompacterConfig);
 pub type CompacterPlusPlus<B> = Compacter<B>;
 
 impl CompacterPlusPlusConfig {
-    /// The module around a backbone.
+    /// Initialises the module around a backbone.
     pub fn init<B: KernelBackend>(
         &self,
         backbone: AnyBackbone<B>,

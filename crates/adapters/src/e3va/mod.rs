@@ -8,14 +8,13 @@
 //! output of stage s:  norm_s(x_s + h_s), norm_s trainable
 //! ```
 //!
-//! Memory: the backbone keeps nothing. Each adapter keeps its input, which the backbone computed
-//! anyway, and recomputes its own bottleneck in the backward pass; each stage boundary and output
-//! norm keeps one map. Nothing is back-propagated through the backbone.
+//! Memory: the backbone keeps nothing. Each adapter keeps its input, which the backbone computes anyway, and
+//! recomputes its bottleneck in the backward pass; each stage boundary and output norm keeps one map. No
+//! gradient passes through the backbone.
 //!
-//! On a convolutional backbone there is one tap per block, the block's branch, and the highway
-//! crosses section boundaries through the backbone's parameter-free
-//! [transition](gradway_backbone::Backbone::transition): an extension of ours, since the paper
-//! defines E3VA on a Swin.
+//! On a convolutional backbone there is one tap per block, the block's branch, and the highway crosses section
+//! boundaries through the backbone's parameter-free [transition](gradway_backbone::Backbone::transition): an
+//! extension of this library, since the paper defines E3VA on a Swin.
 
 mod taps;
 
@@ -42,7 +41,7 @@ pub(crate) const ABOUT: About = About {
     merges: Err(unmergeable::HIGHWAY),
 };
 
-/// How a projection is factorised.
+/// Factorisation of a projection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
@@ -53,18 +52,18 @@ pub enum Form {
     Kernel,
 }
 
-/// What an adapter reads.
+/// Input of an adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tap {
     /// The output of a branch: `a_l`, `m_l`.
     #[default]
     ResidualBranch,
-    /// The stream after the branch was added: `x'_l`, `x_{l+1}`.
+    /// The residual stream after the branch is added: `x'_l`, `x_{l+1}`.
     PostResidual,
 }
 
-/// The skip inside an adapter.
+/// Skip connection of an adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Skip {
@@ -75,7 +74,7 @@ pub enum Skip {
     Identity,
 }
 
-/// What the highway starts from.
+/// Initial value of the highway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Start {
@@ -86,7 +85,7 @@ pub enum Start {
     PatchEmbed,
 }
 
-/// How a stage's output is made of backbone and highway.
+/// Fusion of backbone and highway into a stage's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fusion {
@@ -108,28 +107,29 @@ pub enum OutputNorm {
     Frozen,
 }
 
-/// Configuration of [`E3va`]. The defaults are the plain form as the paper counts it.
+/// Configuration of [`E3va`]. The defaults are the plain form with the paper's parameter count.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct E3vaConfig {
-    /// How a projection is factorised.
+    /// Factorisation of a projection.
     pub form: Form,
-    /// Total rank of a projection: columns of `P`, over all terms in the kernel form.
+    /// Total rank of a projection: number of columns of `P`, over all terms in the kernel form.
     pub rank: usize,
-    /// Terms of the kernel form (alpha); `rank / terms` is the side of a kernel (beta).
+    /// Number of terms of the kernel form (alpha); `rank / terms` is the side of a kernel (beta).
     pub terms: usize,
-    /// The bottleneck is the channels divided by this.
+    /// Width of the bottleneck: the channels divided by this.
     pub reduction: usize,
-    /// What an adapter reads.
+    /// Input of an adapter.
     pub tap: Tap,
-    /// The skip inside an adapter.
+    /// Skip connection of an adapter.
     pub skip: Skip,
-    /// What the highway starts from.
+    /// Initial value of the highway.
     pub start: Start,
-    /// How a stage's output is made.
+    /// Fusion of backbone and highway into a stage's output.
     pub fusion: Fusion,
-    /// How the last factor of the up projection starts. From zero, the first stage's output is that of
-    /// the frozen model; past it, a Swin's merging makes the shift of its norm of a highway that is zero.
+    /// Initialisation of the last factor of the up projection. With zero, the first stage's output is that of
+    /// the frozen model. In later stages it is not, since the norm of a Swin's patch merging turns a highway of
+    /// zeros into its shift.
     pub up_init: UpInit,
     /// Whether the output norms are trained.
     pub output_norm: OutputNorm,
@@ -152,7 +152,7 @@ impl Default for E3vaConfig {
     }
 }
 
-/// The module of E3VA: everything on the highway, nothing of the backbone.
+/// The module of E3VA: everything on the highway, without the backbone.
 #[derive(Module, Debug)]
 pub struct E3va<B: Backend> {
     /// Adapters by section, block and branch.
@@ -164,7 +164,7 @@ pub struct E3va<B: Backend> {
 }
 
 impl E3vaConfig {
-    /// The module beside a backbone of this description.
+    /// Initialises the module for a backbone with this description.
     pub fn init<B: Backend>(&self, description: &Description, device: &B::Device) -> E3va<B> {
         let shape = DualLowRank {
             rank: self.rank,
@@ -201,7 +201,7 @@ impl Settings for E3vaConfig {
         Ok(())
     }
 
-    /// The paper's counts fit the plain form with its norms and the kernel form without them.
+    /// The paper's counts match the plain form with output norms and the kernel form without them.
     fn published_groups(&self) -> &'static [Group] {
         match self.form {
             Form::Plain => &[Group::Adapter, Group::Norm],

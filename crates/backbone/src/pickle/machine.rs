@@ -362,7 +362,7 @@ impl<R: BufRead> Machine<'_, R> {
 }
 
 impl Object {
-    /// Marks the object on top of the stack as opaque, since Python would change it in an unknown way.
+    /// Makes this object opaque, since Python would change it in a way that is not interpreted here.
     fn lose_meaning(&mut self) {
         if !matches!(self, Self::Opaque(_)) {
             *self = Self::Opaque(Opaque::Is("an object that was changed after it was made"));
