@@ -68,7 +68,7 @@ pub trait Insert<B: KernelBackend>: Module<B> + ModuleDisplay {
     /// The points at which it is inserted.
     const PLACES: Places = Places::Branches;
 
-    /// Returns the tensor that replaces `output`, the output of the branch with this `input`.
+    /// Returns the tensor that replaces `output`, which was computed from `input`.
     ///
     /// # Shapes
     ///

@@ -1,7 +1,7 @@
 //! Object detection and instance segmentation.
 //!
-//! What needs no gradient (anchors, matching, sampling, suppression) works on plain slices, on the host
-//! whatever the device; networks and losses work on tensors.
+//! Steps without gradients (anchors, matching, sampling, suppression) work on plain slices, on the host for
+//! every device; networks and losses work on tensors.
 
 pub mod anchors;
 pub mod bounds;

@@ -1,14 +1,14 @@
-//! From the mask of a region to the pixels of an image.
+//! Pasting the mask of a region into an image.
 
 use super::bounds::Bounds;
 
-/// From which on a pixel belongs to the object.
+/// Probability from which on a pixel belongs to the object.
 const THRESHOLD: f32 = 0.5;
 
-/// The pixels of an image that a mask of `[side, side]` shares over `bounds` covers, row by row.
+/// Returns the pixels of an image that a mask of `[side, side]` over `bounds` covers, row by row.
 ///
-/// A pixel takes what the mask has at its centre, by bilinear interpolation between the centres of the
-/// mask's cells and with nothing around them: detectron2's `paste_masks_in_image`.
+/// A pixel takes the value of the mask at its centre, by bilinear interpolation between the centres of the
+/// mask's cells and with zeros around them, as detectron2's `paste_masks_in_image`.
 ///
 /// # Shapes
 ///
@@ -33,16 +33,16 @@ pub fn paste(mask: &[f32], side: usize, bounds: Bounds, [height, width]: [usize;
     pixels
 }
 
-/// Between which two cells a pixel's centre is.
+/// The two cells that a pixel's centre is interpolated from.
 struct Place {
-    /// The second of the two; the first is the one before, and either may be outside.
+    /// Index of the second cell; the first is the one before, and either may be outside.
     second: usize,
-    /// Share of the second.
+    /// Weight of the second cell.
     share: f32,
 }
 
 impl Place {
-    /// Those of the two that exist, and their shares.
+    /// The cells that are inside, with their weights.
     fn cells(&self, side: usize) -> impl Iterator<Item = (usize, f32)> {
         let first = self.second.checked_sub(1);
         let second = (self.second < side).then_some(self.second);
@@ -52,7 +52,7 @@ impl Place {
     }
 }
 
-/// The pixels along an axis whose centres see any of the cells.
+/// The pixels along an axis whose centres are interpolated from any cell.
 fn places(low: f32, high: f32, side: usize, length: usize) -> Vec<(usize, Place)> {
     let place = |pixel: usize| {
         let share = (pixel as f32 + 0.5 - low) / (high - low);

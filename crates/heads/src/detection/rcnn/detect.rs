@@ -1,4 +1,4 @@
-//! What an [`Rcnn`] finds.
+//! Inference of an [`Rcnn`].
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
@@ -16,7 +16,7 @@ use crate::detection::regions::Region;
 use crate::detection::settings::DetectorNetwork;
 
 impl<B: KernelBackend> Rcnn<B> {
-    /// The objects of every image, the surest first.
+    /// Returns the objects of every image, in descending order of score.
     ///
     /// # Shapes
     ///
@@ -104,7 +104,7 @@ impl<B: KernelBackend> Rcnn<B> {
         found.collect()
     }
 
-    /// The objects of an image with their masks, the mean of the stages'.
+    /// Adds masks to the objects of an image: the mean of the masks of all stages.
     fn with_masks(
         &self,
         maps: &[Tensor<B, 4>],
