@@ -1,14 +1,14 @@
 //! Datasets, transforms and loaders.
 //!
 //! From files to batches: a [`DatasetConfig`] opens a split of a dataset as a [`DenseDataset`], and a
-//! [`DenseCollection`] is made of it and of the tasks that matter. A [`DenseLoader`] reads its samples on
+//! [`DenseCollection`] is created from it and the requested tasks. A [`DenseLoader`] reads its samples on
 //! worker threads, augments them ([`AugmentConfig`]) or resizes them ([`EvaluationSize`]), normalises them
 //! ([`Normalization`]) and yields [`DenseBatch`]es of plain vectors ([`dense`]). Segmentation is the case of
-//! one task. The same for objects: a [`DetectionDataset`], a [`DetectionCollection`], a [`DetectionLoader`],
-//! [`DetectionBatch`]es ([`detection`]). A collection is made of any `Dataset` of [`burn_dataset`], too, and
-//! is one itself. [`check()`], [`check_detection()`] and [`check_multi_task()`] report on a whole dataset.
-//! Nothing here knows of tensors or devices, nothing
-//! prints, and wrong data is a [`DataError`], never a panic.
+//! one task. Detection has the corresponding types: [`DetectionDataset`], [`DetectionCollection`],
+//! [`DetectionLoader`] and [`DetectionBatch`] ([`detection`]). A collection can also be created from any
+//! `Dataset` of [`burn_dataset`], and is one itself. [`check()`], [`check_detection()`] and
+//! [`check_multi_task()`] report on a whole dataset. This crate does not depend on tensors or devices and does
+//! not print. Invalid data is a [`DataError`], never a panic.
 
 mod batch;
 pub mod check;

@@ -1,7 +1,8 @@
 //! The table of dataset formats.
 //!
 //! A format is one file in [`crate::formats`], which implements [`DatasetFormat`] for its configuration, and
-//! one line in the invocation of `datasets!` below; the configuration enum, opening and the listing follow.
+//! one line in the invocation of `datasets!` below, which defines the configuration enum, the opening of
+//! datasets and the listing.
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use crate::task::Task;
 
 macro_rules! datasets {
     ($($(#[$documentation:meta])* $variant:ident($config:ty),)+) => {
-        /// A dataset, as a configuration names it: `format` and the keys of that format.
+        /// The dataset of a configuration: `format` and the keys of that format.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "format", rename_all = "snake_case")]
         pub enum DatasetConfig {
@@ -28,7 +29,7 @@ macro_rules! datasets {
         const TABLE: &[DatasetDescriptor] = &[$(<$config as DatasetFormat>::DESCRIPTOR),+];
 
         impl DatasetConfig {
-            /// The descriptor of this configuration's format.
+            /// Returns the descriptor of this configuration's format.
             pub fn descriptor(&self) -> DatasetDescriptor {
                 match self {
                     $(Self::$variant(_) => <$config as DatasetFormat>::DESCRIPTOR,)+
@@ -67,18 +68,17 @@ datasets! {
     RedKitchen(crate::formats::red_kitchen::RedKitchenConfig),
 }
 
-/// Every dataset format, in the order of listings.
+/// Returns every dataset format, in the order of listings.
 pub fn table() -> &'static [DatasetDescriptor] {
     TABLE
 }
 
 impl DatasetConfig {
-    /// Opens a split for segmentation, and checks that every image has a mask; samples are read when
-    /// asked for.
+    /// Opens a split for segmentation, and checks that every image has a mask; samples are read on demand.
     ///
     /// # Errors
-    /// [`DataError::WrongTask`] if the format holds something else; missing folders, files or masks,
-    /// an empty split, or a class list that does not fit.
+    /// [`DataError::WrongTask`] if the format does not support the task; missing folders, files or masks, an
+    /// empty split, or a class list that does not fit.
     pub fn open(&self, split: Split) -> Result<Arc<dyn DenseDataset>, DataError> {
         self.open_dense(
             Task::Segmentation,
@@ -87,12 +87,12 @@ impl DatasetConfig {
         )
     }
 
-    /// Opens a split for detection, and checks that every image exists and every annotation can be
-    /// used; images and masks are read when asked for.
+    /// Opens a split for detection, and checks that every image exists and every annotation is valid; images
+    /// and masks are read on demand.
     ///
     /// # Errors
-    /// [`DataError::WrongTask`] if the format holds something else; missing folders or files, an
-    /// empty split, or annotations that are wrong.
+    /// [`DataError::WrongTask`] if the format does not support the task; missing folders or files, an empty
+    /// split, or invalid annotations.
     pub fn open_detection(&self, split: Split) -> Result<Arc<dyn DetectionDataset>, DataError> {
         self.require(Task::Detection)?;
         match self.find(split)? {
@@ -104,11 +104,11 @@ impl DatasetConfig {
         }
     }
 
-    /// Opens a split for several tasks, and checks that every sample has the files of `tasks`; samples
-    /// are read when asked for.
+    /// Opens a split for several tasks, and checks that every sample has the files of `tasks`; samples are read
+    /// on demand.
     ///
     /// # Errors
-    /// [`DataError::WrongTask`] if the format holds something else, [`DataError::TaskNotOffered`];
+    /// [`DataError::WrongTask`] if the format does not support several tasks, [`DataError::TaskNotOffered`];
     /// missing folders or files, an empty split, or a class list that does not fit.
     pub fn open_multi_task(
         &self,
@@ -134,11 +134,11 @@ impl DatasetConfig {
         }
     }
 
-    /// Number of classes, without a look at images or masks; of several tasks, those of semantic
-    /// segmentation.
+    /// Returns the number of classes, without reading images or masks; for several tasks the classes of
+    /// semantic segmentation.
     ///
     /// # Errors
-    /// A split that cannot be found, or a class list that does not fit.
+    /// If the split cannot be found, or the class list does not fit.
     pub fn classes(&self, split: Split) -> Result<usize, DataError> {
         Ok(match self.find(split)? {
             Opened::Annotated(dataset) => dataset.classes().len(),
@@ -146,14 +146,13 @@ impl DatasetConfig {
         })
     }
 
-    /// Reads every sample of a split and reports what it holds and what is wrong with it.
+    /// Reads every sample of a split and returns a report on its content and problems.
     ///
-    /// Images without a mask, and missing images of annotations, are problems of the report here, not
-    /// an error.
+    /// Images without a mask, and missing images of annotations, are problems in the report and not errors.
     ///
     /// # Errors
-    /// Only what leaves nothing to report on: missing folders, an empty split, a wrong class list, an
-    /// annotation file that contradicts itself.
+    /// Only if there is nothing to report on: missing folders, an empty split, a wrong class list, or an
+    /// inconsistent annotation file.
     pub fn check(&self, split: Split) -> Result<Report, DataError> {
         let has_several = self.descriptor().tasks.contains(&Task::MultiTask);
         Ok(match self.find(split)? {
@@ -163,11 +162,10 @@ impl DatasetConfig {
         })
     }
 
-    /// Refuses a format that holds something else, before anything is read: an annotation file may take
-    /// a while.
+    /// Checks that the format supports a task, before anything is read: an annotation file may take a while.
     ///
     /// # Errors
-    /// [`DataError::WrongTask`].
+    /// [`DataError::WrongTask`] if it does not.
     pub fn require(&self, task: Task) -> Result<(), DataError> {
         match self.descriptor().tasks.contains(&task) {
             true => Ok(()),

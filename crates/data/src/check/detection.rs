@@ -1,4 +1,4 @@
-//! The report on a detection dataset.
+//! Checks of a detection dataset.
 
 use std::collections::BTreeMap;
 
@@ -10,24 +10,24 @@ use crate::detection::{DetectionDataset, DetectionSample, Skipped};
 use crate::labels::LabelCensus;
 use crate::task::Task;
 
-/// The objects of a dataset, those of its readable samples.
+/// The objects of a dataset's readable samples.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct InstanceReport {
     /// Number of objects.
     pub instances: u64,
     /// Number of objects with a mask.
     pub with_mask: u64,
-    /// Number of objects whose mask has no pixel.
+    /// Number of objects with an empty mask.
     pub empty_masks: u64,
-    /// Number of crowds.
+    /// Number of crowd regions.
     pub crowds: u64,
     /// Number of objects marked as difficult.
     pub difficult: u64,
     /// Number of samples without an object.
     pub empty: usize,
-    /// How many objects every class has, by index.
+    /// Number of objects of every class, by index.
     pub classes: Vec<InstanceCount>,
-    /// What was left out.
+    /// Skipped annotations and images.
     pub skipped: Skipped,
 }
 
@@ -119,7 +119,7 @@ impl Tally {
     }
 }
 
-/// Reads every sample, on all cores; a problem of one sample does not stop the others.
+/// Checks every sample, on all cores; a problem in one sample does not stop the check.
 pub fn check_detection(dataset: &dyn DetectionDataset) -> Report {
     let mut tally = (0..dataset.len())
         .into_par_iter()

@@ -1,4 +1,4 @@
-//! The report on a dataset of several tasks.
+//! Checks of a dataset for several tasks.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,14 +13,14 @@ use crate::labels::IGNORE;
 use crate::labels::{DenseLabels, DenseTask, LabelCensus};
 use crate::task::Task;
 
-/// The labels of one task, those of its readable samples.
+/// The labels of one task in the readable samples.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TaskReport {
     /// The task.
     pub task: DenseTask,
     /// Number of samples whose labels could be read.
     pub samples: usize,
-    /// Number of samples without a file of labels.
+    /// Number of samples without a label file.
     pub missing: usize,
     /// The first such file.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,9 +31,9 @@ pub struct TaskReport {
     pub labelled_pixels: u64,
     /// Share of the pixels with a label.
     pub labelled_share: f64,
-    /// How many pixels every class has, in label order; empty for normals and depth.
+    /// Number of pixels of every class, in label order; empty for normals and depth.
     pub labels: Vec<LabelCount>,
-    /// Smallest, mean and largest depth; none for other tasks.
+    /// Minimum, mean and maximum depth; `None` for other tasks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub depth: Option<[f64; 3]>,
 }
@@ -48,7 +48,7 @@ struct TaskTally {
     labelled: u64,
     /// Samples and pixels by class.
     classes: BTreeMap<u8, (usize, u64)>,
-    /// Smallest, sum and largest.
+    /// Minimum, sum and maximum.
     depth: Option<[f64; 3]>,
 }
 
@@ -58,7 +58,7 @@ struct Tally {
     tasks: BTreeMap<DenseTask, TaskTally>,
     problems: Vec<Problem>,
     turned: usize,
-    /// Samples without a file of a task, problems unless every sample is.
+    /// Samples without a file of a task, which are problems unless no sample has one.
     missing: Vec<(DenseTask, Problem)>,
 }
 
@@ -221,7 +221,7 @@ impl TaskTally {
     }
 }
 
-/// The classes of a task, of which some sample has labels, that never occur.
+/// A warning about the classes of a labelled task that never occur.
 fn absent_classes(task: &TaskReport) -> Option<Warning> {
     let mut census = LabelCensus::new(task.labels.iter().map(|label| label.name.clone()));
     for label in &task.labels {
@@ -234,10 +234,10 @@ fn absent_classes(task: &TaskReport) -> Option<Warning> {
     })
 }
 
-/// Reads every sample with the labels of every task, on all cores; a problem of one sample or task does
-/// not stop the others.
+/// Checks the labels of every task in every sample, on all cores; a problem in one sample or task does not stop
+/// the check.
 ///
-/// A task that no sample has a file of is missing, which is no problem: it may not be wanted.
+/// A task without any label file is reported as missing and not as a problem, since it may not be needed.
 pub fn check_multi_task(dataset: &dyn DenseDataset) -> Report {
     let about = DenseAbout::of(dataset, dataset.tasks());
     let mut tally = (0..dataset.len())

@@ -1,4 +1,4 @@
-//! Samples of detection and what they have in common.
+//! Collections of detection samples.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use crate::collection::{About, Collection};
 use crate::error::DataError;
 use crate::labels::palette::PaletteRule;
 
-/// Samples of detection and what they have in common.
+/// A collection of detection samples.
 pub type DetectionCollection = Collection<DetectionSample, DetectionAbout>;
 
-/// What samples of detection have in common.
+/// The metadata of detection samples.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DetectionAbout {
     /// Name of the dataset.
@@ -23,11 +23,11 @@ pub struct DetectionAbout {
     pub classes: Vec<String>,
     /// One RGB colour per class.
     pub palette: Vec<[u8; 3]>,
-    /// The category of every class, as result files name it.
+    /// Category identifier of every class in result files.
     pub category_ids: Vec<u64>,
-    /// Annotations and images that were found but are not part of the dataset.
+    /// Annotations and images that the dataset skips.
     pub skipped: Skipped,
-    /// The COCO json the annotations come from, if there is one, to measure against.
+    /// The COCO JSON file of the annotations, if there is one, to evaluate against.
     pub annotation_file: Option<PathBuf>,
 }
 
@@ -38,7 +38,7 @@ impl About for DetectionAbout {
 }
 
 impl DetectionAbout {
-    /// Samples with objects of these classes, whose categories are counted from 1.
+    /// Creates metadata for these classes, whose category identifiers are counted from 1.
     pub fn new(
         name: impl Into<String>,
         classes: impl IntoIterator<Item = impl Into<String>>,
@@ -56,7 +56,7 @@ impl DetectionAbout {
 }
 
 impl DetectionCollection {
-    /// The samples of a dataset.
+    /// Creates a collection of all samples of a dataset.
     pub fn of(dataset: Arc<dyn DetectionDataset>) -> Self {
         let about = DetectionAbout {
             name: dataset.name().to_string(),

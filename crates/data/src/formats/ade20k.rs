@@ -1,4 +1,4 @@
-//! ADE20K in its SceneParsing layout, and every dataset that copies it, such as CamVid.
+//! ADE20K in its SceneParsing layout, and every dataset with the same layout, such as CamVid.
 //!
 //! Zhou et al., *Scene Parsing through ADE20K Dataset*, CVPR 2017.
 
@@ -26,7 +26,7 @@ pub struct Ade20kConfig {
     /// The class list; the 150 classes of ADE20K if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<ClassSource>,
-    /// How stored labels become classes.
+    /// Mapping of stored labels to classes.
     #[serde(default = "reduce_zero")]
     pub labels: LabelPolicy,
 }

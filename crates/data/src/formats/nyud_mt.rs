@@ -28,8 +28,7 @@ use crate::task::Task;
 pub struct NyudMtConfig {
     /// The folder that holds `images`, `NYUD_MT` in the public archive; may start with `$VARIABLE`.
     pub root: PathBuf,
-    /// Which way the second component of the stored normals points; the public code rotates them as
-    /// pointing down.
+    /// The direction of the second component of the stored normals; the public code treats it as pointing down.
     #[serde(default = "down")]
     pub vertical: VerticalAxis,
 }
@@ -164,7 +163,7 @@ impl Reader {
     }
 }
 
-/// What is wrong with a file: what reading says, or its contents.
+/// The error of a file: of reading it, or of its content.
 enum Fault {
     Data(DataError),
     Contents(String),

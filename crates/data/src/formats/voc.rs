@@ -28,13 +28,13 @@ pub struct PascalVocConfig {
     /// The class list; background and the 20 classes of Pascal VOC if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<ClassSource>,
-    /// How stored labels become classes; 255 is ignore if not given.
+    /// Mapping of stored labels to classes; by default 255 is ignore.
     #[serde(default = "ignore_255")]
     pub labels: LabelPolicy,
-    /// The list to train on, without its ending, below `ImageSets/Segmentation`.
+    /// The training list, without its extension, below `ImageSets/Segmentation`.
     #[serde(default = "train_list")]
     pub train_list: String,
-    /// The list to measure on, without its ending, below `ImageSets/Segmentation`.
+    /// The validation list, without its extension, below `ImageSets/Segmentation`.
     #[serde(default = "val_list")]
     pub val_list: String,
     /// The folder of the masks; `SegmentationClassAug` for the usual extension of VOC 2012.
