@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::bottleneck::bottleneck;
 use crate::count::Group;
 use crate::hypercomplex::{self, Thin};
-use crate::inserted::{InsertedAccess, Places, sections};
+use crate::inserted::{InsertedAccess, InsertionPoints, sections};
 use crate::method::{About, Method, Settings, in_range, unmergeable};
 use crate::placement::{Around, features_around};
 use crate::track::frozen_backbone;
@@ -74,7 +74,7 @@ pub struct Compacter<B: Backend> {
     /// Output norms, trained.
     pub norms: OutputNorms<B>,
     #[module(skip)]
-    places: Places,
+    places: InsertionPoints,
 }
 
 impl CompacterConfig {
@@ -84,12 +84,12 @@ impl CompacterConfig {
         backbone: AnyBackbone<B>,
         device: &B::Device,
     ) -> Compacter<B> {
-        self.init_at(Places::Branches, backbone, device)
+        self.init_at(InsertionPoints::Branches, backbone, device)
     }
 
     pub(crate) fn init_at<B: KernelBackend>(
         &self,
-        places: Places,
+        places: InsertionPoints,
         backbone: AnyBackbone<B>,
         device: &B::Device,
     ) -> Compacter<B> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compacter::{Compacter, CompacterConfig};
 use crate::count::Group;
-use crate::inserted::Places;
+use crate::inserted::InsertionPoints;
 use crate::method::{About, Settings, unmergeable};
 
 pub(crate) const ABOUT: About = About {
@@ -33,7 +33,8 @@ impl CompacterPlusPlusConfig {
         backbone: AnyBackbone<B>,
         device: &B::Device,
     ) -> CompacterPlusPlus<B> {
-        self.0.init_at(Places::LastBranch, backbone, device)
+        self.0
+            .init_at(InsertionPoints::LastBranch, backbone, device)
     }
 }
 

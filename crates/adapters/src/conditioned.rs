@@ -12,7 +12,7 @@ use gradway_backbone::{Access, AnyBackbone, Backbone, Description, OutputNorms, 
 use gradway_kernels::{Activation, KernelBackend, add};
 
 use crate::bottleneck::{Projection, bottleneck};
-use crate::inserted::Places;
+use crate::inserted::InsertionPoints;
 use crate::method::Method;
 use crate::placement::{Around, features_around};
 use crate::track::frozen_backbone;
@@ -100,7 +100,7 @@ impl<B: KernelBackend, P: Fn([usize; 3]) -> [Projection<B>; 2]> Access<B>
     for ConditionedAccess<'_, P>
 {
     fn at(&mut self, site: Site, _: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4> {
-        let Some(branch) = Places::Branches.index(self.description, site.point) else {
+        let Some(branch) = InsertionPoints::Branches.index(self.description, site.point) else {
             return output;
         };
         let projections = (self.projections)([site.section, site.block, branch]);

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::bottleneck::Projection;
 use crate::conditioned::{Conditioned, Hypernetworks, SHARED_HYPERNETWORKS};
 use crate::count::Group;
-use crate::inserted::{Places, sections};
+use crate::inserted::{InsertionPoints, sections};
 use crate::method::{About, Settings, in_range, unmergeable};
 
 pub(crate) const ABOUT: About = About {
@@ -78,7 +78,7 @@ impl HyperformerConfig {
         let description = backbone.description();
         let embedding = self.embedding;
         let zeros = |width| Initializer::Zeros.init([embedding, width], device);
-        let sections = sections(&description, Places::Branches, |section| {
+        let sections = sections(&description, InsertionPoints::Branches, |section| {
             let channels = section.channels;
             let narrow = (channels / self.reduction).max(1);
             // What a standard normal embedding makes has the deviation of a Kaiming uniform projection.

@@ -15,7 +15,7 @@ use crate::track::frozen_backbone;
 
 /// The points of a block at which modules are inserted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Places {
+pub enum InsertionPoints {
     /// At the end of every branch, before its residual add.
     Branches,
     /// At the end of the last branch.
@@ -24,7 +24,7 @@ pub enum Places {
     Residuals,
 }
 
-impl Places {
+impl InsertionPoints {
     /// Returns the index of the block's module at a point, if there is one.
     pub fn index(self, description: &Description, point: Point) -> Option<usize> {
         match self {
@@ -49,7 +49,7 @@ pub(crate) type Sections<M> = Vec<Vec<Vec<M>>>;
 /// Creates a module for every point of a backbone.
 pub(crate) fn sections<M>(
     description: &Description,
-    places: Places,
+    places: InsertionPoints,
     new: impl Fn(&Section) -> M,
 ) -> Sections<M> {
     let sections = description.sections.iter().map(|section| {
@@ -66,7 +66,7 @@ pub(crate) fn sections<M>(
 /// The module that a method inserts at a point.
 pub trait Insert<B: KernelBackend>: Module<B> + ModuleDisplay {
     /// The points at which it is inserted.
-    const PLACES: Places = Places::Branches;
+    const POINTS: InsertionPoints = InsertionPoints::Branches;
 
     /// Returns the tensor that replaces `output`, which was computed from `input`.
     ///
@@ -99,7 +99,7 @@ impl<B: KernelBackend, M: Insert<B>> Inserted<B, M> {
         let description = backbone.description();
         Self {
             backbone: frozen_backbone(backbone),
-            sections: sections(&description, M::PLACES, new),
+            sections: sections(&description, M::POINTS, new),
             norms: OutputNorms::new(&description, device),
         }
     }
@@ -117,7 +117,7 @@ impl<B: KernelBackend, M: Insert<B>> Around<B> for Inserted<B, M> {
     fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Vec<Tensor<B, 4>> {
         let mut access = InsertedAccess {
             sections: &self.sections,
-            places: M::PLACES,
+            places: M::POINTS,
             description: &self.backbone.description(),
             insert: M::insert,
         };
@@ -128,7 +128,7 @@ impl<B: KernelBackend, M: Insert<B>> Around<B> for Inserted<B, M> {
 /// The access that applies the inserted modules.
 pub(crate) struct InsertedAccess<'a, M, I> {
     pub(crate) sections: &'a Sections<M>,
-    pub(crate) places: Places,
+    pub(crate) places: InsertionPoints,
     pub(crate) description: &'a Description,
     /// [`Insert::insert`], or a closure that also uses parameters shared by all modules.
     pub(crate) insert: I,

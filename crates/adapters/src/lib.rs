@@ -69,7 +69,7 @@ pub use dual_low_rank::{DualLowRankAdapter, UpInit};
 pub use encoder::{Encoder, Features};
 pub use gradway_backbone::is_statistic;
 pub use hypercomplex::{Dense, Thin};
-pub use inserted::{Insert, Inserted, Places};
+pub use inserted::{Insert, Inserted, InsertionPoints};
 pub use method::{Method, MethodDescriptor, Misfit, Placement, Settings, Unmergeable};
 pub use placement::{Around, Beside};
 pub use saved::{AdapterError, AdapterInfo, Base, SavedAdapter};

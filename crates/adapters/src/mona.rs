@@ -30,7 +30,7 @@ use gradway_kernels::{
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::inserted::{Insert, Inserted, Places};
+use crate::inserted::{Insert, Inserted, InsertionPoints};
 use crate::method::{About, Settings, in_range, unmergeable};
 
 pub(crate) const ABOUT: About = About {
@@ -121,7 +121,7 @@ impl Settings for MonaConfig {
 }
 
 impl<B: KernelBackend> Insert<B> for Cognitive<B> {
-    const PLACES: Places = Places::Residuals;
+    const POINTS: InsertionPoints = InsertionPoints::Residuals;
 
     fn insert(&self, _: &Tensor<B, 4>, output: Tensor<B, 4>, axis: ChannelAxis) -> Tensor<B, 4> {
         let mut adapted = self.forward(channels_last(output.clone(), axis));

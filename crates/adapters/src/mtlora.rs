@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! shared:  y = W x + b + s B A x                       queries, keys and values; projection; both of the MLP
-//! task t, in the last block of a stage, z what the heads mixed, x the block's input:
+//! task t, in the last block of a stage, z the output of the heads, x the block's input:
 //!   a_t = x + W_P z + s_t B_t A_t z
 //!   h_t = gelu(W_1 LN x' + b_1 + s_t B_t A_t LN a_t)   x' the shared stream after attention
 //!   y_t = a_t + W_2 h + b_2 + s_t B_t A_t h_t          h the shared map of the MLP

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::bottleneck::Projection;
 use crate::conditioned::{Conditioned, Hypernetworks, SHARED_HYPERNETWORKS};
 use crate::count::Group;
-use crate::inserted::{Places, sections};
+use crate::inserted::{InsertionPoints, sections};
 use crate::method::{About, Settings, in_range, unmergeable};
 use crate::polyhistor_lite::ThinHypernetwork;
 
@@ -79,7 +79,7 @@ impl PolyhistorConfig {
         device: &B::Device,
     ) -> Polyhistor<B> {
         let description = backbone.description();
-        let sections = sections(&description, Places::Branches, |section| {
+        let sections = sections(&description, InsertionPoints::Branches, |section| {
             let channels = section.channels;
             let narrow = (channels / self.reduction).max(1);
             let sizes = [self.embedding, self.rank, channels * narrow];

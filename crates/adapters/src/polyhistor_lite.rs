@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::bottleneck::Projection;
 use crate::conditioned::{Conditioned, Hypernetworks, SHARED_HYPERNETWORKS};
 use crate::count::Group;
-use crate::inserted::{Places, sections};
+use crate::inserted::{InsertionPoints, sections};
 use crate::method::{About, Settings, in_range, kaiming, unmergeable};
 
 pub(crate) const ABOUT: About = About {
@@ -139,7 +139,7 @@ impl PolyhistorLiteConfig {
         let description = backbone.description();
         let wide = common_width(&description);
         let narrow = (wide / self.reduction).max(1);
-        let kernels = sections(&description, Places::Branches, |section| {
+        let kernels = sections(&description, InsertionPoints::Branches, |section| {
             let ratio = section.channels / wide;
             ScalingKernels {
                 down: kaiming([ratio, ratio], ratio, device),

@@ -28,7 +28,7 @@ pub enum AdapterError {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
     /// The weights cannot be read, are damaged, or are not finite.
@@ -58,7 +58,7 @@ pub enum AdapterError {
     StateDict {
         /// The adapter's folder.
         path: PathBuf,
-        /// What does not fit.
+        /// The mismatch.
         source: StateDictError,
     },
 }
@@ -94,7 +94,7 @@ pub struct SavedAdapter {
 }
 
 impl SavedAdapter {
-    /// Collects what a method has trained on a base.
+    /// Collects the parameters that a method has trained on a base.
     pub fn new<B: TrainBackend>(base: &Base<B>, method: MethodConfig, tuned: &Tuned<B>) -> Self {
         Self::of((&base.name, &base.hash), method, tuned, &[])
     }

@@ -66,7 +66,7 @@ pub enum Input {
 /// Trained parameters of the backbone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Others {
+pub enum TrainedBackbone {
     /// Nothing.
     #[default]
     None,
@@ -97,7 +97,7 @@ pub struct VmtAdapterConfig {
     /// Whether every block learns its scale.
     pub learn_scale: bool,
     /// Trained parameters of the backbone.
-    pub others: Others,
+    pub others: TrainedBackbone,
 }
 
 impl Default for VmtAdapterConfig {
@@ -112,7 +112,7 @@ impl Default for VmtAdapterConfig {
             input: Input::default(),
             scale: 1.0,
             learn_scale: false,
-            others: Others::default(),
+            others: TrainedBackbone::default(),
         }
     }
 }
@@ -170,8 +170,9 @@ impl VmtAdapterConfig {
             let block = |block| self.adapter(is_tied, section, block, narrow, device);
             (0..section.blocks).map(block).collect()
         });
-        let norms =
-            |path: &ParameterPath| self.others == Others::Norms && path.role().kind.is_norm();
+        let norms = |path: &ParameterPath| {
+            self.others == TrainedBackbone::Norms && path.role().kind.is_norm()
+        };
         VmtAdapter {
             sections: sections.collect(),
             backbone: track_backbone(backbone, norms, BatchStatistics::Frozen),

@@ -34,7 +34,7 @@ use crate::bottleneck::{Bottleneck, Projection, narrow, widen};
 use crate::count::Group;
 use crate::extraction::{Extraction, ExtractionShape, ExtractionSource, KnowledgeExtraction};
 use crate::highway::Highway;
-use crate::inserted::Places;
+use crate::inserted::InsertionPoints;
 use crate::method::{About, Method, Settings, in_range, unmergeable};
 use crate::placement::Beside;
 use crate::task_streams::{Merge, StageStreams, StreamBlocks, TaskStreams, feature_channels};
@@ -218,7 +218,7 @@ impl<B: KernelBackend, F: KernelBackend, L: Lift<F, B>> Access<F> for Taps<'_, B
     fn at(&mut self, site: Site, _input: &Tensor<F, 4>, output: Tensor<F, 4>) -> Tensor<F, 4> {
         let description = &self.module.description;
         let axis = description.axis;
-        if let Some(branch) = Places::Branches.index(description, site.point) {
+        if let Some(branch) = InsertionPoints::Branches.index(description, site.point) {
             let adapter = &self.module.sections[site.section][site.block][branch];
             let down = &adapter.bottleneck.down;
             let down = (down.weight.val(), down.bias.as_ref().map(Param::val));

@@ -36,7 +36,7 @@ pub enum CheckpointError {
         path: PathBuf,
         /// The record.
         record: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
     /// The key of a parameter holds something other than a tensor.
@@ -46,7 +46,7 @@ pub enum CheckpointError {
         path: PathBuf,
         /// The key.
         key: String,
-        /// What it holds.
+        /// Its content.
         what: String,
     },
     /// Several sets of weights fit, and none was selected.

@@ -76,6 +76,6 @@ pub use parameters::{
 pub use precision::Precision;
 pub use role::{Kind, Owner, Role, is_statistic, task_of};
 pub use table::{AnyBackbone, BackboneDescriptor, UnknownBackbone, table};
-pub use tensor_file::{TensorFile, TensorFileError, Words, require_finite, write_tensors};
+pub use tensor_file::{HeaderMetadata, TensorFile, TensorFileError, require_finite, write_tensors};
 pub use transformer::TransformerBlock;
 pub use write::{partial, write_whole};

@@ -22,7 +22,7 @@ const CHECKSUM: &str = "sha256";
 const ALIGNMENT: usize = 8;
 
 /// The metadata of a header.
-pub type Words = BTreeMap<String, String>;
+pub type HeaderMetadata = BTreeMap<String, String>;
 
 /// The error of reading a file of tensors.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +32,7 @@ pub enum TensorFileError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
     /// A tensor has an unexpected type.
@@ -99,9 +99,9 @@ impl TensorFileError {
 /// A tensor's type, shape and bytes.
 type Entry<'a> = (Dtype, &'a [usize], &'a [u8]);
 
-/// Writes named tensors as a `.safetensors` file with a checksum, atomically; `words` are the metadata of its header.
+/// Writes named tensors as a `.safetensors` file with a checksum, atomically, with `metadata` in its header.
 ///
-/// The same content gives the same bytes.
+/// The same content always produces the same bytes.
 ///
 /// # Errors
 ///
@@ -109,7 +109,7 @@ type Entry<'a> = (Dtype, &'a [usize], &'a [u8]);
 pub fn write_tensors(
     path: &Path,
     tensors: &BTreeMap<String, TensorData>,
-    words: Option<Words>,
+    metadata: Option<HeaderMetadata>,
 ) -> io::Result<()> {
     let views = tensors.iter().map(|(name, data)| {
         let kind = match data.dtype {
@@ -125,12 +125,12 @@ pub fn write_tensors(
         Ok((name.as_str(), view.map_err(io::Error::other)?))
     });
     let views: BTreeMap<&str, TensorView<'_>> = views.collect::<io::Result<_>>()?;
-    let mut words = words.unwrap_or_default();
+    let mut metadata = metadata.unwrap_or_default();
     let entries = views.iter().map(|(name, view)| (*name, entry(view)));
-    let checksum = checksum(&words, entries);
-    words.insert(CHECKSUM.to_string(), checksum);
+    let checksum = checksum(&metadata, entries);
+    metadata.insert(CHECKSUM.to_string(), checksum);
     let bytes = safetensors::serialize(views, None).map_err(io::Error::other)?;
-    write_whole(path, &with_words(&bytes, &words)?)
+    write_whole(path, &with_metadata(&bytes, &metadata)?)
 }
 
 /// Checks that values in single precision are finite; `path` is the file that they are for.
@@ -160,16 +160,16 @@ fn finite(path: &Path, name: &str, data: &TensorData) -> Result<(), TensorFileEr
 
 /// Adds metadata to a file without any. The crate that writes files keeps metadata in a hash map, whose order
 /// differs between two files with the same content.
-fn with_words(bytes: &[u8], words: &Words) -> io::Result<Vec<u8>> {
+fn with_metadata(bytes: &[u8], metadata: &HeaderMetadata) -> io::Result<Vec<u8>> {
     let no_header = || io::Error::other("a file without a header was written");
     let (length, rest) = bytes.split_first_chunk::<8>().ok_or_else(no_header)?;
     let length = u64::from_le_bytes(*length) as usize;
     let (header, values) = rest.split_at_checked(length).ok_or_else(no_header)?;
     let tensors = header.trim_ascii_end().strip_prefix(b"{");
     let tensors = tensors.ok_or_else(no_header)?;
-    let words = serde_json::to_string(words).map_err(io::Error::other)?;
+    let metadata = serde_json::to_string(metadata).map_err(io::Error::other)?;
     let comma = if tensors == b"}" { "" } else { "," };
-    let mut header = format!("{{\"__metadata__\":{words}{comma}").into_bytes();
+    let mut header = format!("{{\"__metadata__\":{metadata}{comma}").into_bytes();
     header.extend_from_slice(tensors);
     header.resize(header.len().next_multiple_of(ALIGNMENT), b' ');
     let mut whole = (header.len() as u64).to_le_bytes().to_vec();
@@ -184,14 +184,17 @@ fn entry<'a>(view: &'a TensorView<'_>) -> Entry<'a> {
 
 /// Returns the SHA-256 of everything in a file except the checksum itself, as lowercase hexadecimal; tensors
 /// are in the order of their names.
-fn checksum<'a>(words: &Words, tensors: impl Iterator<Item = (&'a str, Entry<'a>)>) -> String {
+fn checksum<'a>(
+    metadata: &HeaderMetadata,
+    tensors: impl Iterator<Item = (&'a str, Entry<'a>)>,
+) -> String {
     let mut hasher = Sha256::new();
     // Every part behind its length, so that no two contents are the same bytes.
     let mut part = |bytes: &[u8]| {
         hasher.update((bytes.len() as u64).to_le_bytes());
         hasher.update(bytes);
     };
-    for (key, value) in words.iter().filter(|(key, _)| *key != CHECKSUM) {
+    for (key, value) in metadata.iter().filter(|(key, _)| *key != CHECKSUM) {
         part(key.as_bytes());
         part(value.as_bytes());
     }
@@ -218,7 +221,7 @@ pub struct TensorFile {
     header: Metadata,
     /// Offset of the values.
     start: usize,
-    words: Words,
+    metadata: HeaderMetadata,
     names: Vec<String>,
 }
 
@@ -232,13 +235,13 @@ impl TensorFile {
         let bytes = fs::read(path).map_err(|error| unreadable(path, error))?;
         let (length, header) =
             SafeTensors::read_metadata(&bytes).map_err(|error| unreadable(path, error))?;
-        let words = header.metadata().iter().flatten();
-        let words = words.map(|(key, value)| (key.clone(), value.clone()));
+        let metadata = header.metadata().iter().flatten();
+        let metadata = metadata.map(|(key, value)| (key.clone(), value.clone()));
         let mut names = header.offset_keys();
         names.sort_unstable();
         Ok(Self {
             path: path.to_path_buf(),
-            words: words.collect(),
+            metadata: metadata.collect(),
             names,
             start: size_of::<u64>() + length,
             header,
@@ -247,8 +250,8 @@ impl TensorFile {
     }
 
     /// Returns the metadata of the header.
-    pub fn words(&self) -> &Words {
-        &self.words
+    pub fn metadata(&self) -> &HeaderMetadata {
+        &self.metadata
     }
 
     /// Returns the names of the tensors, sorted.
@@ -318,14 +321,14 @@ impl TensorFile {
     ///
     /// [`TensorFileError::NoChecksum`] or [`TensorFileError::Damaged`].
     pub fn verify(&self) -> Result<(), TensorFileError> {
-        let written = self.words.get(CHECKSUM);
+        let written = self.metadata.get(CHECKSUM);
         let written = written.ok_or_else(|| TensorFileError::NoChecksum {
             path: self.path.clone(),
         })?;
         let entries = self
             .names()
             .filter_map(|name| Some((name, self.entry(name)?)));
-        let found = checksum(&self.words, entries);
+        let found = checksum(&self.metadata, entries);
         match found == *written {
             true => Ok(()),
             false => Err(TensorFileError::Damaged {
@@ -354,14 +357,14 @@ mod tests {
         BTreeMap::from([("a.weight".to_string(), floats), ("b".to_string(), bytes)])
     }
 
-    fn words() -> Words {
-        Words::from([
+    fn metadata() -> HeaderMetadata {
+        HeaderMetadata::from([
             ("state".to_string(), r#"{"step":3}"#.to_string()),
             ("other".to_string(), String::new()),
         ])
     }
 
-    fn read(path: &Path) -> Result<(Words, Vec<TensorData>), TensorFileError> {
+    fn read(path: &Path) -> Result<(HeaderMetadata, Vec<TensorData>), TensorFileError> {
         let file = TensorFile::open(path)?;
         let tensors = file.names().map(|name| match name {
             "b" => file.bytes(name).map(|bytes| {
@@ -372,19 +375,19 @@ mod tests {
         });
         let tensors = tensors.collect::<Result<_, _>>()?;
         file.verify()?;
-        Ok((file.words().clone(), tensors))
+        Ok((file.metadata().clone(), tensors))
     }
 
     #[test]
     fn what_is_written_is_read_and_the_same_content_is_the_same_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
-        write_tensors(&first, &tensors(), Some(words())).unwrap();
+        write_tensors(&first, &tensors(), Some(metadata())).unwrap();
         let (mut found, values) = read(&first).unwrap();
         assert_eq!(found.remove(CHECKSUM).map(|sum| sum.len()), Some(64));
-        assert_eq!(found, words());
+        assert_eq!(found, metadata());
         assert_eq!(values, tensors().into_values().collect::<Vec<_>>());
-        write_tensors(&second, &tensors(), Some(words())).unwrap();
+        write_tensors(&second, &tensors(), Some(metadata())).unwrap();
         assert_eq!(fs::read(first).unwrap(), fs::read(second).unwrap());
     }
 
@@ -392,7 +395,7 @@ mod tests {
     fn no_flipped_bit_is_taken() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        write_tensors(&path, &tensors(), Some(words())).unwrap();
+        write_tensors(&path, &tensors(), Some(metadata())).unwrap();
         let whole = fs::read(&path).unwrap();
         for bit in 0..8 * whole.len() {
             let mut damaged = whole.clone();

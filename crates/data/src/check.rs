@@ -13,7 +13,7 @@ use crate::dense::DenseDataset;
 use crate::error::DataError;
 use crate::io::read;
 use crate::labels::{AbsentClasses, DenseTask, IGNORE, LabelCensus};
-use crate::task::Task;
+use crate::task::TaskKind;
 
 pub use detection::{InstanceCount, InstanceReport, check_detection};
 pub use multi_task::{TaskReport, check_multi_task};
@@ -22,11 +22,11 @@ const TASK: DenseTask = DenseTask::SemanticSegmentation;
 
 /// The report on a dataset: its content and its problems.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub struct DatasetReport {
     /// Name of the dataset.
     pub dataset: String,
     /// The task of its samples.
-    pub task: Task,
+    pub task: TaskKind,
     /// Number of samples.
     pub samples: usize,
     /// Number of samples without a problem.
@@ -182,7 +182,7 @@ fn is_turned(file: Option<&Path>) -> bool {
 }
 
 /// Checks the semantic segmentation of every sample, on all cores; a problem in one sample does not stop the check.
-pub fn check(dataset: &dyn DenseDataset) -> Report {
+pub fn check(dataset: &dyn DenseDataset) -> DatasetReport {
     let mut tally = (0..dataset.len())
         .into_par_iter()
         .fold(Tally::default, |tally, index| tally.add(dataset, index))
@@ -198,9 +198,9 @@ pub fn check(dataset: &dyn DenseDataset) -> Report {
     for (class, &count) in tally.pixels.iter().enumerate() {
         census.add(class, count);
     }
-    Report {
+    DatasetReport {
         dataset: dataset.name().into(),
-        task: Task::Segmentation,
+        task: TaskKind::Segmentation,
         samples: dataset.len(),
         readable: dataset.len() - tally.problems.len(),
         sizes,

@@ -7,7 +7,7 @@ use burn_dataset::Dataset;
 use crate::error::DataError;
 
 /// The metadata of a collection.
-pub trait About: Clone + Send + Sync + 'static {
+pub trait Metadata: Clone + Send + Sync + 'static {
     /// Returns the name of the dataset, for messages.
     fn name(&self) -> &str;
 }
@@ -19,16 +19,16 @@ pub trait About: Clone + Send + Sync + 'static {
 #[derive(Clone)]
 pub struct Collection<S, A> {
     samples: Arc<dyn Dataset<Result<S, DataError>>>,
-    about: A,
+    metadata: A,
     ids: Arc<dyn Fn(usize) -> String + Send + Sync>,
 }
 
-impl<S, A: About> Collection<S, A> {
+impl<S, A: Metadata> Collection<S, A> {
     /// Creates a collection from a dataset.
-    pub fn new(samples: impl Dataset<Result<S, DataError>> + 'static, about: A) -> Self {
+    pub fn new(samples: impl Dataset<Result<S, DataError>> + 'static, metadata: A) -> Self {
         Self {
             samples: Arc::new(samples),
-            about,
+            metadata,
             ids: Arc::new(|index| index.to_string()),
         }
     }
@@ -42,8 +42,8 @@ impl<S, A: About> Collection<S, A> {
     }
 
     /// Returns the metadata.
-    pub fn about(&self) -> &A {
-        &self.about
+    pub fn metadata(&self) -> &A {
+        &self.metadata
     }
 
     /// Returns the number of samples.
@@ -68,7 +68,7 @@ impl<S, A: About> Collection<S, A> {
     pub fn read(&self, index: usize) -> Result<S, DataError> {
         self.samples.get(index).unwrap_or_else(|| {
             Err(DataError::IndexOutOfRange {
-                dataset: self.about.name().to_string(),
+                dataset: self.metadata.name().to_string(),
                 index,
                 len: self.len(),
             })
@@ -76,7 +76,7 @@ impl<S, A: About> Collection<S, A> {
     }
 }
 
-impl<S, A: About> Dataset<Result<S, DataError>> for Collection<S, A> {
+impl<S, A: Metadata> Dataset<Result<S, DataError>> for Collection<S, A> {
     fn get(&self, index: usize) -> Option<Result<S, DataError>> {
         self.samples.get(index)
     }

@@ -22,7 +22,7 @@ mod transform;
 
 pub use annotation::{Annotation, Shape};
 pub use batch::{DetectionBatch, DetectionTarget};
-pub use collection::{DetectionAbout, DetectionCollection};
+pub use collection::{DetectionCollection, DetectionMetadata};
 pub use evaluation::DetectionEvaluation;
 pub use files::{AnnotatedDataset, AnnotatedImage};
 pub use loader::{DetectionLoader, DetectionPipeline};

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::task::{DenseTask, Task};
+use crate::task::{DenseTask, TaskKind};
 
 pub use annotation::AnnotationFault;
 pub use file::FileFault;
@@ -43,7 +43,7 @@ pub enum DataError {
     /// A file that the layout or the configuration names does not exist.
     #[error("{what} {} does not exist", path.display())]
     MissingFile {
-        /// What the file is, such as `split list`.
+        /// The kind of file, such as `split list`.
         what: &'static str,
         /// The file that was looked for.
         path: PathBuf,
@@ -190,7 +190,7 @@ pub enum DataError {
     /// A label policy does not fit the class list, or contradicts itself.
     #[error("labels: {reason}")]
     LabelPolicy {
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
 
@@ -199,7 +199,7 @@ pub enum DataError {
     Annotations {
         /// The annotation file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         fault: AnnotationFault,
     },
 
@@ -230,9 +230,9 @@ pub enum DataError {
         /// Name of the dataset format.
         format: &'static str,
         /// The tasks it supports.
-        found: &'static [Task],
+        found: &'static [TaskKind],
         /// The requested task.
-        expected: Task,
+        expected: TaskKind,
         /// The formats that support it.
         known: Vec<&'static str>,
     },
@@ -258,7 +258,7 @@ pub enum DataError {
         id: String,
         /// The task.
         task: DenseTask,
-        /// What is wrong with them.
+        /// The reason.
         fault: LabelFault,
     },
 
@@ -267,7 +267,7 @@ pub enum DataError {
     Decode {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
         /// The expected kinds of file.
         expected: &'static str,
@@ -278,7 +278,7 @@ pub enum DataError {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         fault: FileFault,
     },
 
@@ -363,7 +363,7 @@ pub enum DataError {
         id: String,
         /// Identifier of the annotation.
         instance: u64,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
 
@@ -413,7 +413,7 @@ pub enum DataError {
     Manifest {
         /// Name of the manifest.
         name: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
 }

@@ -8,7 +8,7 @@ use crate::dense::DenseDataset;
 use crate::detection::AnnotatedDataset;
 use crate::error::DataError;
 use crate::split::Split;
-use crate::task::Task;
+use crate::task::TaskKind;
 
 /// The description of a dataset format in listings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -16,7 +16,7 @@ pub struct DatasetDescriptor {
     /// The value of `format` in a configuration.
     pub name: &'static str,
     /// The tasks it supports.
-    pub tasks: &'static [Task],
+    pub tasks: &'static [TaskKind],
     /// Description in one line.
     pub summary: &'static str,
     /// The expected folders and files below the root, one per line.

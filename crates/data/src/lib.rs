@@ -33,16 +33,16 @@ pub mod transform;
 
 pub use batch::{Batch, BatchItem, Prepared, SizeGroup};
 pub use burn_dataset;
-pub use check::{Report, Warning, check, check_detection, check_multi_task};
-pub use collection::{About, Collection};
+pub use check::{DatasetReport, Warning, check, check_detection, check_multi_task};
+pub use collection::{Collection, Metadata};
 pub use dense::{
-    AugmentConfig, BatchLabels, DenseAbout, DenseBatch, DenseCollection, DenseDataset,
-    DenseEvaluation, DenseLoader, DensePipeline, DenseSample, DenseTarget,
+    AugmentConfig, BatchLabels, DenseBatch, DenseCollection, DenseDataset, DenseEvaluation,
+    DenseLoader, DenseMetadata, DensePipeline, DenseSample, DenseTarget,
 };
 pub use detection::{
-    DetectionAbout, DetectionAugmentConfig, DetectionBatch, DetectionCollection, DetectionDataset,
-    DetectionEvaluation, DetectionLoader, DetectionSample, DetectionSizeConfig, DetectionTarget,
-    Instance, Mask,
+    DetectionAugmentConfig, DetectionBatch, DetectionCollection, DetectionDataset,
+    DetectionEvaluation, DetectionLoader, DetectionMetadata, DetectionSample, DetectionSizeConfig,
+    DetectionTarget, Instance, Mask,
 };
 pub use error::{AnnotationFault, DataError, FileFault, LabelFault};
 pub use format::{DatasetDescriptor, DatasetFormat};
@@ -59,5 +59,5 @@ pub use normalize::Normalization;
 pub use picture::Picture;
 pub use split::Split;
 pub use table::{DatasetConfig, table};
-pub use task::Task;
+pub use task::TaskKind;
 pub use transform::{EvaluationSize, PhotometricConfig};

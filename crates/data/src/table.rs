@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::{Report, check, check_detection, check_multi_task};
+use crate::check::{DatasetReport, check, check_detection, check_multi_task};
 use crate::dense::DenseDataset;
 use crate::detection::DetectionDataset;
 use crate::error::DataError;
 use crate::format::{DatasetDescriptor, DatasetFormat, Opened};
 use crate::labels::DenseTask;
 use crate::split::Split;
-use crate::task::Task;
+use crate::task::TaskKind;
 
 macro_rules! datasets {
     ($($(#[$documentation:meta])* $variant:ident($config:ty),)+) => {
@@ -81,7 +81,7 @@ impl DatasetConfig {
     /// empty split, or a class list that does not fit.
     pub fn open(&self, split: Split) -> Result<Arc<dyn DenseDataset>, DataError> {
         self.open_dense(
-            Task::Segmentation,
+            TaskKind::Segmentation,
             split,
             &[DenseTask::SemanticSegmentation],
         )
@@ -94,13 +94,13 @@ impl DatasetConfig {
     /// [`DataError::WrongTask`] if the format does not support the task; missing folders or files, an empty
     /// split, or invalid annotations.
     pub fn open_detection(&self, split: Split) -> Result<Arc<dyn DetectionDataset>, DataError> {
-        self.require(Task::Detection)?;
+        self.require(TaskKind::Detection)?;
         match self.find(split)? {
             Opened::Annotated(dataset) => {
                 dataset.require_files()?;
                 Ok(Arc::new(dataset))
             }
-            Opened::Dense(_) => Err(self.wrong_task(Task::Detection)),
+            Opened::Dense(_) => Err(self.wrong_task(TaskKind::Detection)),
         }
     }
 
@@ -115,12 +115,12 @@ impl DatasetConfig {
         split: Split,
         tasks: &[DenseTask],
     ) -> Result<Arc<dyn DenseDataset>, DataError> {
-        self.open_dense(Task::MultiTask, split, tasks)
+        self.open_dense(TaskKind::MultiTask, split, tasks)
     }
 
     fn open_dense(
         &self,
-        task: Task,
+        task: TaskKind,
         split: Split,
         tasks: &[DenseTask],
     ) -> Result<Arc<dyn DenseDataset>, DataError> {
@@ -153,8 +153,8 @@ impl DatasetConfig {
     /// # Errors
     /// Only if there is nothing to report on: missing folders, an empty split, a wrong class list, or an
     /// inconsistent annotation file.
-    pub fn check(&self, split: Split) -> Result<Report, DataError> {
-        let has_several = self.descriptor().tasks.contains(&Task::MultiTask);
+    pub fn check(&self, split: Split) -> Result<DatasetReport, DataError> {
+        let has_several = self.descriptor().tasks.contains(&TaskKind::MultiTask);
         Ok(match self.find(split)? {
             Opened::Dense(dataset) if has_several => check_multi_task(dataset.as_ref()),
             Opened::Dense(dataset) => check(dataset.as_ref()),
@@ -166,14 +166,14 @@ impl DatasetConfig {
     ///
     /// # Errors
     /// [`DataError::WrongTask`] if it does not.
-    pub fn require(&self, task: Task) -> Result<(), DataError> {
+    pub fn require(&self, task: TaskKind) -> Result<(), DataError> {
         match self.descriptor().tasks.contains(&task) {
             true => Ok(()),
             false => Err(self.wrong_task(task)),
         }
     }
 
-    fn wrong_task(&self, expected: Task) -> DataError {
+    fn wrong_task(&self, expected: TaskKind) -> DataError {
         let DatasetDescriptor { name, tasks, .. } = self.descriptor();
         let known = TABLE
             .iter()

@@ -6,7 +6,7 @@ use crate::table::Table;
 
 /// The measurements of a case in both libraries.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Beside {
+pub struct CaseComparison {
     /// Name of the case.
     pub case: String,
     /// Unit of the compared values.
@@ -41,7 +41,7 @@ impl Unit {
     }
 }
 
-impl Beside {
+impl CaseComparison {
     /// The cells of a row: case, Gradway, PyTorch, unit, ratio, spread.
     pub fn cells(&self) -> [String; 6] {
         let (unit, size) = self.unit.readable();
@@ -58,7 +58,7 @@ impl Beside {
 }
 
 /// Returns a table with a row for each case.
-pub fn table(rows: &[Beside]) -> Table {
+pub fn table(rows: &[CaseComparison]) -> Table {
     let heading = ["case", "Gradway", "PyTorch", "unit", "ratio", "rounds"];
     Table::of_numbers(heading, rows.iter().map(|row| row.cells().into()).collect())
 }

@@ -22,17 +22,17 @@ pub fn note(text: impl Display) {
 /// The error that standard output was closed by its reader, as by `| head`.
 #[derive(Debug, thiserror::Error)]
 #[error("nobody reads standard output")]
-pub struct ReaderLeft;
+pub struct BrokenPipe;
 
 /// Writes data and a newline to standard output.
 ///
 /// # Errors
 ///
-/// [`ReaderLeft`], which [`status`] does not treat as a failure, or an error of the operating system.
+/// [`BrokenPipe`], which [`status`] does not treat as a failure, or an error of the operating system.
 pub fn print(data: impl Display) -> anyhow::Result<()> {
     let mut output = io::stdout().lock();
     match writeln!(output, "{data}").and_then(|()| output.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ReaderLeft.into()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(BrokenPipe.into()),
         written => written.context("cannot write to standard output"),
     }
 }
@@ -43,7 +43,7 @@ pub fn status(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else {
         return ExitCode::SUCCESS;
     };
-    if error.is::<ReaderLeft>() {
+    if error.is::<BrokenPipe>() {
         return ExitCode::SUCCESS;
     }
     note(format_args!("error: {}", describe(&error)));

@@ -312,7 +312,7 @@ pub trait KernelBackend: Backend {
         most_likely::forward::<Self>(logits)
     }
 
-    /// Which boxes are kept by non-maximum suppression. See [`crate::nms`].
+    /// The boxes that non-maximum suppression keeps. See [`crate::nms`].
     fn nms(bounds: FloatTensor<Self>, threshold: f32) -> FloatTensor<Self> {
         nms::forward::<Self>(bounds, threshold)
     }

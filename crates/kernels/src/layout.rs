@@ -6,7 +6,7 @@ use burn::tensor::ops::FloatTensor;
 use crate::KernelBackend;
 use crate::primitive::{float, tensor};
 
-/// Which axis of a feature map holds its channels.
+/// The axis of a feature map that holds its channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChannelAxis {
     /// `[batch, height, width, channels]`, as transformers have it.

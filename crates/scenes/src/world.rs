@@ -150,7 +150,7 @@ pub(super) struct Hit {
     /// Metres along the ray.
     pub(super) distance: f32,
     pub(super) point: Vec3,
-    /// Of unit length, towards the origin of the ray.
+    /// The normal, of unit length, towards the origin of the ray.
     pub(super) normal: Vec3,
     /// Index of the object; `None` for the ground.
     pub(super) object: Option<usize>,

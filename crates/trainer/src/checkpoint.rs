@@ -1,10 +1,12 @@
-//! Checkpoints: they hold only what a run changed.
+//! Checkpoints, which hold only the values that a run changed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::TensorData;
-use gradway_backbone::{TensorFile, TensorFileError, Words, require_finite, write_tensors};
+use gradway_backbone::{
+    HeaderMetadata, TensorFile, TensorFileError, require_finite, write_tensors,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
@@ -73,8 +75,8 @@ impl Checkpoint {
             tensors.insert((*name).to_string(), data);
         }
         let state = serde_json::to_string(&self.state).map_err(|error| wrong(&error))?;
-        let words = Words::from([(STATE.to_string(), state)]);
-        write_tensors(path, &tensors, Some(words)).map_err(|error| wrong(&error))
+        let metadata = HeaderMetadata::from([(STATE.to_string(), state)]);
+        write_tensors(path, &tensors, Some(metadata)).map_err(|error| wrong(&error))
     }
 
     /// Reads a checkpoint and compares it with its checksum.
@@ -86,7 +88,7 @@ impl Checkpoint {
     pub fn load(path: &Path) -> Result<Self, TrainError> {
         let wrong = |error: &dyn ToString| TrainError::file(path, error.to_string());
         let file = TensorFile::open(path)?;
-        let state = file.words().get(STATE);
+        let state = file.metadata().get(STATE);
         let state = state
             .ok_or_else(|| wrong(&"it is no checkpoint of a run: its header has no `state`"))?;
         let weights = file

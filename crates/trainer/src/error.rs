@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use gradway_adapters::Misfit;
 use gradway_backbone::{CheckpointError, ImportError, TensorFileError, UnknownBackbone};
-use gradway_data::{DataError, DenseTask, Split, Task};
+use gradway_data::{DataError, DenseTask, Split, TaskKind};
 use gradway_metrics::{DetectionError, EdgeError, MapError, RelativeError, SegmentationError};
 
 use gradway_adapters::StateDictError;
@@ -17,7 +17,7 @@ pub enum TrainError {
     Config {
         /// The file, or `--set key=value`.
         origin: String,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
     /// A key of a configuration that is missing, unknown or has an invalid value.
@@ -27,7 +27,7 @@ pub enum TrainError {
         origin: String,
         /// The key, its value and the expected value.
         reason: String,
-        /// What to do about it.
+        /// A suggestion to fix it.
         hint: Option<String>,
     },
     /// A backbone that is not in the table.
@@ -73,9 +73,9 @@ pub enum TrainError {
     #[error("a run of {}, where {} is needed", found.name(), expected.name())]
     Task {
         /// The expected task.
-        expected: Task,
+        expected: TaskKind,
         /// The task found.
-        found: Task,
+        found: TaskKind,
     },
     /// An object without a mask, where masks are trained.
     #[error("image `{image}`: annotation {annotation} has no mask, which the head is trained on")]
@@ -90,7 +90,7 @@ pub enum TrainError {
     File {
         /// The file or folder.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
     /// Saved parameters do not fit the model.
@@ -98,7 +98,7 @@ pub enum TrainError {
     StateDict {
         /// The file.
         path: PathBuf,
-        /// What does not fit.
+        /// The mismatch.
         source: StateDictError,
     },
     /// The folder of a new run already holds a run.

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_backbone::{ParameterMapper, ParameterPath, map_parameters};
 
-/// Gives every parameter an identity derived from its path.
+/// Sets the identity of every parameter to one derived from its path.
 ///
 /// Burn draws identities at random. The saved state of an optimiser refers to them, so a resumed run needs the
 /// same ones.

@@ -198,7 +198,7 @@ mod tests {
     #[global_allocator]
     static ALLOCATOR: CountingAllocator = CountingAllocator;
 
-    /// A device with memory of its own, of which work takes some for a while.
+    /// A device with its own memory, some of which is used by the work.
     struct Device(Arc<AtomicUsize>);
 
     impl Device {

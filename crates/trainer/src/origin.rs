@@ -32,7 +32,7 @@ pub struct Origin {
 
 /// The effect of a key of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Decides {
+enum Effect {
     /// It affects the trained parameters.
     Training,
     /// It affects only the scores.
@@ -41,7 +41,7 @@ enum Decides {
     Neither,
 }
 
-impl Decides {
+impl Effect {
     fn of(key: &str) -> Self {
         match key {
             // The length decides the rate of every step, but a run may be made longer: its schedule is then that
@@ -86,14 +86,14 @@ impl Origin {
         let of = |decides| {
             let chosen = all
                 .iter()
-                .filter(move |(key, _)| Decides::of(key) == decides);
+                .filter(move |(key, _)| Effect::of(key) == decides);
             chosen
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect()
         };
         Ok(Self {
-            settings: of(Decides::Training),
-            evaluation: of(Decides::Scores),
+            settings: of(Effect::Training),
+            evaluation: of(Effect::Scores),
             training_data: training.fingerprint()?,
             validation_data: validation.fingerprint()?,
         })
@@ -127,7 +127,7 @@ impl Origin {
     /// [`TrainError::OtherSetting`] with the first key that has changed.
     pub(crate) fn require_model(&self, config: &RunConfig, path: &Path) -> Result<(), TrainError> {
         let of_model = |settings: &Settings| {
-            let chosen = settings.iter().filter(|(key, _)| Decides::is_of_model(key));
+            let chosen = settings.iter().filter(|(key, _)| Effect::is_of_model(key));
             chosen
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect::<Settings>()

@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::count::Group;
 use crate::dual_low_rank::DualLowRank;
 pub use crate::dual_low_rank::{DualLowRankAdapter, UpInit};
-use crate::inserted::{Places, sections};
+use crate::inserted::{InsertionPoints, sections};
 use crate::method::{About, Method, Settings, in_range, unmergeable};
 use crate::placement::Beside;
 use taps::Taps;
@@ -44,7 +44,7 @@ pub(crate) const ABOUT: About = About {
 /// Factorisation of a projection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Form {
+pub enum Factorization {
     /// `W = P Q`.
     #[default]
     Plain,
@@ -112,7 +112,7 @@ pub enum OutputNorm {
 #[serde(deny_unknown_fields, default)]
 pub struct E3vaConfig {
     /// Factorisation of a projection.
-    pub form: Form,
+    pub form: Factorization,
     /// Total rank of a projection: number of columns of `P`, over all terms in the kernel form.
     pub rank: usize,
     /// Number of terms of the kernel form (alpha); `rank / terms` is the side of a kernel (beta).
@@ -138,7 +138,7 @@ pub struct E3vaConfig {
 impl Default for E3vaConfig {
     fn default() -> Self {
         Self {
-            form: Form::default(),
+            form: Factorization::default(),
             rank: 16,
             terms: 2,
             reduction: 2,
@@ -168,11 +168,11 @@ impl E3vaConfig {
     pub fn init<B: Backend>(&self, description: &Description, device: &B::Device) -> E3va<B> {
         let shape = DualLowRank {
             rank: self.rank,
-            terms: (self.form == Form::Kernel).then_some(self.terms),
+            terms: (self.form == Factorization::Kernel).then_some(self.terms),
             reduction: self.reduction,
             up_init: self.up_init,
         };
-        let sections = sections(description, Places::Branches, |section| {
+        let sections = sections(description, InsertionPoints::Branches, |section| {
             DualLowRankAdapter::new(shape, section.channels, device)
         });
         let norms = OutputNorms::new(description, device);
@@ -192,7 +192,7 @@ impl Settings for E3vaConfig {
         in_range("rank", self.rank)?;
         in_range("terms", self.terms)?;
         in_range("reduction", self.reduction)?;
-        if self.form == Form::Kernel && !self.rank.is_multiple_of(self.terms) {
+        if self.form == Factorization::Kernel && !self.rank.is_multiple_of(self.terms) {
             return Err(format!(
                 "method.rank = {} is no multiple of method.terms = {}",
                 self.rank, self.terms
@@ -204,8 +204,8 @@ impl Settings for E3vaConfig {
     /// The paper's counts match the plain form with output norms and the kernel form without them.
     fn published_groups(&self) -> &'static [Group] {
         match self.form {
-            Form::Plain => &[Group::Adapter, Group::Norm],
-            Form::Kernel => &[Group::Adapter],
+            Factorization::Plain => &[Group::Adapter, Group::Norm],
+            Factorization::Kernel => &[Group::Adapter],
         }
     }
 }

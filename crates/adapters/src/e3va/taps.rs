@@ -5,7 +5,7 @@ use gradway_backbone::{Access, AnyBackbone, Backbone, Description, Point, Site};
 use gradway_kernels::{KernelBackend, Lift, add};
 
 use crate::highway::Highway;
-use crate::inserted::Places;
+use crate::inserted::InsertionPoints;
 
 use super::{E3va, Fusion, Skip, Start, Tap};
 
@@ -36,8 +36,8 @@ impl<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> Taps<'a, B, F, L> {
     /// The branch whose adapter reads this point, if any.
     fn branch_read_at(&self, point: Point) -> Option<usize> {
         let places = match self.module.config.tap {
-            Tap::ResidualBranch => Places::Branches,
-            Tap::PostResidual => Places::Residuals,
+            Tap::ResidualBranch => InsertionPoints::Branches,
+            Tap::PostResidual => InsertionPoints::Residuals,
         };
         places.index(&self.description, point)
     }

@@ -9,7 +9,7 @@ use std::io::{BufReader, Seek, SeekFrom};
 use std::rc::Rc;
 
 use super::pytorch::assemble;
-use super::{Container, Fault, Place, WeightFile, cut_short, read_at};
+use super::{Container, Fault, Location, WeightFile, cut_short, read_at};
 use crate::pickle::{self, Input, Limits, Storage};
 
 /// The magic number in the first pickle.
@@ -41,7 +41,7 @@ pub(super) fn open(mut file: File) -> Result<Option<WeightFile>, Fault> {
         storages.insert(&storage.key, storage);
     }
     let places = locate(&mut file, start, &keys, &storages)?;
-    let place = |storage: &Storage| places.get(&storage.key).map(|&start| Place::Byte(start));
+    let place = |storage: &Storage| places.get(&storage.key).map(|&start| Location::Byte(start));
     assemble(&saved, place, Container::File(file)).map(Some)
 }
 

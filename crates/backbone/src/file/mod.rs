@@ -65,12 +65,12 @@ pub(crate) struct Stored {
     /// Shape, strides and offset inside the storage.
     pub(crate) layout: Strided,
     /// The location of the storage.
-    pub(crate) place: Place,
+    pub(crate) place: Location,
 }
 
 /// The location of a storage.
 #[derive(Debug, Clone)]
-pub(crate) enum Place {
+pub(crate) enum Location {
     /// Offset in the file, in bytes.
     Byte(u64),
     /// A record of a zip archive.
@@ -103,9 +103,9 @@ impl Container {
     }
 
     /// Compares a storage with its checksum, if the file has one.
-    pub(crate) fn verify(&mut self, place: &Place) -> Result<(), Fault> {
+    pub(crate) fn verify(&mut self, place: &Location) -> Result<(), Fault> {
         match (self, place) {
-            (Self::Zip(archive, _), Place::Record(record)) => archive.verify(record),
+            (Self::Zip(archive, _), Location::Record(record)) => archive.verify(record),
             _ => Ok(()),
         }
     }
@@ -113,22 +113,22 @@ impl Container {
     /// Reads bytes of a storage, in little-endian order.
     fn read(
         &mut self,
-        place: &Place,
+        place: &Location,
         range: Range<u64>,
         element: Element,
     ) -> Result<Vec<u8>, Fault> {
         match (self, place) {
-            (Self::Memory(bytes), Place::Byte(start)) => {
+            (Self::Memory(bytes), Location::Byte(start)) => {
                 let end = start.checked_add(range.end);
                 let range = end.map(|end| (start + range.start) as usize..end as usize);
                 let part = range.and_then(|range| bytes.get(range));
                 Ok(part.ok_or_else(cut_short)?.to_vec())
             }
-            (Self::File(file), Place::Byte(start)) => {
+            (Self::File(file), Location::Byte(start)) => {
                 let from = start.checked_add(range.start).ok_or_else(cut_short)?;
                 read_at(file, from, range.end - range.start)
             }
-            (Self::Zip(archive, big_endian), Place::Record(record)) => {
+            (Self::Zip(archive, big_endian), Location::Record(record)) => {
                 let mut bytes = archive.read(record, range)?;
                 if *big_endian {
                     bytes

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
 use super::zip::Archive;
-use super::{Container, Fault, Place, Stored, WeightFile, legacy};
+use super::{Container, Fault, Location, Stored, WeightFile, legacy};
 use crate::pickle::{self, Input, Leaf, Limits, Pickle, Storage};
 
 /// The first bytes of a zip archive.
@@ -78,9 +78,9 @@ fn open_zip(file: File) -> Result<WeightFile, Fault> {
         let bytes = (storage.count as u64).checked_mul(storage.each as u64)?;
         match archive.size(&record) {
             // One that is missing is said when it is read.
-            None => Some(Place::Record(record)),
+            None => Some(Location::Record(record)),
             Some(size) if size.checked_sub(bytes)? < storage.each as u64 => {
-                Some(Place::Record(record))
+                Some(Location::Record(record))
             }
             Some(_) => None,
         }
@@ -95,7 +95,7 @@ fn open_zip(file: File) -> Result<WeightFile, Fault> {
 /// `place` returns `None` for a storage whose size in the file differs from the pickle's.
 pub(super) fn assemble(
     saved: &Pickle,
-    place: impl Fn(&Storage) -> Option<Place>,
+    place: impl Fn(&Storage) -> Option<Location>,
     container: Container,
 ) -> Result<WeightFile, Fault> {
     let mut file = WeightFile {

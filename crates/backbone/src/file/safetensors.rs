@@ -7,7 +7,7 @@ use std::io::Read;
 
 use safetensors::tensor::Metadata;
 
-use super::{Container, Element, Fault, Place, Stored, Strided, WeightFile, cut_short, read_at};
+use super::{Container, Element, Fault, Location, Stored, Strided, WeightFile, cut_short, read_at};
 
 /// Size of the header's length, in bytes.
 const PREFIX: u64 = 8;
@@ -73,7 +73,7 @@ fn tensors(header: &[u8], length: u64) -> Result<BTreeMap<String, Stored>, Fault
             // Its values are never read.
             None => Strided::unread(info.shape.clone()),
         };
-        let place = Place::Byte(start.saturating_add(from as u64));
+        let place = Location::Byte(start.saturating_add(from as u64));
         let stored = Stored {
             element,
             layout,

@@ -29,7 +29,7 @@ impl<R: BufRead> Machine<'_, R> {
                 let line = self.input.line()?;
                 let line = std::str::from_utf8(&line).unwrap_or_default();
                 match (operation, line.trim_end_matches('L')) {
-                    (b'I', "00" | "01") => Value::Truth,
+                    (b'I', "00" | "01") => Value::Boolean,
                     (b'F', _) => Value::Float,
                     (_, number) => match number.parse() {
                         Ok(integer) => Value::Integer(integer),

@@ -67,7 +67,7 @@ impl<R: BufRead> Machine<'_, R> {
             }
 
             b'N' => self.push(Value::None),
-            0x88 | 0x89 => self.push(Value::Truth),
+            0x88 | 0x89 => self.push(Value::Boolean),
             b'I' | b'L' | b'F' | b'J' | b'K' | b'M' | b'G' | 0x8a | 0x8b => self.number(operation),
             b'S' | b'V' | b'T' | b'U' | b'X' | 0x8c | 0x8d => self.text(operation),
             b'B' | b'C' | 0x8e | 0x96 => self.bytes(operation),

@@ -49,7 +49,7 @@ pub(crate) struct Pickle {
 enum Value {
     None,
     /// Its value is not kept.
-    Truth,
+    Boolean,
     Integer(i64),
     /// Its value is not kept.
     Float,

@@ -313,7 +313,7 @@ fn every_protocol_writes_the_same_dictionary() {
         let [first, second, third] = items.as_slice() else {
             panic!("{items:?}");
         };
-        assert!(matches!(first, Value::Truth), "{items:?}");
+        assert!(matches!(first, Value::Boolean), "{items:?}");
         assert!(matches!(second, Value::Float), "{items:?}");
         assert!(matches!(third, Value::None), "{items:?}");
     }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{Problem, Report, Warning, is_turned, most_frequent_first};
+use super::{DatasetReport, Problem, Warning, is_turned, most_frequent_first};
 use crate::detection::{DetectionDataset, DetectionSample, Skipped};
 use crate::labels::LabelCensus;
-use crate::task::Task;
+use crate::task::TaskKind;
 
 /// The objects of a dataset's readable samples.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -120,7 +120,7 @@ impl Tally {
 }
 
 /// Checks every sample, on all cores; a problem in one sample does not stop the check.
-pub fn check_detection(dataset: &dyn DetectionDataset) -> Report {
+pub fn check_detection(dataset: &dyn DetectionDataset) -> DatasetReport {
     let mut tally = (0..dataset.len())
         .into_par_iter()
         .fold(Tally::default, |tally, index| tally.add(dataset, index))
@@ -152,9 +152,9 @@ pub fn check_detection(dataset: &dyn DetectionDataset) -> Report {
             share: count as f64 / u64::max(instances, 1) as f64,
         }
     });
-    Report {
+    DatasetReport {
         dataset: dataset.name().into(),
-        task: Task::Detection,
+        task: TaskKind::Detection,
         samples: dataset.len(),
         readable: dataset.len() - tally.problems.len(),
         labels: Vec::new(),

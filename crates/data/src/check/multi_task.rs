@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{LabelCount, Problem, Report, Warning, is_turned, most_frequent_first};
-use crate::dense::{DenseAbout, DenseDataset, DenseSample};
+use super::{DatasetReport, LabelCount, Problem, Warning, is_turned, most_frequent_first};
+use crate::dense::{DenseDataset, DenseMetadata, DenseSample};
 use crate::error::{DataError, LabelFault};
 use crate::labels::IGNORE;
 use crate::labels::{DenseLabels, DenseTask, LabelCensus};
-use crate::task::Task;
+use crate::task::TaskKind;
 
 /// The labels of one task in the readable samples.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -63,7 +63,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(mut self, dataset: &dyn DenseDataset, about: &DenseAbout, index: usize) -> Self {
+    fn add(mut self, dataset: &dyn DenseDataset, about: &DenseMetadata, index: usize) -> Self {
         let read = |tasks: &[DenseTask]| -> Result<DenseSample, DataError> {
             let sample = dataset.get(index, tasks)?;
             about.check(&sample)?;
@@ -238,8 +238,8 @@ fn absent_classes(task: &TaskReport) -> Option<Warning> {
 /// the check.
 ///
 /// A task without any label file is reported as missing and not as a problem, since it may not be needed.
-pub fn check_multi_task(dataset: &dyn DenseDataset) -> Report {
-    let about = DenseAbout::of(dataset, dataset.tasks());
+pub fn check_multi_task(dataset: &dyn DenseDataset) -> DatasetReport {
+    let about = DenseMetadata::of(dataset, dataset.tasks());
     let mut tally = (0..dataset.len())
         .into_par_iter()
         .fold(Tally::default, |tally, index| {
@@ -264,9 +264,9 @@ pub fn check_multi_task(dataset: &dyn DenseDataset) -> Report {
     });
     let tasks: Vec<TaskReport> = tasks.collect();
     let warnings = tasks.iter().filter_map(absent_classes).collect();
-    Report {
+    DatasetReport {
         dataset: dataset.name().into(),
-        task: Task::MultiTask,
+        task: TaskKind::MultiTask,
         samples: dataset.len(),
         readable: dataset.len() - unusable.len(),
         labels: Vec::new(),

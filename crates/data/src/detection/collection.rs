@@ -7,16 +7,16 @@ use burn_dataset::Dataset;
 
 use super::sample::{DetectionDataset, DetectionSample};
 use super::skipped::Skipped;
-use crate::collection::{About, Collection};
+use crate::collection::{Collection, Metadata};
 use crate::error::DataError;
 use crate::labels::palette::PaletteRule;
 
 /// A collection of detection samples.
-pub type DetectionCollection = Collection<DetectionSample, DetectionAbout>;
+pub type DetectionCollection = Collection<DetectionSample, DetectionMetadata>;
 
 /// The metadata of detection samples.
 #[derive(Debug, Clone, PartialEq)]
-pub struct DetectionAbout {
+pub struct DetectionMetadata {
     /// Name of the dataset.
     pub name: String,
     /// Names of the classes, by index.
@@ -31,13 +31,13 @@ pub struct DetectionAbout {
     pub annotation_file: Option<PathBuf>,
 }
 
-impl About for DetectionAbout {
+impl Metadata for DetectionMetadata {
     fn name(&self) -> &str {
         &self.name
     }
 }
 
-impl DetectionAbout {
+impl DetectionMetadata {
     /// Creates metadata for these classes, whose category identifiers are counted from 1.
     pub fn new(
         name: impl Into<String>,
@@ -58,7 +58,7 @@ impl DetectionAbout {
 impl DetectionCollection {
     /// Creates a collection of all samples of a dataset.
     pub fn of(dataset: Arc<dyn DetectionDataset>) -> Self {
-        let about = DetectionAbout {
+        let metadata = DetectionMetadata {
             name: dataset.name().to_string(),
             classes: dataset.classes().to_vec(),
             palette: dataset.palette().to_vec(),
@@ -67,7 +67,7 @@ impl DetectionCollection {
             annotation_file: dataset.annotation_file().map(PathBuf::from),
         };
         let named = Arc::clone(&dataset);
-        Self::new(All(dataset), about).with_ids(move |index| named.id(index))
+        Self::new(All(dataset), metadata).with_ids(move |index| named.id(index))
     }
 }
 

@@ -4,7 +4,7 @@ use image::RgbImage;
 use rand::RngCore;
 
 use super::batch::{DetectionBatch, DetectionTarget};
-use super::collection::{DetectionAbout, DetectionCollection};
+use super::collection::{DetectionCollection, DetectionMetadata};
 use super::evaluation::DetectionEvaluation;
 use super::transform::{DetectionAugmentConfig, DetectionSizeConfig, PreparedSample};
 use crate::error::DataError;
@@ -70,8 +70,8 @@ impl DetectionLoader {
 
 impl DetectionPipeline {
     /// Returns the metadata of the samples.
-    pub fn about(&self) -> &DetectionAbout {
-        self.samples.about()
+    pub fn metadata(&self) -> &DetectionMetadata {
+        self.samples.metadata()
     }
 }
 
@@ -80,7 +80,7 @@ impl Pipeline for DetectionPipeline {
     type Item = DetectionTarget;
 
     fn name(&self) -> &str {
-        &self.about().name
+        &self.metadata().name
     }
 
     fn len(&self) -> usize {
@@ -98,7 +98,7 @@ impl Pipeline for DetectionPipeline {
     fn prepare(&self, index: usize, rng: &mut impl RngCore) -> Result<PreparedSample, DataError> {
         let sample = self.samples.read(index)?;
         // What follows relies on it, and samples may come from outside of this crate.
-        sample.check(self.about().classes.len())?;
+        sample.check(self.metadata().classes.len())?;
         match &self.preparation {
             Preparation::Training(augment, _) => augment.apply(sample, rng),
             Preparation::Evaluation(evaluation) => evaluation.prepare(sample),

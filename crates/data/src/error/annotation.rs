@@ -22,7 +22,7 @@ pub enum AnnotationFault {
     Syntax {
         /// The expected format.
         expected: &'static str,
-        /// What is wrong with it, and where.
+        /// The reason, with its position.
         reason: String,
         /// A suggestion to fix it, if there is one.
         hint: Option<&'static str>,
@@ -88,7 +88,7 @@ pub enum AnnotationFault {
     /// The size of an image is stated nowhere.
     #[error("`size` is missing, and the image does not tell it: {reason}")]
     NoSize {
-        /// What is wrong with the image.
+        /// The reason.
         reason: String,
     },
 
@@ -192,7 +192,7 @@ pub enum AnnotationFault {
     Segmentation {
         /// The annotation.
         annotation: String,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
 

@@ -39,7 +39,7 @@ pub enum LabelFault {
     /// The labels have another type than their task, or invalid values.
     #[error("{reason}")]
     Values {
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
 

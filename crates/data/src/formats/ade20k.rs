@@ -15,7 +15,7 @@ use crate::io::paths;
 use crate::labels::LabelPolicy;
 use crate::labels::classes::{ClassSource, resolve_or_default};
 use crate::split::Split;
-use crate::task::Task;
+use crate::task::TaskKind;
 
 /// Configuration of a dataset in the ADE20K layout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ fn reduce_zero() -> LabelPolicy {
 impl DatasetFormat for Ade20kConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "ade20k",
-        tasks: &[Task::Segmentation],
+        tasks: &[TaskKind::Segmentation],
         summary: "ADE20K SceneParsing: images and annotations in training and validation folders",
         layout: "\
   images/training/*.jpg          images/validation/*.jpg

@@ -20,7 +20,7 @@ use crate::labels::classes::Classes;
 use crate::labels::{DenseLabels, DenseTask};
 use crate::labels::{IGNORE, LabelMap, LabelPolicy};
 use crate::split::Split;
-use crate::task::Task;
+use crate::task::TaskKind;
 use crate::text::lines;
 use crate::transform::invalid;
 
@@ -133,7 +133,7 @@ fn val_list() -> PathBuf {
 impl DatasetFormat for ClothingCoParsingConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "clothing_co_parsing",
-        tasks: &[Task::Segmentation, Task::MultiTask],
+        tasks: &[TaskKind::Segmentation, TaskKind::MultiTask],
         summary: "Clothing Co-Parsing: clothes, and derived from them human parts, saliency and edges",
         layout: "\
   photos/*.jpg

@@ -19,7 +19,7 @@ use crate::formats::layout;
 use crate::io::paths;
 use crate::labels::palette::PaletteRule;
 use crate::split::Split;
-use crate::task::Task;
+use crate::task::TaskKind;
 use crate::text;
 use crate::transform::invalid;
 
@@ -83,7 +83,7 @@ impl CocoConfig {
 impl DatasetFormat for CocoConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "coco",
-        tasks: &[Task::Detection],
+        tasks: &[TaskKind::Detection],
         summary: "COCO: boxes, polygons and run-length masks in one json a split",
         layout: "\
   train2017/*.jpg                             `train_images`

@@ -15,7 +15,7 @@ use crate::io::paths;
 use crate::labels::LabelPolicy;
 use crate::labels::classes::ClassSource;
 use crate::split::Split;
-use crate::task::Task;
+use crate::task::TaskKind;
 
 /// Configuration of a dataset of an image folder and a mask folder.
 ///
@@ -115,7 +115,7 @@ impl FolderConfig {
 impl DatasetFormat for FolderConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "folder",
-        tasks: &[Task::Segmentation],
+        tasks: &[TaskKind::Segmentation],
         summary: "a folder of images and a folder of masks matched by stem, with split lists",
         layout: "\
   IMAGES/*.{jpg,png,bmp,...}     `images`, below the root; may hold {split}

@@ -20,7 +20,7 @@ use crate::labels::classes::Classes;
 use crate::labels::{DenseLabels, DenseTask, DepthMap, NormalMap, VerticalAxis, unit};
 use crate::labels::{LabelMap, LabelPolicy};
 use crate::split::Split;
-use crate::task::Task;
+use crate::task::TaskKind;
 
 /// Configuration of NYUD-v2 for several tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +40,7 @@ fn down() -> VerticalAxis {
 impl DatasetFormat for NyudMtConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "nyud_mt",
-        tasks: &[Task::Segmentation, Task::MultiTask],
+        tasks: &[TaskKind::Segmentation, TaskKind::MultiTask],
         summary: "NYUD-v2 for several tasks: segmentation, depth, surface normals and edges",
         layout: "\
   images/*.jpg

@@ -24,7 +24,7 @@ use crate::labels::classes::Classes;
 use crate::labels::{DenseLabels, DenseTask, NormalMap, VerticalAxis, unit};
 use crate::labels::{IGNORE, LabelMap, LabelPolicy};
 use crate::split::Split;
-use crate::task::Task;
+use crate::task::TaskKind;
 
 use context::ContextMap;
 
@@ -47,7 +47,7 @@ fn down() -> VerticalAxis {
 impl DatasetFormat for PascalMtConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "pascal_mt",
-        tasks: &[Task::Segmentation, Task::MultiTask],
+        tasks: &[TaskKind::Segmentation, TaskKind::MultiTask],
         summary: "PASCAL-Context for several tasks: segmentation, parts, saliency, normals and edges",
         layout: "\
   JPEGImages/*.jpg

@@ -20,7 +20,7 @@ use crate::io::paths;
 use crate::io::read;
 use crate::labels::{DenseLabels, DenseTask, DepthMap};
 use crate::split::Split;
-use crate::task::Task;
+use crate::task::TaskKind;
 use crate::text::lines;
 use crate::transform::invalid;
 
@@ -44,7 +44,7 @@ pub struct RedKitchenConfig {
 impl DatasetFormat for RedKitchenConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "red_kitchen",
-        tasks: &[Task::MultiTask],
+        tasks: &[TaskKind::MultiTask],
         summary: "frames with depth, and surface normals from it; the last fifth is for validation",
         layout: "\
   frame-*.color.jpg

@@ -15,7 +15,7 @@ use crate::labels::classes::Classes;
 use crate::labels::palette::PaletteRule;
 use crate::labels::{DenseLabels, DenseTask, DepthMap, NormalMap, VerticalAxis};
 use crate::split::Split;
-use crate::task::Task;
+use crate::task::TaskKind;
 use crate::transform::invalid;
 
 /// Index of the first validation scene, beyond any number of training scenes, so that the number of training
@@ -76,7 +76,7 @@ impl SyntheticConfig {
 impl DatasetFormat for SyntheticConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "synthetic",
-        tasks: &[Task::Segmentation, Task::MultiTask],
+        tasks: &[TaskKind::Segmentation, TaskKind::MultiTask],
         summary: "synthetic scenes with the labels of six tasks, generated on the fly from a seed",
         layout: "  nothing on disk",
     };

@@ -17,7 +17,7 @@ use crate::io::paths;
 use crate::labels::classes::{ClassSource, resolve_or_default};
 use crate::labels::{IGNORE, LabelPolicy};
 use crate::split::Split;
-use crate::task::Task;
+use crate::task::TaskKind;
 
 /// Configuration of a dataset in the Pascal VOC layout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +61,7 @@ fn mask_folder() -> String {
 impl DatasetFormat for PascalVocConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "pascal_voc",
-        tasks: &[Task::Segmentation],
+        tasks: &[TaskKind::Segmentation],
         summary: "Pascal VOC segmentation: palette-indexed masks and split lists",
         layout: "\
   JPEGImages/*.jpg

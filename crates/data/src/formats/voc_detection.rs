@@ -21,7 +21,7 @@ use crate::formats::list;
 use crate::io::paths;
 use crate::labels::classes::{ClassSource, Classes};
 use crate::split::Split;
-use crate::task::Task;
+use crate::task::TaskKind;
 use crate::transform::invalid;
 
 /// Configuration of a dataset in the Pascal VOC layout.
@@ -52,7 +52,7 @@ fn val_lists() -> Vec<String> {
 impl DatasetFormat for PascalVocDetectionConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "pascal_voc_detection",
-        tasks: &[Task::Detection],
+        tasks: &[TaskKind::Detection],
         summary: "Pascal VOC detection: an xml of boxes an image and split lists, over several years",
         layout: "\
   VOC2007/JPEGImages/*.jpg                       and so for every folder that a list names

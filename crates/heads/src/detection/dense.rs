@@ -7,7 +7,7 @@ use super::anchors::AnchorGenerator;
 use super::bounds::Bounds;
 use super::coder::BoxCoder;
 use super::matcher::{Match, Matcher};
-use super::objects::{Detected, Objects};
+use super::objects::{DetectedObject, Objects};
 use super::sampler::Sampler;
 
 /// The outputs of a level of a pyramid.
@@ -122,13 +122,13 @@ impl<B: KernelBackend> Candidates<B> {
 pub(super) fn found<B: KernelBackend>(
     levels: Vec<Tensor<B, 3>>,
     least: f32,
-) -> Vec<Vec<(Detected, f32)>> {
+) -> Vec<Vec<(DetectedObject, f32)>> {
     let candidates = Tensor::cat(levels, 1);
     let [images, count, width] = candidates.dims();
     let numbers: Vec<f32> = read(candidates).iter::<f32>().collect();
     let object = |row: &[f32]| {
         let [left, top, right, bottom, logit, number] = row.try_into().ok()?;
-        let object = Detected {
+        let object = DetectedObject {
             bounds: [left, top, right, bottom],
             class: 0,
             score: 1.0 / (1.0 + f32::exp(-logit)),

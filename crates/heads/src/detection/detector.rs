@@ -8,7 +8,7 @@ use gradway_kernels::{KernelBackend, TrainBackend};
 use serde::{Deserialize, Serialize};
 
 use super::bounds::Bounds;
-use super::objects::{DetectionLimits, Segmented, Truth};
+use super::objects::{BatchTargets, DetectionLimits, SegmentedObject};
 use super::settings::{DetectorNetwork, DetectorSettings};
 use crate::head::HeadDescriptor;
 
@@ -77,7 +77,7 @@ macro_rules! detectors {
             pub fn loss(
                 &self,
                 features: &[Tensor<B, 4>],
-                truth: &Truth<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
+                truth: &BatchTargets<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
             ) -> Tensor<B, 1> {
                 match self {
                     $(Self::$network(network) => network.batch_loss(features, truth),)*
@@ -97,7 +97,7 @@ macro_rules! detectors {
                 features: &[Tensor<B, 4>],
                 sizes: &[[usize; 2]],
                 limits: DetectionLimits,
-            ) -> Vec<Vec<Segmented>> {
+            ) -> Vec<Vec<SegmentedObject>> {
                 match self {
                     $(Self::$network(network) => network.find(features, sizes, limits),)*
                 }

@@ -30,7 +30,7 @@ pub use coder::BoxCoder;
 pub use detector::{Detector, DetectorConfig};
 pub use matcher::{Match, Matcher};
 pub use nms::{nms, nms_by_class};
-pub use objects::{Detected, DetectionLimits, Objects, Segmented, Truth};
+pub use objects::{BatchTargets, DetectedObject, DetectionLimits, Objects, SegmentedObject};
 pub use paste::paste;
 pub use pooler::{Pooler, Regions};
 pub use pyramid::{ExtraLevels, FeaturePyramid};

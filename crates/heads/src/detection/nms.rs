@@ -3,7 +3,7 @@
 use gradway_kernels::unsuppressed;
 
 use super::bounds::Bounds;
-use super::objects::Detected;
+use super::objects::DetectedObject;
 
 /// Returns the indices of the boxes that no kept box with a higher score overlaps by an IoU above `threshold`,
 /// in descending order of score. Boxes with equal scores keep their order.
@@ -42,7 +42,11 @@ pub fn nms_by_class(
 }
 
 /// Returns the best detections after non-maximum suppression within each class.
-pub(super) fn suppressed(found: &[Detected], overlap: f32, count: usize) -> Vec<Detected> {
+pub(super) fn suppressed(
+    found: &[DetectedObject],
+    overlap: f32,
+    count: usize,
+) -> Vec<DetectedObject> {
     let bounds: Vec<Bounds> = found.iter().map(|object| object.bounds).collect();
     let scores: Vec<f32> = found.iter().map(|object| object.score).collect();
     let classes: Vec<usize> = found.iter().map(|object| object.class).collect();

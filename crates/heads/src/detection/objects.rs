@@ -25,7 +25,7 @@ impl Objects {
 
 /// The targets of a batch, `[batch]` each.
 #[derive(Debug, Clone, Copy)]
-pub struct Truth<'a, F> {
+pub struct BatchTargets<'a, F> {
     /// The objects.
     pub objects: &'a [Objects],
     /// `[height, width]` of the images without padding.
@@ -39,7 +39,7 @@ pub struct Truth<'a, F> {
 
 /// A detected object.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Detected {
+pub struct DetectedObject {
     /// Its box, in pixels of the network's input image.
     pub bounds: Bounds,
     /// Its class.
@@ -50,9 +50,9 @@ pub struct Detected {
 
 /// A detected object with its mask.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Segmented {
+pub struct SegmentedObject {
     /// The detected object.
-    pub object: Detected,
+    pub object: DetectedObject,
     /// Mask probabilities in its box, `[MASK, MASK]` of [`mask_head`](super::mask_head); `None` without a mask head.
     pub mask: Option<Vec<f32>>,
 }

@@ -17,8 +17,8 @@ const THRESHOLD: f32 = 0.5;
 pub fn paste(mask: &[f32], side: usize, bounds: Bounds, [height, width]: [usize; 2]) -> Vec<bool> {
     let mut pixels = vec![false; height * width];
     let [left, top, right, bottom] = bounds;
-    let columns = places(left, right, side, width);
-    for (y, row) in places(top, bottom, side, height) {
+    let columns = interpolations(left, right, side, width);
+    for (y, row) in interpolations(top, bottom, side, height) {
         for (x, column) in &columns {
             let mut share = 0.0;
             for (row, of_row) in row.cells(side) {
@@ -34,14 +34,14 @@ pub fn paste(mask: &[f32], side: usize, bounds: Bounds, [height, width]: [usize;
 }
 
 /// The two cells that a pixel's centre is interpolated from.
-struct Place {
+struct Interpolation {
     /// Index of the second cell; the first is the one before, and either may be outside.
     second: usize,
     /// Weight of the second cell.
     share: f32,
 }
 
-impl Place {
+impl Interpolation {
     /// The cells that are inside, with their weights.
     fn cells(&self, side: usize) -> impl Iterator<Item = (usize, f32)> {
         let first = self.second.checked_sub(1);
@@ -53,14 +53,14 @@ impl Place {
 }
 
 /// The pixels along an axis whose centres are interpolated from any cell.
-fn places(low: f32, high: f32, side: usize, length: usize) -> Vec<(usize, Place)> {
+fn interpolations(low: f32, high: f32, side: usize, length: usize) -> Vec<(usize, Interpolation)> {
     let place = |pixel: usize| {
         let share = (pixel as f32 + 0.5 - low) / (high - low);
         // From half a cell before the first centre to half a cell after the last, at least.
         let at = share * side as f32 + 0.5;
         (at > 0.0 && at < side as f32 + 1.0).then(|| {
             let second = at.floor();
-            let place = Place {
+            let place = Interpolation {
                 second: second as usize,
                 share: at - second,
             };

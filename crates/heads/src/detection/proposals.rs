@@ -11,7 +11,7 @@ use super::coder::BoxCoder;
 use super::dense::{Assignment, Level, Targets, found};
 use super::losses::{BoxLoss, binary_cross_entropy};
 use super::matcher::Matcher;
-use super::objects::{Detected, Objects};
+use super::objects::{DetectedObject, Objects};
 use super::sampler::Sampler;
 use crate::convolution::Convolution;
 
@@ -165,11 +165,12 @@ pub struct ProposalCandidates<B: KernelBackend> {
 
 impl<B: KernelBackend> ProposalCandidates<B> {
     /// Reads the proposals of every image from the device, in descending order of score; their class has no meaning.
-    pub fn read(self) -> Vec<Vec<Detected>> {
+    pub fn read(self) -> Vec<Vec<DetectedObject>> {
         let images = found(self.levels, f32::NEG_INFINITY).into_iter();
         let proposals = images.map(|found| {
-            let is_proposal =
-                |(object, kept): &(Detected, f32)| *kept > 0.5 && is_larger(object.bounds, 0.0);
+            let is_proposal = |(object, kept): &(DetectedObject, f32)| {
+                *kept > 0.5 && is_larger(object.bounds, 0.0)
+            };
             let mut found: Vec<_> = found.into_iter().filter(is_proposal).collect();
             found.sort_by(|(a, _), (b, _)| b.score.total_cmp(&a.score));
             found.truncate(self.limits.per_image);

@@ -14,7 +14,7 @@ use super::dense::{Assignment, Level, Targets, found};
 use super::losses::BoxLoss;
 use super::matcher::Matcher;
 use super::nms::suppressed;
-use super::objects::{Detected, DetectionLimits, Objects, Segmented, Truth};
+use super::objects::{BatchTargets, DetectedObject, DetectionLimits, Objects, SegmentedObject};
 use super::pyramid::{ExtraLevels, FeaturePyramid};
 use super::settings::{DetectorNetwork, DetectorSettings};
 use crate::convolution::Convolution;
@@ -142,7 +142,7 @@ impl<B: KernelBackend> DetectorNetwork<B> for RetinaNet<B> {
     fn batch_loss(
         &self,
         features: &[Tensor<B, 4>],
-        truth: &Truth<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
+        truth: &BatchTargets<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
     ) -> Tensor<B, 1>
     where
         B: TrainBackend,
@@ -157,9 +157,9 @@ impl<B: KernelBackend> DetectorNetwork<B> for RetinaNet<B> {
         features: &[Tensor<B, 4>],
         sizes: &[[usize; 2]],
         limits: DetectionLimits,
-    ) -> Vec<Vec<Segmented>> {
+    ) -> Vec<Vec<SegmentedObject>> {
         let found = self.detect(self.forward(features), sizes, limits);
-        let without = |object| Segmented { object, mask: None };
+        let without = |object| SegmentedObject { object, mask: None };
         let images = found.into_iter();
         images
             .map(|found| found.into_iter().map(without).collect())
@@ -243,7 +243,7 @@ impl<B: KernelBackend> RetinaNet<B> {
         levels: Vec<Level<B>>,
         sizes: &[[usize; 2]],
         limits: DetectionLimits,
-    ) -> Vec<Vec<Detected>> {
+    ) -> Vec<Vec<DetectedObject>> {
         let generator = self.anchors();
         // The logit of the least score.
         let least = (limits.score / (1.0 - limits.score)).ln();
@@ -254,11 +254,11 @@ impl<B: KernelBackend> RetinaNet<B> {
         };
         let levels = levels.into_iter().enumerate().map(level).collect();
         let images = found(levels, least).into_iter().map(|found| {
-            let object = |(object, class)| Detected {
+            let object = |(object, class)| DetectedObject {
                 class: class as usize,
                 ..object
             };
-            let found: Vec<Detected> = found.into_iter().map(object).collect();
+            let found: Vec<DetectedObject> = found.into_iter().map(object).collect();
             suppressed(&found, limits.overlap, limits.per_image)
         });
         images.collect()

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use gradway_kernels::{KernelBackend, TrainBackend};
 
 use super::bounds::Bounds;
-use super::objects::{DetectionLimits, Segmented, Truth};
+use super::objects::{BatchTargets, DetectionLimits, SegmentedObject};
 
 /// The configuration of a detector.
 pub trait DetectorSettings {
@@ -37,7 +37,7 @@ pub trait DetectorNetwork<B: KernelBackend>: Module<B> {
     fn batch_loss(
         &self,
         features: &[Tensor<B, 4>],
-        truth: &Truth<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
+        truth: &BatchTargets<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
     ) -> Tensor<B, 1>
     where
         B: TrainBackend;
@@ -53,5 +53,5 @@ pub trait DetectorNetwork<B: KernelBackend>: Module<B> {
         features: &[Tensor<B, 4>],
         sizes: &[[usize; 2]],
         limits: DetectionLimits,
-    ) -> Vec<Vec<Segmented>>;
+    ) -> Vec<Vec<SegmentedObject>>;
 }

@@ -216,7 +216,7 @@ impl<B: KernelBackend> Backward<B, 1> for MoveChannels {
 #[derive(Debug)]
 pub(super) struct BiasActivation;
 
-/// What [`BiasActivation`] keeps: the input and bias of GELU, the output of a rectifier.
+/// The saved state of [`BiasActivation`]: the input and bias of GELU, or the output of a rectifier.
 #[derive(Debug, Clone)]
 pub(super) struct BiasActivationState<B: KernelBackend> {
     pub(super) kept: Option<FloatTensor<B>>,
@@ -249,7 +249,7 @@ impl<B: KernelBackend, const N: usize> Backward<B, N> for BiasActivation {
 #[derive(Debug)]
 pub(super) struct Linear;
 
-/// What [`Linear`] keeps: the input for the weight's gradient, the weight for the input's.
+/// The saved state of [`Linear`]: the input for the weight's gradient, and the weight for the input's gradient.
 #[derive(Debug, Clone)]
 pub(super) struct LinearState<B: KernelBackend> {
     pub(super) input: Option<FloatTensor<B>>,
@@ -286,7 +286,7 @@ impl<B: KernelBackend, const N: usize> Backward<B, N> for Linear {
 #[derive(Debug)]
 pub(super) struct Convolution;
 
-/// What [`Convolution`] keeps: the input for the weight's gradient, the weight for the input's.
+/// The saved state of [`Convolution`]: the input for the weight's gradient, and the weight for the input's gradient.
 #[derive(Debug, Clone)]
 pub(super) struct ConvolutionState<B: KernelBackend> {
     pub(super) input: Option<FloatTensor<B>>,

@@ -14,7 +14,7 @@ fn area(bounds: &Array<f32>, at: usize) -> f32 {
     max(bounds[at + 2] - bounds[at], 0.0) * max(bounds[at + 3] - bounds[at + 1], 0.0)
 }
 
-/// Which of the later boxes every box overlaps, as bits, `[groups, count, words]`.
+/// The later boxes that every box overlaps, as bits, `[groups, count, words]`.
 #[cube(launch_unchecked)]
 fn overlaps_kernel(
     bounds: &Array<f32>,

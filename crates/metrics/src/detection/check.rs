@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use hotcoco::{Rle, Segmentation};
 
-use super::error::{DetectionError, Place};
+use super::error::{DetectionError, EntryRef};
 use super::{Category, Image};
 
 /// The image and category identifiers of a ground truth.
@@ -42,7 +42,7 @@ impl Known {
     }
 
     /// Checks that image and category exist.
-    pub fn check(&self, place: Place<'_>, category_id: u64) -> Result<(), DetectionError> {
+    pub fn check(&self, place: EntryRef<'_>, category_id: u64) -> Result<(), DetectionError> {
         if !self.images.contains_key(&place.image_id) {
             return Err(DetectionError::UnknownImage {
                 entry: place.entry(),
@@ -62,7 +62,7 @@ impl Known {
     /// Checks a mask without rasterising it; returns its size, `[width, height]`.
     pub fn check_mask(
         &self,
-        place: Place<'_>,
+        place: EntryRef<'_>,
         mask: Option<&Segmentation>,
     ) -> Result<[u32; 2], DetectionError> {
         let wrong = |reason: String| DetectionError::Mask {
@@ -121,7 +121,7 @@ impl Known {
     /// Returns the pixels of a mask.
     pub fn mask(
         &self,
-        place: Place<'_>,
+        place: EntryRef<'_>,
         mask: Option<&Segmentation>,
     ) -> Result<Rle, DetectionError> {
         let [width, height] = self.check_mask(place, mask)?;
@@ -134,14 +134,17 @@ impl Known {
     }
 }
 
-fn missing_mask(place: Place<'_>) -> DetectionError {
+fn missing_mask(place: EntryRef<'_>) -> DetectionError {
     DetectionError::MissingMask {
         entry: place.entry(),
     }
 }
 
 /// Checks the numbers of a box.
-pub(super) fn bbox(place: Place<'_>, numbers: &[Option<f64>]) -> Result<[f64; 4], DetectionError> {
+pub(super) fn bbox(
+    place: EntryRef<'_>,
+    numbers: &[Option<f64>],
+) -> Result<[f64; 4], DetectionError> {
     let finite = |number: &Option<f64>| number.filter(|number| number.is_finite());
     let found: Option<Vec<f64>> = numbers.iter().map(finite).collect();
     found
@@ -153,7 +156,7 @@ pub(super) fn bbox(place: Place<'_>, numbers: &[Option<f64>]) -> Result<[f64; 4]
 }
 
 /// Checks that a score is finite.
-pub(super) fn score(place: Place<'_>, value: Option<f64>) -> Result<f64, DetectionError> {
+pub(super) fn score(place: EntryRef<'_>, value: Option<f64>) -> Result<f64, DetectionError> {
     value
         .filter(|score| score.is_finite())
         .ok_or_else(|| DetectionError::Score {

@@ -37,8 +37,8 @@ pub(super) struct Origin<'a> {
 
 impl<'a> Origin<'a> {
     /// An entry of the list.
-    pub fn at(self, index: usize, image_id: u64) -> Place<'a> {
-        Place {
+    pub fn at(self, index: usize, image_id: u64) -> EntryRef<'a> {
+        EntryRef {
             origin: self,
             index,
             image_id,
@@ -48,13 +48,13 @@ impl<'a> Origin<'a> {
 
 /// The location of an entry that is being checked: an [`Entry`] without allocations.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct EntryRef<'a> {
     origin: Origin<'a>,
     index: usize,
     pub image_id: u64,
 }
 
-impl Place<'_> {
+impl EntryRef<'_> {
     pub fn entry(self) -> Entry {
         Entry {
             file: self.origin.file.map(Path::to_path_buf),
@@ -74,7 +74,7 @@ pub enum DetectionError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What went wrong.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// A file that is not JSON, or JSON of another structure.
@@ -160,7 +160,7 @@ pub enum DetectionError {
     Mask {
         /// The entry.
         entry: Entry,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
     /// A mask whose size differs from its image.

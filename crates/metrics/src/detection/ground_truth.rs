@@ -7,7 +7,7 @@ use hotcoco::params::IouType as CocoIouType;
 use hotcoco::{Annotation, COCO, COCOeval, Dataset, mask};
 
 use super::check::{self, Known};
-use super::error::{DetectionError, Origin, Place};
+use super::error::{DetectionError, EntryRef, Origin};
 use super::json;
 use super::scores::{DetectionScores, evaluate};
 use super::{Category, Detection, Image, IouType, Object, Segmentation};
@@ -313,7 +313,7 @@ impl GroundTruth {
     /// Converts a detection, with the area that decides whether it is small, medium or large.
     fn annotation(
         &self,
-        place: Place<'_>,
+        place: EntryRef<'_>,
         candidate: Candidate,
         iou: IouType,
         sized_by_box: bool,

@@ -1,7 +1,7 @@
 //! Maximum matching of predicted and true edge pixels.
 
 /// The true pixels of an image, and the maximum distance of a predicted pixel from them.
-pub(super) struct Truth {
+pub(super) struct TrueEdges {
     width: usize,
     height: usize,
     /// For every pixel, its index among the true pixels.
@@ -11,7 +11,7 @@ pub(super) struct Truth {
     reach: Vec<usize>,
 }
 
-impl Truth {
+impl TrueEdges {
     /// The pixels of `map`, in rows of `width`, that are set; `distance` is the largest allowed distance in pixels.
     pub(super) fn new(map: &[bool], width: usize, distance: f64) -> Self {
         let mut count = 0;
@@ -65,7 +65,7 @@ impl Truth {
 /// matched, and their owners reach only visited pixels. So all failed searches together visit each pair of near
 /// pixels once, and one matching serves all thresholds, from the highest to the lowest.
 pub(super) struct Matching<'a> {
-    truth: &'a Truth,
+    truth: &'a TrueEdges,
     /// For every true pixel, the predicted pixel that it is matched with.
     owner: Vec<Option<usize>>,
     /// For every true pixel, whether this search or a failed one has visited it.
@@ -80,7 +80,7 @@ pub(super) struct Matching<'a> {
 
 impl<'a> Matching<'a> {
     /// A matching without pixels.
-    pub(super) fn new(truth: &'a Truth) -> Self {
+    pub(super) fn new(truth: &'a TrueEdges) -> Self {
         Self {
             truth,
             owner: vec![None; truth.count],
@@ -148,7 +148,7 @@ mod tests {
     }
 
     fn size(truth: &str, predicted: &str, width: usize, distance: f64) -> usize {
-        let truth = Truth::new(&map(truth), width, distance);
+        let truth = TrueEdges::new(&map(truth), width, distance);
         let mut matching = Matching::new(&truth);
         for (pixel, on) in map(predicted).into_iter().enumerate() {
             if on {
@@ -171,7 +171,7 @@ mod tests {
         // Each may take the one to its left or right; the last forces all others to move.
         assert_eq!(size("#.#.#.", ".#.#.#", 6, 1.0), 3);
         // The first takes the second true pixel, and gives it up.
-        let truth = Truth::new(&map("##..."), 5, 1.0);
+        let truth = TrueEdges::new(&map("##..."), 5, 1.0);
         let mut matching = Matching::new(&truth);
         matching.add(1);
         matching.add(2);
@@ -226,7 +226,7 @@ mod tests {
                 for _ in 0..6 {
                     map[random(30) as usize] = true;
                 }
-                let truth = Truth::new(&map, width, f64::sqrt(limit as f64) + 1e-9);
+                let truth = TrueEdges::new(&map, width, f64::sqrt(limit as f64) + 1e-9);
                 let places: Vec<_> = (0..30).filter(|&pixel| map[pixel]).map(place).collect();
                 let mut matching = Matching::new(&truth);
                 let mut predicted: Vec<usize> = Vec::new();

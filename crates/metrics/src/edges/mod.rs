@@ -24,7 +24,7 @@ use thiserror::Error;
 
 use crate::map::{MapError, check_binary};
 use crate::{MetricDescriptor, MetricFamily};
-use matching::{Matching, Truth};
+use matching::{Matching, TrueEdges};
 
 /// F measure at the threshold that is best for the dataset.
 pub const ODS_F: MetricDescriptor = MetricDescriptor {
@@ -294,7 +294,7 @@ impl EdgeEvaluation {
         let edges: Vec<bool> = target.iter().map(is_edge).collect();
         let height = target.len() / width;
         let diagonal = ((width * width + height * height) as f64).sqrt();
-        let truth = Truth::new(&edges, width, self.config.max_distance * diagonal);
+        let truth = TrueEdges::new(&edges, width, self.config.max_distance * diagonal);
 
         let mut pixels = vec![Vec::new(); self.config.thresholds + 1];
         for (pixel, &level) in levels.iter().enumerate() {

@@ -301,7 +301,7 @@ fn is_single(wanted: &str) -> bool {
     !wanted.starts_with("an array") && wanted != "a sequence"
 }
 
-/// What a type expects, without the type's name.
+/// The expected type in words, without the type's name.
 fn in_words(wanted: &str) -> String {
     if let Some(length) = wanted.strip_prefix("an array of length ") {
         return format!("a list of {length}");

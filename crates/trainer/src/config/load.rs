@@ -4,7 +4,7 @@ use std::path::Path;
 
 use gradway_adapters::MethodConfig;
 use gradway_backbone::EMBEDDED;
-use gradway_data::{DatasetConfig, Task, paths};
+use gradway_data::{DatasetConfig, TaskKind, paths};
 use gradway_heads::HeadTask;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -85,7 +85,7 @@ fn tagged(
 
 /// One of the methods of a comparison.
 #[derive(Debug, Clone)]
-pub struct Compared {
+pub struct MethodOverrides {
     /// Name of the method.
     pub method: String,
     /// The overrides with the method's name, without those for keys that it does not have.
@@ -106,20 +106,20 @@ impl Overrides {
         &self,
         option: &str,
         methods: &[impl AsRef<str>],
-    ) -> Result<Vec<Compared>, TrainError> {
+    ) -> Result<Vec<MethodOverrides>, TrainError> {
         let compared = methods.iter().map(|method| {
             let method = method.as_ref();
             let mut overrides = self.clone();
             overrides.choose(option, "method.name", method)?;
             refuse_unknown_method(option, method)?;
             let left_out = overrides.take_out("method", |key| key == "name" || has(method, key));
-            Ok(Compared {
+            Ok(MethodOverrides {
                 method: method.to_string(),
                 overrides,
                 left_out,
             })
         });
-        let compared = compared.collect::<Result<Vec<Compared>, TrainError>>()?;
+        let compared = compared.collect::<Result<Vec<MethodOverrides>, TrainError>>()?;
         let Some((first, rest)) = compared.split_first() else {
             return Ok(compared);
         };
@@ -210,11 +210,11 @@ const SECTIONS: [&str; 8] = [
 ];
 
 /// The names of a task's tables.
-fn tables_of(task: Task) -> &'static [&'static str] {
+fn tables_of(task: TaskKind) -> &'static [&'static str] {
     match task {
-        Task::Segmentation => &["head", "loss", "augment", "evaluation"],
-        Task::Detection => &["head", "augment", "evaluation"],
-        Task::MultiTask => &["tasks", "head", "augment", "evaluation"],
+        TaskKind::Segmentation => &["head", "loss", "augment", "evaluation"],
+        TaskKind::Detection => &["head", "augment", "evaluation"],
+        TaskKind::MultiTask => &["tasks", "head", "augment", "evaluation"],
     }
 }
 
@@ -274,7 +274,7 @@ pub(super) fn read_section<T: DeserializeOwned>(table: Table, name: &str) -> Res
 }
 
 /// Moves the tables of the task to where [`RunConfig`] has them. The name of the head determines the task.
-fn nest(table: &mut Table) -> Result<Task, Fault> {
+fn nest(table: &mut Table) -> Result<TaskKind, Fault> {
     if table.contains_key(TASK) {
         let fault = Fault::new(&[TASK], format!("unknown field `{TASK}`"));
         return Err(fault.hint("`head.name` tells the task"));
@@ -298,9 +298,9 @@ fn nest(table: &mut Table) -> Result<Task, Fault> {
     };
     let line = gradway_heads::table().iter().find(|line| line.name == name);
     let task = match line.map_or(HeadTask::Segmentation, |line| line.task) {
-        HeadTask::Segmentation if table.contains_key("tasks") => Task::MultiTask,
-        HeadTask::Segmentation => Task::Segmentation,
-        HeadTask::Detection => Task::Detection,
+        HeadTask::Segmentation if table.contains_key("tasks") => TaskKind::MultiTask,
+        HeadTask::Segmentation => TaskKind::Segmentation,
+        HeadTask::Detection => TaskKind::Detection,
     };
     let tables = TASK_TABLES
         .into_iter()

@@ -19,7 +19,7 @@ pub use crate::task::{
     SegmentationConfig, SegmentationEvaluationConfig, TaskConfig, TasksConfig, Weighting,
 };
 pub(crate) use load::to_table;
-pub use load::{Compared, dataset, load, method, parse, to_toml};
+pub use load::{MethodOverrides, dataset, load, method, parse, to_toml};
 pub use overrides::Overrides;
 pub use source::Source;
 

@@ -11,7 +11,7 @@ use crate::detection::box_head::{BoxHead, BoxHeadConfig, BoxOutputs, BoxTarget};
 use crate::detection::coder::BoxCoder;
 use crate::detection::mask_head::MaskHead;
 use crate::detection::matcher::Matcher;
-use crate::detection::objects::{Detected, Objects, Truth};
+use crate::detection::objects::{BatchTargets, DetectedObject, Objects};
 use crate::detection::pooler::{Pooler, Regions};
 use crate::detection::proposals::{ProposalLimits, ProposalLosses, ProposalNetwork};
 use crate::detection::pyramid::{ExtraLevels, FeaturePyramid};
@@ -128,7 +128,7 @@ impl<B: TrainBackend> Rcnn<B> {
     pub fn loss(
         &self,
         features: &[Tensor<B, 4>],
-        truth: &Truth<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
+        truth: &BatchTargets<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
     ) -> Tensor<B, 1> {
         let mut maps = StagedLoss::new(self.pyramid.forward(features));
         let leaves = maps.leaves();
@@ -170,7 +170,7 @@ impl<B: KernelBackend> Rcnn<B> {
     pub fn losses(
         &self,
         features: &[Tensor<B, 4>],
-        truth: &Truth<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
+        truth: &BatchTargets<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
     ) -> RcnnLosses<B> {
         let maps = self.pyramid.forward(features);
         let (proposals, mut candidates) = self.proposal_losses(&maps, truth);
@@ -184,9 +184,9 @@ impl<B: KernelBackend> Rcnn<B> {
     fn proposal_losses<F>(
         &self,
         maps: &[Tensor<B, 4>],
-        truth: &Truth<'_, F>,
+        truth: &BatchTargets<'_, F>,
     ) -> (ProposalLosses<B>, Vec<Vec<Bounds>>) {
-        let Truth {
+        let BatchTargets {
             objects,
             sizes,
             seed,
@@ -197,7 +197,8 @@ impl<B: KernelBackend> Rcnn<B> {
         let limits = ProposalLimits::TRAINING;
         let candidates = self.proposals.candidates(levels.clone(), sizes, limits);
         let losses = self.proposals.losses(&levels, objects, sizes, seed);
-        let bounds = |found: Vec<Detected>| found.iter().map(|object| object.bounds).collect();
+        let bounds =
+            |found: Vec<DetectedObject>| found.iter().map(|object| object.bounds).collect();
         (losses, candidates.read().into_iter().map(bounds).collect())
     }
 
@@ -207,9 +208,9 @@ impl<B: KernelBackend> Rcnn<B> {
         index: usize,
         maps: &[Tensor<B, 4>],
         candidates: &mut Vec<Vec<Bounds>>,
-        truth: &Truth<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
+        truth: &BatchTargets<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
     ) -> StageLosses<B> {
-        let Truth {
+        let BatchTargets {
             objects,
             sizes,
             seed,
