@@ -176,7 +176,7 @@ pub struct Base<B: TrainBackend> {
 impl<B: TrainBackend> Base<B> {
     /// Creates a base from a backbone and its name in the table of backbones.
     pub fn new(name: &str, backbone: AnyBackbone<B::InnerBackend>, device: &B::Device) -> Self {
-        // Weights that nobody has read are drawn here, once for all adapters.
+        // Weights that have not been read yet are drawn here, once for all adapters.
         let backbone = backbone.to_device(device);
         Self {
             name: name.to_string(),

@@ -84,8 +84,8 @@ pub fn keep_freed_memory() {
     {
         /// Larger than any map.
         const NEVER: libc::c_int = 1 << 30;
-        // SAFETY: `mallopt` only changes parameters of the allocator, and is documented to be
-        // callable at any time; an answer of 0 means that nothing changed, which is no harm.
+        // SAFETY: `mallopt` only changes parameters of the allocator, and is documented to be callable at any
+        // time; a result of 0 means that nothing changed, which does no harm.
         unsafe {
             libc::mallopt(libc::M_MMAP_THRESHOLD, NEVER);
             libc::mallopt(libc::M_TRIM_THRESHOLD, NEVER);

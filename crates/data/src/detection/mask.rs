@@ -374,7 +374,7 @@ mod tests {
             assert_eq!(mask().crop_and_resize(bounds, 2), zero, "{bounds:?}");
         }
         assert_eq!(mask().crop_and_resize([0.0, 0.0, 4.0, 4.0], 0), [0.0; 0]);
-        // As large as numbers go: an answer, and soon.
+        // The largest numbers: the call must return, and quickly.
         let wild = mask().crop_and_resize([f32::MIN, f32::MIN, f32::MAX, f32::MAX], 2);
         assert_eq!(wild.len(), 4);
     }

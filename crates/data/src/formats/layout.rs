@@ -192,7 +192,7 @@ impl LabelFolder {
     /// [`DataError::MaskWithoutImage`] with the first mask without an image and their number;
     /// [`DataError::File`] if its image has an unsupported format.
     pub fn require_images(&self, images: &ImageFolder) -> Result<(), DataError> {
-        // Masks without the suffix, such as previews beside them, are nobody's.
+        // Masks without the suffix, such as previews, belong to no image.
         let found = self.by_stem.iter();
         let found = found.filter_map(|(stem, mask)| Some((stem.strip_suffix(&self.suffix)?, mask)));
         let (mut first, mut missing, mut total) = (None, 0, 0);

@@ -146,8 +146,8 @@ pub(super) fn send<B: KernelBackend<FloatTensorPrimitive = CubeTensor<R>>, R: Cu
                     .num_elements()
                     .div_ceil(UNITS as usize)
             };
-            // SAFETY: a unit has at most one place of four arrays of one length, which it checks; three of
-            // them are nobody else's.
+            // SAFETY: a unit has at most one place of four arrays of one length, which it checks; three of them
+            // are not shared.
             unsafe {
                 step_kernel::launch_unchecked(
                     &client,

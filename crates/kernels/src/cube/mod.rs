@@ -50,7 +50,7 @@ where
 {
     fn memory_gauge(device: &Self::Device) -> Option<MemoryGauge> {
         let client = R::client(device);
-        // Memory belongs to the stream of a thread: this thread's is meant, whoever asks.
+        // Memory belongs to the stream of a thread: this is the stream of the current thread.
         let stream = StreamId::current();
         Some(Box::new(move || {
             let usage = stream.executes(|| client.memory_usage());
@@ -172,8 +172,8 @@ where
         if options.groups != 1 || is_pointwise(kernel, options) {
             return crate::convolution::backward_input::<Self>(size, weight, grad, options);
         }
-        // As without a stride, for a gradient with zeros between: Burn's own answers zeros where the
-        // kernel is not longer than the stride.
+        // As without a stride, for a gradient with zeros between: Burn's own returns zeros where the kernel is
+        // not longer than the stride.
         let grad = crate::convolution::spread::<Self>(grad, size, kernel, options);
         let dense = ConvolutionOptions {
             stride: 1,
