@@ -1,8 +1,7 @@
-//! Adapters in the branches: `y = f(x) + W_U gelu(W_D f(x) + b_D) + b_U` after attention and after the
-//! MLP, before the residual add (Houlsby et al. 2019, arXiv 1902.00751; 64 wide, as E3VA's tables have
-//! them).
+//! Adapters in the branches: `y = f(x) + W_U gelu(W_D f(x) + b_D) + b_U` after attention and after the MLP,
+//! before the residual add (Houlsby et al. 2019, arXiv 1902.00751; bottleneck width 64, as in E3VA's tables).
 //!
-//! Memory: a gradient passes through the whole backbone; each adapter keeps its narrow map besides.
+//! Memory: gradients pass through the whole backbone; each adapter also keeps its narrow map.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -41,15 +40,15 @@ impl Default for AdapterConfig {
 /// The module of adapters.
 pub type Adapter<B> = Inserted<B, Residual<B>>;
 
-/// A bottleneck that is added to what it reads.
+/// A bottleneck that is added to its input.
 #[derive(Module, Debug)]
 pub struct Residual<B: Backend> {
-    /// Starts at zero.
+    /// The bottleneck; its output is zero at first.
     pub bottleneck: Bottleneck<B>,
 }
 
 impl AdapterConfig {
-    /// The module around a backbone.
+    /// Initialises the module around a backbone.
     pub fn init<B: KernelBackend>(
         &self,
         backbone: AnyBackbone<B>,

@@ -1,10 +1,9 @@
-//! AdaptFormer: bottlenecks beside the branches, `y = f(x) + s (W_U relu(W_D x + b_D) + b_U)` with the
-//! block's stream `x` and a scale `s` of 0.1 (Chen et al. 2022, arXiv 2205.13535).
+//! AdaptFormer: bottlenecks parallel to the branches, `y = f(x) + s (W_U relu(W_D x + b_D) + b_U)` with the
+//! input `x` of the branch and a scale `s` of 0.1 (Chen et al. 2022, arXiv 2205.13535).
 //!
-//! The publication has one beside the MLP; E3VA's counts (3.11 M on Swin-B) are those of one beside
-//! attention too.
+//! The publication has one parallel to the MLP; E3VA's counts (3.11 M on Swin-B) include one parallel to attention.
 //!
-//! Memory: a gradient passes through the whole backbone; each bottleneck keeps its narrow map besides.
+//! Memory: gradients pass through the whole backbone; each bottleneck also keeps its narrow map.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -32,7 +31,7 @@ pub(crate) const ABOUT: About = About {
 pub struct AdaptformerConfig {
     /// Width of the bottleneck.
     pub width: usize,
-    /// Factor of what a bottleneck adds.
+    /// Scale of a bottleneck's output.
     pub scale: f64,
 }
 
@@ -48,17 +47,17 @@ impl Default for AdaptformerConfig {
 /// The module of AdaptFormer.
 pub type Adaptformer<B> = Inserted<B, Beside<B>>;
 
-/// A bottleneck beside a branch.
+/// A bottleneck parallel to a branch.
 #[derive(Module, Debug)]
 pub struct Beside<B: Backend> {
-    /// Starts at zero.
+    /// The bottleneck; its output is zero at first.
     pub bottleneck: Bottleneck<B>,
-    /// Factor of what it adds.
+    /// Scale of its output.
     pub scale: f64,
 }
 
 impl AdaptformerConfig {
-    /// The module around a backbone.
+    /// Initialises the module around a backbone.
     pub fn init<B: KernelBackend>(
         &self,
         backbone: AnyBackbone<B>,

@@ -1,11 +1,11 @@
 //! BitFit: every bias is trained (Ben Zaken et al. 2022, arXiv 2106.10199).
 //!
-//! Biases of linear layers, shifts of norms, a convolutional backbone's batch norms among them, a Swin's tables of relative position
-//! biases, and the shifts of the output norms: the reading that gives E3VA's published counts, 0.20 M
-//! on Swin-B and 0.30 M on Swin-L.
+//! These are the biases of linear layers, the shifts of norms (including the batch norms of a convolutional
+//! backbone), the relative position bias tables of a Swin, and the shifts of the output norms. This reading
+//! matches E3VA's published counts, 0.20 M on Swin-B and 0.30 M on Swin-L.
 //!
-//! Memory: a gradient passes through the whole backbone, so what non-linear operators need is kept;
-//! the inputs of linear layers are not, since no weight is trained.
+//! Memory: gradients pass through the whole backbone, so the tensors that non-linear operators need are kept.
+//! The inputs of linear layers are not, since no weight is trained.
 
 use gradway_backbone::{AnyBackbone, BatchStatistics, Description, Kind, ParameterPath};
 use gradway_kernels::KernelBackend;
@@ -27,7 +27,7 @@ pub(crate) const ABOUT: About = About {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BitfitConfig {
-    /// What becomes of the statistics of batch norms that are trained.
+    /// The statistics of trained batch norms.
     pub batch_statistics: BatchStatistics,
 }
 
@@ -35,7 +35,7 @@ pub struct BitfitConfig {
 pub type Bitfit<B> = Selected<B>;
 
 impl BitfitConfig {
-    /// The module around a backbone.
+    /// Initialises the module around a backbone.
     pub fn init<B: KernelBackend>(
         &self,
         backbone: AnyBackbone<B>,

@@ -1,4 +1,4 @@
-//! The bottleneck that several methods put into a backbone: down, an activation, up.
+//! The bottleneck of several methods: down projection, activation, up projection.
 
 use burn::module::Module;
 use burn::nn::{Initializer, Linear, LinearConfig};
@@ -29,8 +29,7 @@ impl<B: Backend> Bottleneck<B> {
 impl<B: KernelBackend> Bottleneck<B> {
     /// # Shapes
     ///
-    /// - `x`, output: `[batch, height, width, channels]` or `[batch, channels, height, width]`, as
-    ///   `axis` says
+    /// - `x`, output: `[batch, height, width, channels]` or `[batch, channels, height, width]`, according to `axis`
     pub fn forward(
         &self,
         x: Tensor<B, 4>,
@@ -45,10 +44,10 @@ impl<B: KernelBackend> Bottleneck<B> {
     }
 }
 
-/// A projection of channels: `[inputs, outputs]` and `[outputs]`.
+/// The weight, `[inputs, outputs]`, and bias, `[outputs]`, of a projection of channels.
 pub(crate) type Projection<B> = (Tensor<B, 2>, Option<Tensor<B, 1>>);
 
-/// `W_U activation(W_D x + b_D) + b_U` of weights that may be made of others.
+/// `W_U activation(W_D x + b_D) + b_U` with weights that may be computed from others.
 pub(crate) fn bottleneck<B: KernelBackend>(
     x: Tensor<B, 4>,
     [down, up]: [Projection<B>; 2],

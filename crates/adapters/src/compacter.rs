@@ -1,8 +1,7 @@
 //! Compacter: as [`phm_adapter`](crate::phm_adapter), with one set of rules `A_i` for all projections
 //! of the network and `B_i = s_i t_i` of rank 1 (Mahabadi et al. 2021, arXiv 2106.04647).
 //!
-//! Memory: a gradient passes through the whole backbone; each adapter keeps its narrow map and its
-//! weights besides.
+//! Memory: gradients pass through the whole backbone; each adapter also keeps its narrow map and its weights.
 
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
@@ -15,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::bottleneck::bottleneck;
 use crate::count::Group;
 use crate::hypercomplex::{self, Thin};
-use crate::inserted::{InsertedAccess, Places, sections};
+use crate::inserted::{InsertedAccess, InsertionPoints, sections};
 use crate::method::{About, Method, Settings, in_range, unmergeable};
 use crate::placement::{Around, features_around};
 use crate::track::frozen_backbone;
@@ -34,7 +33,7 @@ pub(crate) const ABOUT: About = About {
 pub struct CompacterConfig {
     /// Width of the bottleneck.
     pub width: usize,
-    /// Terms of a projection, and the side of the rules.
+    /// Number of terms of a projection, and side of the rules.
     pub n: usize,
     /// Rank of a term.
     pub rank: usize,
@@ -50,14 +49,14 @@ impl Default for CompacterConfig {
     }
 }
 
-/// A bottleneck of thin hypercomplex projections that is added to what it reads.
+/// A bottleneck of thin hypercomplex projections that is added to its input.
 #[derive(Module, Debug)]
 pub struct ThinBottleneck<B: Backend> {
-    /// Channels to the bottleneck.
+    /// Down projection.
     pub down: Thin<B>,
     /// `[width]`
     pub down_bias: Param<Tensor<B, 1>>,
-    /// The bottleneck to channels, zero at first.
+    /// Up projection, zero at first.
     pub up: Thin<B>,
     /// `[channels]`
     pub up_bias: Param<Tensor<B, 1>>,
@@ -66,31 +65,31 @@ pub struct ThinBottleneck<B: Backend> {
 /// The module of Compacter and Compacter++.
 #[derive(Module, Debug)]
 pub struct Compacter<B: Backend> {
-    /// Frozen.
+    /// The frozen backbone.
     pub backbone: AnyBackbone<B>,
     /// `A_i` of every projection, `[n, n, n]`.
     pub rules: Param<Tensor<B, 3>>,
-    /// Adapters by section, block and place.
+    /// Adapters by section, block and point.
     pub sections: Vec<Vec<Vec<ThinBottleneck<B>>>>,
-    /// Trained.
+    /// Output norms, trained.
     pub norms: OutputNorms<B>,
     #[module(skip)]
-    places: Places,
+    places: InsertionPoints,
 }
 
 impl CompacterConfig {
-    /// The module around a backbone.
+    /// Initialises the module around a backbone.
     pub fn init<B: KernelBackend>(
         &self,
         backbone: AnyBackbone<B>,
         device: &B::Device,
     ) -> Compacter<B> {
-        self.init_at(Places::Branches, backbone, device)
+        self.init_at(InsertionPoints::Branches, backbone, device)
     }
 
     pub(crate) fn init_at<B: KernelBackend>(
         &self,
-        places: Places,
+        places: InsertionPoints,
         backbone: AnyBackbone<B>,
         device: &B::Device,
     ) -> Compacter<B> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compacter::{Compacter, CompacterConfig};
 use crate::count::Group;
-use crate::inserted::Places;
+use crate::inserted::InsertionPoints;
 use crate::method::{About, Settings, unmergeable};
 
 pub(crate) const ABOUT: About = About {
@@ -27,13 +27,14 @@ pub struct CompacterPlusPlusConfig(pub CompacterConfig);
 pub type CompacterPlusPlus<B> = Compacter<B>;
 
 impl CompacterPlusPlusConfig {
-    /// The module around a backbone.
+    /// Initialises the module around a backbone.
     pub fn init<B: KernelBackend>(
         &self,
         backbone: AnyBackbone<B>,
         device: &B::Device,
     ) -> CompacterPlusPlus<B> {
-        self.0.init_at(Places::LastBranch, backbone, device)
+        self.0
+            .init_at(InsertionPoints::LastBranch, backbone, device)
     }
 }
 

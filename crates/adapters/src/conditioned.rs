@@ -1,7 +1,8 @@
-//! A frozen backbone with bottlenecks whose weights are made for a task: what hypernetwork methods share.
+//! A frozen backbone with bottlenecks whose weights are generated for each task: the common part of
+//! hypernetwork methods.
 //!
-//! Tasks differ inside the backbone, so that every task needs a pass of its own: time and memory of a step
-//! grow with their number.
+//! Tasks differ inside the backbone, so every task needs its own pass: the time and memory of a step grow with
+//! the number of tasks.
 
 use burn::module::{Module, ModuleDisplay, Param};
 use burn::nn::Initializer;
@@ -11,37 +12,37 @@ use gradway_backbone::{Access, AnyBackbone, Backbone, Description, OutputNorms, 
 use gradway_kernels::{Activation, KernelBackend, add};
 
 use crate::bottleneck::{Projection, bottleneck};
-use crate::inserted::Places;
+use crate::inserted::InsertionPoints;
 use crate::method::Method;
 use crate::placement::{Around, features_around};
 use crate::track::frozen_backbone;
 
-/// Why tasks cannot be added to a trained model.
+/// The reason why tasks cannot be added to a trained model.
 pub(crate) const SHARED_HYPERNETWORKS: &str = "its hypernetworks make the weights of all tasks, and their embeddings are one parameter; a new task would have \
      nothing of its own to train";
 
-/// What makes the bottlenecks of a task.
+/// Hypernetworks that generate the bottlenecks of a task.
 pub trait Hypernetworks<B: Backend>: Module<B> + ModuleDisplay {
-    /// The projections, down and up, that a task with this embedding, `[1, embedding]`, has at a section,
-    /// block and branch.
+    /// Returns the down and up projections of a task with this embedding, `[1, embedding]`, by section, block
+    /// and branch.
     fn projections(&self, embedding: Tensor<B, 2>) -> impl Fn([usize; 3]) -> [Projection<B>; 2];
 }
 
-/// A frozen backbone, the embeddings of tasks and what makes bottlenecks of them, and its output norms.
+/// A frozen backbone with output norms, the embeddings of the tasks, and the hypernetworks.
 #[derive(Module, Debug)]
 pub struct Conditioned<B: Backend, H: Module<B>> {
-    /// Frozen.
+    /// The frozen backbone.
     pub backbone: AnyBackbone<B>,
     /// `e_t`, `[tasks, embedding]`, standard normal.
     pub embeddings: Param<Tensor<B, 2>>,
-    /// Shared by the tasks.
+    /// The hypernetworks, shared by the tasks.
     pub hypernetworks: H,
-    /// Trained.
+    /// Output norms, trained.
     pub norms: OutputNorms<B>,
 }
 
 impl<B: KernelBackend, H: Hypernetworks<B>> Conditioned<B, H> {
-    /// With embeddings of `[tasks, width]`.
+    /// Creates the module with embeddings of `[tasks, width]`.
     pub(crate) fn new(
         backbone: AnyBackbone<B>,
         embeddings: [usize; 2],
@@ -99,7 +100,7 @@ impl<B: KernelBackend, P: Fn([usize; 3]) -> [Projection<B>; 2]> Access<B>
     for ConditionedAccess<'_, P>
 {
     fn at(&mut self, site: Site, _: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4> {
-        let Some(branch) = Places::Branches.index(self.description, site.point) else {
+        let Some(branch) = InsertionPoints::Branches.index(self.description, site.point) else {
             return output;
         };
         let projections = (self.projections)([site.section, site.block, branch]);

@@ -6,7 +6,7 @@ use burn::tensor::backend::AutodiffBackend;
 use gradway_backbone::{Kind, Owner, ParameterPath, ParameterVisitor, Role, visit_parameters};
 use serde::{Deserialize, Serialize};
 
-/// What a trainable parameter belongs to.
+/// The group of a trainable parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Group {
@@ -14,14 +14,14 @@ pub enum Group {
     Adapter,
     /// An output norm.
     Norm,
-    /// A bias or the shift of a norm of the backbone's own.
+    /// A bias or a norm's shift of the backbone.
     Bias,
-    /// Anything else of the backbone's own.
+    /// Any other parameter of the backbone.
     Other,
 }
 
 impl Group {
-    /// As listings name it.
+    /// Returns the name in listings.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Adapter => "adapter",
@@ -32,24 +32,24 @@ impl Group {
     }
 }
 
-/// Trainable parameters by [`Group`].
+/// Number of trainable parameters by [`Group`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupCount {
     /// Added by the method.
     pub adapter: usize,
     /// Output norms.
     pub norm: usize,
-    /// Biases and shifts of norms of the backbone's own.
+    /// Biases and norm shifts of the backbone.
     #[serde(default)]
     pub bias: usize,
-    /// The rest of the backbone's own.
+    /// Other parameters of the backbone.
     pub other: usize,
-    /// All of them.
+    /// The total.
     pub total: usize,
 }
 
 impl GroupCount {
-    /// The sum of some groups.
+    /// Returns the sum of some groups.
     pub fn of(&self, groups: &[Group]) -> usize {
         let parameters = |group: &Group| match group {
             Group::Adapter => self.adapter,
@@ -61,7 +61,7 @@ impl GroupCount {
     }
 }
 
-/// Counts what a method's module trains; frozen parameters are left out.
+/// Counts the trainable parameters of a method's module.
 pub fn count<B: AutodiffBackend, M: Module<B>>(module: &M) -> GroupCount {
     let mut counter = Counter::default();
     visit_parameters(module, &mut counter);
@@ -73,7 +73,7 @@ struct Counter {
     count: GroupCount,
 }
 
-/// The group of a parameter of this role.
+/// Returns the group of a parameter with this role.
 fn group(role: Role) -> Group {
     match role.owner {
         Owner::OutputNorm { .. } => Group::Norm,

@@ -9,27 +9,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::method::kaiming;
 
-/// How the last factor of the up projection starts.
+/// Initialisation of the last factor of the up projection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UpInit {
-    /// Zero: what the adapter makes starts at zero.
+    /// Zero: the output of the adapter starts at zero.
     #[default]
     Zero,
-    /// Kaiming uniform, as the other factors.
+    /// Kaiming uniform, like the other factors.
     Kaiming,
 }
 
-/// The shape of a [`DualLowRankAdapter`].
+/// Configuration of a [`DualLowRankAdapter`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DualLowRank {
-    /// Columns of a projection's first factor, over all terms.
+    /// Number of columns of a projection's first factor, over all terms.
     pub rank: usize,
-    /// Terms of the kernel form; none in the plain form.
+    /// Number of terms of the kernel form; `None` for the plain form.
     pub terms: Option<usize>,
-    /// The bottleneck is the channels divided by this.
+    /// Width of the bottleneck: the channels divided by this.
     pub reduction: usize,
-    /// How the up projection starts.
+    /// Initialisation of the up projection.
     pub up_init: UpInit,
 }
 
@@ -77,8 +77,7 @@ impl<B: Backend> DualLowRankAdapter<B> {
 impl<B: KernelBackend> DualLowRankAdapter<B> {
     /// # Shapes
     ///
-    /// - `z`, output: `[batch, height, width, channels]` or `[batch, channels, height, width]`, as
-    ///   `axis` says
+    /// - `z`, output: `[batch, height, width, channels]` or `[batch, channels, height, width]`, according to `axis`
     pub fn forward(&self, z: Tensor<B, 4>, axis: ChannelAxis) -> Tensor<B, 4> {
         let weights = LowRankWeights {
             down_in: self.down_in.val(),
@@ -91,8 +90,8 @@ impl<B: KernelBackend> DualLowRankAdapter<B> {
         low_rank_adapter(z, weights, axis)
     }
 
-    /// `K_i Q_i`, stacked: `sum_i P_i K_i Q_i` is then a product of two factors like the plain
-    /// form, and the full `[channels, middle]` matrix never exists.
+    /// `K_i Q_i`, stacked: `sum_i P_i K_i Q_i` is then a product of two factors as in the plain form, and the
+    /// full `[channels, middle]` matrix is never computed.
     fn through_kernel(&self, factors: Tensor<B, 2>) -> Tensor<B, 2> {
         let Some(kernel) = &self.kernel else {
             return factors;

@@ -1,4 +1,4 @@
-//! A backbone and the module that tunes it.
+//! A backbone with a tuning method.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -9,11 +9,11 @@ use crate::method::Misfit;
 use crate::settle::settle;
 use crate::table::{MethodConfig, Pass, Tuned};
 
-/// The frozen side of a tuned backbone: the backbone of a highway method, or nothing where the
-/// method's module holds the backbone itself.
+/// The frozen part of a tuned backbone: the backbone of a highway method, or nothing if the method's module
+/// holds the backbone.
 ///
-/// What is trained ([`Tuned`]) is apart from it because the two live on different backends: the
-/// types say that the frozen part cannot record a graph.
+/// The trained part ([`Tuned`]) is separate because the two are on different backends: the types ensure that
+/// the frozen part cannot record a graph.
 #[derive(Debug, Clone)]
 pub struct Encoder<B: TrainBackend> {
     frozen: Option<AnyBackbone<B::InnerBackend>>,
@@ -23,11 +23,11 @@ pub struct Encoder<B: TrainBackend> {
 }
 
 impl<B: TrainBackend> Encoder<B> {
-    /// Puts a method around a backbone: the frozen side, and what is trained.
+    /// Applies a method to a backbone: returns the frozen and the trained part.
     ///
     /// # Errors
     ///
-    /// [`Misfit`] where the method cannot tune this backbone.
+    /// [`Misfit`] if the method cannot tune this backbone.
     pub fn new(
         config: &MethodConfig,
         backbone: AnyBackbone<B::InnerBackend>,
@@ -45,13 +45,13 @@ impl<B: TrainBackend> Encoder<B> {
         Ok((encoder, tuned))
     }
 
-    /// Parameters of the frozen side; those of a backbone inside the method's module are not among them.
+    /// Returns the number of parameters of the frozen part, without a backbone inside the method's module.
     pub fn frozen_parameters(&self) -> usize {
         self.frozen.as_ref().map_or(0, Module::num_params)
     }
 
-    /// The frozen side rounded, weights and maps; what comes out of it is single precision all the same. A
-    /// backbone inside the method's module stays as it is.
+    /// Rounds the weights and maps of the frozen part; its features are still single precision. A backbone
+    /// inside the method's module is not changed.
     pub fn rounded(self, precision: Precision) -> Self {
         Self {
             frozen: self.frozen.map(|frozen| precision.round(frozen)),
@@ -60,7 +60,7 @@ impl<B: TrainBackend> Encoder<B> {
         }
     }
 
-    /// The frozen side [settled](settle).
+    /// Returns the encoder with its frozen part [settled](settle).
     pub fn settled(self) -> Self {
         Self {
             frozen: self.frozen.map(settle),
@@ -68,12 +68,12 @@ impl<B: TrainBackend> Encoder<B> {
         }
     }
 
-    /// Bytes of the frozen side's parameters.
+    /// Returns the size of the frozen part's parameters in bytes.
     pub fn frozen_bytes(&self) -> usize {
         self.precision.bytes() * self.frozen_parameters()
     }
 
-    /// Images as the frozen side takes them.
+    /// Converts images to the precision of the frozen part.
     fn images(&self, images: Tensor<B::InnerBackend, 4>) -> Tensor<B::InnerBackend, 4> {
         match (&self.frozen, self.precision) {
             (None, _) | (_, Precision::F32) => images,
@@ -81,28 +81,27 @@ impl<B: TrainBackend> Encoder<B> {
         }
     }
 
-    /// Sections, widths and layout of the backbone.
+    /// Returns the description of the backbone.
     pub fn description(&self) -> &Description {
         &self.description
     }
 
-    /// How deep in the backbone its parameters are.
+    /// Returns the depths of the backbone's parameters.
     pub fn depths(&self) -> &Depths {
         &self.depths
     }
 
-    /// The backbone that a method is beside.
+    /// Returns the frozen backbone of a highway method.
     ///
     /// # Panics
     ///
-    /// If there is none: the module that asks for it is not the one that was made with this encoder, a mistake of the
-    /// programmer.
+    /// If there is none: the module was not created with this encoder.
     fn beside(&self) -> &AnyBackbone<B::InnerBackend> {
         let frozen = self.frozen.as_ref();
         frozen.expect("an encoder and the module that was made with it go together")
     }
 
-    /// What one pass makes of images, for a training step.
+    /// Runs one pass on images, for a training step.
     ///
     /// # Shapes
     ///
@@ -110,7 +109,7 @@ impl<B: TrainBackend> Encoder<B> {
     ///
     /// # Panics
     ///
-    /// If `tuned` was made with another encoder, around its backbone and not beside it.
+    /// If `tuned` was created with another encoder, for a frozen backbone.
     pub fn features<'a>(
         &self,
         tuned: &'a Tuned<B>,
@@ -124,7 +123,7 @@ impl<B: TrainBackend> Encoder<B> {
         }
     }
 
-    /// The same without a graph, of a module from
+    /// As [`Self::features`], without a graph and for a module from
     /// [`AutodiffModule::valid`](burn::module::AutodiffModule::valid).
     ///
     /// # Panics
@@ -143,7 +142,7 @@ impl<B: TrainBackend> Encoder<B> {
     }
 }
 
-/// What one pass through a backbone makes of images, for any number of tasks.
+/// The result of one pass through a backbone, for any number of tasks.
 #[derive(Debug, Clone)]
 pub struct Features<'a, B: KernelBackend> {
     tuned: &'a Tuned<B>,
@@ -151,19 +150,20 @@ pub struct Features<'a, B: KernelBackend> {
 }
 
 impl<'a, B: KernelBackend> Features<'a, B> {
-    /// What a neck receives: every stage, normalised, `[batch, channels, height, width]`, the finest first.
+    /// Returns the features of a task for a neck: every stage, normalised, `[batch, channels, height, width]`,
+    /// the finest first.
     ///
-    /// Whoever knows one task asks for that of task 0.
+    /// Single-task callers use task 0.
     pub fn of_task(&self, task: usize) -> Vec<Tensor<B, 4>> {
         self.pass.of_task(task)
     }
 
-    /// The maps that the features of all tasks are made of.
+    /// Returns the maps that the features of all tasks are computed from.
     pub fn shared(&self) -> Vec<Tensor<B, 4>> {
         self.pass.maps()
     }
 
-    /// The same of other maps in place of the [shared](Self::shared) ones, in their order.
+    /// Replaces the [shared](Self::shared) maps, in their order.
     pub fn with_shared(&self, shared: Vec<Tensor<B, 4>>) -> Self {
         Self {
             tuned: self.tuned,
@@ -171,7 +171,7 @@ impl<'a, B: KernelBackend> Features<'a, B> {
         }
     }
 
-    /// The module that makes a task's features.
+    /// Returns the module that computes the features of a task.
     pub fn tuned(&self) -> &'a Tuned<B> {
         self.tuned
     }

@@ -1,9 +1,9 @@
-//! Knowledge extraction: what a task makes of a narrow map that all tasks share (VMT-Adapter, arXiv
+//! Knowledge extraction: the task-specific transform of a narrow map that all tasks share (VMT-Adapter, arXiv
 //! 2312.08733).
 //!
-//! Every form here is affine, and so is the up projection behind or before it: what a task takes from a
-//! block is one affine map of the shared narrow map, and what it takes from several blocks is one of their
-//! narrow maps side by side. A task costs one product per stage, whatever the form.
+//! Every form is affine, and so is the up projection before or after it. The extraction of a task from a block
+//! is therefore one affine map of the shared narrow map, and its extraction from several blocks is one affine
+//! map of their concatenated narrow maps. A task costs one product per stage, whatever the form.
 
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
@@ -11,14 +11,14 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
-/// What a task does to the map that it extracts from.
+/// The transform that a task applies to the map it extracts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Extraction {
-    /// `gamma * u + beta` by channel, from 1 and 0.
+    /// `gamma * u + beta` per channel, initially 1 and 0.
     #[default]
     ScaleShift,
-    /// `M u + beta`, from the identity and 0.
+    /// `M u + beta`, initially the identity and 0.
     Linear,
 }
 
@@ -29,18 +29,18 @@ pub enum ExtractionSource {
     /// The narrow map, before the up projection.
     #[default]
     Bottleneck,
-    /// What the up projection makes of it.
+    /// The output of the up projection.
     Output,
 }
 
-/// How [`KnowledgeExtraction`] is made.
+/// Configuration of a [`KnowledgeExtraction`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ExtractionShape {
     pub extraction: Extraction,
     pub source: ExtractionSource,
 }
 
-/// The module of one task in one block. Exactly one of `scale` and `mixing` is there.
+/// The module of one task in one block. Exactly one of `scale` and `mixing` is present.
 #[derive(Module, Debug)]
 pub struct KnowledgeExtraction<B: Backend> {
     /// `gamma`, `[channels]` of the map that is extracted from.
@@ -52,7 +52,7 @@ pub struct KnowledgeExtraction<B: Backend> {
 }
 
 impl<B: Backend> KnowledgeExtraction<B> {
-    /// The module of a task on an up projection of `[narrow, wide]` channels.
+    /// Creates the module of a task for an up projection of `[narrow, wide]` channels.
     pub(crate) fn new(
         shape: ExtractionShape,
         [narrow, wide]: [usize; 2],
@@ -79,12 +79,12 @@ impl<B: Backend> KnowledgeExtraction<B> {
         }
     }
 
-    /// What the task takes of a narrow map, as one affine map: `[narrow, wide]` and `[wide]`.
+    /// Returns the task's extraction from a narrow map as one affine map: `[narrow, wide]` and `[wide]`.
     ///
     /// # Shapes
     ///
     /// - `up`: the up projection, `[narrow, wide]`
-    /// - `bias`: its bias, `[wide]`, of which a task that extracts before it takes nothing
+    /// - `bias`: its bias, `[wide]`, which a task that extracts before it does not use
     pub(crate) fn folded(
         &self,
         source: ExtractionSource,
@@ -104,7 +104,7 @@ impl<B: Backend> KnowledgeExtraction<B> {
         }
     }
 
-    /// The extraction and then `up`.
+    /// The extraction followed by `up`.
     fn before(&self, up: Tensor<B, 2>) -> Tensor<B, 2> {
         match (&self.scale, &self.mixing) {
             (Some(scale), _) => up * scale.val().unsqueeze_dim(1),
@@ -113,7 +113,7 @@ impl<B: Backend> KnowledgeExtraction<B> {
         }
     }
 
-    /// `up` and then the extraction.
+    /// `up` followed by the extraction.
     fn behind(&self, up: Tensor<B, 2>) -> Tensor<B, 2> {
         match (&self.scale, &self.mixing) {
             (Some(scale), _) => up * row(scale.val()),

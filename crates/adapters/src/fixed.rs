@@ -1,7 +1,7 @@
-//! The frozen backbone: nothing but the decoder is trained.
+//! The frozen backbone: only the decoder is trained.
 //!
-//! The output norms stay at scale 1 and shift 0, so that a decoder sees features of the same scale
-//! as with every other method. Memory: no activation of the backbone is kept.
+//! The output norms stay at scale 1 and shift 0, so that a decoder reads features of the same scale as with
+//! every other method. Memory: no activation of the backbone is kept.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -22,7 +22,7 @@ pub(crate) const ABOUT: About = About {
     merges: Err(unmergeable::NOTHING),
 };
 
-/// Configuration of [`Fixed`]; it has no choices.
+/// Configuration of [`Fixed`]; it has no fields.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FixedConfig {}
@@ -30,12 +30,12 @@ pub struct FixedConfig {}
 /// The module of the frozen backbone.
 #[derive(Module, Debug)]
 pub struct Fixed<B: Backend> {
-    /// Frozen at scale 1 and shift 0.
+    /// Output norms, frozen at scale 1 and shift 0.
     pub norms: OutputNorms<B>,
 }
 
 impl FixedConfig {
-    /// The module beside a backbone of this description.
+    /// Initialises the module for a backbone with this description.
     pub fn init<B: Backend>(&self, description: &Description, device: &B::Device) -> Fixed<B> {
         Fixed {
             norms: OutputNorms::new(description, device).no_grad(),

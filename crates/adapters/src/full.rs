@@ -1,12 +1,11 @@
 //! Full fine-tuning: the backbone and its output norms are trained.
 //!
-//! The batch norms of a convolutional backbone are trained as the published network has them, a scale and a shift
-//! behind every convolution. Their statistics are the pre-trained ones, as a detector's are, or follow the batches
-//! (`batch_statistics`).
+//! The batch norms of a convolutional backbone are trained as in the published network, with a scale and a
+//! shift after every convolution. Their statistics are the pre-trained ones, as is common for detectors, or are
+//! updated by the batches (`batch_statistics`).
 //!
-//! Memory: every activation of the backbone is kept for the backward pass, and weights, gradients
-//! and both moments of the optimiser have the backbone's size. This is the row that the others are
-//! measured against.
+//! Memory: every activation of the backbone is kept for the backward pass, and weights, gradients and both
+//! moments of the optimiser have the size of the backbone. This is the baseline of the other methods.
 
 use gradway_backbone::{AnyBackbone, BatchStatistics, Description};
 use gradway_kernels::KernelBackend;
@@ -28,7 +27,7 @@ pub(crate) const ABOUT: About = About {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FullConfig {
-    /// What becomes of the statistics of batch norms that are trained.
+    /// The statistics of trained batch norms.
     pub batch_statistics: BatchStatistics,
 }
 
@@ -36,7 +35,7 @@ pub struct FullConfig {
 pub type Full<B> = Selected<B>;
 
 impl FullConfig {
-    /// The module around a backbone.
+    /// Initialises the module around a backbone.
     pub fn init<B: KernelBackend>(&self, backbone: AnyBackbone<B>, device: &B::Device) -> Full<B> {
         Selected::new(backbone, device, self.batch_statistics, |_| true, |_| true)
     }

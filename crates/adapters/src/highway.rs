@@ -1,4 +1,4 @@
-//! The stream of a gradient highway beside a frozen backbone (E3VA, arXiv 2306.09729).
+//! The gradient highway beside a frozen backbone (E3VA, arXiv 2306.09729).
 
 use std::marker::PhantomData;
 
@@ -6,10 +6,10 @@ use burn::tensor::Tensor;
 use gradway_backbone::{AnyBackbone, Backbone};
 use gradway_kernels::{KernelBackend, Lift, add};
 
-/// `h`: what adapters beside the backbone have added up so far, on the backend that differentiates.
+/// The stream `h`: the sum of the adapters so far, on the autodiff backend.
 pub(crate) struct Highway<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> {
     backbone: &'a AnyBackbone<F>,
-    /// Absent while it is zero.
+    /// `None` while it is zero.
     stream: Option<Tensor<B, 4>>,
     lift: PhantomData<L>,
 }
@@ -31,8 +31,8 @@ impl<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> Highway<'a, B, F, L>
         });
     }
 
-    /// `h` at the end of a section, beside the section's output where the two are added up; `h` goes on to
-    /// the next section through the backbone's frozen transition.
+    /// Ends a section: records `h`, with the section's output if the two are added, and passes `h` through the
+    /// backbone's frozen transition to the next section.
     pub(crate) fn end_section(
         &mut self,
         section: usize,

@@ -1,5 +1,5 @@
-//! Projections by parameterised hypercomplex multiplication, `W = sum_i A_i (x) B_i` with Kronecker
-//! products (Zhang et al. 2021, arXiv 2102.08597): `n` times fewer parameters than `W` has.
+//! Projections by parameterised hypercomplex multiplication, `W = sum_i A_i (x) B_i` with Kronecker products
+//! (Zhang et al. 2021, arXiv 2102.08597): `n` times fewer parameters than `W`.
 
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
@@ -10,7 +10,8 @@ use gradway_kernels::KernelBackend;
 
 use crate::method::kaiming;
 
-/// `A_i`, `[n, n, n]`, normal of 0.01 as the public code of Compacter has them.
+/// Initialises `A_i`, `[n, n, n]`, from a normal distribution with deviation 0.01, as in the public code of
+/// Compacter.
 pub(crate) fn rules<B: Backend>(n: usize, device: &B::Device) -> Param<Tensor<B, 3>> {
     let normal = Initializer::Normal {
         mean: 0.0,
@@ -19,14 +20,14 @@ pub(crate) fn rules<B: Backend>(n: usize, device: &B::Device) -> Param<Tensor<B,
     normal.init([n, n, n], device)
 }
 
-/// `B_i` in full, `[n, inputs / n, outputs / n]`.
+/// Full `B_i`, `[n, inputs / n, outputs / n]`.
 #[derive(Module, Debug)]
 pub struct Dense<B: Backend> {
     /// `[n, inputs / n, outputs / n]`
     pub weight: Param<Tensor<B, 3>>,
 }
 
-/// `B_i = s_i t_i`, of rank 1 by default.
+/// Factorised `B_i = s_i t_i`, of rank 1 by default.
 #[derive(Module, Debug)]
 pub struct Thin<B: Backend> {
     /// `[n, inputs / n, rank]`
@@ -92,14 +93,14 @@ pub(crate) fn weight<B: KernelBackend>(rules: Tensor<B, 3>, blocks: Tensor<B, 3>
         .reshape([n * rows, n * columns])
 }
 
-/// Why projections between these widths are not sums of `n` products, if they are not.
+/// Returns why projections between these widths cannot be sums of `n` products, if they cannot.
 pub(crate) fn misfit(n: usize, backbone: &Description) -> Option<&'static str> {
     let mut widths = backbone.sections.iter().map(|section| section.channels);
     let reason = "method.n must divide the channels of every section";
     (!widths.all(|channels| channels.is_multiple_of(n))).then_some(reason)
 }
 
-/// Refuses a bottleneck that `n` does not divide.
+/// Checks that `n` divides the width of the bottleneck.
 pub(crate) fn divides(n: usize, width: usize) -> Result<(), String> {
     crate::method::in_range("n", n)?;
     crate::method::in_range("width", width)?;

@@ -1,5 +1,5 @@
-//! The frame of methods that put one module at each of some places of every block: the module of a
-//! method is then what it does there.
+//! The common part of methods that insert one module at some points of every block. Such a method defines only
+//! the inserted module.
 
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::Tensor;
@@ -13,9 +13,9 @@ use crate::method::Method;
 use crate::placement::{Around, features_around};
 use crate::track::frozen_backbone;
 
-/// Where in a block the modules are.
+/// The points of a block at which modules are inserted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Places {
+pub enum InsertionPoints {
     /// At the end of every branch, before its residual add.
     Branches,
     /// At the end of the last branch.
@@ -24,8 +24,8 @@ pub enum Places {
     Residuals,
 }
 
-impl Places {
-    /// Which of a block's modules is at a point, if one is.
+impl InsertionPoints {
+    /// Returns the index of the block's module at a point, if there is one.
     pub fn index(self, description: &Description, point: Point) -> Option<usize> {
         match self {
             Self::Branches => description.branch(point),
@@ -34,7 +34,7 @@ impl Places {
         }
     }
 
-    /// Modules of a block.
+    /// Returns the number of modules of a block.
     pub fn count(self, description: &Description) -> usize {
         match self {
             Self::Branches | Self::Residuals => description.branches.len(),
@@ -43,13 +43,13 @@ impl Places {
     }
 }
 
-/// Modules by section, block and place.
+/// Modules by section, block and point.
 pub(crate) type Sections<M> = Vec<Vec<Vec<M>>>;
 
-/// A module for every place of a backbone.
+/// Creates a module for every point of a backbone.
 pub(crate) fn sections<M>(
     description: &Description,
-    places: Places,
+    places: InsertionPoints,
     new: impl Fn(&Section) -> M,
 ) -> Sections<M> {
     let sections = description.sections.iter().map(|section| {
@@ -63,30 +63,30 @@ pub(crate) fn sections<M>(
     sections.collect()
 }
 
-/// What a method does at a place.
+/// The module that a method inserts at a point.
 pub trait Insert<B: KernelBackend>: Module<B> + ModuleDisplay {
-    /// The places.
-    const PLACES: Places = Places::Branches;
+    /// The points at which it is inserted.
+    const POINTS: InsertionPoints = InsertionPoints::Branches;
 
-    /// What goes on in place of `output`, which what is before made of `input`.
+    /// Returns the tensor that replaces `output`, which was computed from `input`.
     ///
     /// # Shapes
     ///
-    /// - `output` and the answer: `[batch, height, width, channels]` or `[batch, channels, height,
-    ///   width]`, as `axis` says
-    /// - `input`: the block's stream; of another shape in a convolutional block
+    /// - `output` and the result: `[batch, height, width, channels]` or `[batch, channels, height, width]`,
+    ///   according to `axis`
+    /// - `input`: the input of the branch; in a convolutional block it has another shape
     fn insert(&self, input: &Tensor<B, 4>, output: Tensor<B, 4>, axis: ChannelAxis)
     -> Tensor<B, 4>;
 }
 
-/// A frozen backbone with a module at every place, and its output norms.
+/// A frozen backbone with inserted modules, and its output norms.
 #[derive(Module, Debug)]
 pub struct Inserted<B: Backend, M: Module<B>> {
-    /// Frozen.
+    /// The frozen backbone.
     pub backbone: AnyBackbone<B>,
-    /// Modules by section, block and place.
+    /// Modules by section, block and point.
     pub sections: Vec<Vec<Vec<M>>>,
-    /// Trained.
+    /// Output norms, trained.
     pub norms: OutputNorms<B>,
 }
 
@@ -99,7 +99,7 @@ impl<B: KernelBackend, M: Insert<B>> Inserted<B, M> {
         let description = backbone.description();
         Self {
             backbone: frozen_backbone(backbone),
-            sections: sections(&description, M::PLACES, new),
+            sections: sections(&description, M::POINTS, new),
             norms: OutputNorms::new(&description, device),
         }
     }
@@ -117,7 +117,7 @@ impl<B: KernelBackend, M: Insert<B>> Around<B> for Inserted<B, M> {
     fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Vec<Tensor<B, 4>> {
         let mut access = InsertedAccess {
             sections: &self.sections,
-            places: M::PLACES,
+            places: M::POINTS,
             description: &self.backbone.description(),
             insert: M::insert,
         };
@@ -125,12 +125,12 @@ impl<B: KernelBackend, M: Insert<B>> Around<B> for Inserted<B, M> {
     }
 }
 
-/// The access of modules at their places.
+/// The access that applies the inserted modules.
 pub(crate) struct InsertedAccess<'a, M, I> {
     pub(crate) sections: &'a Sections<M>,
-    pub(crate) places: Places,
+    pub(crate) places: InsertionPoints,
     pub(crate) description: &'a Description,
-    /// [`Insert::insert`], or the same with what all modules share.
+    /// [`Insert::insert`], or a closure that also uses parameters shared by all modules.
     pub(crate) insert: I,
 }
 

@@ -1,17 +1,17 @@
 //! Tuning methods: one file each, one line in the [table](table()).
 //!
-//! A method decides what of a backbone is trained and what is added to it. Its module holds the
-//! trainable part on the backend that differentiates; a highway method keeps the backbone itself on
-//! the inner backend, where no graph exists and so no gradient can enter it.
+//! A method decides which parameters of a backbone are trained and which modules are added to it. Its module
+//! holds the trainable part on the autodiff backend. A highway method keeps the backbone on the inner backend,
+//! which has no graph, so no gradient can pass through it.
 //!
 //! | piece | role |
 //! |---|---|
-//! | [`Method`] | the contract: how a task's features come of what one pass makes of images |
-//! | [`Beside`], [`Around`] | how the pass goes: beside a frozen backbone, or around the method's own |
-//! | [`MethodConfig`] | whichever method a configuration names, with its fields |
-//! | [`Tuned`] | whichever module that makes |
-//! | [`Encoder`] | a frozen backbone, where the method has one, and the module beside it |
-//! | [`SavedAdapter`], [`Base`] | an adapter on disk, and the backbone it is put on |
+//! | [`Method`] | the trait of a method: computes the features of a task from the result of one pass |
+//! | [`Beside`], [`Around`] | the pass of a method: beside a frozen backbone, or with a backbone inside its module |
+//! | [`MethodConfig`] | the method that a configuration names, with its fields |
+//! | [`Tuned`] | the module of that method |
+//! | [`Encoder`] | the frozen backbone of a highway method |
+//! | [`SavedAdapter`], [`Base`] | an adapter on disk, and the backbone it is applied to |
 //! | [`count`] | trainable parameters by group |
 
 pub mod adapter;
@@ -69,7 +69,7 @@ pub use dual_low_rank::{DualLowRankAdapter, UpInit};
 pub use encoder::{Encoder, Features};
 pub use gradway_backbone::is_statistic;
 pub use hypercomplex::{Dense, Thin};
-pub use inserted::{Insert, Inserted, Places};
+pub use inserted::{Insert, Inserted, InsertionPoints};
 pub use method::{Method, MethodDescriptor, Misfit, Placement, Settings, Unmergeable};
 pub use placement::{Around, Beside};
 pub use saved::{AdapterError, AdapterInfo, Base, SavedAdapter};

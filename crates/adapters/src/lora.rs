@@ -1,16 +1,16 @@
-//! LoRA: `y = W x + b + (alpha / rank) B A x` at the projections of a transformer (Hu et al. 2021,
-//! arXiv 2106.09685).
+//! LoRA: `y = W x + b + (alpha / rank) B A x` for the projections of a transformer (Hu et al. 2021, arXiv
+//! 2106.09685).
 //!
-//! Queries and values by default, as in the publication and E3VA's tables. Computed along the
-//! activations: the frozen weight and the update are never added up. The updates of queries, keys and
-//! values have factors of their own and are computed as one.
+//! By default the projections to queries and values are updated, as in the publication and E3VA's tables. The
+//! update is computed on the activations and not added to the frozen weight. The updates of queries, keys and
+//! values have separate factors and are computed as one.
 //!
-//! Memory: a gradient passes through the whole backbone; the input of every adapted projection is kept
-//! for its `A`, and `A x` for its `B`. An update inside the MLP makes its wide map exist.
+//! Memory: gradients pass through the whole backbone; the input of every adapted projection is kept for its
+//! `A`, and `A x` for its `B`. An update inside the MLP also keeps its wide map.
 //!
-//! The published counts, 3.03 M on Swin-B and 4.57 M on Swin-L, are below every reading we found: rank
-//! 64 at queries and values has 256 parameters for each channel of a block, 3.08 M and 4.62 M. Both
-//! differ by 0.05 M, whatever the width, so no other rank or set of projections gives them.
+//! The published counts, 3.03 M on Swin-B and 4.57 M on Swin-L, match no reading of the method: rank 64 for
+//! queries and values has 256 parameters per channel of a block, 3.08 M and 4.62 M. Both differ by 0.05 M,
+//! whatever the width, so no other rank or set of projections matches them.
 
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
@@ -40,22 +40,22 @@ pub(crate) const ABOUT: About = About {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
-    /// To queries.
+    /// The projection to queries.
     Q,
-    /// To keys.
+    /// The projection to keys.
     K,
-    /// To values.
+    /// The projection to values.
     V,
-    /// The one that ends attention.
+    /// The output projection of attention.
     Proj,
-    /// The first of the MLP.
+    /// The first layer of the MLP.
     Fc1,
-    /// The second of the MLP.
+    /// The second layer of the MLP.
     Fc2,
 }
 
 impl Target {
-    /// Inputs and outputs of the projection in a section; none where there is no such projection.
+    /// Number of inputs and outputs of the projection in a section; `None` if there is no such projection.
     fn size(self, section: &Section) -> Option<[usize; 2]> {
         let channels = section.channels;
         match self {
@@ -72,7 +72,7 @@ impl Target {
 pub struct LoraConfig {
     /// Rank of an update.
     pub rank: usize,
-    /// An update's factor times its rank; 64, the default rank, makes the factor 1.
+    /// Scale of an update times its rank; 64, the default rank, makes the scale 1.
     pub alpha: f64,
     /// Projections that are updated.
     pub targets: Vec<Target>,
@@ -131,17 +131,17 @@ pub(crate) fn update<B: KernelBackend>(
 /// The updates of a block.
 #[derive(Module, Debug)]
 pub struct BlockUpdates<B: Backend> {
-    /// Of the projection to queries.
+    /// Update of the projection to queries.
     pub q: Option<Factors<B>>,
-    /// Of the projection to keys.
+    /// Update of the projection to keys.
     pub k: Option<Factors<B>>,
-    /// Of the projection to values.
+    /// Update of the projection to values.
     pub v: Option<Factors<B>>,
-    /// Of the projection that ends attention.
+    /// Update of the output projection of attention.
     pub proj: Option<Factors<B>>,
-    /// Of the MLP's first layer.
+    /// Update of the MLP's first layer.
     pub fc1: Option<Factors<B>>,
-    /// Of the MLP's second layer.
+    /// Update of the MLP's second layer.
     pub fc2: Option<Factors<B>>,
 }
 
@@ -162,7 +162,7 @@ impl<B: Backend> BlockUpdates<B> {
         }
     }
 
-    /// Both factors of the update at a point, if it has one: `[inputs, ranks]`, `[ranks, outputs]`.
+    /// The factors of the update at a point, if there is one: `[inputs, ranks]`, `[ranks, outputs]`.
     fn at(&self, point: Point) -> Option<[Tensor<B, 2>; 2]> {
         let one = match point {
             Point::QueryKeyValue => return self.query_key_value(),
@@ -174,7 +174,7 @@ impl<B: Backend> BlockUpdates<B> {
         one.as_ref().map(Factors::values)
     }
 
-    /// The `A` side by side, and the `B` on a diagonal of blocks.
+    /// The `A` concatenated, and the `B` as a block-diagonal matrix.
     fn query_key_value(&self) -> Option<[Tensor<B, 2>; 2]> {
         let parts = [&self.q, &self.k, &self.v];
         let present = || {
@@ -205,25 +205,25 @@ impl<B: Backend> BlockUpdates<B> {
 /// The module of LoRA.
 #[derive(Module, Debug)]
 pub struct Lora<B: Backend> {
-    /// Frozen.
+    /// The frozen backbone.
     pub backbone: AnyBackbone<B>,
     /// Updates by section and block.
     pub sections: Vec<Vec<BlockUpdates<B>>>,
-    /// Trained.
+    /// Output norms, trained.
     pub norms: OutputNorms<B>,
     #[module(skip)]
     config: LoraConfig,
 }
 
 impl<B: Backend> Lora<B> {
-    /// Factor of an update.
+    /// Scale of an update.
     fn scale(&self) -> f64 {
         self.config.alpha / self.config.rank as f64
     }
 }
 
 impl LoraConfig {
-    /// The module around a backbone.
+    /// Initialises the module around a backbone.
     pub fn init<B: KernelBackend>(&self, backbone: AnyBackbone<B>, device: &B::Device) -> Lora<B> {
         let description = backbone.description();
         let sections = description.sections.iter().map(|section| {

@@ -1,15 +1,15 @@
 //! LoRand: dual low-rank adapters in the branches, `y = f(x) + W_U gelu(W_D f(x) + b_D) + b_U` with
 //! `W = sum_i P_i K_i Q_i` and the `K_i` shared by down and up (Yin et al. 2023, CVPR, "1 % VS 100 %").
 //!
-//! The bottleneck is half as wide as the channels; two adapters per block, after attention and after the
-//! MLP. The factors are those of E3VA's kernel form; all start from Kaiming's distribution, so that the
-//! model does not start from the frozen one. The wide weights are never made: a projection is the
-//! product of its two thin factors.
+//! The bottleneck is half as wide as the channels. Each block has two adapters, after attention and after the
+//! MLP. The factors are those of E3VA's kernel form; all have Kaiming initialisation, so the model does not
+//! start as the frozen one. The wide weights are never computed: a projection is applied as the product of its
+//! two thin factors.
 //!
-//! The published 1.20 M on Swin-B are the default. For Swin-L the tables print 1.31 M, which the same
-//! form does not give: it has 1.79 M, as E3VA's does.
+//! The default has the published 1.20 M on Swin-B. For Swin-L the tables report 1.31 M, which the same form
+//! does not match: it has 1.79 M, as E3VA's.
 //!
-//! Memory: a gradient passes through the whole backbone; each adapter keeps its input besides.
+//! Memory: gradients pass through the whole backbone; each adapter also keeps its input.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -35,11 +35,11 @@ pub(crate) const ABOUT: About = About {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LorandConfig {
-    /// Terms of a projection (alpha).
+    /// Number of terms of a projection (alpha).
     pub terms: usize,
     /// Side of a kernel (beta): the rank of a term.
     pub side: usize,
-    /// The bottleneck is the channels divided by this.
+    /// Width of the bottleneck: the channels divided by this.
     pub reduction: usize,
 }
 
@@ -56,15 +56,15 @@ impl Default for LorandConfig {
 /// The module of LoRand.
 pub type Lorand<B> = Inserted<B, LowRankResidual<B>>;
 
-/// A dual low-rank adapter that is added to what it reads.
+/// A dual low-rank adapter that is added to its input.
 #[derive(Module, Debug)]
 pub struct LowRankResidual<B: Backend> {
-    /// Of the kernel form.
+    /// The adapter, in the kernel form.
     pub adapter: DualLowRankAdapter<B>,
 }
 
 impl LorandConfig {
-    /// The module around a backbone.
+    /// Initialises the module around a backbone.
     pub fn init<B: KernelBackend>(
         &self,
         backbone: AnyBackbone<B>,

@@ -2,7 +2,7 @@
 //! factors, `W_D = P_D Q_D` and `W_U = P_U Q_U`, of rank 1 by default (the Low-Rank baseline of
 //! Mahabadi et al. 2021, arXiv 2106.04647).
 //!
-//! Memory: a gradient passes through the whole backbone; each adapter keeps its narrow map besides.
+//! Memory: gradients pass through the whole backbone; each adapter also keeps its narrow map.
 
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
@@ -44,7 +44,7 @@ impl Default for LowRankAdapterConfig {
 /// The module of low-rank adapters.
 pub type LowRankAdapter<B> = Inserted<B, Factorised<B>>;
 
-/// A bottleneck of factorised projections that is added to what it reads.
+/// A bottleneck of factorised projections that is added to its input.
 #[derive(Module, Debug)]
 pub struct Factorised<B: Backend> {
     /// `P_D`, `[channels, rank]`
@@ -62,7 +62,7 @@ pub struct Factorised<B: Backend> {
 }
 
 impl LowRankAdapterConfig {
-    /// The module around a backbone.
+    /// Initialises the module around a backbone.
     pub fn init<B: KernelBackend>(
         &self,
         backbone: AnyBackbone<B>,

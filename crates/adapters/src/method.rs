@@ -1,4 +1,4 @@
-//! The contract of a tuning method.
+//! The traits of a tuning method.
 
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
@@ -11,33 +11,33 @@ use crate::count::Group;
 use crate::selected::Selected;
 use crate::shared::Shared;
 
-/// Where a method keeps the backbone.
+/// The backend on which a method keeps the backbone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placement {
-    /// On the inner backend: nothing is back-propagated through it.
+    /// On the inner backend: no gradient passes through it.
     Frozen,
-    /// Inside the method's module, on the backend that differentiates.
+    /// In the method's module, on the autodiff backend.
     Tracked,
 }
 
-/// What the table says of a method.
+/// The description of a method in the table.
 #[derive(Debug, Clone)]
 pub struct MethodDescriptor {
     /// Name in configurations and on the command line.
     pub name: &'static str,
-    /// What it trains, in a line.
+    /// Description of what it trains, in one line.
     pub summary: &'static str,
-    /// Where it was published.
+    /// The publication.
     pub source: &'static str,
-    /// Where it keeps the backbone.
+    /// The backend on which it keeps the backbone.
     pub placement: Placement,
-    /// Whether the features are at first exactly those of the frozen backbone.
+    /// Whether the features are exactly those of the frozen backbone before training.
     pub starts_frozen: bool,
-    /// Whether what is trained can become part of the backbone's own parameters, or why not.
+    /// Whether the trained parameters can be merged into the backbone, or the reason why not.
     pub merges: Result<(), &'static str>,
 }
 
-/// What the file of a method says of it: a [`MethodDescriptor`] without what follows from its row of the table.
+/// The part of a [`MethodDescriptor`] that the file of a method declares.
 pub(crate) struct About {
     pub name: &'static str,
     pub summary: &'static str,
@@ -47,7 +47,7 @@ pub(crate) struct About {
 }
 
 impl About {
-    /// The descriptor of a method in this part of the table.
+    /// Returns the descriptor of a method with this placement.
     pub(crate) const fn placed(self, placement: Placement) -> MethodDescriptor {
         MethodDescriptor {
             name: self.name,
@@ -60,63 +60,62 @@ impl About {
     }
 }
 
-/// What the configuration of a method says beside its fields.
+/// The configuration of a method.
 pub trait Settings {
-    /// What is wrong with the fields, if anything: the key and why.
+    /// Checks the fields.
     ///
     /// # Errors
     ///
-    /// A sentence that names the key and its value.
+    /// A message with the key and its value.
     fn validate(&self) -> Result<(), String> {
         Ok(())
     }
 
-    /// The groups whose sum the method's publication prints.
+    /// Returns the groups whose sum the method's publication reports.
     fn published_groups(&self) -> &'static [Group];
 
-    /// The field that holds the number of tasks, of a method that has a part for each.
+    /// Returns the field with the number of tasks, if the method has a part for each task.
     fn tasks(&mut self) -> Option<&mut usize> {
         None
     }
 
-    /// Why tasks cannot be added to a trained model of it, where they cannot: nothing that the other tasks use may
-    /// change.
+    /// Whether tasks can be added to a trained model: nothing that the other tasks use may change.
     ///
     /// # Errors
     ///
-    /// The reason.
+    /// The reason why they cannot.
     fn adds_tasks(&self) -> Result<(), &'static str> {
         Ok(())
     }
 
-    /// Channels of the features of a task, by stage.
+    /// Returns the channels of a task's features, by stage.
     fn feature_channels(&self, backbone: &Description) -> Vec<usize> {
         backbone.stage_channels()
     }
 
-    /// Why the method cannot tune a backbone of this description, if it cannot.
+    /// Returns why the method cannot tune a backbone with this description, if it cannot.
     fn misfit(&self, _backbone: &Description) -> Option<&'static str> {
         None
     }
 }
 
-/// A method on a backbone that it cannot tune.
+/// The error that a method cannot tune a backbone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("method.name = \"{method}\" does not fit this backbone: {reason}")]
 pub struct Misfit {
     /// Name of the method.
     pub method: &'static str,
-    /// Why.
+    /// The reason.
     pub reason: &'static str,
 }
 
-/// A method whose work cannot become part of the backbone.
+/// The error that a method cannot be merged into the backbone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("method `{method}` cannot be merged into its backbone: {reason}")]
 pub struct Unmergeable {
     /// Name of the method.
     pub method: &'static str,
-    /// Why.
+    /// The reason.
     pub reason: &'static str,
 }
 
@@ -129,34 +128,35 @@ pub(crate) mod unmergeable {
     pub(crate) const NOTHING: &str = "it changes nothing";
 }
 
-/// The module of a method: everything it trains, and how a task's features come of what one pass makes of images.
+/// The module of a method: everything it trains, and the computation of a task's features from the result of
+/// one pass.
 ///
-/// How the pass goes says [`Beside`](crate::Beside) or [`Around`](crate::Around).
+/// [`Beside`](crate::Beside) and [`Around`](crate::Around) define the pass.
 pub trait Method<B: KernelBackend>: Module<B> {
-    /// What one pass makes of images for all tasks: the features of every stage, of a method that knows no tasks.
+    /// The result of one pass for all tasks. For a method without task-specific parts it is the features of
+    /// every stage.
     type Shared: Shared<B>;
 
-    /// The backbone with what was trained in its own parameters, and the output norms; none where the
-    /// [descriptor](MethodDescriptor::merges) says why not.
+    /// Returns the backbone with the trained parameters merged into it, and the output norms; `None` if the
+    /// method cannot be merged, see the [descriptor](MethodDescriptor::merges).
     fn merged(&self) -> Option<Selected<B>> {
         None
     }
 
-    /// Tasks that it has a part for; 1 of a method that knows no tasks.
+    /// Returns the number of tasks that it has a part for; 1 for a method without task-specific parts.
     fn tasks(&self) -> usize {
         1
     }
 
-    /// The features that the neck of a task receives: every stage, normalised, in
-    /// `[batch, channels, height, width]`.
+    /// Returns the features of a task for its neck: every stage, normalised, `[batch, channels, height, width]`.
     fn of_task(&self, shared: &Self::Shared, task: usize) -> Vec<Tensor<B, 4>>;
 }
 
-/// The largest width, rank or number of parts of a method: what goes far beyond any backbone is a slip, and its
-/// memory is asked for before anybody could say so.
+/// Maximum width, rank or number of parts of a method. Far larger values are mistakes, and must be rejected
+/// before their memory is allocated.
 const MOST: usize = 1 << 14;
 
-/// Why batch norms cannot be trained as a method is told to, if they cannot.
+/// Returns why batch norms cannot be trained as configured, if they cannot.
 pub(crate) fn statistics_misfit(
     statistics: BatchStatistics,
     backbone: &Description,
@@ -166,7 +166,7 @@ pub(crate) fn statistics_misfit(
     )
 }
 
-/// Refuses a field that is zero, or beyond all reason.
+/// Checks that a field is not zero and not too large.
 pub(crate) fn in_range(field: &str, value: usize) -> Result<(), String> {
     match value {
         0 => Err(format!("method.{field} = 0; it must be at least 1")),
@@ -177,7 +177,7 @@ pub(crate) fn in_range(field: &str, value: usize) -> Result<(), String> {
     }
 }
 
-/// Refuses a field that is no number.
+/// Checks that a field is finite.
 pub(crate) fn finite(field: &str, value: f64) -> Result<(), String> {
     match value.is_finite() {
         true => Ok(()),
@@ -185,12 +185,12 @@ pub(crate) fn finite(field: &str, value: f64) -> Result<(), String> {
     }
 }
 
-/// A parameter of a merged backbone, without the graph of what it was made of.
+/// Creates a parameter of a merged backbone from a value, without its graph.
 pub(crate) fn parameter<B: Backend, const D: usize>(value: Tensor<B, D>) -> Param<Tensor<B, D>> {
     Param::from_tensor(value.detach())
 }
 
-/// A factor of a projection as PyTorch draws linear weights: Kaiming uniform of the square root of 5.
+/// Initialises a factor of a projection like PyTorch's linear weights: Kaiming uniform with `a = sqrt(5)`.
 pub(crate) fn kaiming<B: Backend, const D: usize>(
     shape: [usize; D],
     inputs: usize,

@@ -6,16 +6,16 @@
 //! y = x + W_U gelu(w) + b_U
 //! ```
 //!
-//! with depthwise convolutions `DW`, a pointwise one `PW`, `gamma` from 1e-6 and `gamma_x` from 1 (Yin et
-//! al. 2024, arXiv 2408.08345; 64 wide). The public code's dropout before `W_U` is left out.
+//! with depthwise convolutions `DW`, a pointwise convolution `PW`, and initial values of 1e-6 for `gamma` and 1
+//! for `gamma_x` (Yin et al. 2024, arXiv 2408.08345; width 64). The public code's dropout before `W_U` is left
+//! out.
 //!
-//! The published counts are 4.16 M on Swin-B and 5.08 M on Swin-L; the equations give 3.67 M and 5.27 M.
-//! No module of this shape gives both: the two models differ by 6,016 channels of blocks times two
-//! places, so that 0.92 M would be 76 parameters per channel, and two projections of width 64 alone
-//! have 128.
+//! The published counts are 4.16 M on Swin-B and 5.08 M on Swin-L; the equations result in 3.67 M and 5.27 M.
+//! No module of this shape matches both: the two models differ by 6,016 channels of blocks times two points, so
+//! 0.92 M would be 76 parameters per channel, but two projections of width 64 alone have 128.
 //!
-//! Memory: a gradient passes through the whole backbone; each place keeps the input of its norm and its
-//! narrow maps besides.
+//! Memory: gradients pass through the whole backbone; each module also keeps the input of its norm and its
+//! narrow maps.
 
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -30,7 +30,7 @@ use gradway_kernels::{
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
-use crate::inserted::{Insert, Inserted, Places};
+use crate::inserted::{Insert, Inserted, InsertionPoints};
 use crate::method::{About, Settings, in_range, unmergeable};
 
 pub(crate) const ABOUT: About = About {
@@ -43,7 +43,7 @@ pub(crate) const ABOUT: About = About {
 
 /// Sides of the depthwise kernels.
 const KERNELS: [usize; 3] = [3, 5, 7];
-/// Of the norm, PyTorch's default.
+/// Epsilon of the norm, PyTorch's default.
 const EPSILON: f64 = 1e-5;
 
 /// Configuration of [`Mona`].
@@ -63,7 +63,7 @@ impl Default for MonaConfig {
 /// The module of Mona.
 pub type Mona<B> = Inserted<B, Cognitive<B>>;
 
-/// What Mona does at a place.
+/// The module of Mona at a point.
 #[derive(Module, Debug)]
 pub struct Cognitive<B: Backend> {
     /// `[channels]`
@@ -74,7 +74,7 @@ pub struct Cognitive<B: Backend> {
     pub gamma_x: Param<Tensor<B, 1>>,
     /// `[channels, width]`
     pub down: Linear<B>,
-    /// Depthwise, `[width, 1, k, k]` each.
+    /// Depthwise convolutions, `[width, 1, k, k]` each.
     pub filters: Vec<Conv2d<B>>,
     /// `[width, width, 1, 1]`
     pub pointwise: Conv2d<B>,
@@ -83,7 +83,7 @@ pub struct Cognitive<B: Backend> {
 }
 
 impl MonaConfig {
-    /// The module around a backbone.
+    /// Initialises the module around a backbone.
     pub fn init<B: KernelBackend>(&self, backbone: AnyBackbone<B>, device: &B::Device) -> Mona<B> {
         let width = self.width;
         let convolution = |kernel, groups| {
@@ -121,7 +121,7 @@ impl Settings for MonaConfig {
 }
 
 impl<B: KernelBackend> Insert<B> for Cognitive<B> {
-    const PLACES: Places = Places::Residuals;
+    const POINTS: InsertionPoints = InsertionPoints::Residuals;
 
     fn insert(&self, _: &Tensor<B, 4>, output: Tensor<B, 4>, axis: ChannelAxis) -> Tensor<B, 4> {
         let mut adapted = self.forward(channels_last(output.clone(), axis));
@@ -133,7 +133,7 @@ impl<B: KernelBackend> Insert<B> for Cognitive<B> {
 }
 
 impl<B: KernelBackend> Cognitive<B> {
-    /// What is added to `x`, both `[batch, height, width, channels]`.
+    /// Returns the residual that is added to `x`, both `[batch, height, width, channels]`.
     fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
         let beta = self.norm.beta.as_ref().map(|beta| beta.val());
         let gamma = self.norm.gamma.val();
@@ -157,7 +157,7 @@ impl<B: KernelBackend> Cognitive<B> {
         apply(&self.up, channels_last(gelu(mixed), ChannelAxis::First))
     }
 
-    /// The mean of the depthwise convolutions, as one of the largest kernel.
+    /// Applies the mean of the depthwise convolutions, as one convolution with the largest kernel.
     fn filter(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
         let side = KERNELS[KERNELS.len() - 1];
         let weights = self.filters.iter().map(|filter| {

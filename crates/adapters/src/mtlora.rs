@@ -1,27 +1,27 @@
-//! MTLoRA: low-rank updates that the tasks share in every block, and of each task's own in the last block of
-//! a stage (Agiza et al. 2024, arXiv 2403.20320).
+//! MTLoRA: low-rank updates that the tasks share in every block, and task-specific updates in the last block of
+//! every stage (Agiza et al. 2024, arXiv 2403.20320).
 //!
 //! ```text
 //! shared:  y = W x + b + s B A x                       queries, keys and values; projection; both of the MLP
-//! task t, in the last block of a stage, z what the heads mixed, x the block's input:
+//! task t, in the last block of a stage, z the output of the heads, x the block's input:
 //!   a_t = x + W_P z + s_t B_t A_t z
 //!   h_t = gelu(W_1 LN x' + b_1 + s_t B_t A_t LN a_t)   x' the shared stream after attention
 //!   y_t = a_t + W_2 h + b_2 + s_t B_t A_t h_t          h the shared map of the MLP
 //! output of the stage for task t: norm(y_t)
 //! ```
 //!
-//! Norms, patch mergings' projections and tables of relative positions are trained, too. A task branches off
-//! the pass and never returns: one pass serves all tasks, and what a task makes of it is made when its
-//! decoder asks for it, without stochastic depth. The publication hands a task's map to the decoder behind
-//! the patch merging; here it is handed over before, behind an output norm. The shared updates behind the
-//! heads of the last block of all would reach no decoder: they are left out, and the published count has
-//! them.
+//! Norms, the projections of patch mergings and relative position bias tables are trained too. The
+//! task-specific part branches off the shared pass and never returns to it: one pass serves all tasks, and the
+//! features of a task are computed when its decoder needs them, without stochastic depth. In the publication a
+//! decoder reads a task's map after the patch merging; here it reads it before, after an output norm. The
+//! shared updates after attention in the very last block would reach no decoder. They are left out here, but
+//! included in the published count.
 //!
-//! On Swin-T with rank 64, a task's rank of 4 and four tasks, and the decoders in the manner of HRNet, 7.75 M
-//! without the output norms; with the updates that reach nothing 8.34 M, as published.
+//! On Swin-T with rank 64, a task rank of 4, four tasks and the HRNet-like decoders it has 7.75 M parameters
+//! without the output norms; with the updates that reach no decoder 8.34 M, as published.
 //!
-//! Memory: a gradient passes through the whole backbone; each task besides keeps a wide map in every stage
-//! while its graph is alive.
+//! Memory: gradients pass through the whole backbone; each task also keeps a wide map in every stage while its
+//! graph is alive.
 
 use std::vec;
 
@@ -54,15 +54,15 @@ pub(crate) const ABOUT: About = About {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MtloraConfig {
-    /// Number of tasks; a run sets it to what it trains.
+    /// Number of tasks; a run sets it to its own number.
     pub tasks: usize,
     /// Rank of an update that the tasks share.
     pub rank: usize,
     /// Rank of an update of a task.
     pub task_rank: usize,
-    /// Factor of an update that the tasks share.
+    /// Scale of an update that the tasks share.
     pub scale: f64,
-    /// Factor of an update of a task.
+    /// Scale of an update of a task.
     pub task_scale: f64,
 }
 
@@ -81,24 +81,24 @@ impl Default for MtloraConfig {
 /// The updates of a block that the tasks share.
 #[derive(Module, Debug)]
 pub struct SharedUpdates<B: Backend> {
-    /// Of the projection to queries, keys and values, as of one.
+    /// Update of the fused projection to queries, keys and values.
     pub qkv: Factors<B>,
-    /// Of the others; none in the last block of all, where they would reach no task.
+    /// Updates of the other layers; `None` in the very last block, where they would reach no task.
     pub rest: Option<Updates<B>>,
 }
 
-/// The updates of a block behind its heads.
+/// The updates of a block after the attention heads.
 #[derive(Module, Debug)]
 pub struct Updates<B: Backend> {
-    /// Of the projection that ends attention.
+    /// Update of the output projection of attention.
     pub proj: Factors<B>,
-    /// Of the MLP's first layer.
+    /// Update of the MLP's first layer.
     pub fc1: Factors<B>,
-    /// Of the MLP's second layer.
+    /// Update of the MLP's second layer.
     pub fc2: Factors<B>,
 }
 
-/// What the tasks have of the last block of a stage.
+/// The task-specific updates of the last block of a stage.
 #[derive(Module, Debug)]
 pub struct StageEnd<B: Backend> {
     /// Updates by task.
@@ -108,20 +108,20 @@ pub struct StageEnd<B: Backend> {
 /// The module of MTLoRA.
 #[derive(Module, Debug)]
 pub struct Mtlora<B: Backend> {
-    /// Frozen but for norms, the projections of patch mergings and tables of relative positions.
+    /// The backbone, frozen except for norms, the projections of patch mergings and relative position bias tables.
     pub backbone: AnyBackbone<B>,
     /// Shared updates by section and block.
     pub sections: Vec<Vec<SharedUpdates<B>>>,
-    /// By section.
+    /// Task-specific updates by section.
     pub ends: Vec<StageEnd<B>>,
-    /// Trained.
+    /// Output norms, trained.
     pub norms: OutputNorms<B>,
     #[module(skip)]
     config: MtloraConfig,
 }
 
 impl MtloraConfig {
-    /// The module around a backbone.
+    /// Initialises the module around a backbone.
     pub fn init<B: KernelBackend>(
         &self,
         backbone: AnyBackbone<B>,
@@ -209,16 +209,16 @@ impl<B: KernelBackend> SharedUpdates<B> {
     }
 }
 
-/// What a pass hands over of a stage, all of its last block.
+/// The maps of a stage's last block that the tasks branch off from.
 #[derive(Debug, Clone)]
 pub struct StageMaps<B: Backend> {
-    /// What the heads mixed.
+    /// The concatenated output of the attention heads.
     pub mixed: Tensor<B, 4>,
-    /// The stream after attention without an update.
+    /// The residual stream after attention, without an update.
     pub middle: Tensor<B, 4>,
-    /// What the first layer of the MLP made without an update.
+    /// The output of the MLP's first layer, without an update.
     pub wide: Tensor<B, 4>,
-    /// What the second layer of the MLP made without an update.
+    /// The output of the MLP's second layer, without an update.
     pub branch: Tensor<B, 4>,
 }
 
@@ -294,17 +294,17 @@ impl<B: KernelBackend> Mtlora<B> {
     }
 }
 
-/// Adds the shared updates and keeps what the tasks branch off from.
+/// Adds the shared updates and keeps the maps that the tasks branch off from.
 struct MtloraAccess<'a, B: KernelBackend> {
     module: &'a Mtlora<B>,
     current: BlockMaps<B>,
     stages: Vec<StageMaps<B>>,
 }
 
-/// What is there by now of the last block of a stage.
+/// The maps of a stage's last block that are computed so far.
 struct BlockMaps<B: KernelBackend> {
     mixed: Option<Tensor<B, 4>>,
-    /// What the projection made.
+    /// The output of the attention projection.
     projected: Option<Tensor<B, 4>>,
     middle: Option<Tensor<B, 4>>,
     wide: Option<Tensor<B, 4>>,
@@ -322,7 +322,7 @@ impl<B: KernelBackend> Default for BlockMaps<B> {
 }
 
 impl<B: KernelBackend> BlockMaps<B> {
-    /// Takes in what passes a point; at the last one, all of the block.
+    /// Records the map at a point; returns all maps of the block at the last point.
     fn take(
         &mut self,
         point: Point,

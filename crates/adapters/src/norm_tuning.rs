@@ -1,10 +1,10 @@
 //! Norm tuning: every norm is trained, scale and shift, and nothing else (Giannou et al. 2023,
 //! arXiv 2302.07937).
 //!
-//! Of a convolutional backbone these are its batch norms, whose statistics stay the pre-trained ones or follow the
-//! batches (`batch_statistics`), and the output norms.
+//! In a convolutional backbone these are its batch norms, whose statistics stay the pre-trained ones or are
+//! updated by the batches (`batch_statistics`), and the output norms.
 //!
-//! Memory: as BitFit, a gradient passes through the whole backbone.
+//! Memory: as BitFit, gradients pass through the whole backbone.
 
 use gradway_backbone::{AnyBackbone, BatchStatistics, Description, ParameterPath};
 use gradway_kernels::KernelBackend;
@@ -26,7 +26,7 @@ pub(crate) const ABOUT: About = About {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NormTuningConfig {
-    /// What becomes of the statistics of batch norms that are trained.
+    /// The statistics of trained batch norms.
     pub batch_statistics: BatchStatistics,
 }
 
@@ -34,7 +34,7 @@ pub struct NormTuningConfig {
 pub type NormTuning<B> = Selected<B>;
 
 impl NormTuningConfig {
-    /// The module around a backbone.
+    /// Initialises the module around a backbone.
     pub fn init<B: KernelBackend>(
         &self,
         backbone: AnyBackbone<B>,

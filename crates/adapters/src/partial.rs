@@ -1,8 +1,7 @@
 //! Partial fine-tuning: the last blocks are trained (Yosinski et al. 2014, arXiv 1411.1792).
 //!
-//! One block is the Partial-1 of the published tables, whose counts, 12.60 M on Swin-B and 28.34 M on
-//! Swin-L, leave the output norms out; they are trained all the same, as every decoder here sees
-//! features through them.
+//! One block is the Partial-1 of the published tables, whose counts, 12.60 M on Swin-B and 28.34 M on Swin-L,
+//! exclude the output norms. They are trained here, since every decoder reads features through them.
 //!
 //! Memory: nothing before the first trained block is kept.
 
@@ -26,9 +25,9 @@ pub(crate) const ABOUT: About = About {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PartialConfig {
-    /// Blocks that are trained, counted from the last one.
+    /// Number of trained blocks, counted from the last one.
     pub blocks: usize,
-    /// What becomes of the statistics of batch norms that are trained.
+    /// The statistics of trained batch norms.
     pub batch_statistics: BatchStatistics,
 }
 
@@ -45,7 +44,7 @@ impl Default for PartialConfig {
 pub type Partial<B> = Selected<B>;
 
 impl PartialConfig {
-    /// The module around a backbone.
+    /// Initialises the module around a backbone.
     pub fn init<B: KernelBackend>(
         &self,
         backbone: AnyBackbone<B>,

@@ -1,9 +1,9 @@
-//! Any method that holds its backbone, once for each task: what a method of one task costs many.
+//! Any method that holds its backbone, applied once per task: the cost of a single-task method for several tasks.
 //!
-//! The rows of multi-task tables that are named after a method of one task (Adapter, LoRA, BitFit, VPT,
-//! Compacter) are this; the same methods by their own names are shared by all tasks.
+//! These are the rows of multi-task tables that are named after a single-task method (Adapter, LoRA, BitFit,
+//! VPT, Compacter). The same methods by their own names are shared by all tasks.
 //!
-//! Memory: a pass through the backbone for each task; the frozen weights are in memory once.
+//! Memory: one pass through the backbone per task; the frozen weights are in memory once.
 
 use burn::module::{
     AutodiffModule, Content, Devices, EmptyRecord, Module, ModuleDisplay, ModuleDisplayDefault,
@@ -28,16 +28,16 @@ pub(crate) const ABOUT: About = About {
     merges: Err("every task has another backbone"),
 };
 
-/// The container's name to visitors.
+/// The container's name for module visitors.
 const NAME: &str = "PerTask";
 
 /// Configuration of [`PerTask`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PerTaskConfig {
-    /// Number of tasks; a run sets it to what it trains.
+    /// Number of tasks; a run sets it to its own number.
     pub tasks: usize,
-    /// The method, one that holds its backbone.
+    /// The method, which must be one that holds its backbone.
     pub method: Box<HoldingConfig>,
 }
 
@@ -50,13 +50,13 @@ impl Default for PerTaskConfig {
     }
 }
 
-/// A module for each task.
+/// One module per task.
 ///
-/// It is one of the table's modules and holds others of them, which Burn's derived records cannot express;
-/// what is trained is saved by its path ([`collect`](crate::collect)), for which no record is needed.
+/// It is a module of the table that holds other modules of the table, which Burn's derived records cannot
+/// express. Trained parameters are saved by path ([`collect`](crate::collect)), which needs no records.
 #[derive(Debug, Clone)]
 pub struct PerTask<B: Backend> {
-    /// By task.
+    /// Modules by task.
     pub tasks: Vec<Holding<B>>,
 }
 
@@ -134,7 +134,7 @@ impl<B: Backend> ModuleDisplayDefault for PerTask<B> {
 impl<B: Backend> ModuleDisplay for PerTask<B> {}
 
 impl PerTaskConfig {
-    /// The module around a backbone.
+    /// Initialises the module around a backbone.
     pub fn init<B: KernelBackend>(
         &self,
         backbone: AnyBackbone<B>,
@@ -148,7 +148,7 @@ impl PerTaskConfig {
 }
 
 impl PerTaskConfig {
-    /// The method among all methods.
+    /// Returns the method's configuration.
     fn method(&self) -> MethodConfig {
         (*self.method).clone().into()
     }

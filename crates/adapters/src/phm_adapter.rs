@@ -1,9 +1,7 @@
-//! PHM adapters: as [`adapter`](crate::adapter), with hypercomplex projections,
-//! `W = sum_i A_i (x) B_i`; every projection has rules `A_i` of its own (the PHM-Adapter of Mahabadi et
-//! al. 2021, arXiv 2106.04647).
+//! PHM adapters: as [`adapter`](crate::adapter), with hypercomplex projections, `W = sum_i A_i (x) B_i`; every
+//! projection has its own rules `A_i` (the PHM-Adapter of Mahabadi et al. 2021, arXiv 2106.04647).
 //!
-//! Memory: a gradient passes through the whole backbone; each adapter keeps its narrow map and its
-//! weights besides.
+//! Memory: gradients pass through the whole backbone; each adapter also keeps its narrow map and its weights.
 
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
@@ -33,7 +31,7 @@ pub(crate) const ABOUT: About = About {
 pub struct PhmAdapterConfig {
     /// Width of the bottleneck.
     pub width: usize,
-    /// Terms of a projection, and the side of its rules.
+    /// Number of terms of a projection, and side of its rules.
     pub n: usize,
 }
 
@@ -46,25 +44,25 @@ impl Default for PhmAdapterConfig {
 /// The module of PHM adapters.
 pub type PhmAdapter<B> = Inserted<B, Hypercomplex<B>>;
 
-/// A bottleneck of hypercomplex projections that is added to what it reads.
+/// A bottleneck of hypercomplex projections that is added to its input.
 #[derive(Module, Debug)]
 pub struct Hypercomplex<B: Backend> {
     /// `[n, n, n]`
     pub down_rules: Param<Tensor<B, 3>>,
-    /// Channels to the bottleneck.
+    /// Down projection.
     pub down: Dense<B>,
     /// `[width]`
     pub down_bias: Param<Tensor<B, 1>>,
     /// `[n, n, n]`
     pub up_rules: Param<Tensor<B, 3>>,
-    /// The bottleneck to channels, zero at first.
+    /// Up projection, zero at first.
     pub up: Dense<B>,
     /// `[channels]`
     pub up_bias: Param<Tensor<B, 1>>,
 }
 
 impl PhmAdapterConfig {
-    /// The module around a backbone.
+    /// Initialises the module around a backbone.
     pub fn init<B: KernelBackend>(
         &self,
         backbone: AnyBackbone<B>,

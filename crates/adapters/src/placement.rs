@@ -1,4 +1,4 @@
-//! The two ways in which a method goes with its backbone.
+//! The two placements of a method: beside a frozen backbone, or around it.
 
 use burn::tensor::Tensor;
 use gradway_backbone::{Access, AnyBackbone, Backbone as _, OutputNorms, Phase, Untouched};
@@ -7,10 +7,10 @@ use gradway_kernels::{KernelBackend, Lift};
 use crate::method::Method;
 use crate::selected::Selected;
 
-/// The module of a method whose backbone stays on the inner backend, beside it: nothing is back-propagated through it.
+/// The module of a method whose frozen backbone stays on the inner backend: no gradient passes through the backbone.
 pub trait Beside<B: KernelBackend>: Method<B> {
-    /// What one pass through the backbone makes of images. `L` carries tensors of the frozen side over to `B`: as
-    /// constants in training, as they are in evaluation.
+    /// Runs one pass through the backbone. `L` moves tensors of the backbone to `B`: as constants in training,
+    /// unchanged in evaluation.
     ///
     /// # Shapes
     ///
@@ -23,9 +23,9 @@ pub trait Beside<B: KernelBackend>: Method<B> {
     ) -> Self::Shared;
 }
 
-/// The module of a method that holds its backbone, on the backend that differentiates.
+/// The module of a method that holds its backbone, on the autodiff backend.
 pub trait Around<B: KernelBackend>: Method<B> {
-    /// What one pass through the backbone makes of images, or one for each task.
+    /// Runs one pass through the backbone, or one per task.
     ///
     /// # Shapes
     ///
@@ -33,7 +33,7 @@ pub trait Around<B: KernelBackend>: Method<B> {
     fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Self::Shared;
 }
 
-/// The features of a method that holds its backbone, with what it changes at the access points.
+/// Returns the features of a method that holds its backbone, given its access.
 pub(crate) fn features_around<B: KernelBackend>(
     backbone: &AnyBackbone<B>,
     norms: &OutputNorms<B>,

@@ -1,17 +1,16 @@
-//! Polyhistor-Lite: bottlenecks in the branches whose weights are templates of a task, scaled to every layer
-//! (Liu et al. 2022, arXiv 2210.03265).
+//! Polyhistor-Lite: bottlenecks in the branches whose weights are task-specific templates, scaled to every
+//! layer (Liu et al. 2022, arXiv 2210.03265).
 //!
 //! ```text
 //! T_t = reshape(e_t F S)                    the template of task t, by a hypernetwork of two factors
 //! W   = K (x) T_t                           K a scaling kernel of the layer, shared by the tasks
 //! ```
 //!
-//! for the down and the up projection, with the Kronecker product `(x)`. A template has the width that all
-//! widths are multiples of and is one for all layers; a kernel has the ratio of the widths on either side.
-//! The publication has no code; on Swin-T with four tasks this reading trains 0.32 M, the published row
-//! 0.41 M.
+//! for the down and the up projection, with the Kronecker product `(x)`. All layers share one template, whose
+//! width divides all widths; the sides of a kernel are the ratios of the widths. The publication has no code;
+//! on Swin-T with four tasks this reading trains 0.32 M parameters, published are 0.41 M.
 //!
-//! Memory: a pass through the backbone for each task, and the gradient of each through the whole backbone.
+//! Memory: one pass through the backbone per task, and the gradients of each pass through the whole backbone.
 
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
@@ -24,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::bottleneck::Projection;
 use crate::conditioned::{Conditioned, Hypernetworks, SHARED_HYPERNETWORKS};
 use crate::count::Group;
-use crate::inserted::{Places, sections};
+use crate::inserted::{InsertionPoints, sections};
 use crate::method::{About, Settings, in_range, kaiming, unmergeable};
 
 pub(crate) const ABOUT: About = About {
@@ -39,13 +38,13 @@ pub(crate) const ABOUT: About = About {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolyhistorLiteConfig {
-    /// Number of tasks; a run sets it to what it trains.
+    /// Number of tasks; a run sets it to its own number.
     pub tasks: usize,
     /// Width of a task's embedding.
     pub embedding: usize,
     /// Rank of a hypernetwork.
     pub rank: usize,
-    /// The bottleneck is the channels divided by this, as near as the template allows.
+    /// Width of the bottleneck: the channels divided by this, as closely as the template allows.
     pub reduction: usize,
 }
 
@@ -70,7 +69,8 @@ pub struct ThinHypernetwork<B: Backend> {
 }
 
 impl<B: Backend> ThinHypernetwork<B> {
-    /// Of `[embedding, rank, size]`; what a standard normal embedding makes has this deviation.
+    /// Creates a hypernetwork of sizes `[embedding, rank, size]`, whose output for a standard normal embedding
+    /// has this standard deviation.
     pub(crate) fn new(
         [embedding, rank, size]: [usize; 3],
         deviation: f64,
@@ -91,7 +91,7 @@ impl<B: Backend> ThinHypernetwork<B> {
     }
 }
 
-/// The kernels of a place and its biases, which the tasks share.
+/// The kernels and biases of a branch, which the tasks share.
 #[derive(Module, Debug)]
 pub struct ScalingKernels<B: Backend> {
     /// `[ratio, ratio]`
@@ -104,23 +104,23 @@ pub struct ScalingKernels<B: Backend> {
     pub up_bias: Param<Tensor<B, 1>>,
 }
 
-/// The templates of the tasks and what scales them to the layers.
+/// The hypernetworks of the templates, and the kernels that scale them to the layers.
 #[derive(Module, Debug)]
 pub struct Templates<B: Backend> {
-    /// Makes the template of the down projections.
+    /// Generates the template of the down projections.
     pub down: ThinHypernetwork<B>,
-    /// Makes the template of the up projections.
+    /// Generates the template of the up projections.
     pub up: ThinHypernetwork<B>,
     /// Kernels by section, block and branch.
     pub kernels: Vec<Vec<Vec<ScalingKernels<B>>>>,
-    /// Widths of a template.
+    /// Sizes of a template.
     sizes: [usize; 2],
 }
 
 /// The module of Polyhistor-Lite.
 pub type PolyhistorLite<B> = Conditioned<B, Templates<B>>;
 
-/// What all widths are multiples of.
+/// The greatest common divisor of all widths.
 fn common_width(description: &Description) -> usize {
     fn divisor(a: usize, b: usize) -> usize {
         if b == 0 { a } else { divisor(b, a % b) }
@@ -130,7 +130,7 @@ fn common_width(description: &Description) -> usize {
 }
 
 impl PolyhistorLiteConfig {
-    /// The module around a backbone.
+    /// Initialises the module around a backbone.
     pub fn init<B: KernelBackend>(
         &self,
         backbone: AnyBackbone<B>,
@@ -139,7 +139,7 @@ impl PolyhistorLiteConfig {
         let description = backbone.description();
         let wide = common_width(&description);
         let narrow = (wide / self.reduction).max(1);
-        let kernels = sections(&description, Places::Branches, |section| {
+        let kernels = sections(&description, InsertionPoints::Branches, |section| {
             let ratio = section.channels / wide;
             ScalingKernels {
                 down: kaiming([ratio, ratio], ratio, device),
@@ -184,7 +184,7 @@ impl Settings for PolyhistorLiteConfig {
 }
 
 impl<B: KernelBackend> ScalingKernels<B> {
-    /// The projections of a task with these templates.
+    /// Returns the projections of a task with these templates.
     fn projections(&self, [down, up]: &[Tensor<B, 2>; 2]) -> [Projection<B>; 2] {
         let scaled = |kernel: &Param<Tensor<B, 2>>, template: &Tensor<B, 2>| {
             kronecker(kernel.val(), template.clone())

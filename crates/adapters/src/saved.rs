@@ -1,4 +1,4 @@
-//! Adapters on disk: what a method changed of a backbone, and what it must be put on.
+//! Adapters on disk: the trained parameters of a method, and the backbone they belong to.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ const FORMAT: u32 = 1;
 const DESCRIPTION: &str = "adapter.json";
 const WEIGHTS: &str = "adapter.safetensors";
 
-/// Why an adapter was not saved, read or put on.
+/// The error of saving, reading or applying an adapter.
 #[derive(Debug, thiserror::Error)]
 pub enum AdapterError {
     /// A file cannot be read or written.
@@ -28,10 +28,10 @@ pub enum AdapterError {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
-    /// The weights cannot be read, are damaged, or are no finite numbers.
+    /// The weights cannot be read, are damaged, or are not finite.
     #[error(transparent)]
     Weights(#[from] TensorFileError),
     /// The adapter was trained on other weights.
@@ -45,9 +45,9 @@ pub enum AdapterError {
         backbone: String,
         /// Hash of the weights it was trained on.
         trained_on: String,
-        /// Name of the backbone that is here.
+        /// Name of the present backbone.
         present_backbone: String,
-        /// Hash of the weights that are here.
+        /// Hash of the present weights.
         present: String,
     },
     /// A method that cannot tune the backbone.
@@ -58,7 +58,7 @@ pub enum AdapterError {
     StateDict {
         /// The adapter's folder.
         path: PathBuf,
-        /// What does not fit.
+        /// The mismatch.
         source: StateDictError,
     },
 }
@@ -70,7 +70,7 @@ impl AdapterError {
     }
 }
 
-/// What an adapter is: the content of `adapter.json`.
+/// The description of an adapter: the content of `adapter.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdapterInfo {
@@ -87,20 +87,20 @@ pub struct AdapterInfo {
 /// An adapter as a folder of two files: `adapter.json` and `adapter.safetensors`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SavedAdapter {
-    /// What it is.
+    /// Its description.
     pub info: AdapterInfo,
-    /// Trained parameters by their path in the method's module.
+    /// Trained parameters by path in the method's module.
     pub weights: StateDict,
 }
 
 impl SavedAdapter {
-    /// What a method has trained on a base.
+    /// Collects the parameters that a method has trained on a base.
     pub fn new<B: TrainBackend>(base: &Base<B>, method: MethodConfig, tuned: &Tuned<B>) -> Self {
         Self::of((&base.name, &base.hash), method, tuned, &[])
     }
 
-    /// The same by the name and the hash of the base; `unread` are the parameters that were frozen for a head that
-    /// has no use for them, which an adapter has all the same.
+    /// As [`Self::new`], by the name and the hash of the base. `unread` are the parameters that were frozen
+    /// because the head does not use them; the adapter includes them.
     pub fn of<B: TrainBackend>(
         (backbone, hash): (&str, &str),
         method: MethodConfig,
@@ -118,11 +118,11 @@ impl SavedAdapter {
         }
     }
 
-    /// Writes the folder; the description comes last, so that one that is there is whole.
+    /// Writes the folder. The description is written last, so that a folder with a description is complete.
     ///
     /// # Errors
     ///
-    /// [`AdapterError::File`]; [`AdapterError::Weights`] where a value is no finite number.
+    /// [`AdapterError::File`] if a file cannot be written; [`AdapterError::Weights`] if a value is not finite.
     pub fn save(&self, folder: &Path) -> Result<(), AdapterError> {
         fs::create_dir_all(folder)
             .map_err(|error| AdapterError::file(folder.to_path_buf(), error))?;
@@ -140,7 +140,7 @@ impl SavedAdapter {
     ///
     /// # Errors
     ///
-    /// [`AdapterError`] with the file that is missing, damaged or of another format.
+    /// [`AdapterError`] with the file that is missing, damaged or has another format.
     pub fn load(folder: &Path) -> Result<Self, AdapterError> {
         let path = folder.join(DESCRIPTION);
         let wrong = |reason: String| AdapterError::file(path.clone(), reason);
@@ -162,9 +162,9 @@ impl SavedAdapter {
     }
 }
 
-/// A backbone that adapters are put on.
+/// A backbone that adapters are applied to.
 ///
-/// Whatever is put on it shares its tensors, so that several adapters are in memory beside one base.
+/// All adapters share its tensors, so several adapters need one base in memory.
 #[derive(Debug, Clone)]
 pub struct Base<B: TrainBackend> {
     name: String,
@@ -174,9 +174,9 @@ pub struct Base<B: TrainBackend> {
 }
 
 impl<B: TrainBackend> Base<B> {
-    /// A backbone with its weights, under its name in the table of backbones.
+    /// Creates a base from a backbone and its name in the table of backbones.
     pub fn new(name: &str, backbone: AnyBackbone<B::InnerBackend>, device: &B::Device) -> Self {
-        // Weights that nobody has read are drawn here, once for all adapters.
+        // Weights that have not been read yet are drawn here, once for all adapters.
         let backbone = backbone.to_device(device);
         Self {
             name: name.to_string(),
@@ -186,26 +186,26 @@ impl<B: TrainBackend> Base<B> {
         }
     }
 
-    /// Hash of the weights.
+    /// Returns the hash of the weights.
     pub fn hash(&self) -> &str {
         &self.hash
     }
 
-    /// The base under a method that has learnt nothing yet.
+    /// Applies an untrained method to the base.
     ///
     /// # Errors
     ///
-    /// [`Misfit`] where the method cannot tune this backbone.
+    /// [`Misfit`] if the method cannot tune this backbone.
     pub fn bare(&self, method: &MethodConfig) -> Result<(Encoder<B>, Tuned<B>), Misfit> {
         Encoder::new(method, self.backbone.clone(), &self.device)
     }
 
-    /// The base under an adapter, ready to be trained further; `folder` names it in messages.
+    /// Applies an adapter to the base, for inference or further training; `folder` names it in messages.
     ///
     /// # Errors
     ///
-    /// [`AdapterError::OtherBase`] where it was trained on other weights; [`AdapterError::Misfit`] and
-    /// [`AdapterError::StateDict`] where it does not fit.
+    /// [`AdapterError::OtherBase`] if it was trained on other weights; [`AdapterError::Misfit`] and
+    /// [`AdapterError::StateDict`] if it does not fit.
     pub fn with(
         &self,
         adapter: SavedAdapter,

@@ -1,5 +1,4 @@
-//! A backbone of which some parameters are trained, and its output norms: the module of every method
-//! that adds nothing.
+//! A partly trained backbone and its output norms: the module of every method that adds no parameters.
 
 use burn::module::Module;
 use burn::tensor::backend::Backend;
@@ -8,17 +7,17 @@ use gradway_kernels::KernelBackend;
 
 use crate::track::{track, track_backbone};
 
-/// The module of a method that trains a part of what there is.
+/// The module of a method that trains some parameters of the backbone and output norms.
 #[derive(Module, Debug)]
 pub struct Selected<B: Backend> {
-    /// Trained in part.
+    /// The backbone, partly trained.
     pub backbone: AnyBackbone<B>,
-    /// Trained in part.
+    /// The output norms, partly trained.
     pub norms: OutputNorms<B>,
 }
 
 impl<B: KernelBackend> Selected<B> {
-    /// A backbone with new output norms; of both the parameters are trained that are chosen.
+    /// Creates the module with new output norms; the selected parameters of both are trained.
     pub(crate) fn new(
         backbone: AnyBackbone<B>,
         device: &B::Device,

@@ -1,13 +1,13 @@
-//! Weights where they are out of the way.
+//! Moving long-lived weights out of the way of a GPU allocator.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-/// The same module, its weights apart from what comes and goes in a step: a graphics card's allocator searches past
-/// everything that is among that, at every allocation.
+/// Copies the weights of a module to memory apart from the temporary tensors of a step: a GPU allocator
+/// searches past everything allocated among those, at every allocation.
 ///
-/// For a device with memory of its own; elsewhere it is a copy for nothing.
+/// It is for a device with its own memory; elsewhere the copy has no benefit.
 pub fn settle<B: Backend, M: Module<B>>(module: M) -> M {
     module.map(&mut Settle)
 }

@@ -1,4 +1,4 @@
-//! What one pass through a backbone makes of images for any number of tasks.
+//! The result of one pass through a backbone, for any number of tasks.
 
 use std::fmt::Debug;
 use std::vec;
@@ -6,15 +6,16 @@ use std::vec;
 use burn::tensor::Tensor;
 use gradway_kernels::KernelBackend;
 
-/// Maps in a structure of their own, from which a method makes the features of each task.
+/// A structure of maps from which a method computes the features of each task.
 ///
-/// Whoever differentiates the tasks one after the other takes the maps out and puts others in their place, without
-/// knowing what they are.
+/// Code that differentiates the tasks one after the other collects the maps and replaces them by others,
+/// without knowing the structure.
 pub trait Shared<B: KernelBackend>: Clone + Debug {
-    /// Adds all maps, in an order that [`Self::replaced`] goes by.
+    /// Appends all maps, in the order of [`Self::replaced`].
     fn collect(&self, maps: &mut Vec<Tensor<B, 4>>);
 
-    /// The same structure of the next maps; what is missing of them stays as it is.
+    /// Returns the structure with its maps replaced by the next ones; if there are too few, the remaining maps
+    /// are kept.
     fn replaced(&self, maps: &mut vec::IntoIter<Tensor<B, 4>>) -> Self;
 }
 

@@ -1,14 +1,14 @@
 //! SSF: a scale and a shift of every channel after every operation of the backbone, `y = gamma * f(x) +
 //! beta` (Lian et al. 2022, arXiv 2210.08823).
 //!
-//! On a Swin after the patch embedding's convolution and norm, both norms of a block, the projections
-//! of attention and MLP, and norm and reduction of every merging. A convolutional backbone has its
-//! activations in its convolutions; there, at the end of every block's branch, which is an extension of
-//! ours. Factors start at 1 and shifts at 0, so that the model starts from the frozen one; the public
-//! code draws them with a deviation of 0.02 around that.
+//! On a Swin these are the patch embedding's convolution and norm, both norms of a block, the projections of
+//! attention and MLP, and the norm and reduction of every patch merging. On a convolutional backbone, whose
+//! convolutions include their activations, it is the end of every block's branch: an extension of this library.
+//! Scales start at 1 and shifts at 0, so the model starts as the frozen one; the public code draws them with a
+//! deviation of 0.02 around these values.
 //!
-//! Memory: a gradient passes through the whole backbone, and every operation's output is kept for its
-//! scale, the MLP's wide map among them.
+//! Memory: gradients pass through the whole backbone, and every operation's output is kept for its scale,
+//! including the MLP's wide map.
 
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, LayerNorm, Linear};
@@ -35,7 +35,7 @@ pub(crate) const ABOUT: About = About {
     merges: Ok(()),
 };
 
-/// Configuration of [`Ssf`]; it has no choices.
+/// Configuration of [`Ssf`]; it has no fields.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SsfConfig {}
@@ -50,7 +50,7 @@ pub struct ScaleAndShift<B: Backend> {
 }
 
 impl<B: KernelBackend> ScaleAndShift<B> {
-    /// Of the operations that end at these points of a section and block.
+    /// Creates one module per operation at these points of a section and block.
     fn at(
         points: &[Point],
         [section, block]: [usize; 2],
@@ -71,7 +71,7 @@ impl<B: KernelBackend> ScaleAndShift<B> {
     }
 }
 
-/// Each takes the change into a parameter of the operation before it.
+/// Merging of scale and shift into the parameters of the operation before.
 impl<B: Backend> ScaleAndShift<B> {
     /// `gamma * b + beta`
     fn of_bias(&self, bias: Tensor<B, 1>) -> Param<Tensor<B, 1>> {
@@ -104,20 +104,20 @@ impl<B: Backend> ScaleAndShift<B> {
 /// The module of SSF.
 #[derive(Module, Debug)]
 pub struct Ssf<B: Backend> {
-    /// Frozen.
+    /// The frozen backbone.
     pub backbone: AnyBackbone<B>,
-    /// Of the patch embedding: convolution and norm.
+    /// Modules of the patch embedding: convolution and norm.
     pub embedding: Vec<ScaleAndShift<B>>,
-    /// Of the transition to every section but the first: norm and reduction.
+    /// Modules of the transition to every section but the first: norm and reduction.
     pub transitions: Vec<Vec<ScaleAndShift<B>>>,
-    /// By section, block and operation.
+    /// Modules by section, block and operation.
     pub sections: Vec<Vec<Vec<ScaleAndShift<B>>>>,
-    /// Trained.
+    /// Output norms, trained.
     pub norms: OutputNorms<B>,
 }
 
 impl SsfConfig {
-    /// The module around a backbone.
+    /// Initialises the module around a backbone.
     pub fn init<B: KernelBackend>(
         &self,
         mut backbone: AnyBackbone<B>,
@@ -158,7 +158,7 @@ impl Settings for SsfConfig {
 }
 
 impl<B: KernelBackend> Ssf<B> {
-    /// The change at an access point, if there is one.
+    /// The module at an access point, if there is one.
     fn at(&self, operations: &Operations, site: Site) -> Option<&ScaleAndShift<B>> {
         let place = |points: &[Point]| points.iter().position(|point| *point == site.point);
         if let Some(place) = place(&operations.block) {
@@ -170,7 +170,7 @@ impl<B: KernelBackend> Ssf<B> {
         }
     }
 
-    /// All access points at which there is a change.
+    /// All access points with a module.
     fn sites(&self, description: &Description) -> Vec<Site> {
         let at = |points: &[Point], section: usize, block: usize| -> Vec<Site> {
             let site = |&point| Site {

@@ -1,4 +1,4 @@
-//! What a run changed, by name: collecting it from a module and putting it back.
+//! State dicts: collecting the values that a run changed from a module, and restoring them.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use gradway_backbone::{
     Kind, ParameterMapper, ParameterPath, ParameterVisitor, map_parameters, visit_parameters,
 };
 
-/// Saved parameters that do not fit a module.
+/// The error that saved parameters do not fit a module.
 #[derive(Debug, thiserror::Error)]
 pub enum StateDictError {
-    /// A parameter of the module is not among them.
+    /// A parameter of the module is missing.
     #[error("parameter `{0}` is missing")]
     Missing(String),
-    /// They hold something that the module has not.
+    /// A saved value has no parameter in the module.
     #[error("parameter `{0}` is not part of this model")]
     Unused(String),
     /// A shape differs.
@@ -30,20 +30,20 @@ pub enum StateDictError {
     },
 }
 
-/// Values by path.
+/// Values of parameters by path.
 pub type StateDict = BTreeMap<String, TensorData>;
 
-/// Whether a run can change a parameter.
+/// Whether training can change a parameter.
 fn changes(path: &ParameterPath, trained: bool) -> bool {
     trained || path.role().kind == Kind::Statistic
 }
 
-/// The trained parameters and batch statistics of a module.
+/// Collects the trained parameters and batch norm statistics of a module.
 pub fn collect<B: AutodiffBackend, M: Module<B>>(module: &M) -> StateDict {
     collect_with(module, &[])
 }
 
-/// The same with other parameters by their paths, trained or not.
+/// As [`collect`], with further parameters by path, trained or not.
 pub fn collect_with<B: AutodiffBackend, M: Module<B>>(module: &M, others: &[String]) -> StateDict {
     struct Collector<'a> {
         others: &'a [String],
@@ -68,7 +68,7 @@ pub fn collect_with<B: AutodiffBackend, M: Module<B>>(module: &M, others: &[Stri
     collector.values
 }
 
-/// Puts saved values back: the reverse of [`collect`], and as strict.
+/// Restores saved values: the reverse of [`collect`]. Every parameter must have a value and every value a parameter.
 ///
 /// # Errors
 ///
@@ -80,7 +80,7 @@ pub fn restore<B: AutodiffBackend, M: Module<B>>(
     put(module, values, Extent::Changed)
 }
 
-/// Puts values in whichever parameters they are of, trained or frozen; the others stay.
+/// Loads values into their parameters, trained or frozen; other parameters are not changed.
 ///
 /// # Errors
 ///
@@ -92,12 +92,12 @@ pub fn adopt<B: AutodiffBackend, M: Module<B>>(
     put(module, values, Extent::Given)
 }
 
-/// Which parameters are put back.
+/// The parameters to restore.
 #[derive(Clone, Copy, PartialEq)]
 enum Extent {
-    /// All that a run changes, and no others.
+    /// Exactly those that training changes.
     Changed,
-    /// Those that there are values of.
+    /// Those that have a value.
     Given,
 }
 

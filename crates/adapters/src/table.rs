@@ -14,16 +14,16 @@ use crate::selected::Selected;
 use crate::shared::Shared;
 use crate::track::frozen_backbone;
 
-/// Declares everything that follows from the table: the configuration, the module, the list.
+/// Declares the configuration enum, the module enum and the list of methods.
 ///
-/// `beside` methods are built from a backbone's description and are [`Beside`] it, `around` methods are built from the
-/// backbone and are [`Around`] it.
+/// `beside` methods are built from a backbone's description and implement [`Beside`]; `around` methods are
+/// built from the backbone and implement [`Around`].
 macro_rules! methods {
     (
         beside { $($beside:ident($beside_config:ident, $beside_module:ident, $beside_file:ident),)* }
         around { $($around:ident($around_config:ident, $around_module:ident, $around_file:ident),)* }
     ) => {
-        /// Whichever method a configuration names, with its fields.
+        /// The method that a configuration names, with its fields.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "name", rename_all = "snake_case")]
         pub enum MethodConfig {
@@ -33,7 +33,7 @@ macro_rules! methods {
             $around(crate::$around_file::$around_config),)*
         }
 
-        /// Whichever module a [`MethodConfig`] makes.
+        /// The module of a [`MethodConfig`].
         #[derive(Module, Debug)]
         pub enum Tuned<B: Backend> {
             $(#[doc = concat!("See [`", stringify!($beside_file), "`](crate::", stringify!($beside_file), ").")]
@@ -42,7 +42,7 @@ macro_rules! methods {
             $around(crate::$around_file::$around_module<B>),)*
         }
 
-        /// Whichever method that holds its backbone.
+        /// A method that holds its backbone.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(try_from = "MethodConfig", into = "MethodConfig")]
         pub enum HoldingConfig {
@@ -50,14 +50,14 @@ macro_rules! methods {
             $around(crate::$around_file::$around_config),)*
         }
 
-        /// Whichever module a [`HoldingConfig`] makes.
+        /// The module of a [`HoldingConfig`].
         #[derive(Module, Debug)]
         pub enum Holding<B: Backend> {
             $(#[doc = concat!("See [`", stringify!($around_file), "`](crate::", stringify!($around_file), ").")]
             $around(crate::$around_file::$around_module<B>),)*
         }
 
-        /// What one pass made of images, beside the module that makes a task's features of it.
+        /// The result of one pass, with the module that computes the features of a task from it.
         #[derive(Debug, Clone)]
         pub(crate) enum Pass<'a, B: KernelBackend> {
             $($beside(
@@ -76,7 +76,7 @@ macro_rules! methods {
         ];
 
         impl MethodConfig {
-            /// What the table says of the method.
+            /// Returns the description of the method in the table.
             pub fn descriptor(&self) -> &'static MethodDescriptor {
                 match self {
                     $(Self::$beside(_) => {
@@ -102,7 +102,7 @@ macro_rules! methods {
                 }
             }
 
-            /// Puts the method beside or around a backbone: the frozen side, where there is one, and what is trained.
+            /// Applies the method to a backbone: returns the frozen part, if there is one, and the trained part.
             pub(crate) fn place<B: TrainBackend>(
                 &self,
                 backbone: AnyBackbone<B::InnerBackend>,
@@ -145,7 +145,7 @@ macro_rules! methods {
         }
 
         impl HoldingConfig {
-            /// The module around a backbone.
+            /// Initialises the module around a backbone.
             pub(crate) fn init<B: KernelBackend>(
                 &self,
                 backbone: AnyBackbone<B>,
@@ -158,7 +158,7 @@ macro_rules! methods {
         }
 
         impl<B: KernelBackend> Holding<B> {
-            /// What one pass makes of images for a single task.
+            /// Returns the features of images for a single task.
             ///
             /// # Shapes
             ///
@@ -174,7 +174,7 @@ macro_rules! methods {
         }
 
         impl<B: KernelBackend> Tuned<B> {
-            /// Tasks that it has a part for; 1 of a method that knows no tasks.
+            /// Returns the number of tasks that it has a part for; 1 for a method without task-specific parts.
             pub fn tasks(&self) -> usize {
                 match self {
                     $(Self::$beside(module) => module.tasks(),)*
@@ -189,7 +189,7 @@ macro_rules! methods {
                 }
             }
 
-            /// What one pass makes of images; `frozen` returns the backbone of a method that is beside one.
+            /// Runs one pass on images; `frozen` returns the backbone of a [`Beside`] method.
             pub(crate) fn pass<'a, 'f, F: KernelBackend, L: Lift<F, B>>(
                 &'a self,
                 frozen: impl FnOnce() -> &'f AnyBackbone<F>,
@@ -210,7 +210,7 @@ macro_rules! methods {
         }
 
         impl<B: KernelBackend> Pass<'_, B> {
-            /// The features of a task.
+            /// Returns the features of a task.
             pub(crate) fn of_task(&self, task: usize) -> Vec<Tensor<B, 4>> {
                 match self {
                     $(Self::$beside(module, shared) => module.of_task(shared, task),)*
@@ -218,7 +218,7 @@ macro_rules! methods {
                 }
             }
 
-            /// The maps that all tasks share.
+            /// Returns the maps that all tasks share.
             pub(crate) fn maps(&self) -> Vec<Tensor<B, 4>> {
                 let mut maps = Vec::new();
                 match self {
@@ -228,7 +228,7 @@ macro_rules! methods {
                 maps
             }
 
-            /// The same with other maps.
+            /// Replaces the maps that all tasks share.
             pub(crate) fn with_maps(&self, maps: Vec<Tensor<B, 4>>) -> Self {
                 let mut maps = maps.into_iter();
                 match self {
@@ -277,22 +277,22 @@ methods! {
     }
 }
 
-/// Every method that can be named.
+/// Returns every named method.
 pub fn table() -> &'static [MethodDescriptor] {
     TABLE
 }
 
 impl MethodConfig {
-    /// What is wrong with the fields, if anything: the key and why.
+    /// Checks the fields.
     ///
     /// # Errors
     ///
-    /// A sentence that names the key and its value.
+    /// A message with the key and its value.
     pub fn validate(&self) -> Result<(), String> {
         self.settings().validate()
     }
 
-    /// The same method for so many tasks; one that knows no tasks stays as it is.
+    /// Sets the number of tasks; a method without task-specific parts is not changed.
     pub fn for_tasks(mut self, tasks: usize) -> Self {
         if let Some(field) = self.settings_mut().tasks() {
             *field = tasks;
@@ -309,21 +309,21 @@ impl MethodConfig {
     ///
     /// # Errors
     ///
-    /// Why they cannot.
+    /// The reason why they cannot.
     pub fn adds_tasks(&self) -> Result<(), &'static str> {
         self.settings().adds_tasks()
     }
 
-    /// Channels of the features of a task, by stage, on a backbone of this description.
+    /// Returns the channels of a task's features, by stage, for a backbone with this description.
     pub fn feature_channels(&self, backbone: &Description) -> Vec<usize> {
         self.settings().feature_channels(backbone)
     }
 
-    /// Whether the method can tune a backbone of this description.
+    /// Checks that the method can tune a backbone with this description.
     ///
     /// # Errors
     ///
-    /// [`Misfit`] where it cannot.
+    /// [`Misfit`] if it cannot.
     pub fn check(&self, backbone: &Description) -> Result<(), Misfit> {
         match self.settings().misfit(backbone) {
             None => Ok(()),
@@ -334,11 +334,11 @@ impl MethodConfig {
         }
     }
 
-    /// The backbone with what was trained in its own parameters, and the output norms.
+    /// Returns the backbone with the trained parameters merged into it, and the output norms.
     ///
     /// # Errors
     ///
-    /// [`Unmergeable`] with the reason where the method does not allow it.
+    /// [`Unmergeable`] with the reason if the method cannot be merged.
     pub fn merge<B: KernelBackend>(&self, tuned: &Tuned<B>) -> Result<Selected<B>, Unmergeable> {
         let descriptor = self.descriptor();
         tuned.merged().ok_or(Unmergeable {
@@ -350,7 +350,7 @@ impl MethodConfig {
         })
     }
 
-    /// The groups whose sum the method's publication prints.
+    /// Returns the groups whose sum the method's publication reports.
     pub fn published_groups(&self) -> &'static [Group] {
         self.settings().published_groups()
     }

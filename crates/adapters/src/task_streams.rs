@@ -1,8 +1,8 @@
-//! The streams of many tasks beside one that they share.
+//! Task streams beside a shared stream.
 //!
-//! What a pass leaves behind is, for every stage, the generic map and the narrow maps of its blocks side by
-//! side. Both are the same for all tasks. A task's stream is an affine map of the second, and is made when
-//! the task's decoder asks for it.
+//! The result of a pass is, for every stage, the generic map and the concatenated narrow maps of its blocks.
+//! Both are the same for all tasks. A task's stream is an affine map of the narrow maps, and is computed when
+//! the task's decoder needs it.
 
 use std::vec;
 
@@ -19,7 +19,7 @@ use crate::shared::Shared;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StreamBlocks {
-    /// All blocks of a stage; what they give adds up.
+    /// All blocks of a stage; their extractions are added.
     #[default]
     EveryBlock,
     /// The last block of a stage.
@@ -34,18 +34,18 @@ impl StreamBlocks {
     }
 }
 
-/// How a task's features are made of the generic map and its stream.
+/// The combination of the generic map and a task's stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Merge {
     /// `norm(y_gen + t)`.
     #[default]
     Sum,
-    /// `norm(y_gen)` and `t`, side by side: twice the channels.
+    /// `norm(y_gen)` and `t` concatenated: twice the channels.
     Concat,
 }
 
-/// Channels of a task's features.
+/// Returns the channels of a task's features.
 pub(crate) fn feature_channels(merge: Merge, description: &Description) -> Vec<usize> {
     let channels = description.stage_channels().into_iter();
     let factor = match merge {
@@ -55,12 +55,12 @@ pub(crate) fn feature_channels(merge: Merge, description: &Description) -> Vec<u
     channels.map(|channels| factor * channels).collect()
 }
 
-/// What the tasks' streams of a stage are made of, the same for all tasks.
+/// The maps of a stage that the streams of all tasks are computed from.
 #[derive(Debug, Clone)]
 pub struct StageStreams<B: Backend> {
     /// The generic map.
     pub generic: Tensor<B, 4>,
-    /// The narrow maps of its blocks side by side.
+    /// The concatenated narrow maps of its blocks.
     pub narrow: Tensor<B, 4>,
 }
 
@@ -78,10 +78,10 @@ impl<B: KernelBackend> Shared<B> for StageStreams<B> {
     }
 }
 
-/// What a pass leaves behind for the tasks.
+/// Collects the maps of a pass for the tasks.
 pub(crate) struct TaskStreams<'a, B: KernelBackend> {
     description: &'a Description,
-    /// Of the blocks of the current section.
+    /// Narrow maps of the blocks of the current section.
     narrow: Vec<Tensor<B, 4>>,
     stages: Vec<StageStreams<B>>,
 }
@@ -99,12 +99,12 @@ impl<'a, B: KernelBackend> TaskStreams<'a, B> {
         self.description
     }
 
-    /// Takes in a narrow map of a block.
+    /// Adds the narrow map of a block.
     pub(crate) fn push(&mut self, narrow: Tensor<B, 4>) {
         self.narrow.push(narrow);
     }
 
-    /// Takes in the generic map at the end of a section.
+    /// Adds the generic map at the end of a section.
     pub(crate) fn end_section(&mut self, section: usize, generic: Tensor<B, 4>) {
         let narrow = std::mem::take(&mut self.narrow);
         if self.description.sections[section].stage.is_some() {
@@ -117,12 +117,12 @@ impl<'a, B: KernelBackend> TaskStreams<'a, B> {
         }
     }
 
-    /// What [`Self::of_task`] makes the features of a task of.
+    /// Returns the maps that [`Self::of_task`] computes the features of a task from.
     pub(crate) fn into_stages(self) -> Vec<StageStreams<B>> {
         self.stages
     }
 
-    /// The features of a task; `projections` has what it takes of the blocks of a section.
+    /// Returns the features of a task; `projections` returns its extractions from the blocks of a section.
     pub(crate) fn of_task(
         description: &Description,
         streams: &[StageStreams<B>],
@@ -148,7 +148,7 @@ impl<'a, B: KernelBackend> TaskStreams<'a, B> {
     }
 }
 
-/// One projection of maps side by side, the sum of one projection of each.
+/// Stacks projections into one projection of concatenated maps, the sum of the single ones.
 fn stacked<B: KernelBackend>(projections: Vec<Projection<B>>) -> Projection<B> {
     let (weights, biases): (Vec<_>, Vec<_>) = projections.into_iter().unzip();
     let bias = biases.into_iter().flatten().reduce(|sum, bias| sum + bias);

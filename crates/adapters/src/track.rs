@@ -1,4 +1,4 @@
-//! Choosing which of a backbone's parameters are trained.
+//! Selecting the trained parameters of a module.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -9,11 +9,11 @@ use gradway_backbone::{
 };
 use gradway_kernels::KernelBackend;
 
-/// Marks the parameters that are chosen as trained and all others as frozen.
+/// Marks the selected parameters as trained and all others as frozen.
 ///
-/// A backbone arrives from the inner backend, where no parameter is tracked, so that a method which
-/// holds it says itself what it trains. Batch norms stay folded into the convolutions of which nothing is chosen, and
-/// stand apart from the others.
+/// A backbone comes from the inner backend, where no parameter is tracked, so a method that holds it selects
+/// what it trains. Batch norms stay folded into convolutions without a selected parameter, and are separated
+/// from the others.
 pub(crate) fn track_backbone<B: KernelBackend>(
     mut backbone: AnyBackbone<B>,
     chosen: impl Fn(&ParameterPath) -> bool,
@@ -23,12 +23,12 @@ pub(crate) fn track_backbone<B: KernelBackend>(
     track(backbone, chosen)
 }
 
-/// A backbone of which nothing is trained.
+/// Freezes all parameters of a backbone.
 pub(crate) fn frozen_backbone<B: KernelBackend>(backbone: AnyBackbone<B>) -> AnyBackbone<B> {
     track_backbone(backbone, |_| false, BatchStatistics::Frozen)
 }
 
-/// Marks the parameters that are chosen as trained and all others as frozen.
+/// Marks the selected parameters as trained and all others as frozen.
 pub(crate) fn track<B: Backend, M: Module<B>>(
     module: M,
     chosen: impl Fn(&ParameterPath) -> bool,
@@ -36,12 +36,12 @@ pub(crate) fn track<B: Backend, M: Module<B>>(
     mark(module, |path| Some(chosen(path)))
 }
 
-/// Freezes the parameters whose path is chosen; the others stay what they are.
+/// Freezes the parameters whose path is selected; the others are not changed.
 pub fn freeze<B: Backend, M: Module<B>>(module: M, chosen: impl Fn(&str) -> bool) -> M {
     mark(module, |path| chosen(&path.to_string()).then_some(false))
 }
 
-/// Freezes the output norms of stages that a head does not read: no gradient would ever reach them.
+/// Freezes the output norms of stages that a head does not read, since no gradient reaches them.
 pub(crate) fn freeze_output_norms<B: Backend, M: Module<B>>(
     module: M,
     is_read: impl Fn(usize) -> bool,
@@ -52,7 +52,7 @@ pub(crate) fn freeze_output_norms<B: Backend, M: Module<B>>(
     })
 }
 
-/// Marks parameters as trained or frozen; with none they stay what they are.
+/// Marks parameters as trained or frozen; with `None` a parameter is not changed.
 fn mark<B: Backend, M: Module<B>>(
     module: M,
     is_trained: impl Fn(&ParameterPath) -> Option<bool>,

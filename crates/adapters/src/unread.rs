@@ -1,4 +1,4 @@
-//! What of a method a head has no use for.
+//! Freezing the parameters that a head does not use.
 
 use std::collections::BTreeSet;
 
@@ -12,17 +12,16 @@ use crate::encoder::Encoder;
 use crate::table::Tuned;
 use crate::track::{freeze, freeze_output_norms};
 
-/// Side of the image that goes through a backbone to see what lies behind a stage: one position of the coarsest
-/// map.
+/// Side of the image that is used to find the parameters after a stage: one position of the coarsest map.
 const SIDE: usize = 32;
 
-/// Freezes what a head that does not read all stages leaves without a gradient: the output norms of the stages that
-/// it does not read, what of a method serves only these, and what lies behind the last one that it reads. Returns
-/// their paths beside the module.
+/// Freezes the parameters that have no gradient because a head does not read all stages: the output norms of
+/// the stages that it does not read, the parts of the method that serve only these, and everything after the
+/// last stage that it reads. Returns the module and the paths of these parameters.
 ///
-/// What lies behind a stage is read off the graph of one small image, so that no method has to say it. A parameter
-/// that no stage at all has a gradient for stays as it is: that is a fault of the method, which the first step
-/// finds.
+/// The parameters after a stage are found from the graph of one small image, so no method has to declare them.
+/// A parameter without a gradient from any stage is not changed: that is an error of the method, which the
+/// first step reports.
 pub fn freeze_unread<B: TrainBackend>(
     encoder: &Encoder<B>,
     tuned: Tuned<B>,
@@ -41,7 +40,7 @@ pub fn freeze_unread<B: TrainBackend>(
     (tuned, frozen)
 }
 
-/// Freezes what lies behind the last stage that is read, and what serves another stage alone.
+/// Freezes the parameters after the last stage that is read, and those that serve only stages that are not read.
 fn freeze_behind<B: TrainBackend>(
     encoder: &Encoder<B>,
     tuned: Tuned<B>,
@@ -75,7 +74,7 @@ fn freeze_behind<B: TrainBackend>(
     })
 }
 
-/// A parameter of whatever number of axes.
+/// A parameter with any number of axes.
 struct Parameter<'a, B: AutodiffBackend> {
     is_trained: bool,
     gradient: &'a dyn Fn(&B::Gradients) -> bool,
@@ -87,7 +86,7 @@ impl<B: AutodiffBackend> Parameter<'_, B> {
     }
 }
 
-/// Paths of the parameters that are chosen.
+/// Returns the paths of the selected parameters.
 fn paths<B: AutodiffBackend, M: Module<B>>(
     module: &M,
     choose: impl Fn(Parameter<'_, B>) -> bool,

@@ -7,20 +7,20 @@
 //! output of stage s for task t: norm_s(y_gen + t_t)
 //! ```
 //!
-//! with `z = LN x'` or `x'`. One pass through the backbone serves all tasks. What a task takes of a stage's
-//! blocks is one affine map of their narrow maps side by side (see [`extraction`](crate::extraction)), and
-//! it is made when the task's decoder asks for it: neither the pass nor what it keeps depends on the number
-//! of tasks.
+//! with `z = LN x'` or `x'`. One pass through the backbone serves all tasks. A task's stream in a stage is one
+//! affine map of the concatenated narrow maps of its blocks (see [`extraction`](crate::extraction)), and is
+//! computed when the task's decoder needs it: neither the pass nor the memory that it keeps depends on the
+//! number of tasks.
 //!
-//! The publication leaves open where the streams leave. With a module in every block (`streams =
-//! "every_block"`) four tasks on Swin-T train 1.093 M, 0.99 % of four backbones; with one in the last block
-//! of a stage (`"stage_end"`) 1.087 M, which prints the same.
+//! The publication does not state which blocks the streams come from. With a module in every block (`streams =
+//! "every_block"`) four tasks on Swin-T train 1.093 M parameters, 0.99 % of four backbones; with one in the
+//! last block of a stage (`"stage_end"`) 1.087 M, which rounds to the same share.
 //!
-//! On a convolutional backbone the adapter reads what the branch made, since a branch changes the shape of
-//! its input: an extension of ours, as is a section that ends no stage having no task modules.
+//! On a convolutional backbone the adapter reads the output of the branch, since a branch changes the shape of
+//! its input, and sections that do not end a stage have no task modules. Both are extensions of this library.
 //!
-//! Memory: a gradient passes through the whole backbone; each adapter keeps its narrow map besides, and
-//! each stage the narrow maps of its blocks side by side.
+//! Memory: gradients pass through the whole backbone; each adapter also keeps its narrow map, and each stage
+//! the concatenated narrow maps of its blocks.
 
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear, LinearConfig};
@@ -49,24 +49,24 @@ pub(crate) const ABOUT: About = About {
     merges: Err(unmergeable::ACTIVATION),
 };
 
-/// What `reduction` is where the configuration does not say.
+/// The default of `reduction`.
 const REDUCTION: usize = 4;
 
-/// What an adapter reads.
+/// Input of an adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Input {
-    /// `LN x'`, what the MLP reads.
+    /// `LN x'`, the input of the MLP.
     #[default]
     PostNorm,
     /// `x'`.
     PreNorm,
 }
 
-/// What is trained of the backbone's own parameters.
+/// Trained parameters of the backbone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Others {
+pub enum TrainedBackbone {
     /// Nothing.
     #[default]
     None,
@@ -78,26 +78,26 @@ pub enum Others {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct VmtAdapterConfig {
-    /// Number of tasks; a run sets it to what it trains.
+    /// Number of tasks; a run sets it to its own number.
     pub tasks: usize,
-    /// The bottleneck is the channels divided by this; 4, in the Lite form 6, where it is left out.
+    /// Width of the bottleneck: the channels divided by this. The default is 4, and 6 in the Lite form.
     pub reduction: Option<usize>,
-    /// What a task does to the map it extracts from.
+    /// Transform that a task applies to the map it extracts from.
     pub extraction: Extraction,
     /// The map that a task extracts from.
     pub place: ExtractionSource,
     /// The blocks that a task extracts from.
     pub streams: StreamBlocks,
-    /// How a task's features are made of the generic map and its stream.
+    /// Combination of the generic map and a task's stream.
     pub merge: Merge,
-    /// What an adapter reads.
+    /// Input of an adapter.
     pub input: Input,
-    /// Factor of what an adapter adds, at first.
+    /// Initial scale of an adapter's output.
     pub scale: f64,
-    /// Whether every block learns its factor.
+    /// Whether every block learns its scale.
     pub learn_scale: bool,
-    /// What is trained of the backbone's own parameters.
-    pub others: Others,
+    /// Trained parameters of the backbone.
+    pub others: TrainedBackbone,
 }
 
 impl Default for VmtAdapterConfig {
@@ -112,7 +112,7 @@ impl Default for VmtAdapterConfig {
             input: Input::default(),
             scale: 1.0,
             learn_scale: false,
-            others: Others::default(),
+            others: TrainedBackbone::default(),
         }
     }
 }
@@ -122,31 +122,31 @@ impl Default for VmtAdapterConfig {
 pub struct SharedAdapter<B: Backend> {
     /// `[channels, narrow]`
     pub down: Linear<B>,
-    /// `[narrow, channels]`, zero at first; none where it is the other one's transpose.
+    /// `[narrow, channels]`, zero at first; `None` if it is the transpose of the down projection.
     pub up: Option<Param<Tensor<B, 2>>>,
     /// `[channels]`
     pub up_bias: Param<Tensor<B, 1>>,
-    /// `[1]`, where it is learnt.
+    /// `[1]`, if it is learnt.
     pub scale: Option<Param<Tensor<B, 1>>>,
-    /// The module of every task, where they extract from this block.
+    /// The module of every task, if the tasks extract from this block.
     pub tasks: Vec<KnowledgeExtraction<B>>,
 }
 
 /// The module of VMT-Adapter and VMT-Adapter-Lite.
 #[derive(Module, Debug)]
 pub struct VmtAdapter<B: Backend> {
-    /// Frozen but for its norms, where they are trained.
+    /// The backbone, frozen except for its norms if they are trained.
     pub backbone: AnyBackbone<B>,
     /// Adapters by section and block.
     pub sections: Vec<Vec<SharedAdapter<B>>>,
-    /// Trained.
+    /// Output norms, trained.
     pub norms: OutputNorms<B>,
     #[module(skip)]
     config: VmtAdapterConfig,
 }
 
 impl VmtAdapterConfig {
-    /// The module around a backbone.
+    /// Initialises the module around a backbone.
     pub fn init<B: KernelBackend>(
         &self,
         backbone: AnyBackbone<B>,
@@ -156,7 +156,7 @@ impl VmtAdapterConfig {
         self.init_with(reduction, false, backbone, device)
     }
 
-    /// The module whose up projections are the transposes of the down projections, or are not.
+    /// Initialises the module. If `is_tied`, the up projections are the transposes of the down projections.
     pub(crate) fn init_with<B: KernelBackend>(
         &self,
         reduction: usize,
@@ -170,8 +170,9 @@ impl VmtAdapterConfig {
             let block = |block| self.adapter(is_tied, section, block, narrow, device);
             (0..section.blocks).map(block).collect()
         });
-        let norms =
-            |path: &ParameterPath| self.others == Others::Norms && path.role().kind.is_norm();
+        let norms = |path: &ParameterPath| {
+            self.others == TrainedBackbone::Norms && path.role().kind.is_norm()
+        };
         VmtAdapter {
             sections: sections.collect(),
             backbone: track_backbone(backbone, norms, BatchStatistics::Frozen),
@@ -237,7 +238,7 @@ impl<B: KernelBackend> SharedAdapter<B> {
         narrow(x, (self.down.weight.val(), bias), axis, Activation::Gelu)
     }
 
-    /// The up projection times the factor.
+    /// The up projection times the scale.
     fn up(&self, scale: f64) -> (Tensor<B, 2>, Tensor<B, 1>) {
         let weight = match &self.up {
             Some(up) => up.val(),
@@ -254,7 +255,7 @@ impl<B: KernelBackend> SharedAdapter<B> {
         }
     }
 
-    /// What a task takes of the narrow map.
+    /// The task's extraction from the narrow map.
     fn of_task(&self, task: usize, config: &VmtAdapterConfig) -> Option<Projection<B>> {
         let (up, bias) = self.up(config.scale);
         let (weight, bias) = self.tasks.get(task)?.folded(config.place, up, bias);
@@ -298,10 +299,10 @@ impl<B: KernelBackend> Around<B> for VmtAdapter<B> {
     }
 }
 
-/// Adds the adapters and keeps what the tasks extract from.
+/// Adds the adapters and keeps the maps that the tasks extract from.
 struct VmtAdapterAccess<'a, B: KernelBackend> {
     module: &'a VmtAdapter<B>,
-    /// What the MLP of the current block reads.
+    /// The input of the current block's MLP.
     normed: Option<Tensor<B, 4>>,
     streams: TaskStreams<'a, B>,
 }

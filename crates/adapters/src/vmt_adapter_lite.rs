@@ -1,9 +1,9 @@
 //! VMT-Adapter-Lite: as [`vmt_adapter`], with `W_U` the transpose of `W_D` (Xin et al.
 //! 2024, arXiv 2312.08733).
 //!
-//! The publication shares parameters between the projections and prints 0.36 times those of VMT-Adapter.
-//! A transpose of the same width would be 0.50; with a sixth of the channels in place of a fourth it is
-//! 0.370 M for four tasks on Swin-T, 0.34 times.
+//! The publication shares parameters between the projections and reports 0.36 times the parameters of
+//! VMT-Adapter. A transpose with the same width would have 0.50 times; with a sixth of the channels in place of
+//! a fourth it has 0.370 M for four tasks on Swin-T, 0.34 times.
 //!
 //! Memory: as [`vmt_adapter`].
 
@@ -23,7 +23,7 @@ pub(crate) const ABOUT: About = About {
     ..vmt_adapter::ABOUT
 };
 
-/// What `reduction` is where the configuration does not say.
+/// The default of `reduction`.
 const REDUCTION: usize = 6;
 
 /// Configuration of VMT-Adapter-Lite: the fields of [`VmtAdapterConfig`].
@@ -35,7 +35,7 @@ pub struct VmtAdapterLiteConfig(pub VmtAdapterConfig);
 pub type VmtAdapterLite<B> = VmtAdapter<B>;
 
 impl VmtAdapterLiteConfig {
-    /// The module around a backbone.
+    /// Initialises the module around a backbone.
     pub fn init<B: KernelBackend>(
         &self,
         backbone: AnyBackbone<B>,

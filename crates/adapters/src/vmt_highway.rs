@@ -1,5 +1,5 @@
-//! The multi-task adapter on a gradient highway: what VMT-Adapter shares and what it tells apart, beside a
-//! frozen backbone as in E3VA. Ours, beyond both papers.
+//! The multi-task adapter on a gradient highway: the shared and task-specific parts of VMT-Adapter, beside a
+//! frozen backbone as in E3VA. It is an extension of this library beyond both papers.
 //!
 //! ```text
 //! frozen, untracked:  a_l, m_l the branches of block l, x_s the output of stage s
@@ -9,17 +9,17 @@
 //! output for task t:  norm_s(x_s + h_s + t_s)
 //! ```
 //!
-//! One pass through the backbone without a graph serves all tasks; nothing is back-propagated through it,
-//! and neither the pass nor what it keeps depends on the number of tasks. As in
-//! [`vmt_adapter`](crate::vmt_adapter), a task's stream is one affine map of a stage's narrow maps side by
-//! side, made when its decoder asks for it. A gradient therefore reaches every block of every stage from
-//! every task by a way of a few products.
+//! One pass through the backbone without a graph serves all tasks. No gradient passes through the backbone, and
+//! neither the pass nor the memory that it keeps depends on the number of tasks. As in
+//! [`vmt_adapter`](crate::vmt_adapter), a task's stream is one affine map of a stage's concatenated narrow
+//! maps, computed when its decoder needs it. So the gradient of every task reaches every block of every stage
+//! through a few products.
 //!
-//! With an eighth of the channels at both branches of a block, the bottlenecks have the parameters that
-//! VMT-Adapter's have with a fourth at one.
+//! With an eighth of the channels at both branches of a block, the bottlenecks have as many parameters as
+//! VMT-Adapter's with a fourth at one branch.
 //!
-//! Memory: the backbone keeps nothing. Each bottleneck keeps its tap and its narrow map, each stage the
-//! narrow maps side by side, each stage boundary and output norm one map.
+//! Memory: the backbone keeps nothing. Each bottleneck keeps its input and its narrow map, each stage the
+//! concatenated narrow maps, each stage boundary and output norm one map.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -34,7 +34,7 @@ use crate::bottleneck::{Bottleneck, Projection, narrow, widen};
 use crate::count::Group;
 use crate::extraction::{Extraction, ExtractionShape, ExtractionSource, KnowledgeExtraction};
 use crate::highway::Highway;
-use crate::inserted::Places;
+use crate::inserted::InsertionPoints;
 use crate::method::{About, Method, Settings, in_range, unmergeable};
 use crate::placement::Beside;
 use crate::task_streams::{Merge, StageStreams, StreamBlocks, TaskStreams, feature_channels};
@@ -51,17 +51,17 @@ pub(crate) const ABOUT: About = About {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct VmtHighwayConfig {
-    /// Number of tasks; a run sets it to what it trains.
+    /// Number of tasks; a run sets it to its own number.
     pub tasks: usize,
-    /// The bottleneck is the channels divided by this.
+    /// Width of the bottleneck: the channels divided by this.
     pub reduction: usize,
-    /// What a task does to the map it extracts from.
+    /// Transform that a task applies to the map it extracts from.
     pub extraction: Extraction,
     /// The map that a task extracts from.
     pub place: ExtractionSource,
     /// The blocks that a task extracts from.
     pub streams: StreamBlocks,
-    /// How a task's features are made of the generic map and its stream.
+    /// Combination of the generic map and a task's stream.
     pub merge: Merge,
 }
 
@@ -81,18 +81,18 @@ impl Default for VmtHighwayConfig {
 /// The bottleneck of a branch.
 #[derive(Module, Debug)]
 pub struct BranchAdapter<B: Backend> {
-    /// Starts at zero.
+    /// The bottleneck; its output is zero at first.
     pub bottleneck: Bottleneck<B>,
-    /// The module of every task, where they extract from this block.
+    /// The module of every task, if the tasks extract from this block.
     pub tasks: Vec<KnowledgeExtraction<B>>,
 }
 
-/// The module of the method: everything on the highway, nothing of the backbone.
+/// The module of the method: everything on the highway, without the backbone.
 #[derive(Module, Debug)]
 pub struct VmtHighway<B: Backend> {
     /// Bottlenecks by section, block and branch.
     pub sections: Vec<Vec<Vec<BranchAdapter<B>>>>,
-    /// Trained.
+    /// Output norms, trained.
     pub norms: OutputNorms<B>,
     #[module(skip)]
     description: Description,
@@ -101,7 +101,7 @@ pub struct VmtHighway<B: Backend> {
 }
 
 impl VmtHighwayConfig {
-    /// The module beside a backbone of this description.
+    /// Initialises the module for a backbone with this description.
     pub fn init<B: Backend>(&self, description: &Description, device: &B::Device) -> VmtHighway<B> {
         let shape = ExtractionShape {
             extraction: self.extraction,
@@ -163,7 +163,7 @@ impl<B: KernelBackend> BranchAdapter<B> {
         (weight, bias)
     }
 
-    /// What a task takes of the narrow map.
+    /// The task's extraction from the narrow map.
     fn of_task(&self, task: usize, source: ExtractionSource) -> Option<Projection<B>> {
         let (up, bias) = self.up();
         let (weight, bias) = self.tasks.get(task)?.folded(source, up, bias);
@@ -207,7 +207,7 @@ impl<B: KernelBackend> Beside<B> for VmtHighway<B> {
     }
 }
 
-/// Rides along the frozen backbone's forward pass.
+/// Runs the adapters during the forward pass of the frozen backbone.
 struct Taps<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> {
     module: &'a VmtHighway<B>,
     highway: Highway<'a, B, F, L>,
@@ -218,7 +218,7 @@ impl<B: KernelBackend, F: KernelBackend, L: Lift<F, B>> Access<F> for Taps<'_, B
     fn at(&mut self, site: Site, _input: &Tensor<F, 4>, output: Tensor<F, 4>) -> Tensor<F, 4> {
         let description = &self.module.description;
         let axis = description.axis;
-        if let Some(branch) = Places::Branches.index(description, site.point) {
+        if let Some(branch) = InsertionPoints::Branches.index(description, site.point) {
             let adapter = &self.module.sections[site.section][site.block][branch];
             let down = &adapter.bottleneck.down;
             let down = (down.weight.val(), down.bias.as_ref().map(Param::val));

@@ -1,4 +1,4 @@
-//! Prompts in the windows of a Swin: what shallow and deep prompt tuning share.
+//! Prompts in the windows of a Swin: the common part of shallow and deep prompt tuning.
 
 use burn::module::Param;
 use burn::nn::Initializer;
@@ -7,7 +7,8 @@ use burn::tensor::backend::Backend;
 use gradway_backbone::{Description, TransformerBlock};
 use gradway_kernels::{KernelBackend, PromptedAttention, Windows};
 
-/// Prompts, `[tokens, channels]`, uniform as the publication draws them for patches of 4 x 4 pixels.
+/// Initialises prompts, `[tokens, channels]`, from the publication's uniform distribution for patches of 4 x 4
+/// pixels.
 pub(crate) fn prompts<B: Backend>(
     tokens: usize,
     channels: usize,
@@ -21,12 +22,12 @@ pub(crate) fn prompts<B: Backend>(
     uniform.init([tokens, channels], device)
 }
 
-/// Why prompts do not fit a backbone, if they do not.
+/// Returns why prompts do not fit a backbone, if they do not.
 pub(crate) fn misfit(backbone: &Description) -> Option<&'static str> {
     (!backbone.is_transformer()).then_some("its prompts take part in attention")
 }
 
-/// Attention of a block with prompts, `[batch, tokens, channels]`, in its windows.
+/// Computes the attention of a block with prompts, `[batch, tokens, channels]`, in its windows.
 pub(crate) fn attend<B: KernelBackend>(
     block: &dyn TransformerBlock<B>,
     prompts: Tensor<B, 3>,
@@ -38,7 +39,7 @@ pub(crate) fn attend<B: KernelBackend>(
     PromptedAttention::new(qkv, prompts, table, windows)
 }
 
-/// The same prompts for every image.
+/// Repeats the prompts for every image.
 pub(crate) fn for_batch<B: Backend>(prompts: Tensor<B, 2>, batch: usize) -> Tensor<B, 3> {
     prompts.unsqueeze::<3>().repeat_dim(0, batch)
 }

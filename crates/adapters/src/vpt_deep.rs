@@ -1,10 +1,9 @@
-//! Deep visual prompt tuning: every block has prompts of its own, which stand in every window beside its
-//! positions and are dropped after it (Jia et al. 2022, arXiv 2203.12119, as its code has it on a Swin).
+//! Deep visual prompt tuning: every block has its own prompts, which are added to the positions of every window
+//! and dropped after the block (Jia et al. 2022, arXiv 2203.12119, as in its code for Swin).
 //!
-//! Since nothing of a block's prompts goes on, they are keys and values alone; no query is computed of
-//! them.
+//! Since the prompts are dropped after the block, they are only keys and values; their queries are not computed.
 //!
-//! Memory: a gradient passes through the whole backbone, and attention with prompts keeps its scores.
+//! Memory: gradients pass through the whole backbone, and attention with prompts keeps its scores.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -31,7 +30,7 @@ pub(crate) const ABOUT: About = About {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct VptDeepConfig {
-    /// Prompts of a block.
+    /// Number of prompts of a block.
     pub tokens: usize,
 }
 
@@ -44,16 +43,16 @@ impl Default for VptDeepConfig {
 /// The module of deep prompt tuning.
 #[derive(Module, Debug)]
 pub struct VptDeep<B: Backend> {
-    /// Frozen.
+    /// The frozen backbone.
     pub backbone: AnyBackbone<B>,
     /// Prompts by section and block, `[tokens, channels]`.
     pub sections: Vec<Vec<Param<Tensor<B, 2>>>>,
-    /// Trained.
+    /// Output norms, trained.
     pub norms: OutputNorms<B>,
 }
 
 impl VptDeepConfig {
-    /// The module around a backbone.
+    /// Initialises the module around a backbone.
     pub fn init<B: KernelBackend>(
         &self,
         backbone: AnyBackbone<B>,

@@ -1,12 +1,12 @@
-//! Shallow visual prompt tuning: prompts stand in every window of the first block beside its positions
-//! and pass on through the network with them (Jia et al. 2022, arXiv 2203.12119, as its code has it on a
-//! Swin).
+//! Shallow visual prompt tuning: prompts are added to the positions of every window of the first block and pass
+//! through the network with them (Jia et al. 2022, arXiv 2203.12119, as in its code for Swin).
 //!
-//! A window's attention changes the prompts in it; the mean over the windows of an image goes on. A
-//! merging is given each prompt four times. (The public code takes that mean over windows of different
-//! images where a batch has more than one, which is left out here.) Stochastic depth passes them by.
+//! The attention of every window changes the prompts; their mean over the windows of an image is the input of
+//! the next block. A patch merging receives each prompt four times. (For batches of several images the public
+//! code averages over windows of different images, which is not done here.) Stochastic depth is not applied to
+//! prompts.
 //!
-//! Memory: a gradient passes through the whole backbone, and attention with prompts keeps its scores.
+//! Memory: gradients pass through the whole backbone, and attention with prompts keeps its scores.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -35,7 +35,7 @@ pub(crate) const ABOUT: About = About {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct VptShallowConfig {
-    /// Prompts.
+    /// Number of prompts.
     pub tokens: usize,
 }
 
@@ -48,16 +48,16 @@ impl Default for VptShallowConfig {
 /// The module of shallow prompt tuning.
 #[derive(Module, Debug)]
 pub struct VptShallow<B: Backend> {
-    /// Frozen.
+    /// The frozen backbone.
     pub backbone: AnyBackbone<B>,
-    /// `[tokens, channels]` of the first section.
+    /// `[tokens, channels]`, with the channels of the first section.
     pub prompts: Param<Tensor<B, 2>>,
-    /// Trained.
+    /// Output norms, trained.
     pub norms: OutputNorms<B>,
 }
 
 impl VptShallowConfig {
-    /// The module around a backbone.
+    /// Initialises the module around a backbone.
     pub fn init<B: KernelBackend>(
         &self,
         backbone: AnyBackbone<B>,
@@ -107,7 +107,7 @@ impl<B: KernelBackend> Around<B> for VptShallow<B> {
 
 struct VptShallowAccess<'a, B: Backend> {
     module: &'a VptShallow<B>,
-    /// As they are by now: `[batch, tokens, channels]`.
+    /// The current prompts: `[batch, tokens, channels]`.
     prompts: Tensor<B, 3>,
 }
 

@@ -1,13 +1,13 @@
-//! Access points: the places of a forward pass that a tuning method may observe or change.
+//! Access points: the points of a forward pass at which a tuning method may read or change a tensor.
 //!
-//! A backbone knows no method. It walks its blocks and hands the tensor at each [`Site`] to an
-//! [`Access`], which answers with the tensor to go on with.
+//! A backbone does not depend on any method. It runs its blocks and passes the tensor at each [`Site`] to an
+//! [`Access`], which returns the tensor to continue with.
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_kernels::{KernelBackend, Windows, window_attention};
 
-/// What kind of tensor is handed over.
+/// The kind of tensor at an access point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Point {
     /// Output of the patch embedding's convolution, before its norm.
@@ -19,23 +19,23 @@ pub enum Point {
     /// The fused projection to queries, keys and values of a map padded to whole windows:
     /// `[batch, height, width, 3 * channels]`.
     QueryKeyValue,
-    /// The projection that ends attention; its input is what the heads mixed, without padding.
+    /// The projection that ends attention; its input is the concatenated output of the heads, without padding.
     Projection,
     /// Output of the attention branch, before its residual add.
     Attention,
-    /// Stream after the attention branch's residual add.
+    /// The residual stream after the attention branch's residual add.
     AttentionResidual,
     /// The norm before an MLP.
     MlpNorm,
-    /// The first layer of an MLP, before its activation; only for who [reads](Access::reads_mlp) it.
+    /// The first layer of an MLP, before its activation; passed only if [`Access::reads_mlp`] is true.
     MlpIn,
-    /// The second layer of an MLP; its input is the activation's output. As [`Point::MlpIn`].
+    /// The second layer of an MLP; its input is the activation's output. Passed only as [`Point::MlpIn`].
     MlpOut,
     /// Output of the MLP branch, before its residual add.
     Mlp,
     /// Output of a convolutional block's branch, before its residual add (where it has one).
     Convolution,
-    /// Output of a block: the stream after its last residual add.
+    /// Output of a block: the residual stream after its last residual add.
     Block,
     /// Output of a section, before the transition to the next one.
     Section,
@@ -46,16 +46,16 @@ pub enum Point {
 }
 
 impl Point {
-    /// The block-level points that end a branch: where adapters sit.
+    /// Whether the point is the output of a branch, where adapters are inserted.
     pub fn is_branch(self) -> bool {
         matches!(self, Self::Attention | Self::Mlp | Self::Convolution)
     }
 }
 
-/// Where in the network: a point, the section (see [`Section`](crate::Section)) and the block in it.
+/// An access point in the network: its kind, its section (see [`Section`](crate::Section)) and its block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Site {
-    /// What is handed over.
+    /// The kind of tensor.
     pub point: Point,
     /// Index of the section.
     pub section: usize,
@@ -63,23 +63,21 @@ pub struct Site {
     pub block: usize,
 }
 
-/// Observes or changes what passes the access points of a backbone.
+/// Reads or changes the tensors at the access points of a backbone.
 ///
-/// `input` is what the sub-module at the site received, `output` what it made of it; the answer
-/// replaces the output. Maps have four axes in the backbone's own order
-/// ([`Description::axis`](crate::Description)).
+/// `input` is the input of the sub-module at the site and `output` its output, which the returned tensor
+/// replaces. Maps have four axes in the backbone's own layout ([`Description::axis`](crate::Description)).
 pub trait Access<B: Backend> {
     /// Called once per site and forward pass, in the order of computation.
     fn at(&mut self, site: Site, input: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4>;
 
-    /// Whether the points inside an MLP are wanted; its layers are one operator where they are not,
-    /// and the wide map between them need not exist.
+    /// Whether the access uses the points inside an MLP. If not, its layers run as one operator, which does not
+    /// store the wide map between them.
     fn reads_mlp(&self) -> bool {
         false
     }
 
-    /// What comes of [`Point::QueryKeyValue`] by attention inside windows, for who lets more take part
-    /// in it than the positions of a window.
+    /// Computes the window attention of [`Point::QueryKeyValue`]. A method overrides it to add tokens to the windows.
     ///
     /// # Shapes
     ///
@@ -99,7 +97,7 @@ pub trait Access<B: Backend> {
     }
 }
 
-/// The access to the points of one block, or outside of blocks.
+/// An access restricted to one block, or to the points outside of blocks.
 pub(crate) struct BlockAccess<'a, A> {
     pub(crate) access: &'a mut A,
     pub(crate) section: usize,

@@ -17,21 +17,20 @@ use crate::transformer::TransformerBlock;
 
 /// A feature extractor with access points.
 ///
-/// A new backbone implements this, gets a line in the [table](crate::table), and every method
-/// works on it.
+/// A new backbone implements this trait and gets a line in the [table](crate::table); then every method works on it.
 pub trait Backbone<B: KernelBackend>: Module<B> {
-    /// Sections, widths and layout.
+    /// Returns the sections, widths and layout.
     fn description(&self) -> Description;
 
-    /// Where in the module a block's parameters are, as in the paths of its records.
+    /// Returns the path of a block's parameters in the module, as in its records.
     fn block_path(&self, section: usize, block: usize) -> String;
 
-    /// Where in the module the parameters of the transition to a section are, if it has some.
+    /// Returns the path of the parameters of the transition to a section, if it has any.
     fn transition_path(&self, _section: usize) -> Option<String> {
         None
     }
 
-    /// How deep in the network its parameters are.
+    /// Returns the depths of the parameters in the network.
     fn depths(&self) -> Depths {
         let mut depths = Depths::default();
         for (section, shape) in self.description().sections.iter().enumerate() {
@@ -43,8 +42,9 @@ pub trait Backbone<B: KernelBackend>: Module<B> {
         depths
     }
 
-    /// Parts the batch norms of the convolutions of which a parameter is chosen by its path, as if every norm stood
-    /// apart, and folds the others for good. A backbone without batch norms has nothing to part.
+    /// Separates the batch norms from the convolutions for which `chosen` selects a parameter, and folds the
+    /// other norms permanently. Paths are those of separate norms. It does nothing for a backbone without batch
+    /// norms.
     fn keep_norms(
         &mut self,
         _chosen: &dyn Fn(&ParameterPath) -> bool,
@@ -52,18 +52,18 @@ pub trait Backbone<B: KernelBackend>: Module<B> {
     ) {
     }
 
-    /// What batch norms have beside parameters, and those that are folded know of themselves, by the names of files.
+    /// Returns the running statistics of batch norms, and the data of folded ones, by their names in files.
     fn statistics(&self) -> BTreeMap<String, TensorData> {
         BTreeMap::new()
     }
 
-    /// What makes the output of an access point, where that is one operation with parameters: each of the
-    /// [operations](crate::Operations) that the description lists.
+    /// Returns the operation whose output is at an access point, if that is one operation with parameters: each
+    /// of the [operations](crate::Operations) that the description lists.
     fn operation(&mut self, _site: Site) -> Option<Operation<'_, B>> {
         None
     }
 
-    /// A block of a transformer, for who runs something through it beside the map.
+    /// Returns a transformer block, for methods that run further tokens or streams through it.
     fn transformer_block(
         &self,
         _section: usize,
@@ -85,9 +85,8 @@ pub trait Backbone<B: KernelBackend>: Module<B> {
         access: &mut impl Access<B>,
     ) -> Vec<Tensor<B, 4>>;
 
-    /// Carries a parallel stream from a section's output to the next section's width and
-    /// resolution, with the backbone's own weights as constants where it has such a step, and
-    /// without parameters where it has none.
+    /// Brings a parallel stream from a section's output to the next section's width and resolution. It uses the
+    /// backbone's own transition weights as constants, or no parameters if the backbone has no such layer.
     ///
     /// # Shapes
     ///

@@ -1,15 +1,15 @@
-//! What training does with the statistics of batch norms.
+//! The treatment of batch norm statistics in training.
 
 use serde::{Deserialize, Serialize};
 
-/// What becomes of the statistics of batch norms whose scale and shift are trained.
+/// The statistics of batch norms whose scale and shift are trained.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BatchStatistics {
-    /// They stay those of the pre-trained network, in training too, as detectors have it: small batches do not
-    /// disturb them.
+    /// The pre-trained running statistics are used in training too, as is common for detectors: small batches
+    /// do not disturb them.
     #[default]
     Frozen,
-    /// Training uses those of the batch and lets the running ones follow, as in pre-training.
+    /// Training uses the statistics of the batch and updates the running ones, as in pre-training.
     Trained,
 }

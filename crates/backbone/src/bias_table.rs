@@ -2,7 +2,7 @@
 
 use burn::tensor::TensorData;
 
-/// The side of the square window whose table has so many rows: `(2 w - 1)^2`.
+/// The side `w` of the square window whose table has this number of rows, `(2 w - 1)^2`.
 pub(crate) fn window_side(rows: usize) -> Option<usize> {
     let side = rows.isqrt();
     (side * side == rows && side % 2 == 1).then_some(side / 2 + 1)

@@ -18,7 +18,7 @@ use crate::file::{
     safetensors_from_bytes,
 };
 
-/// Why a weight file could not be read.
+/// The error of reading a weight file.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// The file is missing, unreadable or damaged.
@@ -26,7 +26,7 @@ pub enum CheckpointError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the reader said.
+        /// The reader's message.
         reason: String,
     },
     /// A record of a zip archive is missing or damaged.
@@ -36,20 +36,20 @@ pub enum CheckpointError {
         path: PathBuf,
         /// The record.
         record: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
-    /// A parameter's key holds something that is not read as a tensor.
+    /// The key of a parameter holds something other than a tensor.
     #[error("cannot read `{key}` of {path}: it is {what}; {SAVE_ALONE}")]
     NoTensor {
         /// The file.
         path: PathBuf,
         /// The key.
         key: String,
-        /// What it holds.
+        /// Its content.
         what: String,
     },
-    /// Several sets of weights that would fit, and none was chosen.
+    /// Several sets of weights fit, and none was selected.
     #[error(
         "{path} holds weights for this backbone {} times: {}; choose one with `weights_key`",
         places.len(), quoted(places)
@@ -57,10 +57,10 @@ pub enum CheckpointError {
     Several {
         /// The file.
         path: PathBuf,
-        /// Where they are; an empty name is the top of the file.
+        /// Their keys; an empty key is the top level of the file.
         places: Vec<String>,
     },
-    /// A key that was chosen, with nothing below it.
+    /// There are no weights below the selected key.
     #[error(
         "{path} has no weights for this backbone below `{key}`{}",
         if places.is_empty() { String::new() } else { format!("; there are some in {}", quoted(places)) }
@@ -70,16 +70,16 @@ pub enum CheckpointError {
         path: PathBuf,
         /// The key.
         key: String,
-        /// Where there are some.
+        /// Keys that have weights.
         places: Vec<String>,
     },
-    /// The ending names no known format.
+    /// The file extension names no known format.
     #[error("weights file {path} has an unknown ending; expected .safetensors, .pth, .pt or .bin")]
     UnknownFormat {
         /// The file.
         path: PathBuf,
     },
-    /// A backbone without embedded weights.
+    /// The backbone has no embedded weights.
     #[error(
         "there are no embedded weights of `{backbone}`, only of {}; name a weight file",
         known.join(", ")
@@ -87,7 +87,7 @@ pub enum CheckpointError {
     NotEmbedded {
         /// The backbone.
         backbone: String,
-        /// Backbones that have some.
+        /// Backbones with embedded weights.
         known: Vec<&'static str>,
     },
 }
@@ -97,32 +97,32 @@ fn quoted(names: &[String]) -> String {
     names.join(", ")
 }
 
-/// The tensors of a weight file by their names, each read when it is asked for.
+/// A weight file: its tensors by name, each read on demand.
 #[derive(Clone)]
 pub struct Checkpoint {
     pub(crate) origin: PathBuf,
-    /// What was taken off the front of every tensor's name, with the point behind it.
+    /// The prefix that was stripped from every tensor's name, including its dot.
     pub(crate) wrapper: String,
-    /// Where to look for a backbone's weights.
+    /// The key below which a backbone's weights are.
     pub(crate) weights_key: Option<String>,
     pub(crate) tensors: BTreeMap<String, Stored>,
-    /// What is no tensor, by its whole name.
+    /// Entries that are not tensors, by full name.
     pub(crate) others: BTreeMap<String, String>,
     container: Rc<RefCell<Container>>,
 }
 
-/// Wrappers that training scripts put around a model's own keys.
+/// Prefixes that training scripts add to a model's own keys.
 const WRAPPERS: [&str; 4] = ["state_dict.", "model.", "module.", "backbone."];
 
 impl Checkpoint {
     /// Opens a `.safetensors` file or a PyTorch `.pth`, `.pt` or `.bin`.
     ///
-    /// Wrappers such as Microsoft's `model.` are stripped where every tensor has them. Nothing of the file is
-    /// executed: of a pickle, tensors are read and everything else is passed over.
+    /// Prefixes such as Microsoft's `model.` are stripped if every tensor has them. No code of a file is
+    /// executed: only the tensors of a pickle are read, and everything else is skipped.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError`] with the path where the file cannot be read.
+    /// [`CheckpointError`] with the path if the file cannot be read.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         let open = match path.extension().and_then(|ending| ending.to_str()) {
             Some("safetensors") => open_safetensors,
@@ -138,11 +138,11 @@ impl Checkpoint {
             .map_err(|fault| wrong(path, fault))
     }
 
-    /// Reads a `.safetensors` file held in memory; `name` stands for its path in messages.
+    /// Reads a `.safetensors` file in memory; `name` replaces its path in messages.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::Unreadable`] where the bytes are no such file.
+    /// [`CheckpointError::Unreadable`] if the bytes are not such a file.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, CheckpointError> {
         Self::from_memory(name, Cow::Owned(bytes.to_vec()))
     }
@@ -153,11 +153,11 @@ impl Checkpoint {
         Ok(Self::new(path, file))
     }
 
-    /// The weights that are part of the library, by the name of their backbone.
+    /// Returns the weights of a backbone that are embedded in the library.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::NotEmbedded`] where that backbone has none.
+    /// [`CheckpointError::NotEmbedded`] if the backbone has none.
     pub fn embedded(backbone: &str) -> Result<Self, CheckpointError> {
         let bytes = embedded::find(backbone).ok_or_else(|| CheckpointError::NotEmbedded {
             backbone: backbone.to_string(),
@@ -178,45 +178,45 @@ impl Checkpoint {
         }
     }
 
-    /// Says below which key of the file a backbone's weights are, such as `state_dict_ema` or
-    /// `teacher.backbone`, for files that hold several.
+    /// Selects the key below which a backbone's weights are, such as `state_dict_ema` or `teacher.backbone`,
+    /// for files that hold several sets of weights.
     pub fn with_weights_key(mut self, key: Option<String>) -> Self {
         self.weights_key = key.map(|key| key.trim_end_matches('.').to_string());
         self
     }
 
-    /// Where the tensors come from.
+    /// Returns the path of the file.
     pub fn origin(&self) -> &Path {
         &self.origin
     }
 
-    /// Names of the tensors, sorted.
+    /// Returns the names of the tensors, sorted.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// Names and shapes of the tensors, sorted.
+    /// Returns the names and shapes of the tensors, sorted.
     pub fn shapes(&self) -> impl Iterator<Item = (String, Vec<usize>)> {
         self.tensors
             .iter()
             .map(|(name, tensor)| (name.clone(), tensor.layout.shape().to_vec()))
     }
 
-    /// Shape of a tensor, if there is one of this name.
+    /// Returns the shape of a tensor, if there is one with this name.
     pub fn shape(&self, key: &str) -> Option<&[usize]> {
         self.tensors.get(key).map(|tensor| tensor.layout.shape())
     }
 
-    /// Whether there is a tensor of this name.
+    /// Whether there is a tensor with this name.
     pub fn contains(&self, key: &str) -> bool {
         self.tensors.contains_key(key)
     }
 
-    /// Holds all numbers against the checksums that the file has.
+    /// Compares all values with the checksums of the file.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::Damaged`] with the record that is missing or damaged.
+    /// [`CheckpointError::Damaged`] with the missing or damaged record.
     pub fn verify(&self) -> Result<(), CheckpointError> {
         let mut container = self.container.borrow_mut();
         let mut tensors = self.tensors.values();
@@ -228,7 +228,7 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// [`CheckpointError`] where the tensor is absent or its bytes cannot be read.
+    /// [`CheckpointError`] if the tensor is absent or its bytes cannot be read.
     pub fn read(&self, key: &str) -> Result<TensorData, CheckpointError> {
         let stored = self
             .tensors
@@ -273,7 +273,7 @@ fn wrong(path: &Path, fault: Fault) -> CheckpointError {
     }
 }
 
-/// Strips wrappers as long as every key has them; returns what was stripped, too.
+/// Strips prefixes as long as every key has them; also returns the stripped prefix.
 fn unwrap(mut tensors: BTreeMap<String, Stored>) -> (String, BTreeMap<String, Stored>) {
     let mut stripped = String::new();
     while let Some(wrapper) = WRAPPERS
@@ -289,9 +289,9 @@ fn unwrap(mut tensors: BTreeMap<String, Stored>) -> (String, BTreeMap<String, St
     (stripped, tensors)
 }
 
-/// SHA-256 of a module's parameters, in the order of the module, as lowercase hexadecimal.
+/// Returns the SHA-256 of a module's parameters, in the order of the module, as lowercase hexadecimal.
 ///
-/// It fingerprints the values, not a file: the same weights give the same hash from every format.
+/// It is a hash of the values, not of a file: the same weights have the same hash in every format.
 pub fn hash_module<B: Backend, M: Module<B>>(module: &M) -> String {
     struct Hasher(Sha256);
 

@@ -1,34 +1,34 @@
-//! Which backbone a run uses.
+//! The backbone of a run.
 
 use serde::{Deserialize, Serialize};
 
 use crate::precision::Precision;
 
-/// Which backbone a run uses.
+/// The backbone of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BackboneConfig {
     /// A name of the [table](crate::table()).
     pub name: String,
-    /// Weights: a path, `embedded`, or absent for random ones.
+    /// Weights: a path, `embedded`, or absent for random weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
-    /// Of a file that holds several sets of weights: the key that they are below, such as `state_dict_ema`.
+    /// For a file with several sets of weights, the key to read, such as `state_dict_ema`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights_key: Option<String>,
-    /// Stochastic depth at the last block, for methods that train the backbone.
+    /// Stochastic depth rate of the last block, for methods that train the backbone.
     #[serde(default)]
     pub drop_path: f64,
-    /// Of a Swin: pad a map before it is shifted, as mmdetection does; otherwise after, as timm does.
+    /// For a Swin: whether maps are padded before they are shifted, as in mmdetection; otherwise after, as in timm.
     #[serde(default)]
     pub pad_first: bool,
-    /// What a backbone that stays frozen is rounded to, for methods that leave it beside what they train.
+    /// Precision of a frozen backbone, for methods that do not train parameters inside it.
     #[serde(default)]
     pub precision: Precision,
 }
 
 impl BackboneConfig {
-    /// The backbone of this name with random weights.
+    /// Configures the backbone with this name and random weights.
     pub fn named(name: &str) -> Self {
         Self {
             name: name.to_string(),

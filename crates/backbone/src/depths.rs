@@ -1,12 +1,13 @@
-//! How deep in a backbone a parameter is.
+//! The depths of parameters in a backbone.
 
-/// Depths of a backbone's parameters, counted in blocks.
+/// The depths of a backbone's parameters, counted in blocks.
 ///
-/// As in BEiT (Bao et al. 2021, arXiv 2106.08254) and mmpretrain: what is before the first block has depth 0, the
-/// first block 1, the last one [`Self::blocks`]; a transition between sections has the depth of the block before it.
+/// As in BEiT (Bao et al. 2021, arXiv 2106.08254) and mmpretrain, layers before the first block have depth 0,
+/// the first block has depth 1, and the last one [`Self::blocks`]. A transition between sections has the depth
+/// of the block before it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Depths {
-    /// Where in the module parameters are, with a dot at the end, and their depth.
+    /// Path prefixes of parameters, ending with a dot, and their depths.
     paths: Vec<(String, usize)>,
     blocks: usize,
 }
@@ -22,13 +23,13 @@ impl Depths {
         self.paths.extend(path.map(|path| (path + ".", depth)));
     }
 
-    /// The depth of the parameter at a path of the backbone's module.
+    /// Returns the depth of the parameter at a path of the backbone's module.
     pub fn of(&self, path: &str) -> usize {
         let found = self.paths.iter().find(|(start, _)| path.starts_with(start));
         found.map_or(0, |(_, depth)| *depth)
     }
 
-    /// The depth of the last block.
+    /// Returns the depth of the last block.
     pub fn blocks(&self) -> usize {
         self.blocks
     }

@@ -1,18 +1,18 @@
-//! What a method needs to know of a backbone's shape.
+//! The description of a backbone for tuning methods.
 
 use gradway_kernels::ChannelAxis;
 
 use crate::Point;
 
-/// A run of blocks of one width at one resolution.
+/// A sequence of blocks with one width and resolution.
 ///
 /// A Swin has one section per stage; an EfficientNet-Lite several per stride, because its width
 /// grows between down-samplings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Section {
-    /// Channels of every block output in the section.
+    /// Number of channels of every block output in the section.
     pub channels: usize,
-    /// Channels between the layers of an MLP, in a transformer.
+    /// Number of hidden channels of an MLP, in a transformer.
     pub hidden: Option<usize>,
     /// Input pixels per map position along one side.
     pub stride: usize,
@@ -22,32 +22,32 @@ pub struct Section {
     pub stage: Option<usize>,
 }
 
-/// A stage as a neck or a head sees it.
+/// The shape of a stage's features for a neck or a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StageShape {
-    /// Channels of its features.
+    /// Number of channels of its features.
     pub channels: usize,
     /// Input pixels per map position along one side.
     pub stride: usize,
 }
 
-/// The shape of a backbone: its sections in order, and how its maps are laid out.
+/// The description of a backbone: its sections in order, and the layout of its maps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
-    /// Which axis of a map holds the channels.
+    /// The axis of a map that holds the channels.
     pub axis: ChannelAxis,
     /// Sections in the order of computation.
     pub sections: Vec<Section>,
     /// The branches of every block, in order.
     pub branches: Vec<Point>,
-    /// Access points at which an operation with parameters of its own ends.
+    /// Access points at the outputs of operations with parameters.
     pub operations: Operations,
-    /// Whether there are batch norms that can be trained: not where there are none, nor where a file has them folded
-    /// and says nothing of them.
+    /// Whether there are batch norms that can be trained: `false` if there are none, or if the weight file has
+    /// them folded without their data.
     pub batch_norms: bool,
 }
 
-/// Access points at which an operation with parameters of its own ends, each in order.
+/// Access points at the outputs of operations with parameters, each list in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Operations {
     /// Before the first block.
@@ -59,7 +59,7 @@ pub struct Operations {
 }
 
 impl Description {
-    /// Sections that end a stage, in the order of the stages.
+    /// Returns the sections that end a stage, in the order of the stages.
     pub fn stages(&self) -> impl Iterator<Item = &Section> {
         self.sections
             .iter()
@@ -71,13 +71,13 @@ impl Description {
         self.branch(Point::Attention).is_some()
     }
 
-    /// Which of a block's branches ends at a point.
+    /// Returns the index of the block's branch that ends at a point.
     pub fn branch(&self, point: Point) -> Option<usize> {
         self.branches.iter().position(|&branch| branch == point)
     }
 
-    /// Which of a block's branches has just been added to the stream at a point; the last one ends in
-    /// the block's output.
+    /// Returns the index of the block's branch that was added to the residual stream just before a point; for
+    /// the last branch the point is the block's output.
     pub fn residual(&self, point: Point) -> Option<usize> {
         match point {
             Point::AttentionResidual => Some(0),
@@ -86,26 +86,26 @@ impl Description {
         }
     }
 
-    /// Input pixels per position of the coarsest map along one side.
+    /// Returns the number of input pixels per position of the coarsest map along one side.
     ///
-    /// Images whose sides are multiples of it lie exactly under the maps of every stage. Others do not: a
-    /// side of 33 pixels becomes two positions of 32, which do not cover it evenly.
+    /// Images whose sides are multiples of it are aligned with the maps of every stage. Others are not: a side
+    /// of 33 pixels becomes two positions of 32, which do not cover it evenly.
     pub fn coarsest_stride(&self) -> usize {
         let strides = self.sections.iter().map(|section| section.stride);
         strides.max().unwrap_or(1)
     }
 
-    /// Channels of the stage outputs.
+    /// Returns the numbers of channels of the stage outputs.
     pub fn stage_channels(&self) -> Vec<usize> {
         self.stages().map(|section| section.channels).collect()
     }
 
-    /// Input pixels per map position of the stage outputs.
+    /// Returns the strides of the stage outputs, in input pixels per map position.
     pub fn strides(&self) -> Vec<usize> {
         self.stages().map(|section| section.stride).collect()
     }
 
-    /// The stage outputs with features of these widths, the finest first.
+    /// Returns the shapes of the stages for features with these widths, the finest first.
     pub fn shapes(&self, channels: &[usize]) -> Vec<StageShape> {
         let pairs = channels.iter().zip(self.strides());
         pairs

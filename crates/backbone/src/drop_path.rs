@@ -1,4 +1,4 @@
-//! Stochastic depth.
+//! Stochastic depth, and the phase of a forward pass.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -6,13 +6,13 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use sha2::{Digest, Sha256};
 
-/// Whether a forward pass is one of training, and with which randomness.
+/// Whether a forward pass is for inference or for training, with the seed of its random decisions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// No drop path, no dropout.
     Inference,
-    /// Random decisions drawn from `seed`: the same seed makes the same decisions on every
-    /// backend, which is what lets an interrupted run end with the weights of an undisturbed one.
+    /// Random decisions are drawn from `seed`. The same seed makes the same decisions on every backend, so a
+    /// resumed run ends with the same weights as an uninterrupted one.
     Training {
         /// Seed of this pass; a trainer derives it from the run's seed and the step.
         seed: u64,
@@ -20,10 +20,10 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// The same pass with random decisions of its own for one use of them, such as `decoder` or `task 2`.
+    /// Derives the phase for one use of random decisions, such as `decoder` or `task 2`, with its own random stream.
     ///
-    /// Whatever decides at random in a pass takes a stream of its own, by another name than everything else at the
-    /// same place; the backbone's drop path alone has the pass itself. Otherwise two would draw the same numbers.
+    /// Every random component of a pass needs a stream with its own name, since otherwise two would draw the
+    /// same numbers. Only the backbone's drop path uses the pass itself.
     #[must_use]
     pub fn stream(self, name: &str) -> Self {
         let Self::Training { seed } = self else {
@@ -40,7 +40,7 @@ impl Phase {
         Self::Training { seed }
     }
 
-    /// The source of this pass's drop-path masks.
+    /// Returns the source of this pass's drop-path masks.
     pub fn drop_path(self) -> DropPath {
         match self {
             Self::Inference => DropPath { random: None },
@@ -58,8 +58,7 @@ pub struct DropPath {
 }
 
 impl DropPath {
-    /// Zeroes the branch of an image with probability `rate`, scales the others by
-    /// `1 / (1 - rate)`.
+    /// Zeroes the branch of an image with probability `rate`, and scales the others by `1 / (1 - rate)`.
     ///
     /// # Shapes
     ///

@@ -1,4 +1,4 @@
-//! The reverse of [`import`](crate::import()): a backbone's parameters as a weight file holds them.
+//! The reverse of [`import`](crate::import()): a backbone's parameters as in a weight file.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,13 @@ use crate::backbone::Backbone;
 use crate::import::{in_linear, transpose};
 use crate::table::AnyBackbone;
 
-/// Every parameter by its public name, 32-bit floats, linear weights `[outputs, inputs]`, and the statistics of batch
-/// norms.
+/// Returns every parameter by its public name, in 32-bit floats and with linear weights `[outputs, inputs]`,
+/// and the statistics of batch norms.
 ///
-/// Names are timm's for a Swin, and this library's for an EfficientNet-Lite. A convolution with its batch norm folded
-/// in has `weight` and `bias`, and beside them what the norm was but for its shift, which the bias tells, if that is
-/// known: `norm.weight`, `norm.running_mean` and `norm.running_var`. With `norm.bias` in place of `bias` the norm is
-/// apart. [`import`](crate::import()) reads all of this back.
+/// Names are timm's for a Swin, and this library's for an EfficientNet-Lite. A convolution with a folded batch
+/// norm has `weight` and `bias`, and the data of the norm if it is known: `norm.weight`, `norm.running_mean`
+/// and `norm.running_var`; its shift follows from the bias. A convolution with a separate norm has `norm.bias`
+/// in place of `bias`. [`import`](crate::import()) reads all of this back.
 pub fn export<B: KernelBackend>(backbone: &AnyBackbone<B>) -> BTreeMap<String, TensorData> {
     let mut exporter = Exporter::default();
     backbone.visit(&mut exporter);

@@ -1,11 +1,11 @@
-//! What the file of a family of backbones declares for the table.
+//! The declarations of a backbone family for the table.
 
 use burn::tensor::backend::Backend;
 
 use crate::config::BackboneConfig;
 use crate::description::StageShape;
 
-/// What images were normalised with when a backbone was trained, in 0..255.
+/// The normalisation of a backbone's training images, in 0..255.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Statistics {
     /// Mean of red, green and blue.
@@ -15,34 +15,34 @@ pub(crate) struct Statistics {
 }
 
 impl Statistics {
-    /// Of ImageNet.
+    /// The statistics of ImageNet.
     pub(crate) const IMAGENET: Self = Self {
         mean: [123.675, 116.28, 103.53],
         std: [58.395, 57.12, 57.375],
     };
 }
 
-/// A variant under its name.
+/// A named variant.
 #[derive(Debug)]
 pub(crate) struct Named<V> {
     /// Name in configurations and on the command line.
     pub name: &'static str,
-    /// What it is, in a line.
+    /// Description in one line.
     pub summary: &'static str,
-    /// What its images are normalised with.
+    /// The normalisation of its images.
     pub statistics: Statistics,
-    /// What it is made from.
+    /// The parameters of the variant.
     pub variant: V,
 }
 
-/// What tells the variants of a family apart.
+/// The parameters of a variant of a family.
 pub(crate) trait Variant: 'static {
-    /// The module of the family.
+    /// The module type of the family.
     type Backbone<B: Backend>;
 
-    /// Its stages, the finest first.
+    /// Returns the stages, the finest first.
     fn stages(&self) -> Vec<StageShape>;
 
-    /// The backbone with random weights.
+    /// Returns the backbone with random weights.
     fn init<B: Backend>(&self, config: &BackboneConfig, device: &B::Device) -> Self::Backbone<B>;
 }

@@ -1,4 +1,4 @@
-//! Strict import: every key of a file is applied, skipped with a reason, or an error.
+//! Strict import: every key of a file is applied, skipped for a stated reason, or an error.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,18 +11,18 @@ use crate::bias_table::{resize_bias_table, window_side};
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::part::{NO_TENSOR, Part};
 
-/// What a backbone makes of a key in a public checkpoint.
+/// The meaning of a key of a public checkpoint for a backbone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Renamed {
-    /// The path of a parameter of ours.
+    /// The path of the parameter.
     To(String),
-    /// Not needed, and why.
+    /// The key is not needed, with the reason.
     Skip(&'static str),
-    /// Not a key of this architecture.
+    /// The key does not belong to this architecture.
     Unknown,
 }
 
-/// Why weights were not imported. Nothing of the module has changed.
+/// The error of an import. The module has not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// The file could not be read.
@@ -33,9 +33,9 @@ pub enum ImportError {
     Keys {
         /// The file.
         path: PathBuf,
-        /// Parameters that no tensor of the file fills, each with the nearest key of the file.
+        /// Parameters without a tensor in the file, each with the nearest key of the file.
         missing: Vec<(String, Option<String>)>,
-        /// Keys of the file that are no parameter, each with the nearest parameter.
+        /// Keys of the file without a parameter, each with the nearest parameter.
         unused: Vec<(String, Option<String>)>,
     },
     /// Weights that are not finite.
@@ -45,12 +45,12 @@ pub enum ImportError {
         path: PathBuf,
         /// The tensor's key.
         key: String,
-        /// The first number that is not finite.
+        /// The first value that is not finite.
         value: f32,
-        /// Where it is, counted through the tensor.
+        /// Its index in the flattened tensor.
         position: usize,
     },
-    /// A table of relative positions of a window that is not square.
+    /// A relative position bias table of a window that is not square.
     #[error(
         "{path}: tensor `{key}` has {rows} rows, which no square window has ((2 w - 1)^2 for a side of w): it was \
          made for windows of two different sides, which are not in the file; make the model with square images"
@@ -60,7 +60,7 @@ pub enum ImportError {
         path: PathBuf,
         /// The tensor's key.
         key: String,
-        /// Its rows.
+        /// Its number of rows.
         rows: usize,
     },
     /// A tensor of the wrong shape.
@@ -77,7 +77,7 @@ pub enum ImportError {
     },
 }
 
-/// How many keys of each kind a message lists.
+/// Maximum number of keys of each kind in a message.
 const LISTED: usize = 5;
 
 fn describe(missing: &[(String, Option<String>)], unused: &[(String, Option<String>)]) -> String {
@@ -106,58 +106,57 @@ fn describe(missing: &[(String, Option<String>)], unused: &[(String, Option<Stri
     parts.join("; ")
 }
 
-/// What an import did.
+/// The result of an import.
 #[derive(Debug, Clone, Default)]
 pub struct ImportReport {
     /// Keys whose tensors were applied.
     pub applied: Vec<String>,
-    /// Keys that were skipped, each with the reason; `optimizer.*` is everything below that key.
+    /// Skipped keys, each with the reason; `optimizer.*` stands for everything below that key.
     pub skipped: Vec<(String, &'static str)>,
-    /// Bias tables that were resized: path, rows in the file, rows in the backbone.
+    /// Resized bias tables: path, rows in the file, rows in the backbone.
     pub resized: Vec<(String, usize, usize)>,
-    /// Where in the file the weights are, such as `state_dict.backbone`; empty for its top.
+    /// The key of the weights in the file, such as `state_dict.backbone`; empty for its top level.
     pub place: String,
 }
 
-/// A module that knows the names of its parameters in public checkpoints.
+/// A module that can be loaded from public checkpoints.
 pub trait Import {
-    /// Names of parameters of which a file of each known layout has one. What is in front of it in a file's key
-    /// leads to the weights, and what is elsewhere in the file is left out.
+    /// Returns names of parameters, one of which is in every file of each known layout. The prefix of this name
+    /// in a file's key is the prefix of all weights; other keys of the file are left out.
     fn anchors(&self) -> Vec<&'static str>;
 
-    /// Makes room for parameters that only some files hold.
+    /// Adds parameters that only some files have.
     fn prepare(&mut self, _file: &Checkpoint) {}
 
-    /// What to do with a key of a checkpoint; `file` tells which layout it has.
+    /// Renames a key of a checkpoint; `file` determines its layout.
     fn rename(&self, key: &str, file: &Checkpoint) -> Renamed;
 
-    /// Brings renamed tensors into the order that this project has their values in, where a file's publisher
-    /// has another.
+    /// Reorders the values of renamed tensors if the publisher of the file uses another order.
     fn arrange(&self, _tensors: &mut BTreeMap<String, Imported>, _file: &Checkpoint) {}
 
-    /// Turns the renamed tensors into the module's own parameters: folds norms, and the like.
+    /// Converts the renamed tensors to the module's own parameters, for example by folding norms.
     fn finish(&mut self, _tensors: &mut BTreeMap<String, Imported>) {}
 }
 
-/// A tensor on its way from a file to a parameter.
+/// A tensor of a file that is being imported.
 #[derive(Debug, Clone)]
 pub struct Imported {
     /// Key in the file.
     pub key: String,
-    /// Values, 32-bit floats.
+    /// Values as 32-bit floats.
     pub data: TensorData,
 }
 
 /// Loads a checkpoint into a module.
 ///
-/// The weights may be below any key of the file, such as `state_dict.backbone`; where they are there several
-/// times, [`Checkpoint::with_weights_key`] chooses. Linear weights are transposed to Burn's
-/// `[inputs, outputs]`; relative position bias tables of another window are resized.
+/// The weights may be below any key of the file, such as `state_dict.backbone`. If there are several sets,
+/// [`Checkpoint::with_weights_key`] selects one. Linear weights are transposed to Burn's `[inputs, outputs]`;
+/// relative position bias tables of another window are resized.
 ///
 /// # Errors
 ///
-/// [`ImportError`]: the file cannot be read, a parameter or a key has no counterpart, a shape is wrong, or a
-/// number is not finite.
+/// [`ImportError`] if the file cannot be read, a parameter or a key has no counterpart, a shape is wrong, or a
+/// value is not finite.
 pub fn import<B: Backend, M: Module<B> + Import>(
     mut module: M,
     checkpoint: &Checkpoint,
@@ -233,13 +232,13 @@ pub fn import<B: Backend, M: Module<B> + Import>(
     Ok((module, report))
 }
 
-/// Refuses numbers that are not finite, which every score after them would be made of.
+/// Rejects values that are not finite, which would make every score meaningless.
 fn require_finite(
     checkpoint: &Checkpoint,
     key: &str,
     data: &TensorData,
 ) -> Result<(), ImportError> {
-    /// Numbers that are looked at together, so that the processor takes several at once.
+    /// Number of values that are checked together, so that the loop vectorises.
     const TOGETHER: usize = 1024;
     let values = data.as_slice::<f32>().unwrap_or_default();
     let is_finite = |values: &[f32]| {
@@ -262,7 +261,7 @@ fn require_finite(
     }
 }
 
-/// Each name with the candidate that resembles it most, if any does.
+/// Returns each name with the most similar candidate, if any is similar.
 fn with_nearest(names: &[String], candidates: &[String]) -> Vec<(String, Option<String>)> {
     let with = |(index, name): (usize, &String)| {
         // Only the names that a message lists are worth the comparison with every candidate.
@@ -274,7 +273,7 @@ fn with_nearest(names: &[String], candidates: &[String]) -> Vec<(String, Option<
     names.iter().enumerate().map(with).collect()
 }
 
-/// The candidate that resembles `name` most, if any resembles it at all.
+/// Returns the candidate that is most similar to `name`, if any is similar.
 pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .map(|candidate| {
@@ -299,14 +298,14 @@ struct Importer<'a> {
     resized: Vec<(String, usize, usize)>,
 }
 
-/// How keys of relative position bias tables end.
+/// The suffix of the keys of relative position bias tables.
 const TABLE: &str = "relative_position_bias_table";
-/// How the keys end of the buffers that say which row of the table a pair of positions has.
+/// The suffix of the keys of the buffers with the table row of every pair of positions.
 const INDEX: &str = "relative_position_index";
 
 impl Importer<'_> {
-    /// Whether a bias table has the rows of a square window, and none of another that has as many (9 x 25 is
-    /// 15 x 15), as far as the file tells.
+    /// Whether a bias table belongs to a square window, as far as the file shows. Another window can have as
+    /// many rows (9 x 25 is 15 x 15).
     fn is_of_a_square_window(&self, key: &str, rows: usize) -> bool {
         let index = key
             .strip_suffix(TABLE)
@@ -319,7 +318,7 @@ impl Importer<'_> {
             .is_some_and(|side| positions.is_none_or(|positions| positions == side * side))
     }
 
-    /// The tensor for a parameter of this shape.
+    /// Takes the tensor for a parameter of this shape.
     fn take(&mut self, expected: &[usize]) -> Option<TensorData> {
         let path = self.path.join(".");
         self.expected.push(path.clone());
@@ -388,9 +387,9 @@ pub(crate) fn in_linear(containers: &[String]) -> bool {
         .any(|name| name == "Struct:Linear")
 }
 
-/// `[outputs, inputs]` to `[inputs, outputs]`, or back.
+/// Transposes `[outputs, inputs]` to `[inputs, outputs]`, or back.
 pub(crate) fn transpose(data: TensorData) -> TensorData {
-    /// Side of a tile, whose lines of both matrices stay in the cache.
+    /// Side of a tile, small enough that its lines in both matrices stay in the cache.
     const SIDE: usize = 16;
     let [rows, columns] = [data.shape[0], data.shape[1]];
     let data = data.convert::<f32>();

@@ -1,10 +1,10 @@
 //! Vision backbones with access points, and the import of their public checkpoints.
 //!
-//! [`Swin`](swin::Swin) and [`EfficientNetLite`](efficientnet::EfficientNetLite) implement
-//! [`Backbone`]; [`table`] lists every named variant; [`AnyBackbone`] holds whichever a
-//! configuration names. A backbone knows no tuning method: methods see it through [`Access`].
+//! [`Swin`](swin::Swin) and [`EfficientNetLite`](efficientnet::EfficientNetLite) implement [`Backbone`];
+//! [`table`] lists every named variant; [`AnyBackbone`] is the backbone that a configuration names. A backbone
+//! does not depend on any tuning method: methods use it through [`Access`].
 //!
-//! A backbone on an inner backend is frozen by its type. It cannot be given a tracked tensor:
+//! A backbone on an inner backend is frozen by its type. It does not accept a tracked tensor:
 //!
 //! ```compile_fail,E0308
 //! use burn::backend::Autodiff;
@@ -76,6 +76,6 @@ pub use parameters::{
 pub use precision::Precision;
 pub use role::{Kind, Owner, Role, is_statistic, task_of};
 pub use table::{AnyBackbone, BackboneDescriptor, UnknownBackbone, table};
-pub use tensor_file::{TensorFile, TensorFileError, Words, require_finite, write_tensors};
+pub use tensor_file::{HeaderMetadata, TensorFile, TensorFileError, require_finite, write_tensors};
 pub use transformer::TransformerBlock;
 pub use write::{partial, write_whole};

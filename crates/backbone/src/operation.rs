@@ -1,11 +1,11 @@
-//! The parameters behind an access point, for who makes a change of its output a part of them.
+//! The parameters of the operation at an access point, for methods that merge a change of its output into them.
 
 use burn::module::Param;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-/// What makes the output of an access point.
+/// The operation whose output is at an access point.
 #[derive(Debug)]
 pub enum Operation<'a, B: Backend> {
     /// A layer norm.
@@ -16,13 +16,13 @@ pub enum Operation<'a, B: Backend> {
     Convolution {
         /// `[outputs, inputs / groups, kernel, kernel]`
         weight: &'a mut Param<Tensor<B, 4>>,
-        /// `[outputs]`, where it has one.
+        /// `[outputs]`, if it has one.
         bias: &'a mut Option<Param<Tensor<B, 1>>>,
     },
 }
 
 impl<B: Backend> Operation<'_, B> {
-    /// Channels of its output; no weight is drawn for that.
+    /// Returns the number of channels of its output, without initialising weights.
     pub fn outputs(&self) -> usize {
         match self {
             Self::Norm(norm) => norm.gamma.lazy_shape()[0],

@@ -10,18 +10,18 @@ use crate::description::Description;
 
 const EPSILON: f64 = 1e-5;
 
-/// One layer norm over the channels of every stage output, as the detection Swin has them.
+/// Layer norms over the channels of the stage outputs, one per stage, as in the detection Swin.
 ///
-/// EfficientNet has no such norms of its own; it gets the same ones, so that every method joins the
-/// neck in the same way. That is an extension of ours.
+/// EfficientNet has no such norms. It gets them too, so that all methods connect to the neck in the same way;
+/// this is an extension of this library.
 #[derive(Module, Debug)]
 pub struct OutputNorms<B: Backend> {
-    /// One per stage, `[channels]`.
+    /// One norm per stage, `[channels]`.
     pub norms: Vec<LayerNorm<B>>,
 }
 
 impl<B: Backend> OutputNorms<B> {
-    /// Norms of scale 1 and shift 0 for the stages of a backbone.
+    /// Creates norms with scale 1 and shift 0 for the stages of a backbone.
     pub fn new(description: &Description, device: &B::Device) -> Self {
         let norms = description
             .stage_channels()
@@ -49,8 +49,7 @@ impl<B: KernelBackend> OutputNorms<B> {
     ///
     /// # Shapes
     ///
-    /// - `x`: `[batch, height, width, channels]` or `[batch, channels, height, width]`, as `axis`
-    ///   says
+    /// - `x`: `[batch, height, width, channels]` or `[batch, channels, height, width]`, according to `axis`
     /// - output: `[batch, channels, height, width]`
     pub fn forward(&self, stage: usize, x: Tensor<B, 4>, axis: ChannelAxis) -> Tensor<B, 4> {
         let norm = &self.norms[stage];

@@ -1,6 +1,6 @@
-//! Walking over the parameters of a module, each with its path.
+//! Visiting the parameters of a module with their paths.
 //!
-//! Burn's visitors say where they go and leave it to the caller to remember; here that is done once.
+//! Burn's visitors report the modules that they enter and leave; here the path is tracked for all callers.
 
 use std::fmt;
 
@@ -8,25 +8,25 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-/// Where in a module a parameter is: the fields that lead to it, and the types that have these fields.
+/// The path of a parameter in a module: the fields that lead to it, and the types that have these fields.
 ///
-/// It is displayed as records and checkpoints name parameters, `Swin.layers.0.blocks.1.norm1.gamma`.
+/// It is displayed as in records and checkpoints: `Swin.layers.0.blocks.1.norm1.gamma`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ParameterPath {
     steps: Vec<Step>,
 }
 
-/// A step into a module.
+/// A step of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Step {
     /// A field, a variant or an index.
     name: String,
-    /// What has it: `Struct:LayerNorm`, `Enum:AnyBackbone`, `Vec`.
+    /// Its container: `Struct:LayerNorm`, `Enum:AnyBackbone`, `Vec`.
     container: String,
 }
 
 impl ParameterPath {
-    /// Goes into a field, a variant or an index of a container, both as Burn's visitors name them.
+    /// Enters a field, a variant or an index of a container, both named as by Burn's visitors.
     pub fn enter(&mut self, name: &str, container: &str) {
         self.steps.push(Step {
             name: name.to_string(),
@@ -34,12 +34,12 @@ impl ParameterPath {
         });
     }
 
-    /// Goes back out of what was entered last.
+    /// Leaves what was entered last.
     pub fn leave(&mut self) {
         self.steps.pop();
     }
 
-    /// The same path, of a module that is a field, a variant or an index of a container.
+    /// Returns the path for a module that is a field, a variant or an index of a container.
     pub(crate) fn within(&self, name: &str, container: &str) -> Self {
         let mut path = Self::default();
         path.enter(name, container);
@@ -47,8 +47,8 @@ impl ParameterPath {
         path
     }
 
-    /// From the outside in, the types that lead to the parameter, `LayerNorm`, each with the names of its field or
-    /// variant and, where that is a list, of the indices in it.
+    /// Returns the types that lead to the parameter, such as `LayerNorm`, the outermost first. Each has the
+    /// name of its field or variant and, if that is a list, the indices in it.
     pub(crate) fn types(&self) -> impl DoubleEndedIterator<Item = (&str, Vec<&str>)> {
         let starts = (0..self.steps.len()).filter_map(move |start| {
             let (_, name) = self.steps[start].container.split_once(':')?;
@@ -73,15 +73,15 @@ impl fmt::Display for ParameterPath {
     }
 }
 
-/// Looks at every float parameter and running statistic of a module.
+/// Visits every float parameter and running statistic of a module.
 pub trait ParameterVisitor<B: Backend> {
-    /// Called once for each, in the order of the module.
+    /// Called once for each parameter, in the order of the module.
     fn visit<const D: usize>(&mut self, path: &ParameterPath, parameter: &Param<Tensor<B, D>>);
 }
 
 /// Replaces float parameters and running statistics of a module.
 pub trait ParameterMapper<B: Backend> {
-    /// Called once for each, in the order of the module.
+    /// Returns the new value of a parameter. Called once for each, in the order of the module.
     fn map<const D: usize>(
         &mut self,
         path: &ParameterPath,
@@ -89,7 +89,7 @@ pub trait ParameterMapper<B: Backend> {
     ) -> Param<Tensor<B, D>>;
 }
 
-/// Shows a visitor every float parameter and running statistic of a module.
+/// Calls a visitor for every float parameter and running statistic of a module.
 pub fn visit_parameters<B, M, V>(module: &M, visitor: &mut V)
 where
     B: Backend,
@@ -102,7 +102,7 @@ where
     });
 }
 
-/// Gives a mapper every float parameter and running statistic of a module, and puts in what it returns.
+/// Replaces every float parameter and running statistic of a module by the mapper's result.
 pub fn map_parameters<B, M, P>(module: M, mapper: &mut P) -> M
 where
     B: Backend,
@@ -115,7 +115,7 @@ where
     })
 }
 
-/// Remembers where Burn's visitor is.
+/// Tracks the path of Burn's visitor.
 struct Walk<'a, I> {
     path: ParameterPath,
     inner: &'a mut I,

@@ -1,31 +1,32 @@
-//! Which part of a file holds a backbone's weights.
+//! The part of a file that holds a backbone's weights.
 //!
-//! Training scripts put a model's weights beside an optimiser, an average of the weights, or the heads of a
-//! detector. A backbone names keys of which each of its layouts has one; where such a key is, the weights are.
+//! Training scripts save a model's weights next to an optimiser, averaged weights, or the heads of a detector.
+//! A backbone names keys (anchors), one of which is in each of its layouts; the weights are where such a key
+//! is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
 
 const BESIDE: &str = "beside the backbone's weights";
-/// Why a key that holds something else is skipped.
+/// The reason why a key without a tensor is skipped.
 pub(crate) const NO_TENSOR: &str = "no tensor";
 
 /// A part of a file.
 #[derive(Debug)]
 pub(crate) struct Part {
-    /// Its tensors, by their names inside of it.
+    /// Its tensors, by their names in the part.
     pub(crate) file: Checkpoint,
-    /// Where it is; empty for the top of the file.
+    /// Its key; empty for the top level of the file.
     pub(crate) place: String,
-    /// What is no tensor, by its name inside of the part.
+    /// Entries that are not tensors, by their names in the part.
     pub(crate) others: BTreeMap<String, String>,
-    /// What is outside, each name with a reason.
+    /// Names outside of the part, each with a reason.
     pub(crate) left_out: Vec<(String, &'static str)>,
 }
 
 impl Part {
-    /// The part of a file that has one of these keys, or the whole file where nothing has.
+    /// Finds the part of a file that has one of these anchors, or the whole file if there is none.
     pub(crate) fn find(file: &Checkpoint, anchors: &[&str]) -> Result<Self, CheckpointError> {
         let names: Vec<String> = file
             .keys()
@@ -120,7 +121,7 @@ fn owned(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_string()).collect()
 }
 
-/// What is in front of an anchor in a name.
+/// Returns the prefix of a name before an anchor.
 fn before<'a>(name: &'a str, anchor: &str) -> Option<&'a str> {
     match name.strip_suffix(anchor)? {
         "" => Some(""),
@@ -133,7 +134,7 @@ fn is_below(name: &str, key: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.') || key.is_empty())
 }
 
-/// The first key of a name that does not lead to `place`, so that a whole optimiser is one entry.
+/// Returns the first key of a name that does not lead to `place`, so that a whole optimiser is one entry.
 fn group(name: &str, place: &str) -> String {
     let mut length = 0;
     let mut towards = place.split('.');

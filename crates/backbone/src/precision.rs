@@ -1,23 +1,23 @@
-//! How a frozen backbone's numbers are rounded.
+//! The precision of a frozen backbone.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-/// Type of a backbone's weights and maps.
+/// Element type of a backbone's weights and maps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
     /// Single precision.
     #[default]
     F32,
-    /// bfloat16: the range of single precision, eight bits of it, half of the bytes.
+    /// bfloat16: the range of single precision with eight bits of precision, in half of the bytes.
     Bf16,
 }
 
 impl Precision {
-    /// As Burn names it.
+    /// Returns Burn's element type.
     pub fn dtype(self) -> DType {
         match self {
             Self::F32 => DType::F32,
@@ -25,7 +25,7 @@ impl Precision {
         }
     }
 
-    /// As configurations name it.
+    /// Returns the name in configurations.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -33,12 +33,12 @@ impl Precision {
         }
     }
 
-    /// Bytes of a number.
+    /// Returns the size of an element in bytes.
     pub fn bytes(self) -> usize {
         self.dtype().size()
     }
 
-    /// A module with all its parameters and statistics rounded.
+    /// Rounds all parameters and statistics of a module.
     pub fn round<B: Backend, M: Module<B>>(self, module: M) -> M {
         module.map(&mut Rounding(self.dtype()))
     }

@@ -1,35 +1,35 @@
-//! What a parameter is for.
+//! The roles of parameters.
 //!
-//! Which parameters a method trains, a count groups and a checkpoint holds depends on it. It is told by the types that
-//! hold a parameter, of which there are few, and not by the names on the way to it, which a new module chooses as it
-//! likes.
+//! The role decides which parameters a method trains, a count groups and a checkpoint holds. It follows from
+//! the types that contain a parameter, of which there are few, and not from the names in its path, which every
+//! module chooses freely.
 
 use std::ops::Range;
 
 use crate::parameters::ParameterPath;
 
-/// What a parameter belongs to, and what it is there.
+/// The owner and the kind of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Role {
-    /// What it belongs to.
+    /// The part of the model that it belongs to.
     pub owner: Owner,
-    /// What it is.
+    /// Its kind in its layer.
     pub kind: Kind,
 }
 
-/// What a parameter belongs to.
+/// The part of the model that a parameter belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
-    /// A block of the backbone, or what is before the first.
+    /// A block of the backbone, or a layer before the first block.
     Backbone,
-    /// The transition of the backbone from a section to the next.
+    /// A transition of the backbone from one section to the next.
     Transition,
     /// The norm between a stage of the backbone and the neck.
     OutputNorm {
         /// The stage, counted from the finest.
         stage: usize,
     },
-    /// What a method adds, or a head.
+    /// A module that a method adds, or a head.
     Added,
 }
 
@@ -40,18 +40,18 @@ impl Owner {
     }
 }
 
-/// What a parameter is in its layer.
+/// The kind of a parameter in its layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// The scale of a norm.
     NormScale,
     /// The shift of a norm.
     NormShift,
-    /// A mean or a variance of a batch norm, which a run changes without a gradient.
+    /// A running mean or variance of a batch norm, which training changes without a gradient.
     Statistic,
     /// The bias of a linear layer or a convolution.
     Bias,
-    /// A table of biases by relative position.
+    /// A relative position bias table.
     PositionBias,
     /// Everything else: weights, factors, embeddings.
     Weight,
@@ -67,7 +67,7 @@ impl Kind {
 /// Names of a batch norm's statistics.
 const STATISTICS: [&str; 2] = ["running_mean", "running_var"];
 
-/// Layers by their type and field; of those that are not listed everything is a [`Kind::Weight`].
+/// Kinds by layer type and field; all other parameters are a [`Kind::Weight`].
 const LAYERS: [(&str, &str, Kind); 15] = [
     ("LayerNorm", "gamma", Kind::NormScale),
     ("LayerNorm", "beta", Kind::NormShift),
@@ -94,7 +94,7 @@ const LAYERS: [(&str, &str, Kind); 15] = [
 const TRANSITIONS: [&str; 1] = ["PatchMerging"];
 
 impl Role {
-    /// The role of the parameter at a path.
+    /// Returns the role of the parameter at a path.
     pub fn of(path: &ParameterPath) -> Self {
         let kind = path.types().next_back().and_then(|(layer, names)| {
             let mut lines = LAYERS.iter();
@@ -108,7 +108,7 @@ impl Role {
 }
 
 impl ParameterPath {
-    /// What the parameter is for.
+    /// Returns the role of the parameter.
     pub fn role(&self) -> Role {
         Role::of(self)
     }
@@ -130,18 +130,18 @@ fn owner(path: &ParameterPath) -> Owner {
     owner
 }
 
-/// Whether the name of a saved tensor is that of a batch norm's statistics; of a parameter in a module its
-/// [`Kind`] says so.
+/// Whether the name of a saved tensor is that of a batch norm statistic. For a parameter in a module use its
+/// [`Kind`].
 pub fn is_statistic(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
     STATISTICS.contains(&last)
 }
 
-/// Fields that hold a module for each task, of methods and of heads.
+/// Fields of methods and heads that hold one module per task.
 const TASKS: [&str; 2] = ["tasks", "decoders"];
 
-/// Where in the name of a parameter the number of its task is, and the number: `tasks.2` or `decoders.2`; none of what
-/// the tasks share.
+/// Returns the range of the task index in the name of a parameter, such as `tasks.2` or `decoders.2`, and the
+/// index; `None` for parameters that the tasks share.
 pub fn task_of(name: &str) -> Option<(Range<usize>, usize)> {
     let mut start = 0;
     let mut before = "";

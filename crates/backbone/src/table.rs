@@ -1,4 +1,4 @@
-//! The table of backbones: a folder and a line for each family.
+//! The table of backbones: each family is a folder and a line.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -26,13 +26,13 @@ use crate::transformer::TransformerBlock;
 pub struct BackboneDescriptor {
     /// Name in configurations and on the command line.
     pub name: &'static str,
-    /// What it is, in a line.
+    /// Description in one line.
     pub summary: &'static str,
     /// Mean of the training images' channels, in 0..255.
     pub mean: [f32; 3],
     /// Standard deviation of the training images' channels, in 0..255.
     pub std: [f32; 3],
-    /// Its stages, the finest first.
+    /// The stages, the finest first.
     pub stages: Vec<StageShape>,
     family: Family,
 }
@@ -49,7 +49,7 @@ impl BackboneDescriptor {
         }
     }
 
-    /// Input pixels per position of the coarsest map along one side; see
+    /// Returns the number of input pixels per position of the coarsest map along one side; see
     /// [`Description::coarsest_stride`].
     pub fn coarsest_stride(&self) -> usize {
         let strides = self.stages.iter().map(|stage| stage.stride);
@@ -57,9 +57,9 @@ impl BackboneDescriptor {
     }
 }
 
-/// Declares everything that follows from the table: the list, the module, and what is passed on to a family.
+/// Declares the list of backbones, the enum of their modules, and its implementations, which call those of a family.
 ///
-/// A family's folder has its module, what tells its variants apart, and these by their names as `VARIANTS`.
+/// The folder of a family has its module, the type of its variants, and the named variants as `VARIANTS`.
 macro_rules! families {
     ($($name:ident($variant:ident, $backbone:ident, $folder:ident),)*) => {
         #[derive(Debug, Clone, Copy)]
@@ -75,7 +75,7 @@ macro_rules! families {
             lines
         });
 
-        /// Whichever backbone a configuration names.
+        /// The backbone that a configuration names.
         #[derive(Module, Debug)]
         pub enum AnyBackbone<B: Backend> {
             $(#[doc = concat!("See [`", stringify!($folder), "`](crate::", stringify!($folder), ").")]
@@ -95,7 +95,7 @@ macro_rules! families {
         }
 
         impl<B: Backend> AnyBackbone<B> {
-            /// The path of a parameter, which in an enum starts with the variant.
+            /// The path of a parameter, which starts with the variant of the enum.
             fn path(&self, path: &str) -> String {
                 let variant = match self {
                     $(Self::$name(_) => stringify!($name),)*
@@ -240,7 +240,7 @@ families! {
     EfficientNetLite(EfficientNetLiteVariant, EfficientNetLite, efficientnet),
 }
 
-/// Whether a key is that of an output norm, as mmdetection names them: `norm0.weight`.
+/// Whether a key is that of an output norm as named by mmdetection: `norm0.weight`.
 fn is_output_norm(key: &str) -> bool {
     let stage = key
         .strip_prefix("norm")
@@ -248,7 +248,7 @@ fn is_output_norm(key: &str) -> bool {
     stage.is_some_and(|(stage, _)| stage.parse::<usize>().is_ok())
 }
 
-/// Every backbone that can be named.
+/// Returns every named backbone.
 pub fn table() -> &'static [BackboneDescriptor] {
     &TABLE
 }
@@ -259,12 +259,12 @@ pub fn table() -> &'static [BackboneDescriptor] {
 pub struct UnknownBackbone {
     /// The name.
     pub name: String,
-    /// The name of the table that resembles it most.
+    /// The most similar name of the table.
     pub nearest: Option<&'static str>,
 }
 
 impl BackboneConfig {
-    /// The line of the table.
+    /// Returns the line of the table.
     ///
     /// # Errors
     ///

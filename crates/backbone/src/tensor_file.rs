@@ -1,8 +1,8 @@
-//! Files of named tensors that this library writes and reads again: `.safetensors` with a checksum.
+//! Files of named tensors that this library writes and reads: `.safetensors` with a checksum.
 //!
-//! The header's metadata has an entry `sha256`: a hash of everything else that the file holds, which is names,
-//! types, shapes, values and the other entries. Reading compares it, so that a flipped bit is an error and no
-//! other number.
+//! The header's metadata has an entry `sha256`: a hash of everything else in the file, that is names, types,
+//! shapes, values and the other entries. It is checked on reading, so that a flipped bit is an error and not a
+//! wrong value.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,24 +18,24 @@ use crate::write::write_whole;
 
 /// The entry of the header that holds the checksum.
 const CHECKSUM: &str = "sha256";
-/// Bytes that a header is filled up to a multiple of.
+/// The header is padded to a multiple of this number of bytes.
 const ALIGNMENT: usize = 8;
 
-/// Words beside the tensors: the metadata of a header.
-pub type Words = BTreeMap<String, String>;
+/// The metadata of a header.
+pub type HeaderMetadata = BTreeMap<String, String>;
 
-/// Why a file of tensors was not read.
+/// The error of reading a file of tensors.
 #[derive(Debug, thiserror::Error)]
 pub enum TensorFileError {
-    /// The file is missing, cut short, or something else.
+    /// The file is missing, truncated, or not such a file.
     #[error("{path}: {reason}")]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
-    /// A tensor of a type that this library does not write there.
+    /// A tensor has an unexpected type.
     #[error("{path}: tensor `{tensor}` is {found}, where {expected} is needed")]
     Type {
         /// The file.
@@ -44,10 +44,10 @@ pub enum TensorFileError {
         tensor: String,
         /// Its type, as the format names it.
         found: String,
-        /// The type that is needed.
+        /// The expected type.
         expected: &'static str,
     },
-    /// A value that is no finite number.
+    /// A value that is not finite.
     #[error("{path}: tensor `{tensor}` holds {value}")]
     NotFinite {
         /// The file.
@@ -63,20 +63,20 @@ pub enum TensorFileError {
         /// The file.
         path: PathBuf,
     },
-    /// The checksum is that of something else.
+    /// The checksum does not match the content.
     #[error("{path} is damaged: its checksum is {written}, that of its content {found}")]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// As the header has it.
+        /// The checksum in the header.
         written: String,
-        /// Of what the file holds.
+        /// The checksum of the content.
         found: String,
     },
 }
 
 impl TensorFileError {
-    /// What would be right, where that can be said.
+    /// Returns a suggestion to fix the error, if there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoChecksum { .. } => Some(
@@ -99,17 +99,17 @@ impl TensorFileError {
 /// A tensor's type, shape and bytes.
 type Entry<'a> = (Dtype, &'a [usize], &'a [u8]);
 
-/// Writes named tensors as a `.safetensors` file with a checksum, whole or not at all; `words` go into its header.
+/// Writes named tensors as a `.safetensors` file with a checksum, atomically, with `metadata` in its header.
 ///
-/// The same content gives the same bytes.
+/// The same content always produces the same bytes.
 ///
 /// # Errors
 ///
-/// What the system says, or a tensor that is none of single, half or byte precision.
+/// If the file cannot be written, or a tensor has an unsupported type.
 pub fn write_tensors(
     path: &Path,
     tensors: &BTreeMap<String, TensorData>,
-    words: Option<Words>,
+    metadata: Option<HeaderMetadata>,
 ) -> io::Result<()> {
     let views = tensors.iter().map(|(name, data)| {
         let kind = match data.dtype {
@@ -125,19 +125,19 @@ pub fn write_tensors(
         Ok((name.as_str(), view.map_err(io::Error::other)?))
     });
     let views: BTreeMap<&str, TensorView<'_>> = views.collect::<io::Result<_>>()?;
-    let mut words = words.unwrap_or_default();
+    let mut metadata = metadata.unwrap_or_default();
     let entries = views.iter().map(|(name, view)| (*name, entry(view)));
-    let checksum = checksum(&words, entries);
-    words.insert(CHECKSUM.to_string(), checksum);
+    let checksum = checksum(&metadata, entries);
+    metadata.insert(CHECKSUM.to_string(), checksum);
     let bytes = safetensors::serialize(views, None).map_err(io::Error::other)?;
-    write_whole(path, &with_words(&bytes, &words)?)
+    write_whole(path, &with_metadata(&bytes, &metadata)?)
 }
 
-/// Refuses values of single precision that are no finite numbers; `path` is the file that they are for.
+/// Checks that values in single precision are finite; `path` is the file that they are for.
 ///
 /// # Errors
 ///
-/// [`TensorFileError::NotFinite`] with the first of them.
+/// [`TensorFileError::NotFinite`] with the first value that is not.
 pub fn require_finite(
     path: &Path,
     tensors: &BTreeMap<String, TensorData>,
@@ -158,18 +158,18 @@ fn finite(path: &Path, name: &str, data: &TensorData) -> Result<(), TensorFileEr
     }
 }
 
-/// A file without metadata with these: the crate that writes files keeps them in a hash map, whose order differs
-/// between two files of the same content.
-fn with_words(bytes: &[u8], words: &Words) -> io::Result<Vec<u8>> {
+/// Adds metadata to a file without any. The crate that writes files keeps metadata in a hash map, whose order
+/// differs between two files with the same content.
+fn with_metadata(bytes: &[u8], metadata: &HeaderMetadata) -> io::Result<Vec<u8>> {
     let no_header = || io::Error::other("a file without a header was written");
     let (length, rest) = bytes.split_first_chunk::<8>().ok_or_else(no_header)?;
     let length = u64::from_le_bytes(*length) as usize;
     let (header, values) = rest.split_at_checked(length).ok_or_else(no_header)?;
     let tensors = header.trim_ascii_end().strip_prefix(b"{");
     let tensors = tensors.ok_or_else(no_header)?;
-    let words = serde_json::to_string(words).map_err(io::Error::other)?;
+    let metadata = serde_json::to_string(metadata).map_err(io::Error::other)?;
     let comma = if tensors == b"}" { "" } else { "," };
-    let mut header = format!("{{\"__metadata__\":{words}{comma}").into_bytes();
+    let mut header = format!("{{\"__metadata__\":{metadata}{comma}").into_bytes();
     header.extend_from_slice(tensors);
     header.resize(header.len().next_multiple_of(ALIGNMENT), b' ');
     let mut whole = (header.len() as u64).to_le_bytes().to_vec();
@@ -182,16 +182,19 @@ fn entry<'a>(view: &'a TensorView<'_>) -> Entry<'a> {
     (view.dtype(), view.shape(), view.data())
 }
 
-/// SHA-256 of everything in a file but the checksum itself, as lowercase hexadecimal; tensors in the order of
-/// their names.
-fn checksum<'a>(words: &Words, tensors: impl Iterator<Item = (&'a str, Entry<'a>)>) -> String {
+/// Returns the SHA-256 of everything in a file except the checksum itself, as lowercase hexadecimal; tensors
+/// are in the order of their names.
+fn checksum<'a>(
+    metadata: &HeaderMetadata,
+    tensors: impl Iterator<Item = (&'a str, Entry<'a>)>,
+) -> String {
     let mut hasher = Sha256::new();
     // Every part behind its length, so that no two contents are the same bytes.
     let mut part = |bytes: &[u8]| {
         hasher.update((bytes.len() as u64).to_le_bytes());
         hasher.update(bytes);
     };
-    for (key, value) in words.iter().filter(|(key, _)| *key != CHECKSUM) {
+    for (key, value) in metadata.iter().filter(|(key, _)| *key != CHECKSUM) {
         part(key.as_bytes());
         part(value.as_bytes());
     }
@@ -209,16 +212,16 @@ fn checksum<'a>(words: &Words, tensors: impl Iterator<Item = (&'a str, Entry<'a>
 
 /// A file of tensors in memory.
 ///
-/// What it holds is only to be believed after [`TensorFile::verify`]. That comes last: a type that is wrong or
-/// a value that is no number says more than that something has changed.
+/// Its content is trusted only after [`TensorFile::verify`]. Call it last: the error of a wrong type or of a
+/// value that is not finite is more specific than that of a checksum.
 #[derive(Debug)]
 pub struct TensorFile {
     path: PathBuf,
     bytes: Vec<u8>,
     header: Metadata,
-    /// Where the values begin.
+    /// Offset of the values.
     start: usize,
-    words: Words,
+    metadata: HeaderMetadata,
     names: Vec<String>,
 }
 
@@ -227,18 +230,18 @@ impl TensorFile {
     ///
     /// # Errors
     ///
-    /// [`TensorFileError::Unreadable`] where it is missing or no such file.
+    /// [`TensorFileError::Unreadable`] if it is missing or not such a file.
     pub fn open(path: &Path) -> Result<Self, TensorFileError> {
         let bytes = fs::read(path).map_err(|error| unreadable(path, error))?;
         let (length, header) =
             SafeTensors::read_metadata(&bytes).map_err(|error| unreadable(path, error))?;
-        let words = header.metadata().iter().flatten();
-        let words = words.map(|(key, value)| (key.clone(), value.clone()));
+        let metadata = header.metadata().iter().flatten();
+        let metadata = metadata.map(|(key, value)| (key.clone(), value.clone()));
         let mut names = header.offset_keys();
         names.sort_unstable();
         Ok(Self {
             path: path.to_path_buf(),
-            words: words.collect(),
+            metadata: metadata.collect(),
             names,
             start: size_of::<u64>() + length,
             header,
@@ -246,34 +249,34 @@ impl TensorFile {
         })
     }
 
-    /// The words of the header.
-    pub fn words(&self) -> &Words {
-        &self.words
+    /// Returns the metadata of the header.
+    pub fn metadata(&self) -> &HeaderMetadata {
+        &self.metadata
     }
 
-    /// Names of the tensors, sorted.
+    /// Returns the names of the tensors, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str)
     }
 
-    /// Whether there is a tensor of this name.
+    /// Whether there is a tensor with this name.
     pub fn contains(&self, name: &str) -> bool {
         self.names.iter().any(|known| known == name)
     }
 
-    /// A tensor of single precision.
+    /// Returns a tensor in single precision.
     ///
     /// # Errors
     ///
-    /// [`TensorFileError::Type`] where it is of another type, [`TensorFileError::NotFinite`],
-    /// [`TensorFileError::Unreadable`] where there is none.
+    /// [`TensorFileError::Type`] if it has another type, [`TensorFileError::NotFinite`] if a value is not
+    /// finite, [`TensorFileError::Unreadable`] if there is no such tensor.
     pub fn floats(&self, name: &str) -> Result<TensorData, TensorFileError> {
         let data = self.of_type(name, Dtype::F32, DType::F32, "F32")?;
         finite(&self.path, name, &data)?;
         Ok(data)
     }
 
-    /// A tensor of bytes.
+    /// Returns a tensor of bytes.
     ///
     /// # Errors
     ///
@@ -316,16 +319,16 @@ impl TensorFile {
     ///
     /// # Errors
     ///
-    /// [`TensorFileError::NoChecksum`], [`TensorFileError::Damaged`].
+    /// [`TensorFileError::NoChecksum`] or [`TensorFileError::Damaged`].
     pub fn verify(&self) -> Result<(), TensorFileError> {
-        let written = self.words.get(CHECKSUM);
+        let written = self.metadata.get(CHECKSUM);
         let written = written.ok_or_else(|| TensorFileError::NoChecksum {
             path: self.path.clone(),
         })?;
         let entries = self
             .names()
             .filter_map(|name| Some((name, self.entry(name)?)));
-        let found = checksum(&self.words, entries);
+        let found = checksum(&self.metadata, entries);
         match found == *written {
             true => Ok(()),
             false => Err(TensorFileError::Damaged {
@@ -354,14 +357,14 @@ mod tests {
         BTreeMap::from([("a.weight".to_string(), floats), ("b".to_string(), bytes)])
     }
 
-    fn words() -> Words {
-        Words::from([
+    fn metadata() -> HeaderMetadata {
+        HeaderMetadata::from([
             ("state".to_string(), r#"{"step":3}"#.to_string()),
             ("other".to_string(), String::new()),
         ])
     }
 
-    fn read(path: &Path) -> Result<(Words, Vec<TensorData>), TensorFileError> {
+    fn read(path: &Path) -> Result<(HeaderMetadata, Vec<TensorData>), TensorFileError> {
         let file = TensorFile::open(path)?;
         let tensors = file.names().map(|name| match name {
             "b" => file.bytes(name).map(|bytes| {
@@ -372,19 +375,19 @@ mod tests {
         });
         let tensors = tensors.collect::<Result<_, _>>()?;
         file.verify()?;
-        Ok((file.words().clone(), tensors))
+        Ok((file.metadata().clone(), tensors))
     }
 
     #[test]
     fn what_is_written_is_read_and_the_same_content_is_the_same_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
-        write_tensors(&first, &tensors(), Some(words())).unwrap();
+        write_tensors(&first, &tensors(), Some(metadata())).unwrap();
         let (mut found, values) = read(&first).unwrap();
         assert_eq!(found.remove(CHECKSUM).map(|sum| sum.len()), Some(64));
-        assert_eq!(found, words());
+        assert_eq!(found, metadata());
         assert_eq!(values, tensors().into_values().collect::<Vec<_>>());
-        write_tensors(&second, &tensors(), Some(words())).unwrap();
+        write_tensors(&second, &tensors(), Some(metadata())).unwrap();
         assert_eq!(fs::read(first).unwrap(), fs::read(second).unwrap());
     }
 
@@ -392,7 +395,7 @@ mod tests {
     fn no_flipped_bit_is_taken() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        write_tensors(&path, &tensors(), Some(words())).unwrap();
+        write_tensors(&path, &tensors(), Some(metadata())).unwrap();
         let whole = fs::read(&path).unwrap();
         for bit in 0..8 * whole.len() {
             let mut damaged = whole.clone();

@@ -1,20 +1,21 @@
-//! What the blocks of all transformers have in common.
+//! The interface of transformer blocks.
 
 use burn::tensor::Tensor;
 use gradway_kernels::KernelBackend;
 
-/// A block of attention and an MLP, each behind a norm and a residual add, as methods run it beside the map.
+/// A block of attention and an MLP, each after a norm and with a residual add, for methods that run further
+/// tokens or streams through it.
 ///
-/// A block knows whatever else is in its branches, so that a method need not.
+/// The block applies all other layers of its branches, so that a method does not depend on them.
 pub trait TransformerBlock<B: KernelBackend> {
-    /// The norm before the MLP.
+    /// Applies the norm before the MLP.
     ///
     /// # Shapes
     ///
     /// - `x`, output: `[batch, height, width, channels]`
     fn before_mlp(&self, x: Tensor<B, 4>) -> Tensor<B, 4>;
 
-    /// Queries, keys and values of tokens that are at no position of the map.
+    /// Returns queries, keys and values of tokens that are not positions of the map.
     ///
     /// # Shapes
     ///
@@ -22,7 +23,7 @@ pub trait TransformerBlock<B: KernelBackend> {
     /// - output: `[batch, tokens, 3 * channels]`
     fn tokens_query_key_value(&self, tokens: Tensor<B, 3>) -> Tensor<B, 3>;
 
-    /// The block's output of tokens that attention has made `mixed` of, without stochastic depth.
+    /// Returns the block's output for tokens whose attention output is `mixed`, without stochastic depth.
     ///
     /// # Shapes
     ///

@@ -1,19 +1,20 @@
-//! Writing files whole or not at all.
+//! Writing files atomically.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Where [`write_whole`] writes a file before it is whole. A process that is killed may leave it.
+/// Returns the temporary path that [`write_whole`] writes to. A process that is killed may leave this file behind.
 pub fn partial(path: &Path) -> PathBuf {
     path.with_extension("partial")
 }
 
-/// Writes beside the file and renames, so that a kill leaves the old file or the new one.
+/// Writes a file atomically: to a temporary file, which is then renamed. A process that is killed leaves the
+/// old file or the new one.
 ///
 /// # Errors
 ///
-/// What the system says.
+/// An error of the operating system.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = partial(path);
     let mut file = fs::File::create(&beside)?;

@@ -1,30 +1,30 @@
-//! A batch: pictures side by side, padded and normalised, and what is known of each beside them.
+//! A batch: padded and normalised images with their labels.
 
 use image::RgbImage;
 
 use crate::input::NetworkInput;
 
-/// What a batch holds of a picture besides its colours.
+/// The labels of an image in a batch.
 pub trait BatchItem: Clone {
-    /// Identifier of the picture in its dataset.
+    /// Returns the identifier of the image in its dataset.
     fn id(&self) -> &str;
 
-    /// Height and width of the picture within its batch, without padding.
+    /// Returns the height and width of the image in its batch, without padding.
     fn size(&self) -> [usize; 2];
 }
 
-/// A picture as it goes into a batch, and what is known of it.
+/// A prepared image with its labels, ready for a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prepared<Item> {
     /// Colours, 0 to 255.
     pub image: RgbImage,
-    /// What is known of it; of the size of the image.
+    /// Its labels, of the size of the image.
     pub item: Item,
 }
 
-/// Pictures side by side.
+/// A batch of images with their labels.
 ///
-/// Each lies in the upper left corner; the rest is 0, the mean colour.
+/// Each image is in the upper left corner of its map; the rest is 0, the mean colour.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch<Item> {
     /// `[count, 3, height, width]` normalised colours.
@@ -33,26 +33,26 @@ pub struct Batch<Item> {
     pub height: usize,
     /// Width in pixels.
     pub width: usize,
-    /// Number of pictures.
+    /// Number of images.
     pub count: usize,
-    /// What height and width are padded to a multiple of.
+    /// Height and width are padded to multiples of this.
     pub stride: usize,
-    /// `[count]` what is known of each picture.
+    /// `[count]`, the labels of each image.
     pub items: Vec<Item>,
 }
 
-/// Pictures of a batch that are of one size when each is padded by itself.
+/// Images of a batch that have the same size if each is padded separately.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SizeGroup {
     /// Their padded height and width.
     pub size: [usize; 2],
-    /// Their places in the batch.
+    /// Their indices in the batch.
     pub places: Vec<usize>,
 }
 
 impl<Item: BatchItem> Batch<Item> {
-    /// Puts pictures side by side, pads them to the largest of them and then to multiples of the
-    /// network's stride, and normalises them.
+    /// Creates a batch: pads images to the largest of them and then to multiples of the network's stride, and
+    /// normalises them.
     pub fn padded(pictures: Vec<Prepared<Item>>, input: &NetworkInput) -> Self {
         let largest = |axis: usize| {
             let sides = pictures.iter().map(|picture| picture.item.size()[axis]);
@@ -62,8 +62,7 @@ impl<Item: BatchItem> Batch<Item> {
         Self::of_size(pictures, size, input)
     }
 
-    /// As [`padded`](Self::padded), on maps of `size`, height and width, before these are padded; what
-    /// of a picture does not fit is left out.
+    /// As [`padded`](Self::padded), with maps of `size` (height and width) before padding; images are cropped to it.
     pub fn of_size(pictures: Vec<Prepared<Item>>, size: [usize; 2], input: &NetworkInput) -> Self {
         let [height, width] = size.map(|side| input.pad(side));
         let count = pictures.len();
@@ -83,16 +82,16 @@ impl<Item: BatchItem> Batch<Item> {
         }
     }
 
-    /// `[count]` identifiers of the pictures in their dataset.
+    /// Returns the identifiers of the images in their dataset, `[count]`.
     pub fn ids(&self) -> Vec<&str> {
         self.items.iter().map(Item::id).collect()
     }
 
-    /// The pictures by their size when each is padded by itself to multiples of `stride`, the group of
-    /// the first picture first.
+    /// Groups the images by their size if each is padded separately to multiples of `stride`; the group of the
+    /// first image is first.
     ///
-    /// What a network makes of a picture depends on the padding around it. Only the pictures of a group
-    /// may go through it together, or a prediction would depend on its neighbours in the batch.
+    /// The output of a network depends on the padding around an image. Only the images of a group may go
+    /// through it together, since otherwise a prediction would depend on the other images of the batch.
     pub fn groups(&self, stride: usize) -> Vec<SizeGroup> {
         let mut groups: Vec<SizeGroup> = Vec::new();
         for (place, item) in self.items.iter().enumerate() {
@@ -108,7 +107,7 @@ impl<Item: BatchItem> Batch<Item> {
         groups
     }
 
-    /// The pictures of a group alone, on maps of the group's size.
+    /// Returns the images of a group as a batch of the group's size.
     pub fn select(&self, group: &SizeGroup) -> Self {
         let [height, width] = group.size;
         let mut images = vec![0.0; group.places.len() * 3 * height * width];

@@ -1,4 +1,4 @@
-//! A report on every sample of a dataset.
+//! Checks of every sample of a dataset.
 
 mod detection;
 mod multi_task;
@@ -13,52 +13,52 @@ use crate::dense::DenseDataset;
 use crate::error::DataError;
 use crate::io::read;
 use crate::labels::{AbsentClasses, DenseTask, IGNORE, LabelCensus};
-use crate::task::Task;
+use crate::task::TaskKind;
 
 pub use detection::{InstanceCount, InstanceReport, check_detection};
 pub use multi_task::{TaskReport, check_multi_task};
 
 const TASK: DenseTask = DenseTask::SemanticSegmentation;
 
-/// What a dataset holds and what is wrong with it.
+/// The report on a dataset: its content and its problems.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub struct DatasetReport {
     /// Name of the dataset.
     pub dataset: String,
-    /// What its samples hold.
-    pub task: Task,
+    /// The task of its samples.
+    pub task: TaskKind,
     /// Number of samples.
     pub samples: usize,
     /// Number of samples without a problem.
     pub readable: usize,
-    /// How often every image size occurs, the most frequent first.
+    /// Image sizes with their numbers of samples, the most frequent first.
     pub sizes: Vec<SizeCount>,
-    /// Number of images that are stored in another orientation than they are shown and read in.
+    /// Number of images whose EXIF orientation rotates them on reading.
     pub turned: usize,
-    /// How many pixels every class has, in label order; of segmentation alone.
+    /// Number of pixels of every class, in label order; only for segmentation.
     pub labels: Vec<LabelCount>,
     /// Number of pixels without a class.
     pub ignored_pixels: u64,
     /// Share of the pixels without a class.
     pub ignored_share: f64,
-    /// The objects; of detection alone.
+    /// The objects; only for detection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instances: Option<InstanceReport>,
-    /// The labels of every task; of several tasks alone.
+    /// The labels of every task; only for several tasks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<TaskReport>,
-    /// What can be used and is worth a look.
+    /// Warnings about data that can be used.
     pub warnings: Vec<Warning>,
-    /// What is wrong, in sample order.
+    /// Problems, in sample order.
     pub problems: Vec<Problem>,
 }
 
-/// Something that is no fault, and probably not meant.
+/// Something that is not an error, but probably not intended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Warning {
-    /// What it is.
+    /// The message.
     pub message: String,
-    /// What to do about it.
+    /// How to fix it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
@@ -105,9 +105,9 @@ pub struct Problem {
     pub index: usize,
     /// Identifier of the sample.
     pub id: String,
-    /// What is wrong.
+    /// The message.
     pub message: String,
-    /// What to do about it.
+    /// How to fix it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
@@ -176,14 +176,13 @@ impl Tally {
     }
 }
 
-/// Whether an image that was read is stored in another orientation.
+/// Whether an image is stored in another orientation than it is read in.
 fn is_turned(file: Option<&Path>) -> bool {
     file.is_some_and(|file| read::is_turned(file).unwrap_or(false))
 }
 
-/// Reads the semantic segmentation of every sample, on all cores; a problem of one sample does not stop the
-/// others.
-pub fn check(dataset: &dyn DenseDataset) -> Report {
+/// Checks the semantic segmentation of every sample, on all cores; a problem in one sample does not stop the check.
+pub fn check(dataset: &dyn DenseDataset) -> DatasetReport {
     let mut tally = (0..dataset.len())
         .into_par_iter()
         .fold(Tally::default, |tally, index| tally.add(dataset, index))
@@ -199,9 +198,9 @@ pub fn check(dataset: &dyn DenseDataset) -> Report {
     for (class, &count) in tally.pixels.iter().enumerate() {
         census.add(class, count);
     }
-    Report {
+    DatasetReport {
         dataset: dataset.name().into(),
-        task: Task::Segmentation,
+        task: TaskKind::Segmentation,
         samples: dataset.len(),
         readable: dataset.len() - tally.problems.len(),
         sizes,
@@ -224,7 +223,7 @@ pub fn check(dataset: &dyn DenseDataset) -> Report {
     }
 }
 
-/// Image sizes, width and height, with the most frequent one first.
+/// Returns the image sizes (width and height), the most frequent first.
 fn most_frequent_first(sizes: BTreeMap<(u32, u32), usize>) -> Vec<SizeCount> {
     let count = |((width, height), samples)| SizeCount {
         width,

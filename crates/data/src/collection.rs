@@ -1,4 +1,4 @@
-//! Samples and what they have in common: what loaders take.
+//! Collections of samples: the input of loaders.
 
 use std::sync::Arc;
 
@@ -6,35 +6,34 @@ use burn_dataset::Dataset;
 
 use crate::error::DataError;
 
-/// What the samples of a dataset have in common.
-pub trait About: Clone + Send + Sync + 'static {
-    /// Name of the dataset, for messages.
+/// The metadata of a collection.
+pub trait Metadata: Clone + Send + Sync + 'static {
+    /// Returns the name of the dataset, for messages.
     fn name(&self) -> &str;
 }
 
-/// The samples of a split, read when asked for, and what they have in common.
+/// The samples of a split, which are read on demand, with their metadata.
 ///
-/// It is made of any [`Dataset`] of Burn whose items are samples or why there is none, and is one itself, so
-/// that Burn's mappers, shuffles and samplers take it.
+/// It is created from any [`Dataset`] of Burn whose items are results of samples, and is one itself, so Burn's
+/// mappers, shuffles and samplers work on it.
 #[derive(Clone)]
 pub struct Collection<S, A> {
     samples: Arc<dyn Dataset<Result<S, DataError>>>,
-    about: A,
+    metadata: A,
     ids: Arc<dyn Fn(usize) -> String + Send + Sync>,
 }
 
-impl<S, A: About> Collection<S, A> {
-    /// The samples of a dataset.
-    pub fn new(samples: impl Dataset<Result<S, DataError>> + 'static, about: A) -> Self {
+impl<S, A: Metadata> Collection<S, A> {
+    /// Creates a collection from a dataset.
+    pub fn new(samples: impl Dataset<Result<S, DataError>> + 'static, metadata: A) -> Self {
         Self {
             samples: Arc::new(samples),
-            about,
+            metadata,
             ids: Arc::new(|index| index.to_string()),
         }
     }
 
-    /// The same where identifiers of samples are known without reading these; else they are their places,
-    /// counted from 0.
+    /// Sets the identifiers of the samples, which must be known without reading them. The default is the index.
     pub fn with_ids(self, ids: impl Fn(usize) -> String + Send + Sync + 'static) -> Self {
         Self {
             ids: Arc::new(ids),
@@ -42,12 +41,12 @@ impl<S, A: About> Collection<S, A> {
         }
     }
 
-    /// What the samples have in common.
-    pub fn about(&self) -> &A {
-        &self.about
+    /// Returns the metadata.
+    pub fn metadata(&self) -> &A {
+        &self.metadata
     }
 
-    /// Number of samples.
+    /// Returns the number of samples.
     pub fn len(&self) -> usize {
         self.samples.len()
     }
@@ -57,7 +56,7 @@ impl<S, A: About> Collection<S, A> {
         self.len() == 0
     }
 
-    /// Identifier of sample `index`.
+    /// Returns the identifier of sample `index`.
     pub fn id(&self, index: usize) -> String {
         (self.ids)(index)
     }
@@ -65,11 +64,11 @@ impl<S, A: About> Collection<S, A> {
     /// Reads sample `index`.
     ///
     /// # Errors
-    /// What is wrong with the sample, or an index beyond the end.
+    /// The error of the sample, or an index out of range.
     pub fn read(&self, index: usize) -> Result<S, DataError> {
         self.samples.get(index).unwrap_or_else(|| {
             Err(DataError::IndexOutOfRange {
-                dataset: self.about.name().to_string(),
+                dataset: self.metadata.name().to_string(),
                 index,
                 len: self.len(),
             })
@@ -77,7 +76,7 @@ impl<S, A: About> Collection<S, A> {
     }
 }
 
-impl<S, A: About> Dataset<Result<S, DataError>> for Collection<S, A> {
+impl<S, A: Metadata> Dataset<Result<S, DataError>> for Collection<S, A> {
     fn get(&self, index: usize) -> Option<Result<S, DataError>> {
         self.samples.get(index)
     }

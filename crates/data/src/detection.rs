@@ -1,13 +1,13 @@
-//! Object detection and instance segmentation: boxes, masks, and the way to a batch.
+//! Data for object detection and instance segmentation: boxes, masks and batches.
 //!
-//! A [`DetectionCollection`] has [`DetectionSample`]s: an image and its [`Instance`]s; it is made of a
-//! [`DetectionDataset`], which formats open, or of any dataset of Burn. A
-//! [`DetectionLoader`] resizes it, keeping its shape, mirrors it, and puts it beside others into a
-//! [`DetectionBatch`]. Boxes move with the image. Masks do not: they stay at the resolution they
-//! were drawn at, and a [`DetectionTarget`] knows the way back to it.
+//! A [`DetectionCollection`] holds [`DetectionSample`]s, each an image and its [`Instance`]s. It is created
+//! from a [`DetectionDataset`], which formats open, or from any dataset of Burn. A [`DetectionLoader`] resizes
+//! images with their aspect ratio, flips them, and collects them into a [`DetectionBatch`]. Boxes are
+//! transformed with the image. Masks keep the resolution of their annotation, and a [`DetectionTarget`] maps
+//! boxes back to it.
 //!
-//! Coordinates are those of the edges between pixels: pixel `i` covers `[i, i + 1)`, a box over
-//! the whole image is `[0, 0, width, height]`, and scaling multiplies.
+//! Coordinates are continuous: pixel `i` covers `[i, i + 1)`, a box over the whole image is `[0, 0, width,
+//! height]`, and scaling multiplies.
 
 mod annotation;
 mod batch;
@@ -22,7 +22,7 @@ mod transform;
 
 pub use annotation::{Annotation, Shape};
 pub use batch::{DetectionBatch, DetectionTarget};
-pub use collection::{DetectionAbout, DetectionCollection};
+pub use collection::{DetectionCollection, DetectionMetadata};
 pub use evaluation::DetectionEvaluation;
 pub use files::{AnnotatedDataset, AnnotatedImage};
 pub use loader::{DetectionLoader, DetectionPipeline};

@@ -1,7 +1,7 @@
-//! What can be wrong with a dataset, an augmentation or a loader.
+//! Errors of datasets, augmentations and loaders.
 //!
-//! Every message names the file or key, the value found and the value that would be right;
-//! [`DataError::hint`] adds what to do about it, for the `hint:` line of the command line.
+//! Every message names the file or key, the value found and the expected value; [`DataError::hint`] adds a
+//! suggestion for the `hint:` line of the command line.
 
 mod annotation;
 mod file;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::task::{DenseTask, Task};
+use crate::task::{DenseTask, TaskKind};
 
 pub use annotation::AnnotationFault;
 pub use file::FileFault;
@@ -43,7 +43,7 @@ pub enum DataError {
     /// A file that the layout or the configuration names does not exist.
     #[error("{what} {} does not exist", path.display())]
     MissingFile {
-        /// What the file is, such as `split list`.
+        /// The kind of file, such as `split list`.
         what: &'static str,
         /// The file that was looked for.
         path: PathBuf,
@@ -104,7 +104,7 @@ pub enum DataError {
         image: PathBuf,
     },
 
-    /// Two files or two lines of a split list stand for the same sample.
+    /// Two files or two lines of a split list are the same sample.
     #[error("sample `{id}` occurs twice: {first} and {second}; every sample must have one image")]
     DuplicateSample {
         /// Identifier of the sample.
@@ -120,9 +120,9 @@ pub enum DataError {
     EmptySplit {
         /// Name of the split.
         split: &'static str,
-        /// What was looked for.
+        /// The expected files.
         expected: &'static str,
-        /// Where it was looked for.
+        /// The folder or file that was searched.
         path: PathBuf,
     },
 
@@ -133,7 +133,7 @@ pub enum DataError {
         dataset: String,
     },
 
-    /// Nothing says which samples belong to a split.
+    /// The configuration does not define the samples of a split.
     #[error(
         "split `{split}` is not defined: set `{key}`, or write `{{split}}` in `images` and `masks`"
     )]
@@ -187,19 +187,19 @@ pub enum DataError {
         allowed: String,
     },
 
-    /// A label policy that names classes does not fit the class list, or contradicts itself.
+    /// A label policy does not fit the class list, or contradicts itself.
     #[error("labels: {reason}")]
     LabelPolicy {
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
 
-    /// An annotation file does not hold what it should.
+    /// An annotation file has an error.
     #[error("{}: {fault}", path.display())]
     Annotations {
         /// The annotation file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         fault: AnnotationFault,
     },
 
@@ -221,7 +221,7 @@ pub enum DataError {
         total: usize,
     },
 
-    /// A dataset was asked for what its format does not hold.
+    /// A dataset format does not support the requested task.
     #[error(
         "`format` = \"{format}\" is a {} dataset; expected one for {expected}: {}",
         list(found, " and "), known.join(", ")
@@ -229,15 +229,15 @@ pub enum DataError {
     WrongTask {
         /// Name of the dataset format.
         format: &'static str,
-        /// What it holds.
-        found: &'static [Task],
-        /// What was asked for.
-        expected: Task,
-        /// The formats that hold it.
+        /// The tasks it supports.
+        found: &'static [TaskKind],
+        /// The requested task.
+        expected: TaskKind,
+        /// The formats that support it.
         known: Vec<&'static str>,
     },
 
-    /// A dataset of several tasks was asked for one that it does not offer.
+    /// A dataset does not have labels of the requested task.
     #[error(
         "dataset `{dataset}` has no labels of `{task}`; it has those of {}",
         list(offered, ", ")
@@ -245,20 +245,20 @@ pub enum DataError {
     TaskNotOffered {
         /// Name of the dataset.
         dataset: String,
-        /// The task asked for.
+        /// The requested task.
         task: DenseTask,
-        /// The tasks it offers.
+        /// The tasks it has labels of.
         offered: Vec<DenseTask>,
     },
 
-    /// The labels of one task of a sample cannot be used.
+    /// The labels of a task in a sample are invalid.
     #[error("sample `{id}`, {task}: {fault}")]
     Labels {
         /// Identifier of the sample.
         id: String,
         /// The task.
         task: DenseTask,
-        /// What is wrong with them.
+        /// The reason.
         fault: LabelFault,
     },
 
@@ -267,18 +267,18 @@ pub enum DataError {
     Decode {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
         /// The expected kinds of file.
         expected: &'static str,
     },
 
-    /// An image, a mask or a list is none that is read.
+    /// An image, a mask or a list is not supported or has invalid content.
     #[error("{} {fault}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         fault: FileFault,
     },
 
@@ -296,7 +296,7 @@ pub enum DataError {
     ClassCount {
         /// Number of names given.
         found: usize,
-        /// What would be right, and why.
+        /// The expected number, and why.
         expected: String,
     },
 
@@ -311,7 +311,7 @@ pub enum DataError {
         path: PathBuf,
     },
 
-    /// The folder brings its own class list but the configuration does not say which one to use.
+    /// The folder has its own class list, but the configuration does not state which one to use.
     #[error(
         "{} exists but `classes` is not set, and the default is the {default} classes; say which is right",
         path.display()
@@ -341,7 +341,7 @@ pub enum DataError {
         key: &'static str,
         /// The value found.
         value: String,
-        /// What would be right.
+        /// The expected values.
         expected: String,
     },
 
@@ -350,24 +350,24 @@ pub enum DataError {
     IndexOutOfRange {
         /// Name of the dataset.
         dataset: String,
-        /// The index asked for.
+        /// The requested index.
         index: usize,
         /// Number of samples.
         len: usize,
     },
 
-    /// A dataset returned an object that does not fit its image or its classes.
+    /// An object of a dataset does not fit its image or its classes.
     #[error("sample `{id}`, annotation {instance}: {reason}")]
     InconsistentInstance {
         /// Identifier of the sample.
         id: String,
         /// Identifier of the annotation.
         instance: u64,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
 
-    /// A bitmap does not cover its image exactly.
+    /// The length of a bitmap does not match its image.
     #[error("a mask of {found} values for an image of {width}x{height}; expected one a pixel")]
     MaskLength {
         /// Width of the image in pixels.
@@ -389,22 +389,22 @@ pub enum DataError {
         width: u32,
         /// Height in pixels.
         height: u32,
-        /// Width asked for.
+        /// The requested width.
         target_width: u32,
-        /// Height asked for.
+        /// The requested height.
         target_height: u32,
-        /// What the resizer said.
+        /// The message of the resizer.
         reason: String,
     },
 
-    /// A loader's worker thread failed in a way that is not an error of the data.
+    /// A worker thread of a loader failed because of a bug, not an error in the data.
     #[error(
         "a loader worker stopped while preparing batch {batch}: {reason}; this is a defect, not a fault of the data"
     )]
     Worker {
         /// Index of the batch within the epoch.
         batch: usize,
-        /// What is known.
+        /// The known cause.
         reason: String,
     },
 
@@ -413,13 +413,13 @@ pub enum DataError {
     Manifest {
         /// Name of the manifest.
         name: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
 }
 
 impl DataError {
-    /// A file or folder that cannot be read.
+    /// Creates [`DataError::Read`].
     pub(crate) fn read(path: &Path, source: io::Error) -> Self {
         Self::Read {
             path: path.to_path_buf(),
@@ -428,7 +428,7 @@ impl DataError {
     }
 }
 
-/// Several tasks, in words.
+/// Joins the names of tasks.
 fn list(tasks: &[impl ToString], separator: &str) -> String {
     let names: Vec<String> = tasks.iter().map(ToString::to_string).collect();
     names.join(separator)

@@ -1,4 +1,4 @@
-//! The contract of a dataset format.
+//! The trait of dataset formats.
 
 use std::sync::Arc;
 
@@ -8,37 +8,37 @@ use crate::dense::DenseDataset;
 use crate::detection::AnnotatedDataset;
 use crate::error::DataError;
 use crate::split::Split;
-use crate::task::Task;
+use crate::task::TaskKind;
 
-/// What a listing says about a dataset format.
+/// The description of a dataset format in listings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct DatasetDescriptor {
     /// The value of `format` in a configuration.
     pub name: &'static str,
-    /// What its samples can be opened for.
-    pub tasks: &'static [Task],
-    /// One line about it.
+    /// The tasks it supports.
+    pub tasks: &'static [TaskKind],
+    /// Description in one line.
     pub summary: &'static str,
-    /// The folders and files expected below the root, a line each.
+    /// The expected folders and files below the root, one per line.
     pub layout: &'static str,
 }
 
-/// A split that has been found; its samples are read later.
+/// An opened split; its samples are read on demand.
 pub enum Opened {
-    /// Images and their annotated objects on disk, the images yet to be looked for.
+    /// Images with annotated objects; whether the image files exist is checked later.
     Annotated(AnnotatedDataset),
-    /// Images and labels of every pixel, whose files are yet to be looked for.
+    /// Images with dense labels; whether the files exist is checked later.
     Dense(Arc<dyn DenseDataset>),
 }
 
-/// The contract of a dataset format's configuration.
+/// The configuration of a dataset format.
 pub trait DatasetFormat {
-    /// What a listing says about it.
+    /// The description of the format in listings.
     const DESCRIPTOR: DatasetDescriptor;
 
-    /// Finds the samples of a split, without reading them.
+    /// Lists the samples of a split, without reading them.
     ///
     /// # Errors
-    /// Missing folders or files, an empty split, or a class list that does not fit.
+    /// If folders or files are missing, the split is empty, or the class list does not fit.
     fn open(&self, split: Split) -> Result<Opened, DataError>;
 }

@@ -1,4 +1,4 @@
-//! What a network expects of its images.
+//! The input that a network expects.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,32 +6,32 @@ use crate::error::DataError;
 use crate::normalize::Normalization;
 use crate::transform::invalid;
 
-/// The largest stride, in pixels.
+/// Maximum stride in pixels.
 const MAXIMUM_STRIDE: usize = 1024;
 
-/// What a network expects of its images.
+/// The input that a network expects.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkInput {
-    /// The statistics that colours are normalised with.
+    /// Normalisation of the colours.
     pub normalization: Normalization,
-    /// What heights and widths have to be a multiple of: pixels for each position of the network's
-    /// coarsest map, along a side. A map of a side that is no multiple covers more than the image, and
-    /// would be stretched over it.
+    /// Heights and widths must be multiples of this: the number of pixels per position of the network's
+    /// coarsest map along a side. Otherwise the map covers more than the image, and would be misaligned with
+    /// it.
     pub stride: usize,
 }
 
 impl NetworkInput {
-    /// Refuses values that make no sense.
+    /// Checks that all values are valid.
     ///
     /// # Errors
-    /// [`DataError::InvalidValue`].
+    /// [`DataError::InvalidValue`] for the first invalid value.
     pub fn validate(&self) -> Result<(), DataError> {
         self.normalization.validate()?;
         check_stride("stride", self.stride)
     }
 
-    /// The least multiple of the stride that is not below `side`.
+    /// Returns the smallest multiple of the stride that is at least `side`.
     pub fn pad(&self, side: usize) -> usize {
         side.next_multiple_of(self.stride.max(1))
     }

@@ -1,14 +1,14 @@
 //! Datasets, transforms and loaders.
 //!
 //! From files to batches: a [`DatasetConfig`] opens a split of a dataset as a [`DenseDataset`], and a
-//! [`DenseCollection`] is made of it and of the tasks that matter. A [`DenseLoader`] reads its samples on
+//! [`DenseCollection`] is created from it and the requested tasks. A [`DenseLoader`] reads its samples on
 //! worker threads, augments them ([`AugmentConfig`]) or resizes them ([`EvaluationSize`]), normalises them
 //! ([`Normalization`]) and yields [`DenseBatch`]es of plain vectors ([`dense`]). Segmentation is the case of
-//! one task. The same for objects: a [`DetectionDataset`], a [`DetectionCollection`], a [`DetectionLoader`],
-//! [`DetectionBatch`]es ([`detection`]). A collection is made of any `Dataset` of [`burn_dataset`], too, and
-//! is one itself. [`check()`], [`check_detection()`] and [`check_multi_task()`] report on a whole dataset.
-//! Nothing here knows of tensors or devices, nothing
-//! prints, and wrong data is a [`DataError`], never a panic.
+//! one task. Detection has the corresponding types: [`DetectionDataset`], [`DetectionCollection`],
+//! [`DetectionLoader`] and [`DetectionBatch`] ([`detection`]). A collection can also be created from any
+//! `Dataset` of [`burn_dataset`], and is one itself. [`check()`], [`check_detection()`] and
+//! [`check_multi_task()`] report on a whole dataset. This crate does not depend on tensors or devices and does
+//! not print. Invalid data is a [`DataError`], never a panic.
 
 mod batch;
 pub mod check;
@@ -33,16 +33,16 @@ pub mod transform;
 
 pub use batch::{Batch, BatchItem, Prepared, SizeGroup};
 pub use burn_dataset;
-pub use check::{Report, Warning, check, check_detection, check_multi_task};
-pub use collection::{About, Collection};
+pub use check::{DatasetReport, Warning, check, check_detection, check_multi_task};
+pub use collection::{Collection, Metadata};
 pub use dense::{
-    AugmentConfig, BatchLabels, DenseAbout, DenseBatch, DenseCollection, DenseDataset,
-    DenseEvaluation, DenseLoader, DensePipeline, DenseSample, DenseTarget,
+    AugmentConfig, BatchLabels, DenseBatch, DenseCollection, DenseDataset, DenseEvaluation,
+    DenseLoader, DenseMetadata, DensePipeline, DenseSample, DenseTarget,
 };
 pub use detection::{
-    DetectionAbout, DetectionAugmentConfig, DetectionBatch, DetectionCollection, DetectionDataset,
-    DetectionEvaluation, DetectionLoader, DetectionSample, DetectionSizeConfig, DetectionTarget,
-    Instance, Mask,
+    DetectionAugmentConfig, DetectionBatch, DetectionCollection, DetectionDataset,
+    DetectionEvaluation, DetectionLoader, DetectionMetadata, DetectionSample, DetectionSizeConfig,
+    DetectionTarget, Instance, Mask,
 };
 pub use error::{AnnotationFault, DataError, FileFault, LabelFault};
 pub use format::{DatasetDescriptor, DatasetFormat};
@@ -59,5 +59,5 @@ pub use normalize::Normalization;
 pub use picture::Picture;
 pub use split::Split;
 pub use table::{DatasetConfig, table};
-pub use task::Task;
+pub use task::TaskKind;
 pub use transform::{EvaluationSize, PhotometricConfig};

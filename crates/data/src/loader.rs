@@ -1,15 +1,15 @@
 //! The threaded loader: from a dataset to normalised batches.
 //!
-//! What an epoch yields depends on the seed and the epoch only. The order of the samples is drawn
-//! from (seed, epoch) and the augmentation of a sample from (seed, epoch, position), never from a
-//! generator that workers share: any number of workers gives the same batches, and an epoch can be
-//! resumed at any batch without reading those before it.
+//! The batches of an epoch depend only on the seed and the epoch. The order of the samples is drawn from (seed,
+//! epoch) and the augmentation of a sample from (seed, epoch, position), never from a generator that workers
+//! share. So any number of workers produces the same batches, and an epoch can be resumed at any batch without
+//! reading those before it.
 //!
-//! Burn's own loaders take the samples of a [`crate::Collection`], too. What they lack is this: an order and an
-//! augmentation that follow from the seed whatever the number of workers, and an epoch that can be resumed.
+//! Burn's own loaders also accept a [`crate::Collection`], but their order and augmentation depend on the
+//! number of workers, and an epoch cannot be resumed.
 //!
-//! What a sample and a batch are is for a [`Pipeline`] to say: [`crate::DenseLoader`] and
-//! [`crate::detection::DetectionLoader`] are one loader with two of them.
+//! A [`Pipeline`] defines samples and batches: [`crate::DenseLoader`] and [`crate::detection::DetectionLoader`]
+//! are the same loader with different pipelines.
 
 mod fingerprint;
 mod workers;
@@ -28,20 +28,20 @@ use crate::transform::invalid;
 
 pub use workers::BatchIterator;
 
-/// The largest number of worker threads a configuration may ask for.
+/// Maximum number of worker threads in a configuration.
 const MAXIMUM_WORKERS: usize = 256;
 
-/// Size, order and threads of a loader.
+/// Configuration of a loader.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LoaderConfig {
     /// Samples per batch.
     pub batch_size: usize,
-    /// Threads that read and augment; 0 does it on the calling thread.
+    /// Number of threads that read and augment; 0 uses the calling thread.
     pub workers: usize,
-    /// Batches kept ready or under way at any time; bounds the memory.
+    /// Maximum number of batches that are ready or in progress at any time; it bounds the memory.
     pub prefetch: usize,
-    /// Whether to leave out the last batch of an epoch if it is not full (training only).
+    /// Whether to drop the last batch of an epoch if it is incomplete (training only).
     pub drop_last: bool,
     /// Whether to shuffle the samples of every epoch (training only).
     pub shuffle: bool,
@@ -63,7 +63,7 @@ impl Default for LoaderConfig {
 }
 
 impl LoaderConfig {
-    /// The same for whole images in the order of the dataset, each exactly once.
+    /// Returns the configuration for evaluation, which reads every sample exactly once in the order of the dataset.
     pub(crate) fn for_evaluation(self) -> Self {
         Self {
             shuffle: false,
@@ -72,10 +72,10 @@ impl LoaderConfig {
         }
     }
 
-    /// Refuses values that make no sense.
+    /// Checks that all values are valid.
     ///
     /// # Errors
-    /// [`DataError::InvalidValue`].
+    /// [`DataError::InvalidValue`] for the first invalid value.
     pub fn validate(&self) -> Result<(), DataError> {
         if self.batch_size == 0 {
             let expected = "at least 1 sample";
@@ -93,17 +93,17 @@ impl LoaderConfig {
     }
 }
 
-/// What a loader reads, and what it makes of it.
+/// The pipeline of a loader: reads and prepares samples, and assembles batches.
 pub trait Pipeline: Send + Sync + 'static {
     /// A sample that has been read and prepared.
     type Sample: Send;
-    /// What a batch holds of a sample besides its picture.
+    /// The labels of a sample in a batch.
     type Item: BatchItem + Send;
 
-    /// Name of the dataset.
+    /// Returns the name of the dataset.
     fn name(&self) -> &str;
 
-    /// Number of samples.
+    /// Returns the number of samples.
     fn len(&self) -> usize;
 
     /// Whether there are no samples.
@@ -111,32 +111,32 @@ pub trait Pipeline: Send + Sync + 'static {
         self.len() == 0
     }
 
-    /// Identifier of sample `index`.
+    /// Returns the identifier of sample `index`.
     fn id(&self, index: usize) -> String;
 
-    /// The image of sample `index` as the dataset has it.
+    /// Returns the unprepared image of sample `index`.
     ///
     /// # Errors
-    /// What is wrong with the sample.
+    /// The error of the sample.
     fn image(&self, index: usize) -> Result<RgbImage, DataError>;
 
     /// Reads sample `index` and prepares it; all randomness comes from `rng`.
     ///
     /// # Errors
-    /// What is wrong with the sample.
+    /// The error of the sample.
     fn prepare(&self, index: usize, rng: &mut impl RngCore) -> Result<Self::Sample, DataError>;
 
-    /// Puts samples together.
+    /// Assembles a batch of samples.
     fn assemble(&self, samples: Vec<Self::Sample>) -> Batch<Self::Item>;
 }
 
-/// Everything a worker needs.
+/// The data that all workers share.
 struct Source<P> {
     pipeline: P,
     config: LoaderConfig,
 }
 
-/// A loader of batches; cheap to clone, and free of state: every epoch is asked for by number.
+/// A loader of batches. It is cheap to clone and has no state: every epoch is requested by number.
 pub struct Loader<P> {
     source: Arc<Source<P>>,
 }
@@ -150,11 +150,10 @@ impl<P> Clone for Loader<P> {
 }
 
 impl<P: Pipeline> Loader<P> {
-    /// A loader over a pipeline.
+    /// Creates a loader for a pipeline.
     ///
     /// # Errors
-    /// A configuration that makes no sense, an empty dataset, and one that does not fill a single
-    /// batch.
+    /// If the configuration is invalid, or the dataset is empty or does not fill a single batch.
     pub fn new(pipeline: P, config: LoaderConfig) -> Result<Self, DataError> {
         config.validate()?;
         let source = Arc::new(Source { pipeline, config });
@@ -175,39 +174,39 @@ impl<P: Pipeline> Loader<P> {
         Ok(loader)
     }
 
-    /// What is read, and what is made of it.
+    /// Returns the pipeline.
     pub fn pipeline(&self) -> &P {
         &self.source.pipeline
     }
 
-    /// The configuration in force.
+    /// Returns the configuration.
     pub fn config(&self) -> &LoaderConfig {
         &self.source.config
     }
 
-    /// Number of samples of the dataset.
+    /// Returns the number of samples of the dataset.
     pub fn samples(&self) -> usize {
         self.source.pipeline.len()
     }
 
-    /// Number of batches of every epoch.
+    /// Returns the number of batches of every epoch.
     pub fn batches_per_epoch(&self) -> usize {
         self.source.batches()
     }
 
-    /// The batches of an epoch.
+    /// Returns the batches of an epoch.
     pub fn iter(&self, epoch: u64) -> BatchIterator<P> {
         self.iter_from(epoch, 0)
     }
 
-    /// The batches of an epoch from `first_batch` on; those before are not read.
+    /// Returns the batches of an epoch from `first_batch` on; earlier batches are not read.
     pub fn iter_from(&self, epoch: u64, first_batch: usize) -> BatchIterator<P> {
         let order = Arc::new(self.source.order(epoch));
         BatchIterator::new(Arc::clone(&self.source), order, epoch, first_batch)
     }
 }
 
-/// What a generator is for; keeps the streams of one seed apart.
+/// The purpose of a random generator, which separates the streams of one seed.
 #[derive(Clone, Copy)]
 enum Stream {
     Order = 0,
@@ -224,7 +223,7 @@ impl<P: Pipeline> Source<P> {
         }
     }
 
-    /// The sample at every position of an epoch.
+    /// Returns the sample index at every position of an epoch.
     fn order(&self, epoch: u64) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.pipeline.len()).collect();
         if self.config.shuffle {
@@ -233,9 +232,9 @@ impl<P: Pipeline> Source<P> {
         order
     }
 
-    /// The generator of one purpose, epoch and position.
+    /// Returns the generator for a purpose, epoch and position.
     ///
-    /// The key of the stream cipher is the tuple itself, so no two tuples share numbers.
+    /// The key of the stream cipher is the tuple itself, so no two tuples share random numbers.
     fn generator(&self, stream: Stream, epoch: u64, position: u64) -> ChaCha8Rng {
         let mut key = [0; 32];
         let words = [self.config.seed, epoch, position, stream as u64];
@@ -245,7 +244,7 @@ impl<P: Pipeline> Source<P> {
         ChaCha8Rng::from_seed(key)
     }
 
-    /// The batch `index` of an epoch; none if `stop` says so in the meantime.
+    /// Loads batch `index` of an epoch; `None` if `stop` returns `true` in the meantime.
     fn batch(
         &self,
         order: &[usize],

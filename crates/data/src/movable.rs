@@ -1,26 +1,26 @@
-//! Samples whose image moves together with what is known of it.
+//! Samples whose labels are transformed together with their image.
 
 use rand::Rng;
 
 use crate::error::DataError;
 use crate::transform::{fit, scaled};
 
-/// A sample whose image moves together with what is known of it.
+/// A sample whose labels are transformed together with its image.
 pub trait Movable: Sized {
-    /// Width and height of its image in pixels.
+    /// Returns the width and height of its image in pixels.
     fn size(&self) -> (u32, u32);
 
-    /// The sample at another width and height.
+    /// Resizes the sample to another width and height.
     ///
     /// # Errors
     /// [`DataError::Resize`] if a side is zero or too large.
     fn resize(self, width: u32, height: u32) -> Result<Self, DataError>;
 
-    /// Mirrors it left to right, in place.
+    /// Flips it horizontally, in place.
     fn flip_horizontal(&mut self);
 }
 
-/// A sample times `factor`, after it was fitted into a long and a short edge, if these are given.
+/// Resizes a sample to fit into a long and a short edge, if these are given, and scales it by `factor`.
 pub(crate) fn scale<S: Movable>(
     sample: S,
     edges: Option<[u32; 2]>,
@@ -32,7 +32,7 @@ pub(crate) fn scale<S: Movable>(
     sample.resize(width, height)
 }
 
-/// Mirrors a sample with a probability.
+/// Flips a sample horizontally with a probability.
 pub(crate) fn flip<S: Movable>(sample: &mut S, probability: f32, rng: &mut impl Rng) {
     if rng.random::<f32>() < probability {
         sample.flip_horizontal();

@@ -1,4 +1,4 @@
-//! From bytes to the numbers a backbone expects.
+//! Normalisation of images for a backbone.
 
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
@@ -19,8 +19,7 @@ pub struct Normalization {
 impl Normalization {
     /// Statistics of ImageNet, which Swin and most backbones use.
     ///
-    /// A backbone of the table brings its own; this crate knows none, and whoever reads data without one
-    /// needs these.
+    /// A backbone of the table has its own statistics; these are for reading data without one.
     pub const IMAGENET: Self = Self {
         mean: [123.675, 116.28, 103.53],
         std: [58.395, 57.12, 57.375],
@@ -32,17 +31,17 @@ impl Normalization {
         std: [128.0; 3],
     };
 
-    /// The colour that becomes nearly 0: the mean in whole bytes.
+    /// Returns the colour that is nearly 0 after normalisation: the rounded mean.
     pub const fn mean_color(&self) -> [u8; 3] {
         let [red, green, blue] = self.mean;
         // Rounded: a cast cuts off, and keeps within a byte.
         [(red + 0.5) as u8, (green + 0.5) as u8, (blue + 0.5) as u8]
     }
 
-    /// Refuses numbers that are not finite and deviations that are not positive.
+    /// Checks that all numbers are finite and deviations are positive.
     ///
     /// # Errors
-    /// [`DataError::InvalidValue`].
+    /// [`DataError::InvalidValue`] for the first invalid value.
     pub fn validate(&self) -> Result<(), DataError> {
         if !self.mean.iter().all(|mean| mean.is_finite()) {
             return Err(invalid(
@@ -69,8 +68,8 @@ impl Normalization {
         planes
     }
 
-    /// Normalises an image into the upper left corner of `planes`, `[3, height, width]`, of which
-    /// it leaves the rest untouched; what does not fit is left out.
+    /// Normalises an image into the upper left corner of `planes`, `[3, height, width]`, and does not change
+    /// the rest; the image is cropped if it does not fit.
     pub(crate) fn write(&self, image: &RgbImage, planes: &mut [f32], height: usize, width: usize) {
         if width == 0 || height == 0 || image.width() == 0 {
             return;

@@ -1,13 +1,13 @@
-//! Images of which nothing else is known.
+//! Images without labels.
 
 use image::RgbImage;
 
 /// An image to predict.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Picture {
-    /// What it is called.
+    /// Identifier of the image.
     pub id: String,
-    /// Its number, as result files of detection name it.
+    /// Image identifier in result files of detection.
     pub image_id: u64,
     /// Colours, 0 to 255.
     pub image: RgbImage,

@@ -1,17 +1,17 @@
 //! The splits of a dataset.
 
-/// Which part of a dataset.
+/// A split of a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Split {
-    /// Samples to train on.
+    /// The training split.
     Train,
-    /// Samples to measure on.
+    /// The validation split.
     Val,
 }
 
 impl Split {
-    /// `train` or `val`.
+    /// Returns `train` or `val`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Train => "train",

@@ -1,24 +1,25 @@
 //! The table of dataset formats.
 //!
 //! A format is one file in [`crate::formats`], which implements [`DatasetFormat`] for its configuration, and
-//! one line in the invocation of `datasets!` below; the configuration enum, opening and the listing follow.
+//! one line in the invocation of `datasets!` below, which defines the configuration enum, the opening of
+//! datasets and the listing.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::{Report, check, check_detection, check_multi_task};
+use crate::check::{DatasetReport, check, check_detection, check_multi_task};
 use crate::dense::DenseDataset;
 use crate::detection::DetectionDataset;
 use crate::error::DataError;
 use crate::format::{DatasetDescriptor, DatasetFormat, Opened};
 use crate::labels::DenseTask;
 use crate::split::Split;
-use crate::task::Task;
+use crate::task::TaskKind;
 
 macro_rules! datasets {
     ($($(#[$documentation:meta])* $variant:ident($config:ty),)+) => {
-        /// A dataset, as a configuration names it: `format` and the keys of that format.
+        /// The dataset of a configuration: `format` and the keys of that format.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "format", rename_all = "snake_case")]
         pub enum DatasetConfig {
@@ -28,7 +29,7 @@ macro_rules! datasets {
         const TABLE: &[DatasetDescriptor] = &[$(<$config as DatasetFormat>::DESCRIPTOR),+];
 
         impl DatasetConfig {
-            /// The descriptor of this configuration's format.
+            /// Returns the descriptor of this configuration's format.
             pub fn descriptor(&self) -> DatasetDescriptor {
                 match self {
                     $(Self::$variant(_) => <$config as DatasetFormat>::DESCRIPTOR,)+
@@ -67,60 +68,59 @@ datasets! {
     RedKitchen(crate::formats::red_kitchen::RedKitchenConfig),
 }
 
-/// Every dataset format, in the order of listings.
+/// Returns every dataset format, in the order of listings.
 pub fn table() -> &'static [DatasetDescriptor] {
     TABLE
 }
 
 impl DatasetConfig {
-    /// Opens a split for segmentation, and checks that every image has a mask; samples are read when
-    /// asked for.
+    /// Opens a split for segmentation, and checks that every image has a mask; samples are read on demand.
     ///
     /// # Errors
-    /// [`DataError::WrongTask`] if the format holds something else; missing folders, files or masks,
-    /// an empty split, or a class list that does not fit.
+    /// [`DataError::WrongTask`] if the format does not support the task; missing folders, files or masks, an
+    /// empty split, or a class list that does not fit.
     pub fn open(&self, split: Split) -> Result<Arc<dyn DenseDataset>, DataError> {
         self.open_dense(
-            Task::Segmentation,
+            TaskKind::Segmentation,
             split,
             &[DenseTask::SemanticSegmentation],
         )
     }
 
-    /// Opens a split for detection, and checks that every image exists and every annotation can be
-    /// used; images and masks are read when asked for.
+    /// Opens a split for detection, and checks that every image exists and every annotation is valid; images
+    /// and masks are read on demand.
     ///
     /// # Errors
-    /// [`DataError::WrongTask`] if the format holds something else; missing folders or files, an
-    /// empty split, or annotations that are wrong.
+    /// [`DataError::WrongTask`] if the format does not support the task; missing folders or files, an empty
+    /// split, or invalid annotations.
     pub fn open_detection(&self, split: Split) -> Result<Arc<dyn DetectionDataset>, DataError> {
-        self.require(Task::Detection)?;
+        self.require(TaskKind::Detection)?;
         match self.find(split)? {
             Opened::Annotated(dataset) => {
                 dataset.require_files()?;
                 Ok(Arc::new(dataset))
             }
-            Opened::Dense(_) => Err(self.wrong_task(Task::Detection)),
+            Opened::Dense(_) => Err(self.wrong_task(TaskKind::Detection)),
         }
     }
 
-    /// Opens a split for several tasks, and checks that every sample has the files of `tasks`; samples
-    /// are read when asked for.
+    /// Opens a split for several tasks, and checks that every sample has the files of `tasks`; samples are read
+    /// on demand.
     ///
     /// # Errors
-    /// [`DataError::WrongTask`] if the format holds something else, [`DataError::TaskNotOffered`];
+    /// [`DataError::WrongTask`] if the format does not support several tasks, [`DataError::TaskNotOffered`];
     /// missing folders or files, an empty split, or a class list that does not fit.
     pub fn open_multi_task(
         &self,
         split: Split,
         tasks: &[DenseTask],
     ) -> Result<Arc<dyn DenseDataset>, DataError> {
-        self.open_dense(Task::MultiTask, split, tasks)
+        self.open_dense(TaskKind::MultiTask, split, tasks)
     }
 
     fn open_dense(
         &self,
-        task: Task,
+        task: TaskKind,
         split: Split,
         tasks: &[DenseTask],
     ) -> Result<Arc<dyn DenseDataset>, DataError> {
@@ -134,11 +134,11 @@ impl DatasetConfig {
         }
     }
 
-    /// Number of classes, without a look at images or masks; of several tasks, those of semantic
-    /// segmentation.
+    /// Returns the number of classes, without reading images or masks; for several tasks the classes of
+    /// semantic segmentation.
     ///
     /// # Errors
-    /// A split that cannot be found, or a class list that does not fit.
+    /// If the split cannot be found, or the class list does not fit.
     pub fn classes(&self, split: Split) -> Result<usize, DataError> {
         Ok(match self.find(split)? {
             Opened::Annotated(dataset) => dataset.classes().len(),
@@ -146,16 +146,15 @@ impl DatasetConfig {
         })
     }
 
-    /// Reads every sample of a split and reports what it holds and what is wrong with it.
+    /// Reads every sample of a split and returns a report on its content and problems.
     ///
-    /// Images without a mask, and missing images of annotations, are problems of the report here, not
-    /// an error.
+    /// Images without a mask, and missing images of annotations, are problems in the report and not errors.
     ///
     /// # Errors
-    /// Only what leaves nothing to report on: missing folders, an empty split, a wrong class list, an
-    /// annotation file that contradicts itself.
-    pub fn check(&self, split: Split) -> Result<Report, DataError> {
-        let has_several = self.descriptor().tasks.contains(&Task::MultiTask);
+    /// Only if there is nothing to report on: missing folders, an empty split, a wrong class list, or an
+    /// inconsistent annotation file.
+    pub fn check(&self, split: Split) -> Result<DatasetReport, DataError> {
+        let has_several = self.descriptor().tasks.contains(&TaskKind::MultiTask);
         Ok(match self.find(split)? {
             Opened::Dense(dataset) if has_several => check_multi_task(dataset.as_ref()),
             Opened::Dense(dataset) => check(dataset.as_ref()),
@@ -163,19 +162,18 @@ impl DatasetConfig {
         })
     }
 
-    /// Refuses a format that holds something else, before anything is read: an annotation file may take
-    /// a while.
+    /// Checks that the format supports a task, before anything is read: an annotation file may take a while.
     ///
     /// # Errors
-    /// [`DataError::WrongTask`].
-    pub fn require(&self, task: Task) -> Result<(), DataError> {
+    /// [`DataError::WrongTask`] if it does not.
+    pub fn require(&self, task: TaskKind) -> Result<(), DataError> {
         match self.descriptor().tasks.contains(&task) {
             true => Ok(()),
             false => Err(self.wrong_task(task)),
         }
     }
 
-    fn wrong_task(&self, expected: Task) -> DataError {
+    fn wrong_task(&self, expected: TaskKind) -> DataError {
         let DatasetDescriptor { name, tasks, .. } = self.descriptor();
         let known = TABLE
             .iter()

@@ -11,7 +11,7 @@ pub use dense::DenseTask;
 /// What the samples of a dataset hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Task {
+pub enum TaskKind {
     /// The class of every pixel.
     Segmentation,
     /// Boxes of objects, and masks where they are annotated.
@@ -20,7 +20,7 @@ pub enum Task {
     MultiTask,
 }
 
-impl Task {
+impl TaskKind {
     /// `segmentation`, `detection` or `multi_task`.
     pub fn name(self) -> &'static str {
         match self {
@@ -31,7 +31,7 @@ impl Task {
     }
 }
 
-impl fmt::Display for Task {
+impl fmt::Display for TaskKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name())
     }

@@ -1,24 +1,24 @@
-//! Text files: their encoding, and lists of names, a line each.
+//! Text files: their encoding, and lists with one name per line.
 
 use std::io;
 use std::path::Path;
 
 use crate::error::DataError;
 
-/// The text of a file: UTF-8, or what its byte order mark says.
+/// Reads the text of a file, in UTF-8 or the encoding of its byte order mark.
 ///
 /// # Errors
-/// A file that cannot be read or is no text.
+/// If the file cannot be read or is not text.
 pub(crate) fn read(path: &Path) -> Result<String, DataError> {
     let fail = |source| DataError::read(path, source);
     let bytes = std::fs::read(path).map_err(fail)?;
     decode(bytes).map_err(|reason| fail(io::Error::new(io::ErrorKind::InvalidData, reason)))
 }
 
-/// The text that bytes stand for, without its byte order mark; or what is wrong with them.
+/// Decodes text without its byte order mark.
 ///
-/// Windows' shells write lists in UTF-16, and some editors put a mark before UTF-8, which would
-/// become part of the first name.
+/// Windows shells write lists in UTF-16, and some editors write a mark before UTF-8, which would become part of
+/// the first name.
 pub(crate) fn decode(mut bytes: Vec<u8>) -> Result<String, String> {
     let pairs = |combine: fn([u8; 2]) -> u16| -> Result<String, String> {
         let (units, rest) = bytes[2..].as_chunks::<2>();
@@ -40,10 +40,10 @@ pub(crate) fn decode(mut bytes: Vec<u8>) -> Result<String, String> {
     })
 }
 
-/// The lines of a text file, trimmed, without the empty ones.
+/// Returns the non-empty lines of a text file, trimmed.
 ///
 /// # Errors
-/// A file that cannot be read or is no text.
+/// If the file cannot be read or is not text.
 pub(crate) fn lines(path: &Path) -> Result<Vec<String>, DataError> {
     let text = read(path)?;
     // A carriage return alone ends a line too.

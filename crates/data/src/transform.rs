@@ -1,5 +1,4 @@
-//! Steps that samples of every kind go through: changes of place of images and planes, changes of colour,
-//! sizes; and the ranges of their keys.
+//! Transforms of samples of every task: geometry, colour and sizes, and the ranges of their keys.
 
 pub mod geometry;
 pub mod photometric;
@@ -10,7 +9,7 @@ use crate::error::DataError;
 
 pub use photometric::PhotometricConfig;
 
-/// The largest edge a configuration may ask for, in pixels.
+/// Maximum edge in a configuration, in pixels.
 const MAXIMUM_EDGE: u32 = 16_384;
 
 /// The size of evaluation images.
@@ -20,27 +19,27 @@ pub enum EvaluationSize {
     /// Every image keeps its size.
     #[default]
     Original,
-    /// Every image is stretched to this size.
+    /// Every image is resized to this size, without keeping its aspect ratio.
     Fixed {
         /// Height in pixels.
         height: u32,
         /// Width in pixels.
         width: u32,
     },
-    /// Every image is fitted into a long and a short edge, keeping its shape.
+    /// Every image is resized to fit into a long and a short edge, keeping its aspect ratio.
     Fit {
-        /// Largest length of the long edge in pixels.
+        /// Maximum length of the long edge in pixels.
         long: u32,
-        /// Largest length of the short edge in pixels.
+        /// Maximum length of the short edge in pixels.
         short: u32,
     },
 }
 
 impl EvaluationSize {
-    /// Refuses sizes that make no sense.
+    /// Checks that the sizes are valid.
     ///
     /// # Errors
-    /// [`DataError::InvalidValue`].
+    /// [`DataError::InvalidValue`] for the first invalid size.
     pub fn validate(&self) -> Result<(), DataError> {
         match *self {
             Self::Original => Ok(()),
@@ -49,7 +48,7 @@ impl EvaluationSize {
         }
     }
 
-    /// Width and height that an image of `width` and `height` is resized to.
+    /// Returns the width and height that an image of `width` and `height` is resized to.
     pub fn target(&self, width: u32, height: u32) -> (u32, u32) {
         match *self {
             Self::Original => (width, height),
@@ -59,7 +58,7 @@ impl EvaluationSize {
     }
 }
 
-/// The factor that fits an image into a long and a short edge.
+/// Returns the factor that resizes an image to fit into a long and a short edge.
 pub(crate) fn fit(width: u32, height: u32, [first, second]: [u32; 2]) -> f64 {
     let (long, short) = (first.max(second), first.min(second));
     let by_long = f64::from(long) / f64::from(width.max(height).max(1));
@@ -67,7 +66,7 @@ pub(crate) fn fit(width: u32, height: u32, [first, second]: [u32; 2]) -> f64 {
     by_long.min(by_short)
 }
 
-/// Width and height times `factor`, rounded, at least one pixel.
+/// Returns width and height times `factor`, rounded, and at least one pixel.
 pub(crate) fn scaled(width: u32, height: u32, factor: f64) -> (u32, u32) {
     let edge = |edge: u32| ((f64::from(edge) * factor + 0.5) as u32).max(1);
     (edge(width), edge(height))

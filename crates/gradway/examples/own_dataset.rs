@@ -11,7 +11,7 @@ use anyhow::Result;
 use burn::backend::{Autodiff, Flex};
 use gradway::data::burn_dataset::Dataset;
 use gradway::data::{
-    AugmentConfig, DataError, DenseAbout, DenseCollection, DenseLoader, DenseSample,
+    AugmentConfig, DataError, DenseCollection, DenseLoader, DenseMetadata, DenseSample,
     EvaluationSize, LabelMap, LoaderConfig,
 };
 use gradway::terminal::print;
@@ -81,8 +81,8 @@ optimizer = { learning_rate = 4e-3 }
         ..LoaderConfig::default()
     };
 
-    let about = || DenseAbout::segmentation("discs", ["around", "disc"]);
-    let discs = |first, count| DenseCollection::new(Discs { first, count }, about());
+    let metadata = || DenseMetadata::segmentation("discs", ["around", "disc"]);
+    let discs = |first, count| DenseCollection::new(Discs { first, count }, metadata());
     let training = DenseLoader::training(
         discs(0, 96),
         AugmentConfig {

@@ -1,38 +1,38 @@
-//! The same work on both sides: ours and another library's.
+//! Comparison of the same work in Gradway and in PyTorch.
 
 use serde::{Deserialize, Serialize};
 
 use crate::table::Table;
 
-/// A case as both sides ran it.
+/// The measurements of a case in both libraries.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Beside {
+pub struct CaseComparison {
     /// Name of the case.
     pub case: String,
-    /// Of what is compared.
+    /// Unit of the compared values.
     pub unit: Unit,
-    /// Ours, the median.
+    /// Median of Gradway.
     pub gradway: f64,
-    /// Theirs, the median.
+    /// Median of PyTorch.
     pub pytorch: f64,
-    /// The median over the rounds of ours over theirs.
+    /// Median over the rounds of Gradway's value divided by PyTorch's.
     pub ratio: f64,
-    /// The smallest and the largest ratio of a round.
+    /// Smallest and largest ratio of a round.
     pub spread: [f64; 2],
 }
 
-/// What is compared.
+/// The unit of the compared values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
-    /// Of wall time.
+    /// Seconds of wall time.
     Seconds,
-    /// Of memory.
+    /// Bytes of memory.
     Bytes,
 }
 
 impl Unit {
-    /// Name and size of what people read.
+    /// Name and factor of the readable unit.
     fn readable(self) -> (&'static str, f64) {
         match self {
             Self::Seconds => ("ms", 1e-3),
@@ -41,8 +41,8 @@ impl Unit {
     }
 }
 
-impl Beside {
-    /// Case, ours, theirs, unit, ratio, spread.
+impl CaseComparison {
+    /// The cells of a row: case, Gradway, PyTorch, unit, ratio, spread.
     pub fn cells(&self) -> [String; 6] {
         let (unit, size) = self.unit.readable();
         let [low, high] = self.spread;
@@ -57,8 +57,8 @@ impl Beside {
     }
 }
 
-/// A row for each case.
-pub fn table(rows: &[Beside]) -> Table {
+/// Returns a table with a row for each case.
+pub fn table(rows: &[CaseComparison]) -> Table {
     let heading = ["case", "Gradway", "PyTorch", "unit", "ratio", "rounds"];
     Table::of_numbers(heading, rows.iter().map(|row| row.cells().into()).collect())
 }

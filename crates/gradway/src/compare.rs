@@ -1,4 +1,4 @@
-//! Several runs side by side.
+//! Comparison of several runs.
 
 use std::path::Path;
 
@@ -9,21 +9,21 @@ use crate::device::{DeviceError, DeviceName, run_on};
 use crate::progress::TerminalProgress;
 use crate::run::TrainJob;
 
-/// Why a comparison stopped; runs that were done by then stay.
+/// The error that stopped a comparison; finished runs are kept.
 #[derive(Debug, thiserror::Error)]
 pub enum CompareError {
     /// The device cannot be used.
     #[error(transparent)]
     Device(#[from] DeviceError),
-    /// A run could not start or go on.
+    /// A run failed.
     #[error("run `{run}`")]
     Run {
         /// Name of the run.
         run: String,
-        /// Why.
+        /// The error.
         source: TrainError,
     },
-    /// A run of the same name in the same folder has another configuration.
+    /// A run with the same name in the same folder has another configuration.
     #[error("{path} was started with another configuration; remove it or choose another folder")]
     OtherConfig {
         /// The run's configuration.
@@ -32,7 +32,7 @@ pub enum CompareError {
 }
 
 impl CompareError {
-    /// What would be right, where that can be said.
+    /// Returns a suggestion to fix the error, if there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Run {
@@ -44,11 +44,10 @@ impl CompareError {
     }
 }
 
-/// Trains each named configuration in a folder of its own below `out`, one after the other, with
-/// progress on standard error.
+/// Trains each named configuration in its own folder below `out`, one after the other, with progress on
+/// standard error.
 ///
-/// A run that is finished is read back, one that was interrupted goes on: a comparison that takes
-/// hours can be stopped and started again.
+/// Finished runs are read and interrupted runs are resumed, so a long comparison can be stopped and started again.
 ///
 /// # Errors
 ///

@@ -1,11 +1,11 @@
-//! Choosing a backend at run time, among those compiled in.
+//! Choosing a backend at run time from those compiled in.
 
 use std::fmt;
 use std::str::FromStr;
 
 use gradway_kernels::TrainBackend;
 
-/// A device as the command line names it: `cpu`, `cuda:0`, `vulkan:0`, ...
+/// The name of a device on the command line: `cpu`, `cuda:0`, `vulkan:0`, ...
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeviceName {
     kind: Kind,
@@ -31,19 +31,19 @@ const KINDS: [(&str, Kind); 6] = [
     ("rocm", Kind::Rocm),
 ];
 
-/// Why a device cannot be used.
+/// The error that a device cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     /// Not a device name.
     #[error("unknown device `{0}`; expected cpu, cuda:N, vulkan:N, wgpu:N, metal:N or rocm:N")]
     Unknown(String),
-    /// The backend was left out of this build.
+    /// The backend is not compiled into this build.
     #[error("this build has no `{0}` backend; build with `--features {0}`")]
     NotCompiled(&'static str),
 }
 
 impl Default for DeviceName {
-    /// The first backend that was compiled in, CPU before all others.
+    /// Returns the first device compiled in, the CPU before all others.
     fn default() -> Self {
         let compiled = KINDS.iter().find(|(_, kind)| kind.compiled());
         Self {
@@ -72,7 +72,7 @@ impl FromStr for DeviceName {
 }
 
 impl DeviceName {
-    /// Whether it is the processor, whose memory is counted.
+    /// Whether it is the CPU, whose memory is counted.
     pub fn is_cpu(self) -> bool {
         self.kind == Kind::Cpu
     }
@@ -104,12 +104,12 @@ impl Kind {
     }
 }
 
-/// Something to do on whichever backend a device belongs to.
+/// A job that is generic over the backend of a device.
 pub trait Job {
-    /// What comes of it.
+    /// The result of the job.
     type Output;
 
-    /// Does it.
+    /// Runs the job.
     fn run<B: TrainBackend>(self, device: B::Device) -> Self::Output;
 }
 
@@ -117,7 +117,7 @@ pub trait Job {
 ///
 /// # Errors
 ///
-/// [`DeviceError::NotCompiled`] where the backend was left out of this build.
+/// [`DeviceError::NotCompiled`] if the backend is not compiled into this build.
 #[allow(unused_variables)]
 pub fn run_on<J: Job>(name: DeviceName, job: J) -> Result<J::Output, DeviceError> {
     #[allow(unused_imports)]
@@ -163,7 +163,7 @@ pub fn run_on<J: Job>(name: DeviceName, job: J) -> Result<J::Output, DeviceError
     }
 }
 
-/// Opens a graphics device on its interface, once: a second time is a panic in the runtime.
+/// Opens a graphics device with its API, once: the runtime panics if it is opened twice.
 #[cfg(any(feature = "vulkan", feature = "wgpu", feature = "metal"))]
 fn set_up<G: burn::backend::wgpu::graphics::GraphicsApi>(device: &burn::backend::wgpu::WgpuDevice) {
     use std::sync::{Mutex, PoisonError};

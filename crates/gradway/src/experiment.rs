@@ -1,4 +1,4 @@
-//! Methods side by side over several seeds: what experiments have in common.
+//! Comparison of methods over several seeds: the common part of experiments.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,14 +13,14 @@ use crate::report;
 use crate::summary;
 use crate::terminal::{note, print};
 
-/// What is an experiment's own.
+/// The description and defaults of an experiment.
 #[derive(Debug, Clone, Copy)]
 pub struct Experiment {
-    /// What it does, a sentence for its help.
+    /// Description for its help, in one sentence.
     pub about: &'static str,
-    /// Its configuration, unless the command line names another.
+    /// Default of its configuration.
     pub config: &'static str,
-    /// Where its runs go, unless the command line says so.
+    /// Default of the folder of its runs.
     pub out: &'static str,
 }
 
@@ -58,12 +58,12 @@ impl Experiment {
     /// Reads the command line, trains every method with every seed in folders `METHOD-SEED`, and prints a
     /// table.
     ///
-    /// `settings` has the overrides that a method needs; those of the command line outweigh them. Stopped
-    /// and started again, it goes on where it was.
+    /// `settings` returns the overrides that a method needs; those of the command line take precedence. An
+    /// experiment that was stopped resumes when it is started again.
     ///
     /// # Errors
     ///
-    /// What stops a run, and files that cannot be written.
+    /// If a run fails, or a file cannot be written.
     pub fn run(self, settings: impl Fn(&str) -> Vec<String>) -> Result<()> {
         let command = Arguments::command()
             .about(self.about)

@@ -1,10 +1,10 @@
 //! Parameter-, memory- and time-efficient tuning of large vision backbones for dense prediction.
 //!
-//! This crate re-exports the others under short names and adds what a binary needs: the choice of
-//! a [device] at run time among the backends compiled in, [pictures](picture) of predictions, a
-//! [run] with a [progress] bar that a signal can [stop], runs side by side ([compare]), methods side by side
-//! over seeds ([experiment]), what came of them ([report], [summary], [table]), and errors in the
-//! [terminal]. Everything else is generic over Burn's backends.
+//! This crate re-exports the others under short names and adds what a binary needs: the choice of a [device] at
+//! run time from the backends compiled in, [pictures](picture) of predictions, a [run] with a [progress] bar
+//! that a signal can [stop], comparisons of runs ([compare]) and of methods over several seeds ([experiment]),
+//! their results ([report], [summary], [table]), and errors in the [terminal]. Everything else is generic over
+//! Burn's backends.
 
 // `eprintln!` panics where standard error is closed; `terminal::note` does not.
 #![warn(clippy::print_stderr)]

@@ -1,7 +1,7 @@
 //! The `gradway` binary: a thin layer over the crates.
 //!
-//! Data goes to standard output, logs and progress to standard error. Exit status: 0 success,
-//! 1 failed, 2 wrong usage, 128 and the number of the signal where one stopped a run.
+//! Data is written to standard output, logs and progress to standard error. Exit status: 0 for success, 1 for
+//! failure, 2 for wrong usage, 128 plus the number of the signal that stopped a run.
 
 // `eprintln!` panics where standard error is closed; `terminal::note` does not.
 #![warn(clippy::print_stderr)]
@@ -17,7 +17,7 @@ use gradway::trainer::memory::{self, CountingAllocator};
 
 use commands::Command;
 
-/// Makes peak memory a property of the program, so that its tables repeat.
+/// Counts live bytes, so that peak memory in tables is reproducible.
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 

@@ -6,14 +6,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::report::headlines;
 use crate::{stop, terminal};
 
-/// Shows loss, rate, images per second and time left, and a line per evaluation.
+/// Shows the loss, learning rate, images per second and remaining time, and a line per evaluation.
 ///
-/// Where standard error is no terminal there is no bar, only the lines.
+/// If standard error is not a terminal, there are only the lines.
 #[derive(Debug)]
 pub struct TerminalProgress {
     label: String,
     bar: ProgressBar,
-    /// Loss averaged over about the last twenty steps: single ones jump.
+    /// Loss averaged over about the last twenty steps, since the loss of single steps varies.
     loss: Option<f64>,
     said_stopping: bool,
 }
@@ -25,7 +25,7 @@ impl Default for TerminalProgress {
 }
 
 impl TerminalProgress {
-    /// A bar behind a label, which tells runs apart.
+    /// Creates a bar with a label, to distinguish runs.
     pub fn labelled(label: impl Into<String>) -> Self {
         Self {
             label: label.into(),
@@ -60,14 +60,14 @@ impl TerminalProgress {
         self.bar.set_position(report.step as u64);
     }
 
-    /// A line that stays.
+    /// Prints a line above the bar.
     pub(crate) fn line(&self, text: &str) {
         // The bar's own line is hidden with it where there is no terminal.
         self.bar
             .suspend(|| terminal::note(format_args!("{}: {text}", self.label)));
     }
 
-    /// Says once that a signal has arrived while an evaluation goes on, which is finished first.
+    /// Prints once that a signal has arrived during an evaluation, which is finished first.
     fn say_stopping(&mut self) {
         if stop::requested() && !self.said_stopping {
             self.said_stopping = true;
@@ -141,7 +141,7 @@ impl Observer for TerminalProgress {
     }
 }
 
-/// How many parameters there are, and the first and the last of them.
+/// The number of parameters, with the first and the last of them.
 fn some_of(parameters: &[String]) -> String {
     match parameters {
         [] => "no parameters".to_string(),

@@ -5,10 +5,10 @@ use gradway_trainer::{Headline, MultiTaskScores, RunOutcome, Scores};
 
 use crate::table::{Align, Table};
 
-/// A row per run: what it trained, what that took, what came of it. The best score is that of the best
-/// checkpoint, which `gradway eval` scores; the others are of the last evaluation.
+/// Returns a table with a row per run: trained parameters, cost and scores. The best score is that of the best
+/// checkpoint, which `gradway eval` evaluates; the others are those of the last evaluation.
 ///
-/// Runs on a device with memory of its own have a column for the host's besides.
+/// Runs on a device with its own memory have an additional column for the host's memory.
 pub fn comparison(runs: &[(String, RunOutcome)]) -> Table {
     let has_host = runs.iter().any(|(_, run)| run.host_peak_bytes.is_some());
     let mut heading: Vec<String> = ["run", "trainable in backbone", "in head", "peak MiB"]
@@ -49,10 +49,10 @@ pub fn comparison(runs: &[(String, RunOutcome)]) -> Table {
     Table::of_numbers(heading, rows)
 }
 
-/// Heading of the host's memory, beside that of a device.
+/// Heading of the column for the host's memory.
 pub const HOST_PEAK: &str = "host peak MiB";
 
-/// The scores that matter most, in a line.
+/// Returns the main scores in one line.
 pub fn headlines(scores: &Scores) -> String {
     let all = scores.headlines().into_iter();
     let named = all.map(|headline| {
@@ -74,7 +74,7 @@ fn value_of(headline: &Headline) -> String {
     score(headline.value, headline.unit)
 }
 
-/// What [`score`] writes scores of a unit in.
+/// Returns the unit in which [`score`] prints scores with this unit.
 pub fn unit(unit: &'static str) -> &'static str {
     match unit {
         "share" => "%",
@@ -82,7 +82,7 @@ pub fn unit(unit: &'static str) -> &'static str {
     }
 }
 
-/// A score of a unit, a share in per cent; a dash where there is none.
+/// Formats a score with its unit, shares in per cent; a dash for `None`.
 pub fn score(value: Option<f64>, unit: &str) -> String {
     match unit {
         "share" => percent(value),
@@ -90,7 +90,7 @@ pub fn score(value: Option<f64>, unit: &str) -> String {
     }
 }
 
-/// A row for each of several tasks and each of its scores.
+/// Returns a table with a row for each score of each task.
 pub fn task_table(scores: &MultiTaskScores) -> Table {
     let rows: Vec<Vec<String>> = scores
         .tasks
@@ -117,7 +117,7 @@ pub fn task_table(scores: &MultiTaskScores) -> Table {
     Table::new(&heading, rows)
 }
 
-/// COCO's numbers, a row each.
+/// Returns a table with a row for each of COCO's scores.
 pub fn detection_table(scores: &DetectionScores) -> Table {
     let rows: Vec<Vec<String>> = scores
         .values()
@@ -135,7 +135,7 @@ pub fn detection_table(scores: &DetectionScores) -> Table {
     Table::new(&heading, rows)
 }
 
-/// Average precision, a row for each class.
+/// Returns a table with the average precision of each class.
 pub fn detection_classes(scores: &DetectionScores) -> Table {
     let rows: Vec<Vec<String>> = scores
         .classes
@@ -145,12 +145,12 @@ pub fn detection_classes(scores: &DetectionScores) -> Table {
     Table::new(&[("class", Align::Left), ("AP %", Align::Right)], rows)
 }
 
-/// A share in per cent; a dash where there is none.
+/// Formats a share in per cent; a dash for `None`.
 pub fn percent(share: Option<f64>) -> String {
     share.map_or("-".to_string(), |share| format!("{:.2}", 100.0 * share))
 }
 
-/// `12345` as `12,345`.
+/// Formats `12345` as `12,345`.
 pub fn thousands(number: usize) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
@@ -163,7 +163,7 @@ pub fn thousands(number: usize) -> String {
     grouped
 }
 
-/// Bytes in MiB; a dash where nobody counted.
+/// Formats bytes in MiB; a dash for `None`.
 pub fn mebibytes(bytes: Option<usize>) -> String {
     bytes.map_or("-".to_string(), |bytes| {
         format!("{:.1}", bytes as f64 / (1024.0 * 1024.0))

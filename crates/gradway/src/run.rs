@@ -1,4 +1,4 @@
-//! A run on whichever backend a device belongs to, as binaries start it.
+//! Starting a run on the backend of a device.
 
 use gradway_kernels::TrainBackend;
 use gradway_trainer::{Provenance, RunConfig, RunDirectory, RunOutcome, TrainError, train};
@@ -7,16 +7,16 @@ use crate::device::{DeviceName, Job};
 use crate::progress::TerminalProgress;
 use crate::stop;
 
-/// A run in its folder, with progress on standard error. The first interrupt or termination signal stops it
-/// after a step, saved; a second one ends the process.
+/// A job that trains in a folder, with progress on standard error. The first interrupt or termination signal
+/// stops and saves the run after a step; a second one ends the process.
 pub struct TrainJob<'a> {
-    /// What to train.
+    /// The configuration.
     pub config: &'a RunConfig,
-    /// Where.
+    /// The folder.
     pub directory: &'a RunDirectory,
-    /// On what.
+    /// The device.
     pub device: DeviceName,
-    /// Is told how it goes.
+    /// The progress bar.
     pub progress: TerminalProgress,
 }
 
@@ -39,7 +39,7 @@ impl Job for TrainJob<'_> {
     }
 }
 
-/// What a result says of its origin: that of this library, its commit with it.
+/// Returns the provenance of a result, with the commit of this library.
 pub fn provenance<B: TrainBackend>(
     config: &RunConfig,
     device: &B::Device,

@@ -1,4 +1,4 @@
-//! Stopping a run from outside: the first signal asks for it, the second ends the process.
+//! Stopping a run by signals: the first signal requests a stop, the second ends the process.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -7,22 +7,22 @@ use std::sync::{Arc, OnceLock};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-/// What has arrived.
+/// The signals that have arrived.
 #[derive(Debug, Default)]
 struct Arrived {
     is_any: Arc<AtomicBool>,
-    /// The number of a signal; 0: none.
+    /// Number of the first signal; 0 for none.
     which: Arc<AtomicUsize>,
 }
 
 static ARRIVED: OnceLock<Arrived> = OnceLock::new();
 
-/// From now on, the first interrupt (Ctrl-C) or termination signal only asks the process to stop, see
-/// [`requested`]; a second one ends it at once, as the first would have done.
+/// Installs the signal handlers. The first interrupt (Ctrl-C) or termination signal only requests a stop, see
+/// [`requested`]; a second one ends the process at once.
 ///
 /// # Errors
 ///
-/// What the system says.
+/// An error of the operating system.
 pub fn on_signals() -> io::Result<()> {
     let arrived = Arrived::default();
     if ARRIVED.get().is_some() {
@@ -39,13 +39,13 @@ pub fn on_signals() -> io::Result<()> {
     Ok(())
 }
 
-/// Whether a signal has asked the process to stop.
+/// Whether a signal has requested a stop.
 pub fn requested() -> bool {
     let arrived = ARRIVED.get();
     arrived.is_some_and(|arrived| arrived.is_any.load(Ordering::Relaxed))
 }
 
-/// The number of the signal that has asked the process to stop.
+/// Returns the number of the signal that requested a stop.
 pub fn signal() -> Option<u8> {
     let which = ARRIVED.get()?.which.load(Ordering::Relaxed);
     u8::try_from(which).ok().filter(|signal| *signal > 0)

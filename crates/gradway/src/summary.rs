@@ -1,4 +1,4 @@
-//! Methods over several seeds: a table, and accuracy against memory as a picture.
+//! Summaries of methods over several seeds: a table, and a plot of accuracy against memory.
 
 use std::path::{Path, PathBuf};
 
@@ -8,46 +8,47 @@ use plotters::prelude::*;
 use crate::report::{HOST_PEAK, mebibytes, percent, thousands};
 use crate::table::Table;
 
-/// What the runs of a method have in common.
+/// The summary of a method's runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MethodSummary {
     /// Name of the method.
     pub method: String,
-    /// What the scores are; see `gradway list metrics`.
+    /// Name of the metric; see `gradway list metrics`.
     pub metric: String,
     /// Best score by seed.
     pub scores: Vec<(u64, f64)>,
-    /// Trainable parameters of the method.
+    /// Number of trainable parameters of the method.
     pub parameters: usize,
-    /// Most live bytes of a step in any run, in the memory that the device computes in, where somebody counts.
+    /// Peak number of live bytes of a step in any run, in the memory that the device computes in. `None` if it
+    /// is not measured.
     pub peak_bytes: Option<usize>,
-    /// The same of the host, beside a device with memory of its own.
+    /// The same for the host's memory, if the device has its own.
     pub host_peak_bytes: Option<usize>,
-    /// Median wall time of a step, the mean over the runs.
+    /// Mean over the runs of the median wall time of a step, in seconds.
     pub seconds_per_step: f64,
-    /// Steps of a run.
+    /// Number of steps of a run.
     pub steps: usize,
 }
 
 impl MethodSummary {
-    /// The mean of the scores.
+    /// Returns the mean of the scores.
     pub fn mean(&self) -> f64 {
         let sum: f64 = self.scores.iter().map(|(_, score)| score).sum();
         sum / self.scores.len().max(1) as f64
     }
 }
 
-/// A picture that could not be drawn.
+/// The error that a plot could not be drawn.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {path}: {reason}")]
 pub struct PlotError {
     /// The file.
     pub path: PathBuf,
-    /// What the drawing library said.
+    /// The message of the drawing library.
     pub reason: String,
 }
 
-/// The runs by method, the best first.
+/// Groups runs by method, the best method first.
 pub fn by_method(runs: &[(String, RunOutcome)]) -> Vec<MethodSummary> {
     let mut methods: Vec<MethodSummary> = Vec::new();
     for (_, run) in runs {
@@ -77,12 +78,12 @@ pub fn by_method(runs: &[(String, RunOutcome)]) -> Vec<MethodSummary> {
     methods
 }
 
-/// What the scores of methods are, which have all been measured alike.
+/// The metric of all methods.
 fn metric(methods: &[MethodSummary]) -> &str {
     methods.first().map_or("score", |method| &method.metric)
 }
 
-/// A row for each method: the best score of every run and their mean, and what it took.
+/// Returns a table with a row for each method: the best score of every run, their mean, and the cost.
 pub fn table(methods: &[MethodSummary]) -> Table {
     let seeds: Vec<u64> = methods
         .first()
@@ -120,12 +121,12 @@ pub fn table(methods: &[MethodSummary]) -> Table {
     Table::of_numbers(heading, methods.iter().map(row).collect())
 }
 
-/// Score against peak memory, a disc for each method whose area grows with its parameters, as an
-/// SVG file.
+/// Plots the score against peak memory as an SVG file, with a disc for each method whose area grows with its
+/// number of parameters.
 ///
 /// # Errors
 ///
-/// [`PlotError`] where the file cannot be written.
+/// [`PlotError`] if the file cannot be written.
 pub fn plot(methods: &[MethodSummary], path: &Path) -> Result<(), PlotError> {
     draw(methods, path).map_err(|error| PlotError {
         path: path.to_path_buf(),
@@ -133,9 +134,9 @@ pub fn plot(methods: &[MethodSummary], path: &Path) -> Result<(), PlotError> {
     })
 }
 
-/// Radius of a disc without parameters, and of the one with the most, in pixels.
+/// Radius of a disc for no parameters, and for the most parameters, in pixels.
 const RADII: [f64; 2] = [3.0, 24.0];
-/// Height of a line of labels as a share of the picture's.
+/// Height of a line of labels relative to the height of the plot.
 const LINE: f64 = 0.045;
 
 fn draw(methods: &[MethodSummary], path: &Path) -> Result<(), Box<dyn std::error::Error>> {

@@ -1,17 +1,17 @@
-//! A table for terminals and for pages.
+//! Tables as text and as Markdown.
 
 use std::{fmt, iter};
 
-/// How a column of a table is aligned.
+/// The alignment of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
-    /// Words.
+    /// Left, for words.
     Left,
-    /// Numbers.
+    /// Right, for numbers.
     Right,
 }
 
-/// Rows under a heading; as text with columns as wide as their widest cell.
+/// A table with a heading. As text, every column is as wide as its widest cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
     heading: Vec<(String, Align)>,
@@ -19,7 +19,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// A row that is too short is filled up with empty cells.
+    /// Creates a table. Short rows are filled up with empty cells.
     pub fn new(heading: &[(&str, Align)], rows: Vec<Vec<String>>) -> Self {
         let column = |&(name, align): &(&str, Align)| (name.to_string(), align);
         Self {
@@ -28,7 +28,7 @@ impl Table {
         }
     }
 
-    /// Names in the first column, numbers in the others.
+    /// Creates a table with names in the first column and numbers in the others.
     pub fn of_numbers(
         heading: impl IntoIterator<Item = impl Into<String>>,
         rows: Vec<Vec<String>>,
@@ -45,7 +45,7 @@ impl Table {
         row.get(column).map_or("", String::as_str)
     }
 
-    /// In Markdown, every line with its end; what a row is called is set as code.
+    /// Returns the table in Markdown; every line ends with a newline, and the name of a row is set as code.
     pub fn markdown(&self) -> String {
         let line = |cells: Vec<&str>| format!("| {} |\n", cells.join(" | "));
         let mut text = line(self.heading.iter().map(|(name, _)| name.as_str()).collect());

@@ -1,4 +1,4 @@
-//! What a binary says beside its data: on standard error, where nobody may listen.
+//! Messages and exit status of a binary.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -12,38 +12,38 @@ use gradway_trainer::TrainError;
 use crate::compare::CompareError;
 use crate::stop;
 
-/// Writes a line to standard error. Where that is closed or full, the line is lost and the work goes on.
+/// Writes a line to standard error. If standard error is closed or full, the line is dropped without an error.
 pub fn note(text: impl Display) {
     // In one piece, so that lines of several processes do not mix.
     let line = format!("{text}\n");
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
-/// Standard output was closed by its reader, as `| head` does.
+/// The error that standard output was closed by its reader, as by `| head`.
 #[derive(Debug, thiserror::Error)]
 #[error("nobody reads standard output")]
-pub struct ReaderLeft;
+pub struct BrokenPipe;
 
-/// Writes data to standard output, with the end of a line.
+/// Writes data and a newline to standard output.
 ///
 /// # Errors
 ///
-/// [`ReaderLeft`], which [`status`] takes for no failure; else what the system says.
+/// [`BrokenPipe`], which [`status`] does not treat as a failure, or an error of the operating system.
 pub fn print(data: impl Display) -> anyhow::Result<()> {
     let mut output = io::stdout().lock();
     match writeln!(output, "{data}").and_then(|()| output.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ReaderLeft.into()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(BrokenPipe.into()),
         written => written.context("cannot write to standard output"),
     }
 }
 
-/// The exit status of a binary whose work has ended so: 0, or 1 with the error and a hint on standard error. A
-/// run that a signal has stopped ends with the status of that signal, as shells give it.
+/// Returns the exit status for the result of a binary: 0, or 1 after writing the error and a hint to standard
+/// error. A run stopped by a signal has the status of that signal, as in shells.
 pub fn status(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else {
         return ExitCode::SUCCESS;
     };
-    if error.is::<ReaderLeft>() {
+    if error.is::<BrokenPipe>() {
         return ExitCode::SUCCESS;
     }
     note(format_args!("error: {}", describe(&error)));
@@ -60,7 +60,7 @@ pub fn status(result: anyhow::Result<()>) -> ExitCode {
     }
 }
 
-/// An error and its causes in a line. Many errors name their cause themselves: it is not said again.
+/// Returns an error and its causes in one line, without causes that an error already contains.
 pub fn describe(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -73,7 +73,7 @@ pub fn describe(error: &anyhow::Error) -> String {
     text
 }
 
-/// What would be right, where the error knows.
+/// The suggestion of the error, if it has one.
 fn hint(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
         let compare = cause

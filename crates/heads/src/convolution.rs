@@ -1,4 +1,4 @@
-//! Convolutions: with batch norm and ReLU, with bias, of a position alone.
+//! Convolutions: with batch norm and ReLU, with bias, and 1x1.
 
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
@@ -11,7 +11,7 @@ use gradway_kernels::{
 
 use crate::normalization::BatchNorm;
 
-/// A convolution without bias, a batch norm and a ReLU; the map keeps its size.
+/// A convolution without bias, a batch norm and a ReLU; the output has the size of the input.
 #[derive(Module, Debug)]
 pub struct ConvNormRelu<B: Backend> {
     /// `[outputs, inputs, kernel, kernel]`
@@ -21,7 +21,7 @@ pub struct ConvNormRelu<B: Backend> {
 }
 
 impl<B: Backend> ConvNormRelu<B> {
-    /// Kaiming-normal weights (fan out).
+    /// Creates a module with Kaiming-normal weights (fan out).
     pub fn new(inputs: usize, outputs: usize, kernel: usize, device: &B::Device) -> Self {
         Self {
             weight: kaiming(outputs, kernel).init([outputs, inputs, kernel, kernel], device),
@@ -54,7 +54,7 @@ pub struct Pointwise<B: Backend> {
 }
 
 impl<B: Backend> Pointwise<B> {
-    /// Normal weights of deviation 0.01 and zero bias, as mmsegmentation's classifiers.
+    /// Creates a classifier with normal weights of deviation 0.01 and zero bias, as in mmsegmentation.
     pub fn classifier(inputs: usize, outputs: usize, device: &B::Device) -> Self {
         let initializer = Initializer::Normal {
             mean: 0.0,
@@ -66,7 +66,7 @@ impl<B: Backend> Pointwise<B> {
         }
     }
 
-    /// Kaiming-normal weights (fan out), zero bias.
+    /// Creates a convolution with Kaiming-normal weights (fan out) and zero bias.
     pub fn kaiming(inputs: usize, outputs: usize, device: &B::Device) -> Self {
         Self {
             weight: kaiming(outputs, 1).init([inputs, outputs], device),
@@ -74,7 +74,7 @@ impl<B: Backend> Pointwise<B> {
         }
     }
 
-    /// Weights of a linear layer.
+    /// Creates a convolution with the default weights of a linear layer.
     pub fn linear(inputs: usize, outputs: usize, device: &B::Device) -> Self {
         Self {
             weight: Initializer::Normal {
@@ -107,7 +107,7 @@ pub struct Convolution<B: Backend> {
 }
 
 impl<B: Backend> Convolution<B> {
-    /// Weights of a normal distribution, zero bias.
+    /// Creates a convolution with normally distributed weights and zero bias.
     pub fn normal(
         [inputs, outputs, kernel]: [usize; 3],
         deviation: f64,
@@ -123,7 +123,7 @@ impl<B: Backend> Convolution<B> {
         }
     }
 
-    /// Kaiming-normal weights (fan out), zero bias.
+    /// Creates a convolution with Kaiming-normal weights (fan out) and zero bias.
     pub fn kaiming([inputs, outputs, kernel]: [usize; 3], device: &B::Device) -> Self {
         Self {
             weight: kaiming(outputs, kernel).init([outputs, inputs, kernel, kernel], device),
@@ -131,7 +131,7 @@ impl<B: Backend> Convolution<B> {
         }
     }
 
-    /// Weights of Xavier's uniform distribution (Glorot and Bengio 2010), zero bias.
+    /// Creates a convolution with Xavier-uniform weights (Glorot and Bengio 2010) and zero bias.
     pub fn xavier([inputs, outputs, kernel]: [usize; 3], device: &B::Device) -> Self {
         let area = kernel * kernel;
         let fans = [Some(inputs * area), Some(outputs * area)];
@@ -143,7 +143,7 @@ impl<B: Backend> Convolution<B> {
         }
     }
 
-    /// The same with this bias for every output.
+    /// Sets the bias of every output to this value.
     pub fn with_bias(self, value: f64) -> Self {
         let [outputs] = self.bias.dims();
         let device = self.bias.device();
@@ -153,7 +153,7 @@ impl<B: Backend> Convolution<B> {
 }
 
 impl<B: KernelBackend> Convolution<B> {
-    /// With half the kernel as padding on every side, as PyTorch's `padding = kernel // 2`.
+    /// Convolves with half the kernel as padding on every side, as PyTorch's `padding = kernel // 2`.
     ///
     /// # Shapes
     ///

@@ -1,11 +1,11 @@
-//! What every decoder does.
+//! The trait of decoders.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
 use gradway_backbone::Phase;
 use gradway_kernels::KernelBackend;
 
-/// Turns stage features into a map of logits.
+/// A module that turns stage features into a map of logits.
 pub trait Decoder<B: KernelBackend>: Module<B> {
     /// # Shapes
     ///

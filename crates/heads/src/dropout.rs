@@ -9,8 +9,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 /// Zeroes each channel of each image with probability `rate` in training (Tompson et al. 2015), and
 /// scales the others by `1 / (1 - rate)`.
 ///
-/// The decisions come from the phase's seed: who uses it twice in a pass gives each a
-/// [stream](Phase::stream) of its own.
+/// The random decisions come from the phase's seed: two uses in one pass need different [streams](Phase::stream).
 ///
 /// # Shapes
 ///

@@ -1,4 +1,4 @@
-//! The head of FCN (Long et al. 2015) on one stage: the auxiliary of UPerNet.
+//! The head of FCN (Long et al. 2015) on one stage, used as the auxiliary head of UPerNet.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -23,9 +23,9 @@ pub(crate) const DESCRIPTOR: HeadDescriptor = HeadDescriptor {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FcnConfig {
-    /// Stage it reads.
+    /// The stage it reads.
     pub stage: usize,
-    /// Width of its convolution.
+    /// Number of channels of its convolution.
     pub channels: usize,
     /// Probability of dropping a channel before the classifier.
     pub dropout: f64,
@@ -44,7 +44,7 @@ impl Default for FcnConfig {
 /// One convolution and a classifier; logits at the stage's resolution.
 #[derive(Module, Debug)]
 pub struct Fcn<B: Backend> {
-    /// 3x3.
+    /// 3x3 convolution.
     pub convolution: ConvNormRelu<B>,
     /// `[channels, classes]`
     pub classifier: Pointwise<B>,
@@ -53,7 +53,7 @@ pub struct Fcn<B: Backend> {
 }
 
 impl FcnConfig {
-    /// A head for features of these widths.
+    /// Initialises a head for features with these channels.
     pub fn init<B: Backend>(&self, inputs: &[usize], classes: usize, device: &B::Device) -> Fcn<B> {
         Fcn {
             convolution: ConvNormRelu::new(inputs[self.stage], self.channels, 3, device),
@@ -79,7 +79,7 @@ impl HeadSettings for FcnConfig {
 }
 
 impl FcnConfig {
-    /// The same of a head whose key in another's table is `prefix`, `auxiliary.`.
+    /// Checks the fields of a head nested in another head's table; `prefix` is its key there, such as `auxiliary.`.
     pub(crate) fn validate_as(&self, prefix: &str, stages: usize) -> Result<(), String> {
         in_range(&format!("{prefix}channels"), self.channels)?;
         drop_rate(&format!("{prefix}dropout"), self.dropout)?;

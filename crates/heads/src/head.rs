@@ -1,16 +1,16 @@
-//! What every head says of itself.
+//! The descriptions and settings of heads.
 
-/// What a head predicts.
+/// The task of a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeadTask {
-    /// The class of every pixel.
+    /// Semantic segmentation.
     Segmentation,
-    /// Objects.
+    /// Object detection.
     Detection,
 }
 
 impl HeadTask {
-    /// `segmentation` or `detection`.
+    /// Returns `segmentation` or `detection`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Segmentation => "segmentation",
@@ -19,26 +19,26 @@ impl HeadTask {
     }
 }
 
-/// What the table says of a head.
+/// The description of a head in the table.
 #[derive(Debug, Clone)]
 pub struct HeadDescriptor {
     /// Name in configurations and on the command line.
     pub name: &'static str,
-    /// What it predicts.
+    /// Its task.
     pub task: HeadTask,
-    /// What it is, in a line.
+    /// Description in one line.
     pub summary: &'static str,
-    /// Where it was published.
+    /// The publication.
     pub source: &'static str,
 }
 
-/// What the configuration of a decoder says beside its fields.
+/// The configuration of a decoder.
 pub trait HeadSettings {
-    /// What is wrong with the fields for an encoder of `stages` stages, if anything: the key and why.
+    /// Checks the fields for an encoder with `stages` stages.
     ///
     /// # Errors
     ///
-    /// A sentence that names the key and its value.
+    /// A message with the key and its value.
     fn validate(&self, stages: usize) -> Result<(), String>;
 
     /// Whether it reads a stage of the backbone, counted from the finest.
@@ -46,24 +46,24 @@ pub trait HeadSettings {
         true
     }
 
-    /// The decoder that helps it in training, if it has one.
+    /// Returns its auxiliary decoder, if it has one.
     fn auxiliary(&self) -> Option<Auxiliary> {
         None
     }
 
-    /// The stage at whose resolution its batch norms are in training, at the coarsest; none of a head that pools
-    /// a map to a single position.
+    /// Returns the stage with the coarsest resolution at which the head has a batch norm; `None` for a head
+    /// that pools a map to a single position.
     fn coarsest_norm(&self) -> Option<usize> {
         Some(0)
     }
 }
 
-/// A decoder on one stage that is trained beside another and predicts nothing: an [`Fcn`](crate::fcn::Fcn).
+/// An auxiliary decoder on one stage, used only in training: an [`Fcn`](crate::fcn::Fcn).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Auxiliary {
-    /// Stage it reads.
+    /// The stage it reads.
     pub stage: usize,
-    /// Width of its convolution.
+    /// Number of channels of its convolution.
     pub channels: usize,
     /// Probability of dropping a channel before the classifier.
     pub dropout: f64,
@@ -71,11 +71,10 @@ pub struct Auxiliary {
     pub weight: f64,
 }
 
-/// The largest width of a head: what goes far beyond any backbone is a slip, and its memory is asked for before
-/// anybody could say so.
+/// Maximum width of a head. Far larger values are mistakes, and must be rejected before their memory is allocated.
 pub(crate) const MOST: usize = 1 << 14;
 
-/// Refuses a width or number that is zero, or far too large.
+/// Checks that a width or number is not zero and not too large.
 pub(crate) fn in_range(field: &str, value: usize) -> Result<(), String> {
     match value {
         0 => Err(format!("head.{field} = 0; it must be at least 1")),
@@ -84,7 +83,7 @@ pub(crate) fn in_range(field: &str, value: usize) -> Result<(), String> {
     }
 }
 
-/// Refuses a probability at which everything is dropped, and what is none.
+/// Checks that a dropout probability is in [0, 1).
 pub(crate) fn drop_rate(field: &str, value: f64) -> Result<(), String> {
     match (0.0..1.0).contains(&value) {
         true => Ok(()),
@@ -92,7 +91,7 @@ pub(crate) fn drop_rate(field: &str, value: f64) -> Result<(), String> {
     }
 }
 
-/// Refuses a field that is no positive number.
+/// Checks that a field is a positive number.
 pub(crate) fn positive(field: &str, value: f64) -> Result<(), String> {
     match value > 0.0 && value.is_finite() {
         true => Ok(()),

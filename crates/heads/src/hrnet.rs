@@ -1,10 +1,9 @@
-//! The small head in the manner of HRNet (Sun et al. 2019, arXiv 1904.04514) of MTLoRA (Agiza et al. 2024,
-//! arXiv 2403.20320): every stage in a narrow width of its own, upsampled and side by side, then a wide
-//! layer and the outputs.
+//! The small HRNet-like head (Sun et al. 2019, arXiv 1904.04514) of MTLoRA (Agiza et al. 2024, arXiv
+//! 2403.20320): every stage is projected to its own narrow width, upsampled and concatenated, followed by a
+//! wide layer and the outputs.
 //!
-//! MTLoRA's encoder hands over its maps after patch merging, of 192, 384, 768 and 768 channels on Swin-T;
-//! of these the heads of four tasks with 32 outputs have 1,946,624 parameters. Of a Swin's stages
-//! themselves they have 1,801,472.
+//! In MTLoRA the head reads maps after patch merging, with 192, 384, 768 and 768 channels on Swin-T; the heads
+//! of four tasks with 32 outputs then have 1,946,624 parameters. On the stages of a Swin they have 1,801,472.
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
@@ -29,9 +28,9 @@ pub(crate) const DESCRIPTOR: HeadDescriptor = HeadDescriptor {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HrNetConfig {
-    /// Width that every stage is projected to, the finest first.
+    /// Width that each stage is projected to, the finest first.
     pub widths: Vec<usize>,
-    /// Width of the layer before the outputs, times that of all stages together.
+    /// Width of the layer before the outputs, as a multiple of the sum of the stages' widths.
     pub expansion: usize,
 }
 
@@ -44,7 +43,7 @@ impl Default for HrNetConfig {
     }
 }
 
-/// The head; logits at the finest stage's resolution.
+/// The head; its logits have the resolution of the finest stage.
 #[derive(Module, Debug)]
 pub struct HrNet<B: Backend> {
     /// Projection of every stage, `[channels of the stage, width]`.
@@ -58,7 +57,7 @@ pub struct HrNet<B: Backend> {
 }
 
 impl HrNetConfig {
-    /// A head for features of these widths.
+    /// Initialises a head for features with these channels.
     pub fn init<B: Backend>(
         &self,
         inputs: &[usize],

@@ -1,14 +1,14 @@
-//! Decoders of dense prediction and their losses.
+//! Decoders for dense prediction and their losses.
 //!
-//! A [`Decoder`] turns the stage features of an encoder into logits. [`SegmentationHead`] is the
-//! decoder that a configuration names, with its auxiliary decoder, and knows its loss.
+//! A [`Decoder`] turns the stage features of an encoder into logits. [`SegmentationHead`] is the decoder that a
+//! configuration names, with its auxiliary decoder and its loss.
 //!
 //! | decoder | source |
 //! |---|---|
-//! | [`SegFormerDecoder`](segformer::SegFormerDecoder) | SegFormer (Xie et al. 2021), All-MLP: the light one |
+//! | [`SegFormerDecoder`](segformer::SegFormerDecoder) | SegFormer (Xie et al. 2021), the light All-MLP decoder |
 //! | [`UPerNet`](upernet::UPerNet) | UPerNet (Xiao et al. 2018) |
 //! | [`Fcn`](fcn::Fcn) | FCN (Long et al. 2015), the auxiliary of UPerNet |
-//! | [`HrNet`](hrnet::HrNet) | the small head of MTLoRA in the manner of HRNet |
+//! | [`HrNet`](hrnet::HrNet) | the small HRNet-like head of MTLoRA |
 
 mod convolution;
 mod decoder;

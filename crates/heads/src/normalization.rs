@@ -12,8 +12,8 @@ const MOMENTUM: f64 = 0.1;
 
 /// Batch normalisation of a feature map: batch statistics in training, running ones otherwise.
 ///
-/// Burn's own takes its scalar path on a per-channel broadcast and decides by the backend whether
-/// it trains; this one asks the [`Phase`].
+/// Burn's own uses a scalar path for per-channel broadcasts and decides by the backend whether it trains; this
+/// one uses the [`Phase`].
 #[derive(Module, Debug)]
 pub struct BatchNorm<B: Backend> {
     /// Scale, `[channels]`.
@@ -27,7 +27,7 @@ pub struct BatchNorm<B: Backend> {
 }
 
 impl<B: Backend> BatchNorm<B> {
-    /// Scale 1, shift 0, mean 0, variance 1.
+    /// Creates a norm with scale 1, shift 0, mean 0 and variance 1.
     pub fn new(channels: usize, device: &B::Device) -> Self {
         Self {
             gamma: Initializer::Ones.init([channels], device),
@@ -81,7 +81,7 @@ mod tests {
 
     use super::*;
 
-    /// What the running statistics are after one value, or several, of a channel.
+    /// The running statistics after one batch with these values of a channel.
     fn after(values: &[f32]) -> [f32; 2] {
         let device = Default::default();
         let norm = BatchNorm::<Flex>::new(1, &device);

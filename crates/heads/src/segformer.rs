@@ -1,10 +1,10 @@
-//! The All-MLP decoder of SegFormer (Xie et al. 2021, arXiv 2105.15203): the light one.
+//! The light All-MLP decoder of SegFormer (Xie et al. 2021, arXiv 2105.15203).
 //!
-//! As published, every stage is projected to one width, upsampled to the finest resolution and
-//! concatenated, and a 1x1 convolution fuses the stack. Projection, bilinear upsampling and fusion
-//! are linear and upsampling acts on positions alone, so they commute: here each stage is projected
-//! by the product of its projection and its slice of the fusion, upsampled and added. The function
-//! and the parameters are the published ones; the stack of four wide maps never exists.
+//! As published, every stage is projected to one width, upsampled to the finest resolution and concatenated,
+//! and a 1x1 convolution fuses the stack. Projection, bilinear upsampling and fusion are linear, and upsampling
+//! acts only on positions, so they commute: here each stage is projected by the product of its projection and
+//! its slice of the fusion, upsampled and added. The function and the parameters are the published ones; the
+//! stack of four wide maps is never stored.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -29,7 +29,7 @@ pub(crate) const DESCRIPTOR: HeadDescriptor = HeadDescriptor {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SegFormerConfig {
-    /// Width of the fused map.
+    /// Number of channels of the fused map.
     pub channels: usize,
     /// Probability of dropping a channel before the classifier.
     pub dropout: f64,
@@ -44,7 +44,7 @@ impl Default for SegFormerConfig {
     }
 }
 
-/// All-MLP decoder; logits at the finest stage's resolution.
+/// The All-MLP decoder; its logits have the resolution of the finest stage.
 #[derive(Module, Debug)]
 pub struct SegFormerDecoder<B: Backend> {
     /// Projection of every stage, `[channels of the stage, channels]`.
@@ -57,7 +57,7 @@ pub struct SegFormerDecoder<B: Backend> {
 }
 
 impl SegFormerConfig {
-    /// A decoder for features of these widths.
+    /// Initialises a decoder for features with these channels.
     pub fn init<B: Backend>(
         &self,
         inputs: &[usize],

@@ -1,4 +1,4 @@
-//! A semantic segmentation head: a decoder, its auxiliary, their loss.
+//! A semantic segmentation head: a decoder, its auxiliary decoder and their loss.
 
 use burn::module::Module;
 use burn::tensor::backend::Backend;
@@ -11,28 +11,28 @@ use crate::fcn::{Fcn, FcnConfig};
 use crate::head::Auxiliary;
 use crate::table::{AnyDecoder, HeadConfig};
 
-/// Decoder and, where the configuration has one, auxiliary decoder.
+/// A decoder and, if the configuration has one, an auxiliary decoder.
 #[derive(Module, Debug)]
 pub struct SegmentationHead<B: Backend> {
-    /// Makes the prediction.
+    /// The decoder of the prediction.
     pub decoder: AnyDecoder<B>,
-    /// Helps the encoder in training.
+    /// The auxiliary decoder, used only in training.
     pub auxiliary: Option<Fcn<B>>,
     /// Weight of the auxiliary loss.
     pub auxiliary_weight: f64,
 }
 
-/// Logits of a forward pass.
+/// The logits of a forward pass.
 #[derive(Debug, Clone)]
 pub struct SegmentationOutput<B: KernelBackend> {
     /// `[batch, classes, height, width]` at the decoder's resolution.
     pub logits: Tensor<B, 4>,
-    /// The same of the auxiliary, in training.
+    /// Logits of the auxiliary decoder, in training.
     pub auxiliary: Option<Tensor<B, 4>>,
 }
 
 impl HeadConfig {
-    /// The head for features of these widths.
+    /// Initialises the head for features with these channels.
     pub fn init<B: Backend>(
         &self,
         inputs: &[usize],
@@ -71,8 +71,8 @@ impl<B: KernelBackend> SegmentationHead<B> {
         }
     }
 
-    /// Cross entropy of the logits, as if upsampled to the labels, plus the weighted auxiliary one; see
-    /// [`cross_entropy`] for `ignore` and `class_weights`.
+    /// Returns the cross entropy of the logits, upsampled to the labels, plus the weighted one of the auxiliary
+    /// logits; see [`cross_entropy`] for `ignore` and `class_weights`.
     ///
     /// # Shapes
     ///
@@ -90,7 +90,7 @@ impl<B: KernelBackend> SegmentationHead<B> {
         })
     }
 
-    /// A loss of the logits, `[1]`, plus the weighted one of the auxiliary's.
+    /// Returns a loss of the logits, `[1]`, plus the weighted one of the auxiliary logits.
     pub fn supervised(
         &self,
         output: SegmentationOutput<B>,

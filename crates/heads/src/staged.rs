@@ -1,24 +1,24 @@
-//! Losses whose gradients are taken before the next loss is made.
+//! Losses that are differentiated one after the other.
 //!
-//! A detector of regions has many losses on the same maps: of the proposals, and of every stage its classes,
-//! boxes and masks; a model of many tasks has one for each. Summed and differentiated at once, all of their
-//! graphs are alive together; one after the other, one is. The gradients are the same, of the maps and of
-//! the parameters: sums of the parts'.
+//! A multi-stage detector has many losses on the same maps: those of the proposals, and the classes, boxes and
+//! masks of every stage. A multi-task model has one per task. If they are summed and differentiated at once,
+//! all of their graphs are alive together; differentiated one after the other, only one is. The gradients of
+//! the maps and of the parameters are the same: the sums of the single ones.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 
-/// Losses of the same maps, differentiated one by one; what their gradients sum up to so far.
+/// Losses of the same maps, differentiated one by one, with the sum of their gradients so far.
 pub struct StagedLoss<B: AutodiffBackend> {
     tracked: Vec<Tensor<B, 4>>,
     gradients: Vec<Option<Tensor<B::InnerBackend, 4>>>,
-    /// Of the losses so far with the gradients of their parameters, `[1]`.
+    /// The sum of the losses so far, with the gradients of their parameters, `[1]`.
     total: Option<Tensor<B, 1>>,
 }
 
 impl<B: AutodiffBackend> StagedLoss<B> {
-    /// Nothing is lost of these yet.
+    /// Creates an empty loss of these maps.
     pub fn new(tracked: Vec<Tensor<B, 4>>) -> Self {
         Self {
             gradients: vec![None; tracked.len()],
@@ -27,20 +27,20 @@ impl<B: AutodiffBackend> StagedLoss<B> {
         }
     }
 
-    /// The same values, of which a loss is to be made.
+    /// Returns the maps as new leaves of the graph, to compute a loss from.
     pub fn leaves(&self) -> Vec<Tensor<B, 4>> {
         let leaf = |map: &Tensor<B, 4>| Tensor::from_inner(map.clone().inner()).require_grad();
         self.tracked.iter().map(leaf).collect()
     }
 
-    /// Takes in a loss of `leaves` and of the parameters of a module, `[1]`; its graph is gone after that.
+    /// Differentiates a loss of `leaves` and of the parameters of a module, `[1]`, and frees its graph.
     pub fn take<M: Module<B>>(&mut self, loss: Tensor<B, 1>, leaves: &[Tensor<B, 4>], module: &M) {
         let gradients = self.differentiate(loss, leaves);
         self.add_parameters(&gradients, module);
     }
 
-    /// As [`Self::take`], where the parameters are in several modules: each is given to
-    /// [`Self::add_parameters`] with the gradients that this answers.
+    /// As [`Self::take`], for parameters in several modules: call [`Self::add_parameters`] for each with the
+    /// returned gradients.
     pub fn differentiate(&mut self, loss: Tensor<B, 1>, leaves: &[Tensor<B, 4>]) -> B::Gradients {
         add_to(&mut self.total, loss.clone().detach());
         // A loss of nothing, such as that of no regions, has no graph, which Burn refuses to walk.
@@ -56,7 +56,7 @@ impl<B: AutodiffBackend> StagedLoss<B> {
         gradients
     }
 
-    /// Takes in the gradients of the parameters of a module.
+    /// Adds the gradients of the parameters of a module.
     pub fn add_parameters<M: Module<B>>(&mut self, gradients: &B::Gradients, module: &M) {
         let mut parameters = Parameters {
             gradients,
@@ -68,7 +68,7 @@ impl<B: AutodiffBackend> StagedLoss<B> {
         }
     }
 
-    /// A loss, `[1]`, with the value of all that were taken in, and with their gradients.
+    /// Returns a loss, `[1]`, with the value and the gradients of the sum of all losses.
     pub fn loss(self, device: &B::Device) -> Tensor<B, 1> {
         let mut of_maps = None;
         for (map, gradient) in self.tracked.into_iter().zip(self.gradients) {
@@ -91,7 +91,7 @@ fn add_to<B: AutodiffBackend>(sum: &mut Option<Tensor<B, 1>>, term: Tensor<B, 1>
     });
 }
 
-/// What has this gradient by `x`, and whatever value, `[1]`.
+/// Returns a term, `[1]`, whose gradient with respect to `x` is this one; its value is arbitrary.
 fn linear<B: AutodiffBackend, const D: usize>(
     x: Tensor<B, D>,
     gradient: Tensor<B::InnerBackend, D>,
@@ -99,13 +99,13 @@ fn linear<B: AutodiffBackend, const D: usize>(
     (x * Tensor::from_inner(gradient)).sum()
 }
 
-/// The gradients of a term whose value is zero.
+/// Returns a term with the same gradients and the value zero.
 fn without_value<B: AutodiffBackend>(term: Tensor<B, 1>) -> Tensor<B, 1> {
     let value = term.clone().detach();
     term - value
 }
 
-/// Sums what has the gradients of parameters.
+/// Adds a term for the gradient of every parameter.
 struct Parameters<'a, B: AutodiffBackend> {
     gradients: &'a B::Gradients,
     total: Option<Tensor<B, 1>>,

@@ -1,4 +1,4 @@
-//! The table of heads: a file and a line each.
+//! The table of heads: each head is a file and a line.
 
 use std::sync::LazyLock;
 
@@ -13,10 +13,10 @@ use crate::decoder::Decoder;
 use crate::detection::detector;
 use crate::head::{Auxiliary, HeadDescriptor, HeadSettings};
 
-/// Declares the configuration, the decoder and the list that follow from the table.
+/// Declares the configuration enum, the decoder enum and the list of heads.
 macro_rules! heads {
     ($($name:ident($config:ident, $decoder:ident, $file:ident),)*) => {
-        /// Whichever head of segmentation a configuration names, with its fields.
+        /// The segmentation head that a configuration names, with its fields.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "name", rename_all = "lowercase")]
         pub enum HeadConfig {
@@ -24,7 +24,7 @@ macro_rules! heads {
             $name(crate::$file::$config),)*
         }
 
-        /// Whichever decoder a [`HeadConfig`] makes.
+        /// The decoder of a [`HeadConfig`].
         #[derive(Module, Debug)]
         pub enum AnyDecoder<B: Backend> {
             $(#[doc = concat!("See [`", stringify!($file), "`](crate::", stringify!($file), ").")]
@@ -40,14 +40,14 @@ macro_rules! heads {
                 }
             }
 
-            /// Its name in the table.
+            /// Returns its name in the table.
             pub fn name(&self) -> &'static str {
                 match self {
                     $(Self::$name(_) => crate::$file::DESCRIPTOR.name,)*
                 }
             }
 
-            /// The decoder for features of these widths.
+            /// Initialises the decoder for features with these channels.
             pub(crate) fn decoder<B: Backend>(
                 &self,
                 inputs: &[usize],
@@ -77,7 +77,7 @@ heads! {
     HrNet(HrNetConfig, HrNet, hrnet),
 }
 
-/// Every head that can be named: decoders of segmentation, and detectors.
+/// Returns every named head: segmentation decoders and detectors.
 pub fn table() -> &'static [HeadDescriptor] {
     static TABLE: LazyLock<Vec<HeadDescriptor>> =
         LazyLock::new(|| [DECODERS, detector::DETECTORS].concat());
@@ -85,11 +85,11 @@ pub fn table() -> &'static [HeadDescriptor] {
 }
 
 impl HeadConfig {
-    /// What is wrong with the fields for an encoder of `stages` stages: the key and why.
+    /// Checks the fields for an encoder with `stages` stages.
     ///
     /// # Errors
     ///
-    /// A sentence that names the key and its value.
+    /// A message with the key and its value.
     pub fn validate(&self, stages: usize) -> Result<(), String> {
         self.settings().validate(stages)
     }
@@ -99,9 +99,9 @@ impl HeadConfig {
         self.settings().reads(stage)
     }
 
-    /// The least number of values that a batch norm of it is over in training, per channel, of a batch of images of
-    /// `[height, width]`, on stages of these strides: of one value the variance is zero, and the running variance
-    /// with it.
+    /// Returns the minimum number of values per channel that a batch norm of the head normalises in training,
+    /// for a batch of images of `[height, width]` and stages with these strides. A single value has variance
+    /// zero, which would also end up in the running variance.
     pub fn normalised_values(&self, batch: usize, size: [usize; 2], strides: &[usize]) -> usize {
         let map = |stage: usize| {
             let stride = strides.get(stage).copied().unwrap_or(1);
@@ -110,7 +110,7 @@ impl HeadConfig {
         batch * self.settings().coarsest_norm().map_or(1, map)
     }
 
-    /// The decoder that helps it in training, if it has one.
+    /// Returns its auxiliary decoder, if it has one.
     pub fn auxiliary(&self) -> Option<Auxiliary> {
         self.settings().auxiliary()
     }

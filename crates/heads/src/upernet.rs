@@ -29,11 +29,11 @@ const POOLS: [usize; 4] = [1, 2, 3, 6];
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct UPerNetConfig {
-    /// Width of the pyramid.
+    /// Number of channels of the pyramid.
     pub channels: usize,
     /// Probability of dropping a channel before the classifier.
     pub dropout: f64,
-    /// Weight of the auxiliary loss; 0 leaves the auxiliary head out.
+    /// Weight of the auxiliary loss; 0 for no auxiliary head.
     pub auxiliary_weight: f64,
     /// The auxiliary head.
     pub auxiliary: FcnConfig,
@@ -50,18 +50,18 @@ impl Default for UPerNetConfig {
     }
 }
 
-/// UPerNet's decoder; logits at the finest stage's resolution.
+/// The decoder of UPerNet; its logits have the resolution of the finest stage.
 #[derive(Module, Debug)]
 pub struct UPerNet<B: Backend> {
-    /// 1x1 after each pooling of the coarsest stage.
+    /// 1x1 convolutions, one per pooled map of the coarsest stage.
     pub pools: Vec<ConvNormRelu<B>>,
-    /// 3x3 over the coarsest stage and its pooled maps.
+    /// 3x3 convolution over the coarsest stage and its pooled maps.
     pub bottleneck: ConvNormRelu<B>,
-    /// 1x1 of every stage but the coarsest.
+    /// 1x1 convolutions, one per stage but the coarsest.
     pub laterals: Vec<ConvNormRelu<B>>,
-    /// 3x3 of every level but the coarsest.
+    /// 3x3 convolutions, one per level but the coarsest.
     pub pyramid: Vec<ConvNormRelu<B>>,
-    /// 3x3 over all levels.
+    /// 3x3 convolution over all levels.
     pub fuse: ConvNormRelu<B>,
     /// `[channels, classes]`
     pub classifier: Pointwise<B>,
@@ -69,7 +69,7 @@ pub struct UPerNet<B: Backend> {
 }
 
 impl UPerNetConfig {
-    /// A decoder for features of these widths.
+    /// Initialises a decoder for features with these channels.
     pub fn init<B: Backend>(
         &self,
         inputs: &[usize],
@@ -129,7 +129,7 @@ impl HeadSettings for UPerNetConfig {
 }
 
 impl<B: KernelBackend> UPerNet<B> {
-    /// Pyramid pooling (PSPNet, Zhao et al. 2017) of the coarsest stage.
+    /// Applies pyramid pooling (PSPNet, Zhao et al. 2017) to the coarsest stage.
     fn pool(&self, x: Tensor<B, 4>, phase: Phase) -> Tensor<B, 4> {
         let [_, _, height, width] = x.dims();
         let pooled = self.pools.iter().zip(POOLS).map(|(convolution, side)| {

@@ -6,11 +6,11 @@ use burn::tensor::ops::FloatTensor;
 use crate::KernelBackend;
 use crate::primitive::{float, tensor};
 
-/// What follows a matrix product or a convolution. What is no number stays none, as in PyTorch: an error that a
-/// rectifier made zero would never be seen.
+/// The activation after a matrix product or a convolution. NaN stays NaN, as in PyTorch, so that a rectifier
+/// does not hide an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Activation {
-    /// Nothing.
+    /// No activation.
     Identity,
     /// `max(x, 0)`
     Relu,
@@ -22,7 +22,7 @@ pub enum Activation {
 
 /// `activation(x + bias)`.
 ///
-/// Under autodiff GELU keeps its input, the others at most their output.
+/// Under autodiff GELU keeps its input; the others keep at most their output.
 ///
 /// # Shapes
 ///
@@ -72,7 +72,7 @@ pub fn bias_activation_reference<B: KernelBackend, const D: usize>(
     }
 }
 
-/// `max(x, 0)`, without a slope at 0; NaN stays NaN.
+/// `max(x, 0)` with a gradient of 0 at 0; NaN stays NaN.
 fn flat_below<B: KernelBackend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
     let is_below = x.clone().lower_equal_elem(0.0);
     x.mask_fill(is_below, 0.0)
@@ -88,12 +88,12 @@ pub fn relu<B: KernelBackend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
     bias_activation(x, None, D - 1, Activation::Relu)
 }
 
-/// The standard normal distribution.
+/// The cumulative distribution function of the standard normal distribution.
 fn distribution<B: KernelBackend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
     (x * std::f64::consts::FRAC_1_SQRT_2).erf() * 0.5 + 0.5
 }
 
-/// The sum over everything but the channels of `[outer, channels, inner]`: a bias's gradient.
+/// The sum of `[outer, channels, inner]` over all axes but the channels: the gradient of a bias.
 pub(crate) fn channel_sum<B: KernelBackend>(grad: FloatTensor<B>) -> FloatTensor<B> {
     let grad = tensor::<B, 3>(grad);
     let [outer, channels, inner] = grad.dims();

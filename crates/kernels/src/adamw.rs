@@ -1,4 +1,4 @@
-//! A step of AdamW, and the squares of all gradients together.
+//! The AdamW step, and the sum of squares of all gradients.
 
 use burn::tensor::Tensor;
 use burn::tensor::ops::FloatTensor;
@@ -6,40 +6,40 @@ use burn::tensor::ops::FloatTensor;
 use crate::KernelBackend;
 use crate::primitive::{float, tensor};
 
-/// What a step of AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) depends on.
+/// The hyperparameters of a step of AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamWStep {
-    /// Rate of this step.
+    /// Learning rate of this step.
     pub rate: f32,
-    /// Decoupled decay of the parameter.
+    /// Decoupled weight decay.
     pub weight_decay: f32,
     /// Decay rates of the two moments.
     pub betas: [f32; 2],
     /// Added to the denominator.
     pub epsilon: f32,
-    /// Steps, this one included: at least 1.
+    /// Number of steps including this one; at least 1.
     pub time: usize,
 }
 
 impl AdamWStep {
-    /// `1 - beta^time`: what a moment that began at zero lacks.
+    /// `1 - beta^time`, the bias correction of each moment.
     pub(crate) fn corrections(self) -> [f32; 2] {
         self.betas.map(|beta| 1.0 - beta.powi(self.time as i32))
     }
 }
 
-/// A parameter, its gradient and its two moments in front of a step.
+/// A parameter, its gradient and its two moments before a step.
 #[derive(Debug, Clone)]
 pub struct AdamWTensors<B: KernelBackend> {
-    /// What is trained.
+    /// The parameter.
     pub parameter: FloatTensor<B>,
-    /// Of the loss, for it.
+    /// The gradient of the loss with respect to it.
     pub gradient: FloatTensor<B>,
-    /// Means of the gradient and of its square.
+    /// Running means of the gradient and of its square.
     pub moments: [FloatTensor<B>; 2],
 }
 
-/// Steps of AdamW: a graphics card is sent those of many parameters at once.
+/// The AdamW optimiser. On a GPU one launch updates many parameters.
 #[derive(Debug)]
 pub struct AdamW<B: KernelBackend> {
     unsent: Vec<(AdamWTensors<B>, AdamWStep)>,
@@ -52,16 +52,16 @@ impl<B: KernelBackend> Default for AdamW<B> {
 }
 
 impl<B: KernelBackend> AdamW<B> {
-    /// The parameter and its two moments after a step,
+    /// Returns the parameter and its two moments after a step,
     ///
     /// `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`,
     /// `p = (1 - rate decay) p - rate (m / c1) / (sqrt(v / c2) + epsilon)` with `c = 1 - b^time`.
     ///
-    /// Their numbers are there once the steps are [sent](Self::send).
+    /// The values are valid once the steps are [sent](Self::send).
     ///
     /// # Shapes
     ///
-    /// All alike.
+    /// All tensors have the same shape.
     pub fn step<const D: usize>(
         &mut self,
         parameter: Tensor<B, D>,
@@ -78,13 +78,13 @@ impl<B: KernelBackend> AdamW<B> {
         (tensor(parameter), moments.map(tensor))
     }
 
-    /// Sends the device what it has not been sent.
+    /// Sends the pending steps to the device.
     pub fn send(&mut self) {
         B::send_adamw(std::mem::take(&mut self.unsent));
     }
 }
 
-/// The sum of the squares of some tensors, `[1]`; none is an error of the programmer.
+/// Returns the sum of the squares of all elements of the tensors, `[1]`. The list must not be empty.
 pub fn sum_of_squares<B: KernelBackend>(tensors: Vec<FloatTensor<B>>) -> Tensor<B, 1> {
     tensor(B::sum_of_squares(tensors))
 }

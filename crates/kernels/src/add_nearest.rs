@@ -6,10 +6,10 @@ use burn::tensor::{Int, Tensor, TensorData};
 use crate::KernelBackend;
 use crate::primitive::{float, tensor};
 
-/// `fine + coarse`, the coarse map enlarged to the fine one's size by its nearest values, as PyTorch's
-/// `interpolate` has them: position `i` of `n` takes `floor(i m / n)` of `m`.
+/// `fine + coarse`, with the coarse map enlarged to the size of the fine one by nearest-neighbour
+/// interpolation, as PyTorch's `interpolate`: position `i` of `n` takes `floor(i m / n)` of `m`.
 ///
-/// The enlarged map is never held. Under autodiff nothing is kept.
+/// The enlarged map is never stored. Under autodiff nothing is kept.
 ///
 /// # Shapes
 ///
@@ -28,7 +28,7 @@ pub fn add_nearest_reference<B: KernelBackend>(
     tensor(forward::<B>(float(fine), float(coarse)))
 }
 
-/// The coarse position behind every fine one.
+/// The coarse position of every fine position.
 pub(crate) fn sources(coarse: usize, fine: usize) -> Vec<usize> {
     (0..fine).map(|index| index * coarse / fine).collect()
 }
@@ -52,8 +52,8 @@ pub(crate) fn forward<B: KernelBackend>(
     float(fine + enlarged)
 }
 
-/// The gradient of a coarse map of `[height, width]`: sums over the positions it went to, as a product
-/// with a constant matrix for each axis.
+/// The gradient of a coarse map of size `[height, width]`: sums over the fine positions of every coarse one,
+/// computed as a product with a constant matrix for each axis.
 pub(crate) fn backward<B: KernelBackend>(
     grad: FloatTensor<B>,
     [rows, columns]: [usize; 2],

@@ -1,4 +1,4 @@
-//! The bounds: which backends have the operators of this crate.
+//! The backend traits for the operators of this crate.
 
 use std::sync::Arc;
 
@@ -19,16 +19,16 @@ use crate::{
     nms, resize, roi_align, softmax, top_k, window_attention,
 };
 
-/// Says how many bytes of a device's memory are live.
+/// Returns the number of live bytes of a device's memory.
 pub type MemoryGauge = Box<dyn Fn() -> usize + Send + Sync>;
 
 /// A Burn backend with the operators of this crate.
 ///
-/// The defaults are plain Burn, so that `impl KernelBackend for MyBackend {}` is all a new backend
-/// needs; a backend with a better way overrides a method.
+/// The default methods use plain Burn, so `impl KernelBackend for MyBackend {}` is enough for a new backend. A
+/// backend with a faster implementation overrides the method.
 pub trait KernelBackend: Backend {
-    /// A gauge of the memory that this thread takes of a device, for any thread to read; none where
-    /// the memory is the host's.
+    /// Returns a gauge of the device memory that this thread has allocated, readable from any thread. `None` if
+    /// the device uses the host's memory.
     fn memory_gauge(_device: &Self::Device) -> Option<MemoryGauge> {
         None
     }
@@ -59,17 +59,17 @@ pub trait KernelBackend: Backend {
         Self::float_add(a, b)
     }
 
-    /// A map of the other layout with its channels at `to`. See [`crate::channels_first`].
+    /// Moves the channels of a map to the axis `to`. See [`crate::channels_first`].
     fn move_channels(x: FloatTensor<Self>, to: ChannelAxis) -> FloatTensor<Self> {
         layout::forward::<Self>(x, to)
     }
 
-    /// `fine` and the nearest values of `coarse`. See [`crate::add_nearest`].
+    /// The sum of `fine` and the enlarged `coarse`. See [`crate::add_nearest`].
     fn add_nearest(fine: FloatTensor<Self>, coarse: FloatTensor<Self>) -> FloatTensor<Self> {
         add_nearest::forward::<Self>(fine, coarse)
     }
 
-    /// The gradient of a coarse map of `[height, width]`.
+    /// The gradient of a coarse map of size `[height, width]`.
     fn add_nearest_backward(grad: FloatTensor<Self>, size: [usize; 2]) -> FloatTensor<Self> {
         add_nearest::backward::<Self>(grad, size)
     }
@@ -108,7 +108,7 @@ pub trait KernelBackend: Backend {
         Self::float_matmul(Self::float_transpose(x), grad)
     }
 
-    /// Two linear layers with GELU between, of `[rows, channels]`. See [`crate::feed_forward`].
+    /// Two linear layers with GELU between them, for `[rows, channels]`. See [`crate::feed_forward`].
     fn feed_forward(
         x: FloatTensor<Self>,
         weights: [(FloatTensor<Self>, Option<FloatTensor<Self>>); 2],
@@ -116,8 +116,7 @@ pub trait KernelBackend: Backend {
         linear::feed_forward_rows::<Self>(x, weights)
     }
 
-    /// The sum over everything but the channels of `[outer, channels, inner]`, `[channels]`: a
-    /// bias's gradient.
+    /// The sum of `[outer, channels, inner]` over all axes but the channels, `[channels]`: the gradient of a bias.
     fn channel_sum(grad: FloatTensor<Self>) -> FloatTensor<Self> {
         activation::channel_sum::<Self>(grad)
     }
@@ -132,7 +131,7 @@ pub trait KernelBackend: Backend {
         convolution::forward::<Self>(x, weight, bias, options)
     }
 
-    /// The gradient of an input of `size` for that of the convolution before its activation.
+    /// The gradient of an input of `size`, given the gradient of the convolution before its activation.
     fn convolution_backward_input(
         size: [usize; 4],
         weight: FloatTensor<Self>,
@@ -142,7 +141,7 @@ pub trait KernelBackend: Backend {
         convolution::backward_input::<Self>(size, weight, grad, options)
     }
 
-    /// The gradient of a weight like `weight` for that of the convolution before its activation.
+    /// The gradient of `weight`, given the gradient of the convolution before its activation.
     fn convolution_backward_weight(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -161,8 +160,8 @@ pub trait KernelBackend: Backend {
         low_rank::forward::<Self>(input, weights, axis)
     }
 
-    /// Gradients of the input of [`low_rank_bottleneck`](Self::low_rank_bottleneck), if asked for,
-    /// and of its six weights.
+    /// Gradients of the input of [`low_rank_bottleneck`](Self::low_rank_bottleneck), if requested, and of its
+    /// six weights.
     fn low_rank_backward(
         input: FloatTensor<Self>,
         weights: LowRankPrimitives<Self>,
@@ -234,12 +233,12 @@ pub trait KernelBackend: Backend {
         resize::forward::<Self>(x, size)
     }
 
-    /// The gradient of an input of `[height, width]`.
+    /// The gradient of an input of size `[height, width]`.
     fn resize_bilinear_backward(grad: FloatTensor<Self>, size: [usize; 2]) -> FloatTensor<Self> {
         resize::backward::<Self>(grad, size)
     }
 
-    /// Focal loss of `[outer, classes, positions]`, a scalar `[1]`. See [`crate::focal_loss`].
+    /// The focal loss of `[outer, classes, positions]`, `[1]`. See [`crate::focal_loss`].
     fn focal_loss(
         logits: FloatTensor<Self>,
         labels: IntTensor<Self>,
@@ -258,12 +257,12 @@ pub trait KernelBackend: Backend {
         focal_loss::backward::<Self>(logits, labels, grad, options)
     }
 
-    /// The bins of regions of a map. See [`crate::roi_align`].
+    /// Pools the regions of a map into bins. See [`crate::roi_align`].
     fn roi_align(x: FloatTensor<Self>, rois: Arc<[Roi]>, options: RoiAlign) -> FloatTensor<Self> {
         roi_align::forward::<Self>(x, &rois, options)
     }
 
-    /// The gradient of a map of `shape` for that of [`roi_align`](Self::roi_align).
+    /// The gradient of a map of `shape`, given the gradient of [`roi_align`](Self::roi_align).
     fn roi_align_backward(
         grad: FloatTensor<Self>,
         rois: Arc<[Roi]>,
@@ -283,8 +282,8 @@ pub trait KernelBackend: Backend {
         softmax::backward::<Self>(output, grad)
     }
 
-    /// A step of AdamW. What it answers may still be on its way: then `unsent` has grown. See
-    /// [`crate::AdamW`].
+    /// A step of AdamW. A backend may defer the step by adding it to `unsent`; the returned tensors are valid
+    /// once it is sent. See [`crate::AdamW`].
     fn adamw(
         tensors: AdamWTensors<Self>,
         step: AdamWStep,
@@ -293,17 +292,17 @@ pub trait KernelBackend: Backend {
         adamw::forward::<Self>(tensors, step)
     }
 
-    /// Takes, in place, the steps that [`adamw`](Self::adamw) has left unsent.
+    /// Runs, in place, the steps that [`adamw`](Self::adamw) has deferred.
     fn send_adamw(unsent: Vec<(AdamWTensors<Self>, AdamWStep)>) {
         debug_assert!(unsent.is_empty(), "`adamw` leaves nothing");
     }
 
-    /// The sum of the squares of some tensors, `[1]`. See [`crate::sum_of_squares`].
+    /// The sum of the squares of all elements of the tensors, `[1]`. See [`crate::sum_of_squares`].
     fn sum_of_squares(tensors: Vec<FloatTensor<Self>>) -> FloatTensor<Self> {
         adamw::squares::<Self>(tensors)
     }
 
-    /// The largest numbers of rows and their places. See [`crate::top_k`].
+    /// The largest values of every row and their indices. See [`crate::top_k`].
     fn top_k(x: FloatTensor<Self>, count: usize) -> (FloatTensor<Self>, IntTensor<Self>) {
         top_k::forward::<Self>(x, count)
     }
@@ -313,7 +312,7 @@ pub trait KernelBackend: Backend {
         most_likely::forward::<Self>(logits)
     }
 
-    /// Which rectangles are kept. See [`crate::nms`].
+    /// The boxes that non-maximum suppression keeps. See [`crate::nms`].
     fn nms(bounds: FloatTensor<Self>, threshold: f32) -> FloatTensor<Self> {
         nms::forward::<Self>(bounds, threshold)
     }
@@ -327,7 +326,7 @@ pub trait KernelBackend: Backend {
         window_attention::forward::<Self>(qkv, table, windows)
     }
 
-    /// Gradients of `qkv` and, if asked for, the table.
+    /// Gradients of `qkv` and, if requested, of the table.
     fn window_attention_backward(
         qkv: FloatTensor<Self>,
         table: FloatTensor<Self>,
@@ -339,18 +338,19 @@ pub trait KernelBackend: Backend {
     }
 }
 
-/// An autodiff backend whose inner backend has the operators too: what training code asks for.
+/// An autodiff backend whose inner backend implements the operators too: the bound of training code.
 pub trait TrainBackend: AutodiffBackend<InnerBackend: KernelBackend> + KernelBackend {}
 
 impl<B: AutodiffBackend<InnerBackend: KernelBackend> + KernelBackend> TrainBackend for B {}
 
-/// How a tensor of the frozen backbone's backend `F` enters a computation on `B`.
+/// Moves a tensor of the frozen backbone's backend `F` to the backend `B`.
 ///
-/// Training lifts across the autodiff boundary ([`Constant`]: no graph, so no gradient can flow
-/// back); evaluation has one backend on both sides ([`Same`]). Code generic over `Lift` is written
-/// once for both. What is beside a backbone is single precision, whatever the backbone is.
+/// Training moves tensors across the autodiff boundary ([`Constant`]: no graph, so no gradient can flow back).
+/// Evaluation has one backend on both sides ([`Same`]). Code generic over `Lift` serves both. Everything
+/// outside the backbone is in single precision, whatever the precision of the backbone.
 pub trait Lift<F: Backend, B: Backend> {
-    /// The same values on `B`, in single precision. Shares storage where they are.
+    /// Returns the same values on `B`, in single precision. Values that are in single precision already share
+    /// their storage.
     fn lift<const D: usize>(tensor: Tensor<F, D>) -> Tensor<B, D>;
 }
 
@@ -361,7 +361,7 @@ fn single<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Tensor<B, D> {
     }
 }
 
-/// Lifts from the inner backend as a constant of the graph.
+/// Moves a tensor from the inner backend to a constant of the graph.
 #[derive(Debug, Clone, Copy)]
 pub struct Constant;
 

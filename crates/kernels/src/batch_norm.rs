@@ -22,9 +22,9 @@ pub enum BatchStatistics<B: KernelBackend> {
 
 /// Batch normalisation (Ioffe & Szegedy 2015) of a feature map.
 ///
-/// A per-channel broadcast over `[N, C, H, W]` takes Flex's scalar path, 170 times slower than
-/// PyTorch; here every broadcast is one scalar per contiguous row of `[N * C, H * W]`.
-/// Under autodiff with batch statistics only the input, `gamma` and the statistics stay alive.
+/// A per-channel broadcast over `[N, C, H, W]` takes Flex's scalar path, 170 times slower than PyTorch; here
+/// every broadcast is one scalar per contiguous row of `[N * C, H * W]`. Under autodiff with batch statistics
+/// only the input, `gamma` and the statistics are kept.
 ///
 /// # Shapes
 ///
@@ -79,8 +79,7 @@ pub fn batch_norm_reference<B: KernelBackend>(
 
 /// A `[channels]` vector as one scalar per row of `[batch * channels, positions]`.
 ///
-/// An axis of one is repeated: Burn's backward pass of `repeat_dim` adds up the wrong entries for a
-/// longer one.
+/// It repeats an axis of length 1: for a longer axis Burn's backward pass of `repeat_dim` adds up the wrong entries.
 fn per_row<B: KernelBackend>(values: Tensor<B, 1>, batch: usize) -> Tensor<B, 2> {
     let channels = values.dims()[0];
     values

@@ -1,7 +1,7 @@
-//! Limits that let through what is no number.
+//! Clamping that keeps NaN.
 //!
-//! Burn's own are the largest or smallest of two numbers on most backends, which is the limit where the other is
-//! NaN. In PyTorch NaN stays NaN, and its gradient passes.
+//! On most backends Burn's own clamping takes the larger or smaller of two numbers, which replaces NaN by the
+//! limit. In PyTorch NaN stays NaN, and its gradient passes.
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;

@@ -10,7 +10,7 @@ use crate::KernelBackend;
 use crate::activation::{self, Activation};
 use crate::primitive::{float, tensor};
 
-/// Geometry of a [`convolution`] and what follows it.
+/// Options of a [`convolution`]: its geometry and activation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConvolutionOptions {
     /// Step between output positions.
@@ -19,12 +19,12 @@ pub struct ConvolutionOptions {
     pub padding: [[usize; 2]; 2],
     /// 1, or the number of channels for a depthwise convolution.
     pub groups: usize,
-    /// What follows.
+    /// Activation after the bias.
     pub activation: Activation,
 }
 
 impl ConvolutionOptions {
-    /// TensorFlow's "same" padding, the smaller half first: `ceil(side / stride)` outputs.
+    /// Options with TensorFlow's "same" padding, the smaller half first: `ceil(side / stride)` outputs.
     pub fn same(size: [usize; 2], kernel: usize, stride: usize) -> Self {
         let padding = size.map(|side| {
             let needed = (side.div_ceil(stride) - 1) * stride + kernel;
@@ -39,7 +39,7 @@ impl ConvolutionOptions {
         }
     }
 
-    /// Of a kernel of one.
+    /// Options of a 1x1 convolution.
     pub fn pointwise() -> Self {
         Self {
             stride: 1,
@@ -49,12 +49,12 @@ impl ConvolutionOptions {
         }
     }
 
-    /// The same, for this number of groups.
+    /// Sets the number of groups.
     pub fn with_groups(self, groups: usize) -> Self {
         Self { groups, ..self }
     }
 
-    /// The same, followed by an activation.
+    /// Sets the activation.
     pub fn with_activation(self, activation: Activation) -> Self {
         Self { activation, ..self }
     }
@@ -62,8 +62,8 @@ impl ConvolutionOptions {
 
 /// Convolution, bias and activation.
 ///
-/// Burn's own knows symmetric padding alone, and under autodiff keeps its input whether a gradient
-/// needs it or not; this keeps it only for a trained weight, and of a rectifier the output.
+/// Burn's own convolution supports only symmetric padding, and under autodiff it always keeps its input. This
+/// one keeps the input only for a trained weight, and the output for a rectifier.
 ///
 /// # Shapes
 ///
@@ -117,13 +117,13 @@ fn pad<B: KernelBackend>(x: Tensor<B, 4>, [rows, columns]: [[usize; 2]; 2]) -> T
     crate::pad(x, [(0, 0), (0, 0), rows.into(), columns.into()])
 }
 
-/// Burn's options for an input that is padded already.
+/// Burn's options for an input that is already padded.
 fn burn_options(options: ConvolutionOptions) -> ConvOptions<2> {
     let stride = [options.stride, options.stride];
     ConvOptions::new(stride, [0, 0], [1, 1], options.groups)
 }
 
-/// Burn's options where the padding is one that it can do itself.
+/// Burn's options if it supports the padding.
 fn symmetric(options: ConvolutionOptions) -> Option<ConvOptions<2>> {
     let [[top, bottom], [left, right]] = options.padding;
     let mut burn = burn_options(options);
@@ -131,7 +131,7 @@ fn symmetric(options: ConvolutionOptions) -> Option<ConvOptions<2>> {
     (top == bottom && left == right).then_some(burn)
 }
 
-/// The input and Burn's options, padded here where Burn cannot.
+/// The input and Burn's options; the input is padded if Burn does not support the padding.
 pub(crate) fn padded<B: KernelBackend>(
     x: FloatTensor<B>,
     options: ConvolutionOptions,
@@ -145,8 +145,8 @@ pub(crate) fn padded<B: KernelBackend>(
     }
 }
 
-/// Where a gradient of an input of `size` is found that Burn cannot pad itself: the size with its
-/// padding, Burn's options, and what of it is the input.
+/// For the gradient of an input of `size` whose padding Burn does not support: the padded size, Burn's options,
+/// and the ranges of the input in it.
 pub(crate) fn unpadded(
     size: [usize; 4],
     options: ConvolutionOptions,
@@ -161,8 +161,7 @@ pub(crate) fn unpadded(
     (padded, burn_options(options), Some(inside))
 }
 
-/// The gradient of a strided convolution as that of one without a stride whose other outputs nobody
-/// uses.
+/// Spreads the gradient of a strided convolution to that of one with stride 1, with zeros at the outputs in between.
 #[cfg(any(test, feature = "cube"))]
 pub(crate) fn spread<B: KernelBackend>(
     grad: FloatTensor<B>,
@@ -198,7 +197,7 @@ pub(crate) fn spread<B: KernelBackend>(
     float(wide.slice([0..batch, 0..outputs, 0..full[0], 0..full[1]]))
 }
 
-/// Whether a convolution is a matrix product over positions, which every backend does better.
+/// Whether a convolution is a matrix product over positions, which is faster on every backend.
 pub(crate) fn is_pointwise([_, _, height, width]: [usize; 4], options: ConvolutionOptions) -> bool {
     [height, width] == [1, 1]
         && options.stride == 1
@@ -245,7 +244,7 @@ pub(crate) fn forward<B: KernelBackend>(
     ))
 }
 
-/// The gradient of an input of `size`, given that of the convolution before its activation.
+/// The gradient of an input of `size`, given the gradient of the convolution before its activation.
 pub(crate) fn backward_input<B: KernelBackend>(
     size: [usize; 4],
     weight: FloatTensor<B>,
@@ -268,7 +267,7 @@ pub(crate) fn backward_input<B: KernelBackend>(
     }
 }
 
-/// The gradient of a weight like `weight`, given that of the convolution before its activation.
+/// The gradient of `weight`, given the gradient of the convolution before its activation.
 pub(crate) fn backward_weight<B: KernelBackend>(
     x: FloatTensor<B>,
     weight: FloatTensor<B>,

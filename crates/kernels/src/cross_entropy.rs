@@ -1,4 +1,4 @@
-//! Cross entropy of every pixel, with pixels that do not count.
+//! Pixel-wise cross entropy with an ignore label.
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::ops::{FloatTensor, IntTensor};
@@ -8,15 +8,15 @@ use crate::KernelBackend;
 use crate::primitive::{float, tensor};
 use crate::resize::resize_bilinear;
 
-/// Mean cross entropy over the pixels whose label is not `ignore`; 0 where none is left.
+/// The mean cross entropy over the pixels whose label is not `ignore`; 0 if there are none.
 ///
-/// With `class_weights` the mean is weighted by that of each pixel's class (PyTorch's `weight`); none
-/// are as good as equal ones.
+/// With `class_weights` the mean is weighted by the weight of each pixel's class (PyTorch's `weight`). An empty
+/// list means equal weights.
 ///
-/// Logits of another size than the labels are resized to them ([`resize_bilinear`](crate::resize_bilinear)); the
-/// backends of this crate do it where they need them, and never hold what is enlarged.
+/// Logits of another size than the labels are resized to them ([`resize_bilinear`](crate::resize_bilinear));
+/// the backends of this crate do this piece by piece and never store the resized logits.
 ///
-/// Under autodiff the logits stay alive as they came, and a number per pixel.
+/// Under autodiff the logits are kept at their own size, and one number per pixel.
 ///
 /// # Shapes
 ///
@@ -76,7 +76,7 @@ fn prepare<B: KernelBackend>(
     (labels.reshape(shape), (counted / total).reshape(shape))
 }
 
-/// `[batch, classes, positions]` of the size of the labels.
+/// The logits at the size of the labels, `[batch, classes, positions]`.
 fn enlarged<B: KernelBackend>(logits: FloatTensor<B>, size: [usize; 2]) -> Tensor<B, 3> {
     let logits = resize_bilinear(tensor::<B, 4>(logits), size);
     let [batch, classes, height, width] = logits.dims();

@@ -1,4 +1,4 @@
-//! Focal loss of independent classes.
+//! Focal loss for independent classes.
 
 use burn::tensor::activation::{log_sigmoid, sigmoid};
 use burn::tensor::ops::{FloatTensor, IntTensor};
@@ -10,26 +10,26 @@ use crate::primitive::{float, tensor};
 /// The constants of a [`focal_loss`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FocalLoss {
-    /// Weight of the class that is there; the others have `1 - alpha`.
+    /// Weight of the true class; the others have `1 - alpha`.
     pub alpha: f32,
-    /// How much less counts what is already right.
+    /// Focusing parameter: the larger it is, the less well-classified examples count.
     pub gamma: f32,
 }
 
-/// A label of [`focal_loss`]: no class is there.
+/// Label of [`focal_loss`] for background: no class is present.
 pub const BACKGROUND: i32 = -1;
-/// A label of [`focal_loss`]: the position does not count.
+/// Label of [`focal_loss`] for positions that are ignored.
 pub const NOT_COUNTED: i32 = -2;
 
-/// The sum of the focal losses (Lin et al. 2017, arXiv 1708.02002) of all classes of all positions that
-/// count.
+/// The sum of the focal losses (Lin et al. 2017, arXiv 1708.02002) over all classes and all positions that are
+/// not ignored.
 ///
-/// Under autodiff the logits stay alive and nothing else of their size.
+/// Under autodiff only the logits are kept.
 ///
 /// # Shapes
 ///
 /// - `logits`: `[outer, classes, positions]`
-/// - `labels`: `[outer, positions]`: the class that is there, [`BACKGROUND`] or [`NOT_COUNTED`]
+/// - `labels`: `[outer, positions]`, the true class, [`BACKGROUND`] or [`NOT_COUNTED`]
 /// - output: `[1]`
 pub fn focal_loss<B: KernelBackend>(
     logits: Tensor<B, 3>,
@@ -60,8 +60,8 @@ pub fn focal_loss_reference<B: KernelBackend>(
     (loss * counted).sum()
 }
 
-/// 1 where a class is there, `[outer, classes, positions]`; and where a position counts, `[outer, 1,
-/// positions]`.
+/// Two masks: 1 where a class is present, `[outer, classes, positions]`, and 1 where a position is not ignored,
+/// `[outer, 1, positions]`.
 fn hits<B: KernelBackend>(
     labels: Tensor<B, 2, Int>,
     classes: usize,
@@ -80,12 +80,12 @@ fn hits<B: KernelBackend>(
     (hits, counted)
 }
 
-/// By the sign of a logit: `s` is the logit where the class is absent, its negative where it is there. The
-/// loss is then `alpha sigmoid(s)^gamma softplus(s)` for both.
+/// Signed logits: `s` is the logit where the class is absent and its negative where it is present. The loss is
+/// then `alpha sigmoid(s)^gamma softplus(s)` for both.
 struct Signed<B: KernelBackend> {
     s: Tensor<B, 3>,
     sign: Tensor<B, 3>,
-    /// `alpha` or `1 - alpha`; 0 where nothing counts.
+    /// `alpha` or `1 - alpha`; 0 at ignored positions.
     weight: Tensor<B, 3>,
 }
 

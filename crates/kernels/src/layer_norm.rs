@@ -1,4 +1,4 @@
-//! Layer normalisation whose backward keeps its input alone.
+//! Layer normalisation that keeps only its input for the backward pass.
 
 use burn::tensor::Tensor;
 use burn::tensor::ops::FloatTensor;
@@ -9,8 +9,8 @@ use crate::primitive::{float, tensor};
 /// Layer normalisation over the last axis (Ba et al. 2016), `(x - mean) / sqrt(var + epsilon) *
 /// gamma + beta`.
 ///
-/// Under autodiff only `x` and `gamma` stay alive; mean and deviation are recomputed in the
-/// backward pass, which costs one more read of `x`.
+/// Under autodiff only `x` and `gamma` are kept. The backward pass recomputes mean and deviation, which costs
+/// one more read of `x`.
 ///
 /// # Shapes
 ///
@@ -30,7 +30,7 @@ pub fn layer_norm<B: KernelBackend, const D: usize>(
     tensor::<B, 2>(output).reshape(shape)
 }
 
-/// [`layer_norm`] in plain Burn: the statement that every faster form is held to.
+/// [`layer_norm`] in plain Burn: the reference for every faster implementation.
 pub fn layer_norm_reference<B: KernelBackend, const D: usize>(
     x: Tensor<B, D>,
     gamma: Tensor<B, 1>,

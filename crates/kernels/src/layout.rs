@@ -1,4 +1,4 @@
-//! Where the channels of a map are.
+//! The position of the channel axis of a map.
 
 use burn::tensor::Tensor;
 use burn::tensor::ops::FloatTensor;
@@ -6,12 +6,12 @@ use burn::tensor::ops::FloatTensor;
 use crate::KernelBackend;
 use crate::primitive::{float, tensor};
 
-/// Which axis of a feature map holds its channels.
+/// The axis of a feature map that holds its channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChannelAxis {
-    /// `[batch, height, width, channels]`: transformers.
+    /// `[batch, height, width, channels]`, as transformers have it.
     Last,
-    /// `[batch, channels, height, width]`: convolutional networks.
+    /// `[batch, channels, height, width]`, as convolutional networks have it.
     First,
 }
 
@@ -32,7 +32,7 @@ impl ChannelAxis {
         }
     }
 
-    /// The other one.
+    /// The other axis.
     pub(crate) fn other(self) -> Self {
         match self {
             Self::Last => Self::First,
@@ -41,24 +41,24 @@ impl ChannelAxis {
     }
 }
 
-/// A map with its channels first.
+/// Returns a map with its channels first.
 ///
-/// On Flex it is laid out so, and so is the gradient: what reads a view of another layout lays it out for
-/// itself, every time and element by element.
+/// On Flex the result and its gradient are contiguous in this layout. Otherwise every operator that reads a
+/// view of another layout would copy it again, element by element.
 ///
 /// # Shapes
 ///
-/// - `x`: a map with its channels where `axis` says
+/// - `x`: a map whose channels are on `axis`
 /// - output: `[batch, channels, height, width]`
 pub fn channels_first<B: KernelBackend>(x: Tensor<B, 4>, axis: ChannelAxis) -> Tensor<B, 4> {
     moved(x, axis, ChannelAxis::First)
 }
 
-/// A map with its channels last, laid out as by [`channels_first`].
+/// Returns a map with its channels last, contiguous as by [`channels_first`].
 ///
 /// # Shapes
 ///
-/// - `x`: a map with its channels where `axis` says
+/// - `x`: a map whose channels are on `axis`
 /// - output: `[batch, height, width, channels]`
 pub fn channels_last<B: KernelBackend>(x: Tensor<B, 4>, axis: ChannelAxis) -> Tensor<B, 4> {
     moved(x, axis, ChannelAxis::Last)

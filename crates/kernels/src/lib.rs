@@ -1,37 +1,36 @@
-//! Operators that Burn lacks or does slowly, each with its backward.
+//! Operators that Burn lacks or runs slowly, each with its own backward pass.
 //!
-//! Every operator has a Burn-like face (a function on [`Tensor`](burn::tensor::Tensor)s), a plain
-//! statement of the same equation in Burn's own operators (`reference`), and a parity test that
-//! holds the two together, values and gradients.
+//! Every operator has a function on Burn's [`Tensor`](burn::tensor::Tensor)s, a reference implementation of the
+//! same equation in Burn's own operators (`*_reference`), and a parity test that compares the values and
+//! gradients of the two.
 //!
 //! | operator | why it exists |
 //! |---|---|
 //! | [`bias_activation`], [`gelu`], [`relu`] | one pass instead of several; exact derivative of GELU |
-//! | [`AdamW`], [`sum_of_squares`] | a parameter's step in one pass; a card is sent those of many in one kernel |
-//! | [`add`] | of two maps, by all threads |
-//! | [`add_nearest`] | a coarse map enlarged onto a fine one, which is never held enlarged |
-//! | [`clamp_min`], [`clamp_max`] | Burn's own make a number of NaN |
-//! | [`convolution`] | any padding, bias and activation in the same pass; keeps what gradients need and no more |
-//! | [`layer_norm`] | composed from primitives it keeps six tensors for the backward pass; this keeps its input |
-//! | [`channels_first`], [`channels_last`] | a map and its gradient in the other layout, turned by tiles and once |
-//! | [`low_rank_adapter`] | a dual low-rank bottleneck whose backward keeps the input alone and recomputes the rest |
-//! | [`batch_norm`] | per-channel broadcasts of `[N, C, H, W]` are two orders slower on Flex than these rows |
-//! | [`cross_entropy`] | per-pixel, with ignored pixels; logits are enlarged on the way and never held so |
-//! | [`linear`], [`feed_forward`] | one matrix product over all positions; bias, activation and the next layer while rows are in the cache |
-//! | [`softmax`] | by all threads; keeps its output alone |
-//! | [`window_attention`] | from map to map, neither windows nor scores are held; keeps queries, keys and values |
+//! | [`AdamW`], [`sum_of_squares`] | the step of a parameter in one pass; on a GPU one kernel updates many parameters |
+//! | [`add`] | adds two maps with all threads |
+//! | [`add_nearest`] | adds an enlarged coarse map to a fine one without storing the enlarged map |
+//! | [`clamp_min`], [`clamp_max`] | keep NaN, which Burn's own replace by a number |
+//! | [`convolution`] | any padding, bias and activation in the same pass; keeps only what the gradients need |
+//! | [`layer_norm`] | keeps only its input for the backward pass; composed from primitives it keeps six tensors |
+//! | [`channels_first`], [`channels_last`] | copy a map and its gradient to the other layout once, tile by tile |
+//! | [`low_rank_adapter`] | a dual low-rank bottleneck that keeps only its input for the backward pass and recomputes the rest |
+//! | [`batch_norm`] | works on rows: per-channel broadcasts of `[N, C, H, W]` are two orders of magnitude slower on Flex |
+//! | [`cross_entropy`] | per-pixel, with ignored pixels; enlarges logits without storing the enlarged map |
+//! | [`linear`], [`feed_forward`] | one matrix product over all positions; applies bias, activation and the next layer while rows are in the cache |
+//! | [`softmax`] | uses all threads; keeps only its output |
+//! | [`window_attention`] | from map to map without storing windows or scores; keeps only queries, keys and values |
 //! | [`resize_bilinear`] | `align_corners = false`, the convention of every dense-prediction code base |
-//! | [`focal_loss`] | of independent classes; keeps the logits alone |
-//! | [`most_likely`] | one number leaves the device instead of one for every class |
-//! | [`top_k`], [`nms`] | what a card proposes stays there until what is kept is known |
-//! | [`roi_align`] | pools regions without holding their samples; deterministic gradients |
+//! | [`focal_loss`] | for independent classes; keeps only the logits |
+//! | [`most_likely`] | copies one number per position from the device instead of one per class |
+//! | [`top_k`], [`nms`] | proposals stay on the device until the final ones are selected |
+//! | [`roi_align`] | pools regions without storing their samples; deterministic gradients |
 //!
 //! # The backend bound
 //!
-//! [`KernelBackend`] is Burn's extension mechanism: the methods have defaults that any backend can
-//! use, and [`Autodiff`](burn::backend::Autodiff) overrides them with an explicit backward.
-//! [`TrainBackend`] is the same for code that differentiates: an autodiff backend whose inner
-//! backend has the operators too.
+//! [`KernelBackend`] extends Burn's `Backend`: its methods have defaults that work on any backend, and
+//! [`Autodiff`](burn::backend::Autodiff) overrides them with explicit backward passes. [`TrainBackend`] is the
+//! bound for code that differentiates: an autodiff backend whose inner backend implements the operators too.
 
 mod activation;
 mod adamw;

@@ -9,9 +9,9 @@ use crate::{ConvolutionOptions, KernelBackend, convolution};
 
 /// `x W + b` as a single matrix product over all positions.
 ///
-/// Burn broadcasts a weight over every leading axis, which makes one small product per row of a
-/// feature map; flattened, it is one product of the whole map. Under autodiff the input is kept only
-/// for a trained weight, and the weight only for a tracked input.
+/// Burn broadcasts a weight over every leading axis, which makes one small product per row of a feature map;
+/// here the map is flattened into one product. Under autodiff the input is kept only for a trained weight, and
+/// the weight only for a tracked input.
 ///
 /// # Shapes
 ///
@@ -26,7 +26,7 @@ pub fn linear<B: KernelBackend, const D: usize>(
     linear_activation(x, weight, bias, Activation::Identity)
 }
 
-/// [`linear`] and an activation.
+/// [`linear`] followed by an activation.
 ///
 /// # Shapes
 ///
@@ -42,9 +42,9 @@ pub fn linear_activation<B: KernelBackend, const D: usize>(
     })
 }
 
-/// A linear layer, GELU and another one: the MLP of a transformer.
+/// A linear layer, GELU and a second linear layer: the MLP of a transformer.
 ///
-/// On Flex without a graph the map between the two never exists as a whole.
+/// On Flex without a graph the map between the two layers is never stored as a whole.
 ///
 /// # Shapes
 ///
@@ -58,7 +58,7 @@ pub fn feed_forward<B: KernelBackend, const D: usize>(
     by_rows(x, |rows| B::feed_forward(rows, weights))
 }
 
-/// An operator of rows, on a map with its channels last.
+/// Applies an operator on rows to a map with its channels last.
 fn by_rows<B: KernelBackend, const D: usize>(
     x: Tensor<B, D>,
     operator: impl FnOnce(FloatTensor<B>) -> FloatTensor<B>,

@@ -25,7 +25,7 @@ pub struct LowRankWeights<B: KernelBackend> {
     pub up_bias: Tensor<B, 1>,
 }
 
-/// [`LowRankWeights`] below the tensor face, in the order of its fields.
+/// The primitives of [`LowRankWeights`], in the order of its fields.
 pub type LowRankPrimitives<B> = [FloatTensor<B>; 6];
 
 impl<B: KernelBackend> LowRankWeights<B> {
@@ -55,9 +55,9 @@ impl<B: KernelBackend> LowRankWeights<B> {
 
 /// `E(z) = W_U gelu(W_D z + b_D) + b_U` with both projections factorised (E3VA, the adapter).
 ///
-/// Under autodiff the only map that stays alive is `z`, which the frozen backbone has computed
-/// anyway; the two rank-wide and two half-width maps are recomputed from it in the backward pass,
-/// one adapter at a time. Composed from primitives the same adapter keeps twice the bytes of `z`.
+/// Under autodiff the only map that is kept is `z`, which the frozen backbone computes anyway. The backward
+/// pass recomputes the two rank-wide and two half-width maps from it, one adapter at a time. Composed from
+/// primitives the same adapter keeps twice the bytes of `z`.
 ///
 /// # Shapes
 ///
@@ -123,7 +123,7 @@ fn activate<B: KernelBackend>(
     bias_activation(x, Some(bias), axis.of_rows(), activation)
 }
 
-/// The gradient of `x` where `gelu(x + bias)` has the gradient `grad`.
+/// The gradient of `x`, given the gradient `grad` of `gelu(x + bias)`.
 fn gelu_backward<B: KernelBackend>(
     x: Tensor<B, 3>,
     bias: Tensor<B, 1>,
@@ -163,7 +163,7 @@ fn weight_gradient<B: KernelBackend>(
     product.sum_dim(0).reshape([inputs, outputs])
 }
 
-/// The gradient of a bias: the sum of `grad` over everything but its channels.
+/// The gradient of a bias: the sum of `grad` over all axes but the channels.
 fn bias_gradient<B: KernelBackend>(grad: Tensor<B, 3>, axis: ChannelAxis) -> Tensor<B, 1> {
     tensor(B::channel_sum(by_channel(grad, axis)))
 }
@@ -187,7 +187,7 @@ pub(crate) fn forward<B: KernelBackend>(
     ))
 }
 
-/// The gradient of `z`, where asked for, and of the six weights.
+/// The gradient of `z`, if requested, and of the six weights.
 pub(crate) fn backward<B: KernelBackend>(
     z: FloatTensor<B>,
     weights: LowRankPrimitives<B>,

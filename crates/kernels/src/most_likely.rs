@@ -6,8 +6,8 @@ use burn::tensor::{Int, Tensor, TensorData};
 use crate::KernelBackend;
 use crate::primitive::{float, tensor};
 
-/// The class of the largest logit of every position, the first of equals: of a hundred numbers one, so that the rest
-/// needs not leave the device. NaN is larger than everything. Nothing is differentiated.
+/// Returns the class of the largest logit of every position, the first one of equal logits. NaN is larger than
+/// any number. Only the classes have to be copied from the device, not the logits. The result has no gradient.
 ///
 /// # Shapes
 ///
@@ -20,7 +20,7 @@ pub fn most_likely<B: KernelBackend>(logits: Tensor<B, 4>) -> Tensor<B, 3, Int> 
     found.reshape([batch, height, width])
 }
 
-/// Of `[outer, classes, inner]` in the host's memory.
+/// Computes [`most_likely`] of `[outer, classes, inner]` in the host's memory.
 pub(crate) fn forward<B: KernelBackend>(logits: FloatTensor<B>) -> IntTensor<B> {
     let logits = tensor::<B, 3>(logits);
     let ([outer, classes, inner], device) = (logits.dims(), logits.device());

@@ -6,18 +6,18 @@ use burn::tensor::{Tensor, TensorData};
 use crate::KernelBackend;
 use crate::primitive::{float, tensor};
 
-/// 1 for every rectangle that none of its group before it, itself kept, overlaps by more than `threshold` in
-/// IoU, 0 for the others. Nothing is differentiated.
+/// Returns 1 for every box that is kept and 0 for the others. A box is kept if its IoU with every kept box
+/// before it in its group is at most `threshold`. The result has no gradient.
 ///
 /// # Shapes
 ///
-/// - `bounds`: `[groups, rectangles, 4]`: left, top, right, bottom; the surest of a group first
-/// - output: `[groups, rectangles]`
+/// - `bounds`: `[groups, boxes, 4]`, left, top, right, bottom; sorted by descending score in every group
+/// - output: `[groups, boxes]`
 pub fn nms<B: KernelBackend>(bounds: Tensor<B, 3>, threshold: f32) -> Tensor<B, 2> {
     tensor(B::nms(float(bounds), threshold))
 }
 
-/// As [`nms`], of a group in the host's memory.
+/// [`nms`] of one group in the host's memory: whether each box is kept.
 pub fn unsuppressed(bounds: &[[f32; 4]], threshold: f32) -> Vec<bool> {
     // A list for each side, so that the loop below is one of vectors.
     let side = |side: usize| -> Vec<f32> { bounds.iter().map(|bounds| bounds[side]).collect() };
@@ -46,7 +46,7 @@ pub fn unsuppressed(bounds: &[[f32; 4]], threshold: f32) -> Vec<bool> {
     is_kept
 }
 
-/// Of rectangles in the host's memory.
+/// Computes [`nms`] in the host's memory.
 pub(crate) fn forward<B: KernelBackend>(bounds: FloatTensor<B>, threshold: f32) -> FloatTensor<B> {
     let bounds = tensor::<B, 3>(bounds);
     let ([groups, count, _], device) = (bounds.dims(), bounds.device());

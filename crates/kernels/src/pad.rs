@@ -6,8 +6,8 @@ use std::ops::Range;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
-/// A map with zeros before and behind each of its axes, of the type that the map has; Burn's own are of the
-/// backend's type.
+/// Pads each axis of a map with zeros before and after. The result has the element type of the map, where
+/// Burn's own padding has the backend's default type.
 pub fn pad<B: Backend>(x: Tensor<B, 4>, padding: [(usize, usize); 4]) -> Tensor<B, 4> {
     if padding == [(0, 0); 4] {
         return x;

@@ -1,4 +1,4 @@
-//! Window attention in which every window of an image also holds tokens of its own kind: prompts.
+//! Window attention with prompt tokens in every window.
 
 use burn::tensor::Tensor;
 
@@ -6,15 +6,15 @@ use crate::window_attention::Parts;
 use crate::{KernelBackend, Windows, softmax};
 
 /// [`window_attention`](crate::window_attention) with prompts in every window (Jia et al. 2022, arXiv
-/// 2203.12119, as its code has it on a Swin): they have no position bias and are never masked.
+/// 2203.12119, as in its code for Swin). Prompts have no position bias and are never masked.
 ///
-/// Plain Burn on every backend.
+/// It uses plain Burn on every backend.
 pub struct PromptedAttention<B: KernelBackend> {
     parts: Parts<B>,
-    /// Of the prompts, `[batch * windows, heads, prompts, head]`.
+    /// Queries of the prompts, `[batch * windows, heads, prompts, head]`.
     query: Tensor<B, 4>,
     key: Tensor<B, 4>,
-    /// Of prompts and positions, `[batch * windows, heads, prompts + area, head]`.
+    /// Values of prompts and positions, `[batch * windows, heads, prompts + area, head]`.
     value: Tensor<B, 4>,
     batch: usize,
     windows: usize,
@@ -28,7 +28,7 @@ impl<B: KernelBackend> PromptedAttention<B> {
     ///
     /// # Panics
     ///
-    /// If `qkv` is not of the padded size: a mistake of the programmer.
+    /// If `qkv` does not have the padded size.
     pub fn new(
         qkv: Tensor<B, 4>,
         prompts: Tensor<B, 3>,
@@ -58,7 +58,7 @@ impl<B: KernelBackend> PromptedAttention<B> {
         }
     }
 
-    /// What comes of the positions: `[batch, height, width, channels]`, without padding.
+    /// Returns the attention output at the positions, `[batch, height, width, channels]`, without padding.
     pub fn positions(&self) -> Tensor<B, 4> {
         let query = self.parts.query.clone() * self.parts.scale;
         let to_prompts = query.matmul(self.key.clone().swap_dims(2, 3));
@@ -67,7 +67,8 @@ impl<B: KernelBackend> PromptedAttention<B> {
         self.parts.join(mixed)
     }
 
-    /// What comes of the prompts, the mean over the windows of an image: `[batch, prompts, channels]`.
+    /// Returns the attention output of the prompts, averaged over the windows of an image: `[batch, prompts,
+    /// channels]`.
     pub fn prompts(&self) -> Tensor<B, 3> {
         let key = Tensor::cat(vec![self.key.clone(), self.parts.key.clone()], 2);
         let scores = self.query.clone().matmul(key.swap_dims(2, 3));

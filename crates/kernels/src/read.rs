@@ -1,4 +1,4 @@
-//! Reading what a device has computed.
+//! Reading tensors from a device.
 
 use std::cell::Cell;
 
@@ -9,14 +9,14 @@ thread_local! {
     static READS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// What a tensor holds. The host waits until the device has done all that it was sent: a step does it seldom, and
-/// [`reads`] says how often.
+/// Returns the values of a tensor. The host waits until the device has finished all work sent to it. [`reads`]
+/// counts these calls.
 pub fn read<B: Backend, const D: usize, K: BasicOps<B>>(x: Tensor<B, D, K>) -> TensorData {
     READS.set(READS.get() + 1);
     x.into_data()
 }
 
-/// How often this thread has waited in [`read`].
+/// Returns how often this thread has called [`read`].
 pub fn reads() -> usize {
     READS.get()
 }

@@ -9,8 +9,8 @@ use crate::primitive::{float, tensor};
 
 /// Bilinear resize with half-pixel centres (`align_corners = false`), as PyTorch's `interpolate`.
 ///
-/// Burn's own has no backward pass on CubeCL backends (CUDA, Vulkan, WebGPU, Metal, ROCm) and a
-/// scalar one on Flex. Under autodiff nothing of `x` is kept.
+/// Burn's own has no backward pass on CubeCL backends (CUDA, Vulkan, WebGPU, Metal, ROCm) and a scalar one on
+/// Flex. Under autodiff nothing is kept.
 ///
 /// # Shapes
 ///
@@ -24,7 +24,7 @@ pub fn resize_bilinear<B: KernelBackend>(x: Tensor<B, 4>, size: [usize; 2]) -> T
     tensor(B::resize_bilinear(float(x), size))
 }
 
-/// Bilinear interpolation is separable, so it is a product with a constant matrix per axis: every
+/// Resizes by a product with a constant matrix per axis, since bilinear interpolation is separable and every
 /// backend multiplies matrices well.
 pub(crate) fn forward<B: KernelBackend>(x: FloatTensor<B>, size: [usize; 2]) -> FloatTensor<B> {
     let x = tensor::<B, 4>(x);
@@ -37,7 +37,7 @@ pub(crate) fn forward<B: KernelBackend>(x: FloatTensor<B>, size: [usize; 2]) -> 
     float(x.reshape([batch, channels, size[0], size[1]]))
 }
 
-/// The gradient of an input of `size`, `[height, width]`: the transposed products.
+/// The gradient of an input of `size`, `[height, width]`, by the transposed products.
 pub(crate) fn backward<B: KernelBackend>(grad: FloatTensor<B>, size: [usize; 2]) -> FloatTensor<B> {
     let grad = tensor::<B, 4>(grad);
     let [batch, channels, height, width] = grad.dims();
@@ -49,7 +49,7 @@ pub(crate) fn backward<B: KernelBackend>(grad: FloatTensor<B>, size: [usize; 2])
     float(grad.reshape([batch, channels, size[0], size[1]]))
 }
 
-/// The old positions behind a new one, and the share of the second.
+/// The two old positions that a new position is interpolated from, and the weight of the second.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tap {
     pub below: usize,
@@ -58,7 +58,7 @@ pub(crate) struct Tap {
 }
 
 impl Tap {
-    /// Of every new position; positions beyond the border take the border's value.
+    /// The taps of every new position; positions beyond the border take the border's value.
     pub fn all(old: usize, new: usize) -> Vec<Self> {
         let tap = |index: usize| {
             let position = (index as f64 + 0.5) * old as f64 / new as f64 - 0.5;
@@ -90,7 +90,7 @@ fn down_times<B: KernelBackend>(matrix: Option<Tensor<B, 2>>, x: Tensor<B, 3>) -
     }
 }
 
-/// The weight of every old position in every new one, `[new, old]`; none where nothing changes.
+/// The weight of every old position in every new one, `[new, old]`; `None` if the size does not change.
 fn interpolation<B: KernelBackend>(
     old: usize,
     new: usize,

@@ -8,7 +8,7 @@ use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
 use crate::KernelBackend;
 use crate::primitive::{float, tensor};
 
-/// Elements of samples by channels that the plain statement holds at once, about.
+/// Approximate number of elements (samples times channels) that the reference implementation holds at once.
 const HELD: usize = 1 << 24;
 
 /// A region of an image of a batch.
@@ -20,24 +20,24 @@ pub struct Roi {
     pub bounds: [f32; 4],
 }
 
-/// What [`roi_align`] makes of a region.
+/// Options of [`roi_align`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RoiAlign {
     /// Bins along either side of the output.
     pub size: usize,
     /// Cells of the map per pixel of the image: 1 / stride.
     pub scale: f32,
-    /// Samples along either side of a bin; 0: as many as a bin has cells, rounded up.
+    /// Samples along either side of a bin; 0 for as many as a bin has cells, rounded up.
     pub sampling: usize,
-    /// Whether a pixel's centre is half a pixel from its corner, and regions may be of any size;
-    /// the published operator had neither.
+    /// Whether pixel centres are at half-pixel offsets and regions may have any size. The published operator
+    /// has neither.
     pub aligned: bool,
 }
 
-/// RoIAlign (He et al. 2017, arXiv 1703.06870, section 3): the mean of bilinear samples in every bin
-/// of every region, as torchvision's `roi_align`, border rules included.
+/// RoIAlign (He et al. 2017, arXiv 1703.06870, section 3): the mean of bilinear samples in every bin of every
+/// region, as torchvision's `roi_align` with its border rules.
 ///
-/// Samples more than a cell outside the map count as zero. Under autodiff nothing of `x` is kept.
+/// Samples more than a cell outside the map count as zero. Under autodiff `x` is not kept.
 ///
 /// # Shapes
 ///
@@ -46,7 +46,7 @@ pub struct RoiAlign {
 ///
 /// # Panics
 ///
-/// If a region is of an image that the batch does not have.
+/// If a region names an image that is not in the batch.
 pub fn roi_align<B: KernelBackend>(
     x: Tensor<B, 4>,
     rois: Arc<[Roi]>,
@@ -60,7 +60,7 @@ pub fn roi_align<B: KernelBackend>(
     tensor(B::roi_align(float(x), rois, options))
 }
 
-/// As [`roi_align`], by reading and adding rows of a map: plain Burn.
+/// [`roi_align`] in plain Burn: it gathers rows of a map and adds them up.
 pub fn roi_align_reference<B: KernelBackend>(
     x: Tensor<B, 4>,
     rois: &[Roi],
@@ -69,18 +69,18 @@ pub fn roi_align_reference<B: KernelBackend>(
     tensor(forward::<B>(float(x), rois, options))
 }
 
-/// What the bins of a region see along one axis: bilinear interpolation and the mean over samples are
-/// separable, so that the share of a cell is the product of one share for each axis.
+/// The weights of cells in the bins of a region along one axis. Bilinear interpolation and the mean over
+/// samples are separable, so the weight of a cell is the product of one weight per axis.
 #[derive(Debug, Clone)]
 pub(crate) struct Axis {
-    /// Cells and their shares, bin after bin, each bin's in ascending order of cells.
+    /// Cells and their weights, bin after bin, in ascending order of cells within a bin.
     taps: Vec<(usize, f32)>,
     /// Where in `taps` the next bin begins.
     ends: Vec<usize>,
 }
 
 impl Axis {
-    /// Along a side of `length` cells, of a region from `start` to `end` in pixels.
+    /// The weights along a side of `length` cells for a region from `start` to `end` in pixels.
     fn new(start: f32, end: f32, length: usize, options: RoiAlign) -> Self {
         let offset = if options.aligned { 0.5 } else { 0.0 };
         let start = start * options.scale - offset;
@@ -135,7 +135,7 @@ impl Axis {
         }
     }
 
-    /// The cells and shares of a bin.
+    /// The cells and weights of a bin.
     pub(crate) fn bin(&self, index: usize) -> &[(usize, f32)] {
         let first = index.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.taps[first..self.ends[index]]
@@ -150,7 +150,7 @@ impl Axis {
     }
 }
 
-/// What a region sees of a map: down, across.
+/// The weights of a region in a map: vertical, horizontal.
 pub(crate) fn axes(roi: Roi, [height, width]: [usize; 2], options: RoiAlign) -> [Axis; 2] {
     let [left, top, right, bottom] = roi.bounds;
     [
@@ -159,7 +159,7 @@ pub(crate) fn axes(roi: Roi, [height, width]: [usize; 2], options: RoiAlign) -> 
     ]
 }
 
-/// What the bins of some regions see, as rows of positions and their shares: as many for every bin.
+/// The positions that the bins of some regions read, and their weights. Every bin has the same number of positions.
 struct Samples<B: KernelBackend> {
     /// `[bins * taps]`, in the positions of all images.
     positions: Tensor<B, 1, Int>,
@@ -170,7 +170,7 @@ struct Samples<B: KernelBackend> {
 }
 
 impl<B: KernelBackend> Samples<B> {
-    /// Of regions that fit into [`HELD`] together, and how many they are.
+    /// The samples of the regions that fit into [`HELD`] together, and the number of these regions.
     fn next(
         rois: &[Roi],
         [_, channels, height, width]: [usize; 4],
@@ -217,7 +217,7 @@ impl<B: KernelBackend> Samples<B> {
     }
 }
 
-/// Sums of rows of the map's positions, some regions at a time.
+/// Computes weighted sums of the map's positions, some regions at a time.
 pub(crate) fn forward<B: KernelBackend>(
     x: FloatTensor<B>,
     rois: &[Roi],
@@ -246,7 +246,7 @@ pub(crate) fn forward<B: KernelBackend>(
     float(Tensor::cat(parts, 0).reshape([rois.len(), channels, size, size]))
 }
 
-/// The gradient of a map of `shape`: what [`forward`] has read is added to.
+/// The gradient of a map of `shape`: adds to every position that [`forward`] reads.
 pub(crate) fn backward<B: KernelBackend>(
     grad: FloatTensor<B>,
     rois: &[Roi],

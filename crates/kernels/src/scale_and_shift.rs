@@ -9,8 +9,7 @@ use crate::{ChannelAxis, KernelBackend};
 ///
 /// # Shapes
 ///
-/// - `x`, output: `[batch, height, width, channels]` or `[batch, channels, height, width]`, as `axis`
-///   says
+/// - `x`, output: `[batch, height, width, channels]` or `[batch, channels, height, width]`, according to `axis`
 /// - `scale`, `shift`: `[channels]`
 pub fn scale_and_shift<B: KernelBackend>(
     x: Tensor<B, 4>,

@@ -9,7 +9,7 @@ use crate::primitive::{float, tensor};
 
 /// `exp(x) / sum exp(x)` over the last axis, shifted by its maximum so that nothing overflows.
 ///
-/// Under autodiff the output alone stays alive.
+/// Under autodiff only the output is kept.
 ///
 /// # Shapes
 ///

@@ -9,9 +9,9 @@ use burn::tensor::{Int, Tensor, TensorData};
 use crate::KernelBackend;
 use crate::primitive::{float, tensor};
 
-/// The `count` largest numbers of every row, the largest first, and their places; equals in the order of their
-/// places. NaN is larger than everything, and zeros differ by their sign (`f32::total_cmp` but for the sign of NaN,
-/// which is whatever the device has made). Nothing is differentiated.
+/// Returns the `count` largest values of every row in descending order, and their indices. Equal values are in
+/// the order of their indices. NaN is larger than any number, and zeros differ by their sign (`f32::total_cmp`
+/// except for the sign of NaN, which depends on the device). The results have no gradient.
 ///
 /// # Shapes
 ///
@@ -20,7 +20,7 @@ use crate::primitive::{float, tensor};
 ///
 /// # Panics
 ///
-/// If a row has fewer than `count` numbers.
+/// If a row has fewer than `count` values.
 pub fn top_k<B: KernelBackend>(x: Tensor<B, 2>, count: usize) -> (Tensor<B, 2>, Tensor<B, 2, Int>) {
     let columns = x.dims()[1];
     assert!(count <= columns, "{count} of rows of {columns}");
@@ -28,7 +28,7 @@ pub fn top_k<B: KernelBackend>(x: Tensor<B, 2>, count: usize) -> (Tensor<B, 2>, 
     (tensor(values), Tensor::from_primitive(places))
 }
 
-/// Of rows in the host's memory.
+/// Computes [`top_k`] in the host's memory.
 pub(crate) fn forward<B: KernelBackend>(
     x: FloatTensor<B>,
     count: usize,
@@ -49,8 +49,8 @@ pub(crate) fn forward<B: KernelBackend>(
     (float(values), places.into_primitive())
 }
 
-/// The places of the largest numbers of a row. Of a long row nearly all are passed by after a comparison with the least
-/// of the best so far.
+/// Returns the indices of the largest values of a row. In a long row nearly all values are rejected by one
+/// comparison with the smallest of the best so far.
 fn largest(row: &[f32], count: usize) -> Vec<usize> {
     // The order of `f32::total_cmp`, with NaN of either sign at its end.
     let key = |number: f32| {

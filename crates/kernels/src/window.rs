@@ -1,6 +1,6 @@
-//! How a map is cut into windows.
+//! The partition of a map into windows.
 
-/// The windows of a map: their side, the shift, and what of the map is padding.
+/// The windows of a map: their side, the shift and the padding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Windows {
     /// Side of a window, in positions.
@@ -30,8 +30,8 @@ impl Windows {
         self.padded().iter().product::<usize>() / self.area()
     }
 
-    /// Positions in window order, windows and their inside row-major: `[row, column]` of the rolled
-    /// map.
+    /// The positions `[row, column]` of the rolled map in window order; windows and the positions in a window
+    /// are row-major.
     fn walk(&self) -> impl Iterator<Item = [usize; 2]> {
         let side = self.side;
         let [rows, columns] = self.padded().map(|length| length / side);
@@ -43,7 +43,7 @@ impl Windows {
         })
     }
 
-    /// Which position of the padded map, row-major, is behind every position in window order.
+    /// The row-major index in the padded map of every position in window order.
     pub(crate) fn sources(&self) -> Vec<usize> {
         let padded = self.padded();
         let rolled = if self.pad_first { padded } else { self.size };
@@ -59,8 +59,8 @@ impl Windows {
             .collect()
     }
 
-    /// The region of every position in window order; positions of one window that belong to
-    /// different regions were brought together by the shift. Empty without shift.
+    /// The region of every position in window order. Positions of one window in different regions are
+    /// neighbours only because of the shift. Empty without a shift.
     pub(crate) fn regions(&self) -> Vec<u8> {
         if self.shift == 0 {
             return Vec::new();
@@ -72,8 +72,7 @@ impl Windows {
             .collect()
     }
 
-    /// For every pair of positions of a window, query before key, the row of a bias table that holds
-    /// their offset.
+    /// For every pair of positions of a window, query before key, the row of the bias table for their offset.
     pub(crate) fn offsets(&self) -> Vec<usize> {
         let side = self.side;
         let positions = || (0..side).flat_map(move |y| (0..side).map(move |x| (y, x)));

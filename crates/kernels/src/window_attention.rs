@@ -10,27 +10,26 @@ use crate::pad::pad;
 use crate::primitive::{float, tensor};
 use crate::window::Windows;
 
-/// What pairs of positions that the shift brought together are given before the softmax, as the
-/// published code does.
+/// The value added before the softmax to pairs of positions in different regions, as in the published code.
 pub(crate) const MASKED: f32 = -100.0;
 
 /// Multi-head self-attention inside shifted windows with relative position bias (Swin, equation 4),
 /// `softmax(q k^T / sqrt(d) + bias + mask) v`.
 ///
-/// The map is rolled, cut, joined again and cropped in the same pass: on Flex neither the windows
-/// nor the scores of more than one head are ever held. Under autodiff `qkv` and the table alone stay
-/// alive; the backward pass computes the scores again.
+/// The map is rolled, partitioned, merged and cropped in the same pass: on Flex neither the windows nor the
+/// scores of more than one head are ever stored. Under autodiff only `qkv` and the table are kept; the backward
+/// pass recomputes the scores.
 ///
 /// # Shapes
 ///
-/// - `qkv`: `[batch, height, width, 3 * channels]`, of the map with its padding
-///   ([`Windows::padded`]); queries, keys and values side by side, each head after head
+/// - `qkv`: `[batch, height, width, 3 * channels]`, for the padded map ([`Windows::padded`]); queries, keys and
+///   values side by side, each head after head
 /// - `table`: `[(2 * side - 1)^2, heads]`, the bias of every relative offset
-/// - output: `[batch, height, width, channels]`, of the map without its padding
+/// - output: `[batch, height, width, channels]`, without padding
 ///
 /// # Panics
 ///
-/// If `qkv` is not of the padded size: a mistake of the programmer.
+/// If `qkv` does not have the padded size.
 pub fn window_attention<B: KernelBackend>(
     qkv: Tensor<B, 4>,
     table: Tensor<B, 2>,
@@ -61,7 +60,7 @@ pub(crate) fn forward<B: KernelBackend>(
     float(window_attention_reference(qkv, table, windows))
 }
 
-/// Gradients of `qkv` and, if asked for, the table.
+/// Gradients of `qkv` and, if requested, of the table.
 pub(crate) fn backward<B: KernelBackend>(
     qkv: FloatTensor<B>,
     table: FloatTensor<B>,
@@ -106,8 +105,8 @@ pub(crate) fn backward<B: KernelBackend>(
     (float(map), grad_table)
 }
 
-/// Queries, keys and values by window and head, `[batch * windows, heads, area, head]`, and what
-/// puts them back.
+/// Queries, keys and values by window and head, `[batch * windows, heads, area, head]`, and the data to merge
+/// the windows again.
 pub(crate) struct Parts<B: Backend> {
     pub(crate) query: Tensor<B, 4>,
     pub(crate) key: Tensor<B, 4>,
@@ -164,7 +163,7 @@ impl<B: Backend> Parts<B> {
         softmax(self.scores(), 3)
     }
 
-    /// With bias and mask, `[batch * windows, heads, area, area]`.
+    /// The scores with bias and mask, `[batch * windows, heads, area, area]`.
     pub(crate) fn scores(&self) -> Tensor<B, 4> {
         let query = self.query.clone() * self.scale;
         let scores = query.matmul(self.key.clone().swap_dims(2, 3));
@@ -199,7 +198,7 @@ impl<B: Backend> Parts<B> {
         Some(queries.not_equal(keys).float().cast(self.bias.dtype()) * MASKED)
     }
 
-    /// `[batch * windows, heads, area, head]` to a map without padding.
+    /// Merges `[batch * windows, heads, area, head]` into a map without padding.
     pub(crate) fn join(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
         let positions = self.windows.count() * self.windows.area();
         let rows = x
@@ -234,7 +233,7 @@ impl<B: Backend> Parts<B> {
             .swap_dims(1, 2)
     }
 
-    /// Rows in window order to rows in map order.
+    /// Reorders rows from window order to map order.
     fn reverse(&self, rows: Tensor<B, 3>) -> Tensor<B, 3> {
         let mut places = vec![0; self.sources.len()];
         for (place, &source) in self.sources.iter().enumerate() {

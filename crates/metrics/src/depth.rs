@@ -65,39 +65,38 @@ pub struct DepthEvaluation {
     within: [u64; 3],
 }
 
-/// Scores of depth; none without a valid pixel.
+/// Scores of depth; `None` without a valid pixel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DepthScores {
     /// Root mean square error, in the unit of the truth.
     pub depth_rmse: Option<f64>,
-    /// Mean of |prediction - truth| / truth.
+    /// Mean of `|prediction - truth| / truth`.
     pub mean_relative_error: Option<f64>,
     /// Share of the pixels whose factor, the larger of prediction / truth and truth / prediction, is
     /// below 1.25. A prediction that is not positive is off by an infinite factor.
     pub within_1_25: Option<f64>,
-    /// Likewise, 1.25 squared.
+    /// The same share for 1.25 squared.
     pub within_1_25_squared: Option<f64>,
-    /// Likewise, 1.25 cubed.
+    /// The same share for 1.25 cubed.
     pub within_1_25_cubed: Option<f64>,
 }
 
 impl DepthEvaluation {
-    /// Nothing counted.
+    /// An evaluation without any pixels.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Number of valid pixels counted.
+    /// Returns the number of valid pixels counted.
     pub fn pixels(&self) -> u64 {
         self.pixels
     }
 
-    /// Counts the valid pixels of `prediction` and `target`, in the same order and unit. The target
-    /// is 0, infinite or not a number where there is none; what is predicted there does not matter.
+    /// Counts the valid pixels of `prediction` and `target`, in the same order and unit. The target is 0,
+    /// infinite or NaN at invalid pixels; the prediction there is ignored.
     ///
     /// # Errors
-    /// Different lengths, a prediction that is not finite, or a negative target. Nothing is counted
-    /// then.
+    /// If the lengths differ, a prediction is not finite, or a target is negative. Nothing is counted then.
     pub fn add(&mut self, prediction: &[f32], target: &[f32]) -> Result<(), MapError> {
         check(prediction, target)?;
         for (&predicted, &truth) in prediction.iter().zip(target) {
@@ -121,7 +120,7 @@ impl DepthEvaluation {
         Ok(())
     }
 
-    /// Adds the pixels of another evaluation, for evaluation in parts.
+    /// Adds the pixels of another evaluation, to evaluate in parts.
     pub fn merge(&mut self, other: &Self) {
         self.pixels += other.pixels;
         self.squares += other.squares;
@@ -131,7 +130,7 @@ impl DepthEvaluation {
         }
     }
 
-    /// The scores of everything counted so far.
+    /// Returns the scores of all pixels counted so far.
     pub fn scores(&self) -> DepthScores {
         let mean = |sum: f64| (self.pixels > 0).then(|| sum / self.pixels as f64);
         let [first, second, third] = self.within.map(|count| mean(count as f64));

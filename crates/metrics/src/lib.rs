@@ -1,7 +1,7 @@
-//! Metrics of dense prediction, on plain slices.
+//! Metrics for dense prediction, on plain slices.
 //!
-//! A metric accumulates over a dataset and is asked for its scores at the end, because most of them
-//! are not averages over images. [`table()`] lists them.
+//! A metric accumulates over a dataset and computes its scores at the end, because most of them are not
+//! averages over images. [`table()`] lists them.
 
 pub mod depth;
 pub mod detection;
@@ -23,7 +23,7 @@ pub use relative::{RelativeError, RelativeScores, TaskScore, relative_improvemen
 pub use saliency::{SaliencyEvaluation, SaliencyScores};
 pub use segmentation::{ConfusionMatrix, SegmentationError, SegmentationScores};
 
-/// The scores that a metric is a field of.
+/// The family of scores that a metric belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MetricFamily {
@@ -46,8 +46,8 @@ pub enum MetricFamily {
 }
 
 impl MetricFamily {
-    /// `segmentation`, `detection`, `saliency`, `normals`, `depth` or `edges`; `multi-task` of what
-    /// several of them make.
+    /// Returns the name of the task: `segmentation`, `detection`, `saliency`, `normals`, `depth`, `edges` or,
+    /// for scores over several of them, `multi-task`.
     pub fn task(self) -> &'static str {
         match self {
             Self::Segmentation => "segmentation",
@@ -61,22 +61,22 @@ impl MetricFamily {
     }
 }
 
-/// What a listing says about a metric.
+/// The description of a metric in listings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct MetricDescriptor {
-    /// Name, as configurations and reports write it.
+    /// Name in configurations and reports.
     pub name: &'static str,
-    /// The scores it belongs to.
+    /// The family of scores it belongs to.
     pub family: MetricFamily,
-    /// What it measures and how.
+    /// Description in one sentence.
     pub summary: &'static str,
-    /// Whether more is better.
+    /// Whether a higher value is better.
     pub higher_is_better: bool,
     /// Unit of the value.
     pub unit: &'static str,
 }
 
-/// Every metric: a new one is one line.
+/// All metrics: a new metric is one line.
 const TABLE: &[MetricDescriptor] = &[
     segmentation::MEAN_IOU,
     segmentation::PIXEL_ACCURACY,
@@ -115,7 +115,7 @@ const TABLE: &[MetricDescriptor] = &[
     relative::RELATIVE_IMPROVEMENT,
 ];
 
-/// Every metric, in the order of listings.
+/// Returns all metrics, in the order of listings.
 pub fn table() -> &'static [MetricDescriptor] {
     TABLE
 }
@@ -129,7 +129,7 @@ mod tests {
     use super::detection::{Category, Image, Object, voc};
     use super::*;
 
-    /// Scores of a family, of a truth that has something to enter each of them.
+    /// The scores of a family for a ground truth that has data for each of them.
     fn scores(family: MetricFamily) -> Value {
         let scores = match family {
             MetricFamily::Segmentation => serde_json::to_value(ConfusionMatrix::new(2).scores()),

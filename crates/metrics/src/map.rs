@@ -1,4 +1,4 @@
-//! Maps that cannot be compared, whatever is measured on them.
+//! Errors that all metrics on maps share.
 
 use thiserror::Error;
 
@@ -14,13 +14,13 @@ pub enum MapError {
         /// Number of target values.
         target: usize,
     },
-    /// A map of vectors that is not three planes.
+    /// A map of vectors whose length is not three planes.
     #[error("map has {values} values; expected three planes of equal size")]
     NotVectors {
         /// Number of values.
         values: usize,
     },
-    /// A map that is not made of whole rows.
+    /// A map that does not consist of whole rows.
     #[error("map has {pixels} pixels, which do not make rows of {width}")]
     NotRows {
         /// Number of pixels.
@@ -28,7 +28,7 @@ pub enum MapError {
         /// The width given.
         width: usize,
     },
-    /// A prediction that is no probability, such as the logit it should be computed from.
+    /// A prediction that is not a probability, such as a logit.
     #[error("prediction at pixel {index} is {value}; expected a probability from 0 to 1")]
     NotProbability {
         /// Index of the first such pixel.
@@ -36,7 +36,7 @@ pub enum MapError {
         /// The value found.
         value: f32,
     },
-    /// A prediction that is no number, or infinite.
+    /// A prediction that is NaN or infinite.
     #[error("prediction at pixel {index} is {value}; expected a finite number")]
     PredictionNotFinite {
         /// Index of the first such pixel.
@@ -44,7 +44,7 @@ pub enum MapError {
         /// The value found.
         value: f32,
     },
-    /// A component of a target vector that is no number, or infinite.
+    /// A component of a target vector that is NaN or infinite.
     #[error(
         "target at pixel {index} is {value}; expected a finite number, zeros where there is none"
     )]
@@ -54,7 +54,7 @@ pub enum MapError {
         /// The value found.
         value: f32,
     },
-    /// A target value that is neither yes nor no nor the ignore value.
+    /// A target value that is not 0, 1 or the ignore value.
     #[error("target at pixel {index} is {value}; expected 0, 1 or {ignore} (ignore)")]
     NotBinary {
         /// Index of the first such pixel.
@@ -64,7 +64,7 @@ pub enum MapError {
         /// The ignore value.
         ignore: u8,
     },
-    /// A target depth that lies behind the camera.
+    /// A negative target depth, behind the camera.
     #[error("target at pixel {index} is {value}; expected a positive depth, 0 where there is none")]
     NegativeDepth {
         /// Index of the first such pixel.
@@ -74,7 +74,7 @@ pub enum MapError {
     },
 }
 
-/// Refuses maps of different sizes.
+/// Checks that two maps have the same size.
 pub(crate) fn check_lengths(prediction: usize, target: usize) -> Result<(), MapError> {
     if prediction == target {
         Ok(())
@@ -83,8 +83,8 @@ pub(crate) fn check_lengths(prediction: usize, target: usize) -> Result<(), MapE
     }
 }
 
-/// Refuses what is no map of probabilities of a binary truth. What is predicted where the target is
-/// `ignore` does not matter.
+/// Checks that a prediction is a map of probabilities and its target is binary. Predictions where the target is
+/// `ignore` are not checked.
 pub(crate) fn check_binary(prediction: &[f32], target: &[u8], ignore: u8) -> Result<(), MapError> {
     check_lengths(prediction.len(), target.len())?;
     for (index, (&value, &truth)) in prediction.iter().zip(target).enumerate() {

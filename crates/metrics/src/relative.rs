@@ -1,9 +1,9 @@
-//! Relative improvement: what a multi-task model gains over models of one task each.
+//! Relative improvement: the gain of a multi-task model over single-task models.
 //!
-//! Each task's score is compared with that of a model trained for it alone, as a share of the latter
-//! and turned so that more is better; the shares are averaged over the tasks (Maninis et al., CVPR
-//! 2019). Papers call it delta and print it in per cent. It says something only of models trained and
-//! measured alike.
+//! Each task's score is compared with the score of a model trained for that task alone. The difference is
+//! divided by the latter and signed so that more is better; the results are averaged over the tasks (Maninis et
+//! al., CVPR 2019). Papers call it delta and report it in per cent. It is meaningful only for models that are
+//! trained and evaluated in the same way.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::{MetricDescriptor, MetricFamily};
 
-/// Improvement over the models of one task, averaged over the tasks.
+/// Improvement over single-task models, averaged over the tasks.
 pub const RELATIVE_IMPROVEMENT: MetricDescriptor = MetricDescriptor {
     name: "relative_improvement",
     family: MetricFamily::Relative,
@@ -26,18 +26,18 @@ pub const RELATIVE_IMPROVEMENT: MetricDescriptor = MetricDescriptor {
 pub struct TaskScore {
     /// Name of the task, unique among those compared.
     pub task: String,
-    /// What was measured.
+    /// The metric.
     pub metric: MetricDescriptor,
     /// The value.
     pub value: f64,
 }
 
-/// Which of the two sides of a comparison.
+/// A side of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// The model that is compared.
     Scores,
-    /// The models of one task each.
+    /// The single-task models.
     References,
 }
 
@@ -83,7 +83,7 @@ pub enum RelativeError {
         /// Name of the metric of its reference.
         reference: &'static str,
     },
-    /// A score that is no number, or infinite.
+    /// A score that is NaN or infinite.
     #[error("score of task `{task}` is {value}; expected a finite number")]
     NotFinite {
         /// The task.
@@ -91,7 +91,7 @@ pub enum RelativeError {
         /// Its score.
         value: f64,
     },
-    /// A reference that no share can be taken of.
+    /// A reference that is not finite and positive.
     #[error("reference of task `{task}` is {value}; expected a finite number above 0")]
     Reference {
         /// The task.
@@ -101,16 +101,16 @@ pub enum RelativeError {
     },
 }
 
-/// The improvement of a task.
+/// The improvement on a task.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TaskImprovement {
     /// Name of the task.
     pub task: String,
-    /// Share of the reference; more is better, whatever the metric.
+    /// Improvement as a share of the reference; positive is better, whatever the metric.
     pub improvement: f64,
 }
 
-/// Improvements over models of one task each.
+/// Improvements over single-task models.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RelativeScores {
     /// Mean over the tasks.
@@ -119,11 +119,11 @@ pub struct RelativeScores {
     pub tasks: Vec<TaskImprovement>,
 }
 
-/// Compares `scores` with `references`, those of models of one task each, in any order.
+/// Compares `scores` with `references`, the scores of single-task models, in any order.
 ///
 /// # Errors
-/// No tasks, different tasks or metrics on the two sides, a score that is not finite, or a reference
-/// that is not finite and positive.
+/// If there are no tasks, the two sides have different tasks or metrics, a score is not finite, or a reference
+/// is not finite and positive.
 pub fn relative_improvement(
     scores: &[TaskScore],
     references: &[TaskScore],
@@ -144,7 +144,7 @@ pub fn relative_improvement(
     })
 }
 
-/// Every task of one side is once on the other.
+/// Checks that every task of one side is on the other exactly once.
 fn check_tasks(from: &[TaskScore], on: &[TaskScore], side: Side) -> Result<(), RelativeError> {
     for score in from {
         let task = score.task.clone();

@@ -1,17 +1,16 @@
-//! Saliency: overlap and F measure of a map of probabilities, at the threshold that suits it best.
+//! Saliency: Jaccard index and F measure of a map of probabilities, at the best threshold.
 //!
-//! A prediction is foreground where its probability is above a threshold. The overlap is the
-//! Jaccard index of an image's foreground, averaged over the images; its largest average over the
-//! thresholds 0.2, 0.25, ... 0.9 is what the multi-task literature calls the mIoU of saliency (the
-//! evaluation of ASTMT and its followers). The F measure weighs precision more than recall (beta
-//! squared 0.3; Achanta et al., CVPR 2009), at the thresholds 0.05, 0.1, ... 0.95. Two numbers go
-//! by its name: precision and recall are averaged over the images ([`MAX_F`]), as the benchmarks of
-//! salient objects do, or are those of all pixels together ([`MAX_F_POOLED`]), as MTLoRA's evaluation
-//! does.
+//! A prediction is foreground where its probability is above a threshold. The Jaccard index of an image's
+//! foreground is averaged over the images; its largest average over the thresholds 0.2, 0.25, ... 0.9 is what
+//! the multi-task literature calls the mIoU of saliency (the evaluation of ASTMT and its followers). The F
+//! measure weighs precision more than recall (beta squared 0.3; Achanta et al., CVPR 2009), at the thresholds
+//! 0.05, 0.1, ... 0.95. There are two versions of it: precision and recall are averaged over the images
+//! ([`MAX_F`]), as in the benchmarks of salient objects, or computed over all pixels together
+//! ([`MAX_F_POOLED`]), as in MTLoRA's evaluation.
 //!
-//! Where there is nothing to divide by, ASTMT is followed. An image with foreground neither in truth
-//! nor in prediction has overlap 1. Without predicted foreground its precision is 0, without true
-//! foreground its recall is 0. An image without a labelled pixel does not count.
+//! Divisions by zero are handled as in ASTMT. An image without foreground in both target and prediction has the
+//! Jaccard index 1. Without predicted foreground its precision is 0, without true foreground its recall is 0.
+//! An image without a labelled pixel does not count.
 
 use std::ops::Range;
 
@@ -20,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::map::{MapError, check_binary};
 use crate::{MetricDescriptor, MetricFamily};
 
-/// Overlap of the foreground, averaged over the images, at the best threshold.
+/// Jaccard index of the foreground, averaged over the images, at the best threshold.
 pub const MAX_JACCARD: MetricDescriptor = MetricDescriptor {
     name: "max_jaccard",
     family: MetricFamily::Saliency,
@@ -50,7 +49,7 @@ pub const MAX_F_POOLED: MetricDescriptor = MetricDescriptor {
 /// Number of thresholds: 0.05, 0.1, ... 0.95.
 const THRESHOLDS: usize = 19;
 
-/// Those of the overlap: 0.2, 0.25, ... 0.9.
+/// The thresholds of the Jaccard index: 0.2, 0.25, ... 0.9.
 const JACCARD_THRESHOLDS: Range<usize> = 3..18;
 
 const BETA_SQUARED: f64 = 0.3;
@@ -63,13 +62,13 @@ pub struct SaliencyEvaluation {
     jaccard: [f64; THRESHOLDS],
     precision: [f64; THRESHOLDS],
     recall: [f64; THRESHOLDS],
-    /// Pixels of all images, by threshold.
+    /// Pixel counts of all images, by threshold.
     right: [u64; THRESHOLDS],
     predicted: [u64; THRESHOLDS],
     truth: u64,
 }
 
-/// Scores of saliency, as shares from 0 to 1; none without an image that counts.
+/// Scores of saliency, as shares from 0 to 1; `None` without an image that counts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SaliencyScores {
     /// The largest of `jaccard`.
@@ -78,31 +77,31 @@ pub struct SaliencyScores {
     pub max_f: Option<f64>,
     /// The largest of `f_pooled`.
     pub max_f_pooled: Option<f64>,
-    /// `[15]` average overlaps at the thresholds 0.2, 0.25, ... 0.9.
+    /// `[15]`, average Jaccard indices at the thresholds 0.2, 0.25, ... 0.9.
     pub jaccard: Vec<f64>,
-    /// `[19]` F measures of average precision and recall at the thresholds 0.05, 0.1, ... 0.95.
+    /// `[19]`, F measures of average precision and recall at the thresholds 0.05, 0.1, ... 0.95.
     pub f: Vec<f64>,
-    /// `[19]` F measures of all pixels at the same thresholds.
+    /// `[19]`, F measures of all pixels at the same thresholds.
     pub f_pooled: Vec<f64>,
 }
 
 impl SaliencyEvaluation {
-    /// Nothing counted.
+    /// An evaluation without any images.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Number of images counted.
+    /// Returns the number of images counted.
     pub fn images(&self) -> u64 {
         self.images
     }
 
-    /// Counts an image: probabilities of being foreground, and 1 where it is, 0 where it is not and
-    /// `ignore` where nobody knows. What is predicted there does not matter.
+    /// Adds an image: the predicted probabilities of foreground, and the target, 1 for foreground, 0 for
+    /// background and `ignore` for unlabelled pixels, where predictions are ignored.
     ///
     /// # Errors
-    /// Different lengths, a value that is no probability, or a target that is something else.
-    /// Nothing is counted then.
+    /// If the lengths differ, a prediction is not a probability, or a target has another value. Nothing is
+    /// counted then.
     pub fn add(&mut self, prediction: &[f32], target: &[u8], ignore: u8) -> Result<(), MapError> {
         check_binary(prediction, target, ignore)?;
         let thresholds = thresholds();
@@ -135,7 +134,7 @@ impl SaliencyEvaluation {
         Ok(())
     }
 
-    /// Adds the images of another evaluation, for evaluation in parts.
+    /// Adds the images of another evaluation, to evaluate in parts.
     pub fn merge(&mut self, other: &Self) {
         self.images += other.images;
         self.truth += other.truth;
@@ -148,7 +147,7 @@ impl SaliencyEvaluation {
         }
     }
 
-    /// The scores of everything counted so far.
+    /// Returns the scores of all images counted so far.
     pub fn scores(&self) -> SaliencyScores {
         let thresholds = if self.images == 0 { 0 } else { THRESHOLDS };
         let images = self.images as f64;
@@ -175,7 +174,7 @@ impl SaliencyEvaluation {
     }
 }
 
-/// In the precision of the predictions: a probability of 0.2 is not above a threshold of 0.2.
+/// The thresholds in the precision of the predictions: a probability of 0.2 is not above a threshold of 0.2.
 fn thresholds() -> [f32; THRESHOLDS] {
     std::array::from_fn(|index| (index + 1) as f32 / (THRESHOLDS + 1) as f32)
 }

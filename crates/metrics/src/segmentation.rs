@@ -1,4 +1,4 @@
-//! Semantic segmentation: intersection over union and accuracies of a whole dataset.
+//! Semantic segmentation: intersection over union and accuracy over a whole dataset.
 //!
 //! One confusion matrix is summed over every pixel of the dataset and divided once, as
 //! mmsegmentation and the benchmarks do. Averages of per-image scores are different numbers.
@@ -47,7 +47,7 @@ pub enum SegmentationError {
         /// Number of target pixels.
         target: usize,
     },
-    /// A predicted value that is no class.
+    /// A predicted value that is not a class.
     #[error("prediction at pixel {index} is {value}; expected a class below {classes}")]
     PredictionOutOfRange {
         /// Index of the first such pixel.
@@ -71,12 +71,12 @@ pub enum SegmentationError {
         /// The ignore value.
         ignore: u8,
     },
-    /// Two matrices of different classes.
+    /// Two matrices with different numbers of classes.
     #[error("a confusion matrix of {other} classes cannot be added to one of {classes}")]
     ClassMismatch {
-        /// Classes of the matrix added to.
+        /// Number of classes of the matrix added to.
         classes: usize,
-        /// Classes of the matrix added.
+        /// Number of classes of the matrix added.
         other: usize,
     },
 }
@@ -92,19 +92,18 @@ pub struct ConfusionMatrix {
 /// Scores of a confusion matrix, as shares from 0 to 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SegmentationScores {
-    /// `[classes]` intersection over union; none for a class in neither truth nor prediction.
+    /// `[classes]`, the intersection over union; `None` for a class that is in neither target nor prediction.
     pub iou: Vec<Option<f64>>,
-    /// Mean of the classes that have one; 0 if none has.
+    /// Mean over the classes that have one; 0 if no class has.
     pub mean_iou: f64,
     /// Share of the labelled pixels that are right; 0 if there are none.
     pub pixel_accuracy: f64,
-    /// Mean over the classes in the truth of the share of their pixels that are right; 0 if there
-    /// are none.
+    /// Share of a class's pixels that are right, averaged over the classes in the target; 0 if there are none.
     pub mean_accuracy: f64,
 }
 
 impl ConfusionMatrix {
-    /// An empty matrix of `classes` classes.
+    /// Creates an empty matrix for `classes` classes.
     pub fn new(classes: usize) -> Self {
         Self {
             classes,
@@ -117,7 +116,7 @@ impl ConfusionMatrix {
         self.classes
     }
 
-    /// `[classes, classes]` pixels, a row per true class and a column per predicted class.
+    /// Returns the numbers of pixels, `[classes, classes]`: a row per true class and a column per predicted class.
     pub fn counts(&self) -> &[u64] {
         &self.counts
     }
@@ -127,11 +126,11 @@ impl ConfusionMatrix {
         self.counts.iter().sum()
     }
 
-    /// Counts the pixels of `prediction` and `target`, in the same order, apart from those whose
-    /// target is `ignore`; what is predicted there does not matter.
+    /// Counts the pixels of `prediction` and `target`, in the same order, except those whose target is
+    /// `ignore`; predictions there are ignored.
     ///
     /// # Errors
-    /// Different lengths, or a value that is no class. Nothing is counted then.
+    /// If the lengths differ, or a value is not a class. Nothing is counted then.
     pub fn add(
         &mut self,
         prediction: &[u8],
@@ -154,7 +153,7 @@ impl ConfusionMatrix {
         Ok(())
     }
 
-    /// The first pixel out of range.
+    /// Checks that all pixels are in range.
     fn check(&self, prediction: &[u8], target: &[u8], ignore: u8) -> Result<(), SegmentationError> {
         let classes = self.classes;
         for (index, (&predicted, &truth)) in prediction.iter().zip(target).enumerate() {
@@ -180,10 +179,10 @@ impl ConfusionMatrix {
         Ok(())
     }
 
-    /// Adds the counts of another matrix, for evaluation in parts.
+    /// Adds the counts of another matrix, to evaluate in parts.
     ///
     /// # Errors
-    /// Different numbers of classes.
+    /// If the numbers of classes differ.
     pub fn merge(&mut self, other: &Self) -> Result<(), SegmentationError> {
         if self.classes != other.classes {
             return Err(SegmentationError::ClassMismatch {
@@ -197,7 +196,7 @@ impl ConfusionMatrix {
         Ok(())
     }
 
-    /// The scores of everything counted so far.
+    /// Returns the scores of all pixels counted so far.
     pub fn scores(&self) -> SegmentationScores {
         let classes = 0..self.classes;
         let truth = |class: usize| -> u64 {

@@ -1,10 +1,10 @@
-//! Times of day outdoors: the sky, the sun and the light from everywhere.
+//! Times of day outdoors: the sky, the sun and the ambient light.
 
 use super::geometry::{Vec3, vec3};
 use super::light::{Ambient, Light, Sky};
 use super::random::Random;
 
-/// A time of day, and the weather with it.
+/// A time of day, including the weather.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Time {
     /// A high sun, some clouds.
@@ -19,7 +19,7 @@ pub(super) enum Time {
     Night,
 }
 
-/// What a time of day does to a scene.
+/// The sky and the lights of a scene at a time of day.
 pub(super) struct Atmosphere {
     pub(super) sky: Sky,
     pub(super) sun: Light,
@@ -31,7 +31,7 @@ pub(super) struct Atmosphere {
 }
 
 impl Time {
-    /// A time of day.
+    /// Draws a time of day.
     pub(super) fn draw(random: &mut Random) -> Self {
         const TIMES: [(Time, f32); 5] = [
             (Time::Day, 4.0),

@@ -2,7 +2,7 @@
 
 use super::geometry::{Ray, Vec3, vec3};
 
-/// Where the camera is and what it sees.
+/// A camera with its position, orientation and field of view.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Camera {
     pub(super) position: Vec3,
@@ -16,9 +16,9 @@ pub(super) struct Camera {
 }
 
 impl Camera {
-    /// At `position`, looking at `target`, with the horizon tilted by `roll` radians.
+    /// Creates a camera at `position`, looking at `target`, with the horizon tilted by `roll` radians.
     ///
-    /// `tangent` is that of half the field of view along the shorter edge of the picture.
+    /// `tangent` is the tangent of half the field of view along the shorter edge of the picture.
     pub(super) fn new(
         position: Vec3,
         target: Vec3,
@@ -54,7 +54,7 @@ impl Camera {
         }
     }
 
-    /// A direction in camera coordinates: x to the right, y up, z towards the camera.
+    /// Converts a direction to camera coordinates: x to the right, y up, z towards the camera.
     pub(super) fn direction_to_camera(&self, direction: Vec3) -> Vec3 {
         vec3(
             direction.dot(self.right),

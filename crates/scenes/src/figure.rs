@@ -1,7 +1,7 @@
 //! Human-like figures of capsules and ellipsoids.
 //!
-//! A figure faces +z and stands on y = 0; its left is +x. The skeleton is a chain of frames: every
-//! limb hangs along -y of its own, and a joint turns it in the coordinates of the limb above.
+//! A figure faces +z and stands on y = 0; its left is +x. The skeleton is a chain of frames: every limb extends
+//! along -y of its own frame, and a joint rotates it in the coordinates of the limb above.
 
 use super::geometry::{Frame, Vec3, vec3};
 use super::material::{Material, Pattern, Texture};
@@ -13,7 +13,7 @@ use super::shape::Shape;
 use super::world::Primitive;
 use super::{Class, Part};
 
-/// Proportions as shares of the height of the figure.
+/// Proportions relative to the height of the figure.
 mod share {
     pub(super) const HIP: f32 = 0.515;
     pub(super) const HIP_HALF_WIDTH: f32 = 0.05;
@@ -25,7 +25,7 @@ mod share {
     pub(super) const LOWER_LEG: f32 = 0.235;
 }
 
-/// What a figure wears.
+/// The clothes of a figure.
 struct Outfit {
     skin: Material,
     hair: Material,
@@ -93,7 +93,7 @@ impl Outfit {
     }
 }
 
-/// A figure and the height of its seat, should its pose need one.
+/// Creates a figure; also returns the height of its seat, if its pose needs one.
 pub(super) fn figure(random: &mut Random, palette: &Palette, seat: bool) -> (Prop, f32) {
     let height = random.range(1.5, 1.9);
     let mut outfit = Outfit::draw(random, palette);
@@ -130,7 +130,7 @@ pub(super) fn figure(random: &mut Random, palette: &Palette, seat: bool) -> (Pro
     (Prop::new(Class::Figure, primitives), seat_height)
 }
 
-/// Height of the lowest point of a primitive; of capsules and frusta only nearly.
+/// Height of the lowest point of a primitive; approximate for capsules and frusta.
 fn lowest_point(primitive: &Primitive) -> f32 {
     let frame = &primitive.frame;
     match primitive.shape {
@@ -145,7 +145,7 @@ fn lowest_point(primitive: &Primitive) -> f32 {
     }
 }
 
-/// A figure in the making, its hips at the origin.
+/// A figure under construction, with its hips at the origin.
 struct Body {
     height: f32,
     /// Thickness relative to the usual.
@@ -174,7 +174,7 @@ impl Body {
             .push(Primitive::new(shape, frame, material).part(part as u8));
     }
 
-    /// A tapered limb between two points given in `frame`, as shares of the height.
+    /// Adds a tapered limb between two points in `frame`, relative to the height.
     fn limb(
         &mut self,
         frame: &Frame,

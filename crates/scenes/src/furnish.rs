@@ -1,4 +1,4 @@
-//! What makes a room look lived in: floors, wallpaper, windows, pictures and rugs.
+//! Furnishings of a room: floors, wallpaper, windows, pictures and rugs.
 
 use super::Class;
 use super::geometry::{Frame, Vec3, vec3};
@@ -9,7 +9,7 @@ use super::random::Random;
 use super::shape::Shape;
 use super::world::{Primitive, Shadow, World};
 
-/// Frame, bars and sill of a window.
+/// Adds the frame, bars and sill of a window.
 pub(super) fn dress_window(window: &Window, world: &mut World) {
     let [left, bottom, right, top] = window.hole;
     let (x, y) = ((left + right) * 0.5, (bottom + top) * 0.5);
@@ -37,7 +37,7 @@ pub(super) fn dress_window(window: &Window, world: &mut World) {
     );
 }
 
-/// Skirting boards, pictures and a rug.
+/// Adds skirting boards, pictures and a rug.
 pub(super) fn decorate(
     random: &mut Random,
     palette: &Palette,

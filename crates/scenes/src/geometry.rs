@@ -51,7 +51,7 @@ impl Vec3 {
         }
     }
 
-    /// `self` at 0, `other` at 1.
+    /// Linear interpolation: `self` at 0, `other` at 1.
     pub(super) fn lerp(self, other: Self, share: f32) -> Self {
         self + (other - self) * share
     }
@@ -104,7 +104,7 @@ impl Neg for Vec3 {
     }
 }
 
-/// 0 below `low`, 1 above `high`, smooth between.
+/// 0 below `low`, 1 above `high`, smooth in between.
 pub(super) fn smoothstep(low: f32, high: f32, value: f32) -> f32 {
     let share = ((value - low) / (high - low)).clamp(0.0, 1.0);
     share * share * (3.0 - 2.0 * share)
@@ -114,7 +114,7 @@ pub(super) fn smoothstep(low: f32, high: f32, value: f32) -> f32 {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ray {
     pub(super) origin: Vec3,
-    /// Of unit length.
+    /// Direction of unit length.
     pub(super) direction: Vec3,
 }
 
@@ -137,7 +137,7 @@ impl Ray {
     }
 }
 
-/// A ball that encloses something.
+/// A bounding ball.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Bound {
     pub(super) center: Vec3,
@@ -156,8 +156,8 @@ impl Bound {
             && along - self.radius < limit
     }
 
-    /// Whether the ball meets the cone around the ray, as wide as `spread` at one metre, before
-    /// `limit`; now and then it says so of a ball that only comes close.
+    /// Whether the ball meets the cone around the ray, as wide as `spread` at one metre, before `limit`; it may
+    /// return `true` for a ball that only comes close.
     #[inline]
     pub(super) fn meets_cone(&self, ray: &Ray, spread: f32, limit: f32) -> bool {
         let to_center = self.center - ray.origin;
@@ -170,7 +170,7 @@ impl Bound {
         miss.dot(miss) <= wide * wide
     }
 
-    /// The smallest ball found cheaply that encloses all of `bounds`.
+    /// Returns a small ball that encloses all of `bounds`; it is not always the smallest.
     pub(super) fn around(bounds: &[Self]) -> Self {
         let (mut low, mut high) = (Vec3::ONE * f32::MAX, Vec3::ONE * f32::MIN);
         for bound in bounds {
@@ -204,7 +204,7 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Unturned, at `origin`.
+    /// The frame at `origin` without rotation.
     pub(super) const fn at(origin: Vec3) -> Self {
         Self {
             origin,
@@ -214,7 +214,7 @@ impl Frame {
         }
     }
 
-    /// At `origin`, with the y axis along `direction`; x lies level where it can.
+    /// The frame at `origin` with the y axis along `direction`; x is horizontal if possible.
     pub(super) fn along(origin: Vec3, direction: Vec3) -> Self {
         let y = direction.normalized();
         let helper = if y.z.abs() < 0.9 { Vec3::Z } else { Vec3::X };

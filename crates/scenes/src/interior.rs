@@ -1,4 +1,4 @@
-//! Rooms: floors, walls, windows and the light that comes through them.
+//! Rooms: floors, walls, windows and the light through them.
 
 use super::Class;
 use super::atmosphere::Time;
@@ -21,7 +21,7 @@ pub(super) struct Walls {
     pub(super) front: f32,
 }
 
-/// Where the window is and what of the room it shows.
+/// The position and size of a window.
 pub(super) struct Window {
     /// The frame of the wall: x along it, y up, z into the room.
     pub(super) wall: Frame,
@@ -174,14 +174,14 @@ pub(super) fn studio(random: &mut Random, palette: &Palette, extent: &Extent) ->
     }
 }
 
-/// A wall, a little larger than the side it closes: where two walls only touched, rounding would
-/// leave cracks that show the sky and let the sun in.
+/// A wall, slightly larger than the side it closes. If two walls only touched, rounding would leave cracks that
+/// show the sky and let the sun in.
 fn panel(half: [f32; 2], hole: Option<[f32; 4]>) -> Shape {
     let half = half.map(|edge| edge + 0.01);
     Shape::Panel { half, hole }
 }
 
-/// Half edges and frames of back, left, right and front wall and ceiling; z points inwards.
+/// Half edges and frames of the back, left, right and front walls and the ceiling; z points inwards.
 pub(super) fn sides(walls: &Walls) -> [([f32; 2], Frame); 5] {
     let middle = (walls.back + walls.front) * 0.5;
     let length = (walls.front - walls.back) * 0.5;
@@ -252,7 +252,7 @@ fn enclose(
     window
 }
 
-/// Sun and sky through the window, a lamp at the ceiling, and what the walls give back.
+/// Adds the light of a room: sun and sky through the window, a ceiling lamp, and the reflection of the walls.
 fn light_room(
     random: &mut Random,
     time: Time,

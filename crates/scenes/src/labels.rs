@@ -1,11 +1,11 @@
-//! Labels, all from what the rays through the pixel centres met.
+//! Labels, computed from the hits of the rays through the pixel centres.
 
 use super::camera::Camera;
 use super::render::Buffers;
 use super::world::{Hit, World};
 use super::{Class, IGNORE, Instance, Scene, SceneConfig};
 
-/// The scene of a finished picture.
+/// Returns the scene with the picture and its labels.
 pub(super) fn label(
     world: &World,
     camera: &Camera,
@@ -70,7 +70,7 @@ fn class(world: &World, hit: &Hit) -> Class {
         .map_or(Class::Ground, |object| world.objects[object].class)
 }
 
-/// The visible things, in the order in which the scene was built.
+/// Returns the visible objects, in the order in which the scene was built.
 fn instances(
     world: &World,
     hits: &[Option<Hit>],
@@ -109,7 +109,7 @@ fn instances(
         .collect()
 }
 
-/// A number per pixel: a thing's own, or that of the class of the background.
+/// Returns a number per pixel: that of its object, or that of its background class.
 fn regions(world: &World, hits: &[Option<Hit>]) -> Vec<usize> {
     hits.iter()
         .map(|hit| match hit {
@@ -122,10 +122,10 @@ fn regions(world: &World, hits: &[Option<Hit>]) -> Vec<usize> {
         .collect()
 }
 
-/// 1 where a pixel's left, right, upper or lower neighbour belongs to another region, else 0; of rows
-/// of `width` pixels.
+/// Returns the boundaries of a region map with rows of `width` pixels: 1 where a pixel's left, right, upper or
+/// lower neighbour belongs to another region, else 0.
 ///
-/// Both sides of a boundary count, so that edges are the same after a flip.
+/// Both sides of a boundary are marked, so edges are the same after a flip.
 pub fn boundaries<T: PartialEq>(regions: &[T], width: usize) -> Vec<u8> {
     let mut edges = vec![0; regions.len()];
     for here in 0..regions.len() {

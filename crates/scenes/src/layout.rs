@@ -1,4 +1,4 @@
-//! Composition: a group to look at, a camera that looks at it, and things around.
+//! Composition: a salient group, a camera aimed at it, and surrounding objects.
 
 use super::Class;
 use super::camera::Camera;
@@ -12,7 +12,7 @@ use super::setting::{Extent, Setting, Stage};
 use super::tree;
 use super::world::{Halo, Primitive, World};
 
-/// The solids, all equally frequent.
+/// The solids, all equally likely.
 const SOLIDS: [Class; 5] = [
     Class::Box,
     Class::Ball,
@@ -21,7 +21,7 @@ const SOLIDS: [Class; 5] = [
     Class::Ring,
 ];
 
-/// A disc of ground that is taken.
+/// An occupied disc of the ground.
 #[derive(Debug, Clone, Copy)]
 struct Disc {
     place: Vec3,
@@ -36,7 +36,7 @@ impl Disc {
     }
 }
 
-/// The things the picture is of.
+/// The group that the picture is composed around.
 struct Group {
     things: Vec<(Class, Vec<Primitive>)>,
     discs: Vec<Disc>,
@@ -44,7 +44,7 @@ struct Group {
 }
 
 impl Group {
-    /// Puts a prop on the ground near the middle, or on top of a pedestal.
+    /// Places a prop on the ground near the middle, or on a pedestal.
     fn place(&mut self, random: &mut Random, stack: Vec<(Prop, Vec3, f32)>, spread: f32) {
         let Some((base, _, _)) = stack.first() else {
             return;
@@ -92,7 +92,7 @@ impl Group {
     }
 }
 
-/// Makes up a scene.
+/// Composes a scene.
 pub(super) fn compose(random: &mut Random, size: [u32; 2]) -> (World, Camera) {
     let setting = Setting::draw(random);
     let palette = Palette::draw(random);
@@ -113,7 +113,7 @@ pub(super) fn compose(random: &mut Random, size: [u32; 2]) -> (World, Camera) {
     (stage.world, camera)
 }
 
-/// Figures, solids, or both.
+/// Draws a group of figures, solids, or both.
 fn subjects(random: &mut Random, palette: &Palette, setting: Setting) -> Group {
     let (figures, solids) = match random.weighted(&[0.22, 0.45, 0.33]) {
         0 => (random.between(1, 3), 0),
@@ -174,7 +174,7 @@ fn subjects(random: &mut Random, palette: &Palette, setting: Setting) -> Group {
     group
 }
 
-/// A camera that shows the whole group, a little off the middle.
+/// Returns a camera that shows the whole group, slightly off centre.
 fn aim(random: &mut Random, group: &Group, setting: Setting, size: [u32; 2]) -> Camera {
     let [left, right, back, front] = group.bounds();
     let tangent = random.range(0.36, 0.5);
@@ -209,7 +209,7 @@ fn aim(random: &mut Random, group: &Group, setting: Setting, size: [u32; 2]) -> 
     Camera::new(position, target, random.around(0.02), tangent, size)
 }
 
-/// Everything that is not the group.
+/// Adds everything outside the group.
 fn surroundings(
     random: &mut Random,
     palette: &Palette,
@@ -305,17 +305,17 @@ fn surroundings(
     }
 }
 
-/// Where something may go.
+/// The constraints on the position of an object.
 struct Spot {
     /// Smallest and largest distance from the camera.
     depths: [f32; 2],
-    /// Whether it would hide what is behind it.
+    /// Whether it is tall enough to hide objects behind it.
     tall: bool,
     /// Distance of the group.
     focus: f32,
 }
 
-/// A free place in view.
+/// Finds a free position in view.
 fn find(
     random: &mut Random,
     camera: &Camera,

@@ -1,21 +1,20 @@
 //! Synthetic scenes: rendered pictures with an exact label for every task.
 //!
-//! A scene is a function of a seed and an index. It is made up (a place, a time of day, a group
-//! of figures and solids to look at, things around it, a camera), rendered with one ray per pixel
-//! and more where neighbours differ, and labelled by the same ray through the pixel's centre. It
-//! needs no file and no graphics card, which makes it the embedded default of the command line.
+//! A scene is a function of a seed and an index. It is composed (a place, a time of day, a group of figures and
+//! solids, surrounding objects, a camera), rendered with one ray per pixel and more where neighbours differ,
+//! and labelled by the same ray through the pixel's centre. It needs no files and no GPU, so it is the built-in
+//! default of the command line.
 //!
 //! # Determinism
-//! The same seed and index give the same bytes on every machine and with any number of threads.
-//! Only additions, multiplications, divisions and square roots come from the standard library,
-//! which IEEE 754 defines to the last bit; every other function is that of `libm`, random numbers
-//! are ChaCha8, and sums run in a fixed order. One scene is rendered by one thread: a loader runs
-//! several at once.
+//! The same seed and index produce the same bytes on every machine and with any number of threads. Only
+//! additions, multiplications, divisions and square roots, which IEEE 754 defines to the last bit, come from
+//! the standard library; all other functions are those of `libm`, random numbers are ChaCha8, and sums have a
+//! fixed order. One scene is rendered by one thread; a loader renders several at once.
 //!
 //! # Labels
-//! All maps are row by row, `height * width` values. [`CLASSES`] are the semantic classes and
-//! [`PARTS`] the parts of figures. The class cannot be told from the colour: surfaces, clothes,
-//! grounds and walls draw from the same palettes and patterns whatever they are.
+//! All maps have `height * width` values, row by row. [`CLASSES`] are the semantic classes and [`PARTS`] the
+//! parts of figures. The colour does not reveal the class: surfaces, clothes, grounds and walls use the same
+//! palettes and patterns.
 //!
 //! ```
 //! use gradway_scenes::{SceneConfig, render};
@@ -62,20 +61,20 @@ use random::Random;
 
 pub use labels::boundaries;
 
-/// The label of pixels that neither train nor score.
+/// The label of pixels that are ignored in training and evaluation.
 pub const IGNORE: u8 = 255;
 
 /// Names of the semantic classes, in label order.
 ///
-/// Sky includes whatever is more than 150 m away. Walls are those of rooms with their windows,
-/// pictures and skirting boards, garden walls and buildings. Ground includes floors, rugs and hills.
-/// Trees include potted plants. Clutter is what lies about: stones, books, bottles, cups.
+/// Sky includes whatever is more than 150 m away. Walls are those of rooms with their windows, pictures and
+/// skirting boards, garden walls and buildings. Ground includes floors, rugs and hills. Trees include potted
+/// plants. Clutter is small objects: stones, books, bottles, cups.
 pub const CLASSES: &[&str] = &[
     "sky", "wall", "ground", "box", "ball", "cylinder", "cone", "ring", "figure", "tree", "lamp",
     "clutter",
 ];
 
-/// One colour per class, to show label maps in.
+/// One colour per class, to display label maps.
 pub const PALETTE: &[[u8; 3]] = &[
     [137, 196, 244],
     [160, 141, 124],
@@ -121,7 +120,7 @@ enum Class {
 }
 
 impl Class {
-    /// Whether its objects are counted: everything but sky, wall and ground.
+    /// Whether it is a class of countable objects: every class but sky, wall and ground.
     fn is_thing(self) -> bool {
         self as u8 > Self::Ground as u8
     }
@@ -147,14 +146,14 @@ pub struct SceneConfig {
     pub width: u32,
     /// Height of the pictures in pixels.
     pub height: u32,
-    /// Seed of the scenes: another seed gives others.
+    /// Seed of the scenes.
     pub seed: u64,
-    /// Rays per pixel where neighbouring pixels differ; 1 leaves edges jagged. Labels always come
-    /// from the ray through the centre.
+    /// Rays per pixel where neighbouring pixels differ; 1 disables anti-aliasing. Labels always come from the
+    /// ray through the centre.
     pub samples: u32,
     /// Standard deviation of the sensor noise, in units of 0 to 255.
     pub noise: f32,
-    /// Things with fewer visible pixels are no instances; they still have a class.
+    /// Minimum number of visible pixels of an instance; smaller objects still have a class.
     pub minimum_instance_pixels: u32,
 }
 
@@ -172,7 +171,7 @@ impl Default for SceneConfig {
 }
 
 impl SceneConfig {
-    /// Refuses values that make no sense.
+    /// Checks that all values are in range.
     ///
     /// # Errors
     /// [`SceneError`] with the first key that is out of range.
@@ -197,7 +196,7 @@ impl SceneConfig {
     }
 }
 
-/// A value of a [`SceneConfig`] that makes no sense.
+/// An invalid value of a [`SceneConfig`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{key} = {value}; expected {expected}")]
 pub struct SceneError {
@@ -205,11 +204,11 @@ pub struct SceneError {
     pub key: &'static str,
     /// Its value.
     pub value: String,
-    /// What is right.
+    /// The expected values.
     pub expected: &'static str,
 }
 
-/// A thing in the picture.
+/// An object in the picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
     /// Semantic class, an index into [`CLASSES`].
@@ -217,7 +216,7 @@ pub struct Instance {
     /// Smallest box around the visible pixels: left, top, right, bottom in pixels, the right and
     /// the bottom edge exclusive.
     pub bounds: [u32; 4],
-    /// 1 where the thing is visible, else 0; `height * width`.
+    /// 1 where the object is visible, else 0; `height * width`.
     pub mask: Vec<u8>,
 }
 
@@ -228,34 +227,34 @@ pub struct Scene {
     pub image: RgbImage,
     /// Semantic class of every pixel, an index into [`CLASSES`].
     pub classes: Vec<u8>,
-    /// The visible things: boxes, balls, cylinders, cones, rings, figures, trees, lamps and
-    /// clutter, in the order in which the scene was made up.
+    /// The visible objects: boxes, balls, cylinders, cones, rings, figures, trees, lamps and clutter, in the
+    /// order in which the scene was built.
     pub instances: Vec<Instance>,
     /// Part of a figure, an index into [`PARTS`]; 255 everywhere if no figure is visible.
     pub parts: Vec<u8>,
-    /// 1 on the group that the picture was composed around (figures, solids and what they stand
-    /// on), 0 on everything else, such as trees, lamps, clutter and things farther back.
+    /// 1 on the group that the picture is composed around (figures, solids and what they stand on), 0 on
+    /// everything else, such as trees, lamps, clutter and objects farther back.
     pub saliency: Vec<u8>,
-    /// Unit normal in camera coordinates: x to the right, y up, z towards the camera; zero on sky.
-    /// It faces the ray of its pixel, and a horizontal flip negates x. Bumps that only the
-    /// shading sees are not in it.
+    /// Unit normal in camera coordinates: x to the right, y up, z towards the camera; zero on sky. It points
+    /// towards the camera along the pixel's ray, and a horizontal flip negates x. Bumps that affect only the
+    /// shading are not included.
     pub normals: Vec<[f32; 3]>,
     /// Distance along the optical axis in metres; 0 on sky, where there is none.
     pub depth: Vec<f32>,
-    /// 1 on both sides of a boundary between things, or between classes of the background.
+    /// 1 on both sides of a boundary between objects, or between background classes.
     pub edges: Vec<u8>,
 }
 
-/// Noise of the sensor in one picture.
+/// The sensor noise of one picture.
 #[derive(Debug, Clone, Copy)]
 struct SceneNoise {
     amplitude: f32,
     seed: u32,
 }
 
-/// Renders scene `index` of those that `config` describes.
+/// Renders the scene with this index of those that `config` describes.
 ///
-/// It never fails, but only configurations that pass [`SceneConfig::validate`] make sense.
+/// It never fails, but the configuration must pass [`SceneConfig::validate`] for a meaningful result.
 pub fn render(config: &SceneConfig, index: u64) -> Scene {
     let mut random = Random::new(config.seed, index);
     // Drawn first, so that the scene does not depend on what is done with the noise.

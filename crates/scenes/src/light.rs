@@ -1,4 +1,4 @@
-//! Lights, the sky and the light that comes from everywhere.
+//! Lights, the sky and the ambient light.
 
 use std::f32::consts::FRAC_1_SQRT_2;
 
@@ -6,8 +6,8 @@ use super::geometry::{Frame, Vec3, smoothstep, vec3};
 use super::noise::turbulence;
 use super::random::hash;
 
-/// Points on the unit disc: the first four lie near its rim in four directions, so that they tell
-/// a penumbra from full light or full shadow; all sixteen together cover the disc evenly.
+/// Points on the unit disc. The first four are near its rim in four directions, so that they distinguish a
+/// penumbra from full light and full shadow; all sixteen together cover the disc evenly.
 const DISC: [[f32; 2]; 16] = [
     [0.87, 0.29],
     [-0.31, 0.86],
@@ -27,8 +27,8 @@ const DISC: [[f32; 2]; 16] = [
     [0.62, -0.45],
 ];
 
-/// Cosine and sine of eight turns of a sixteenth of a circle over a quarter, one per pixel of a
-/// small tile: neighbours then sample different points of a light.
+/// Cosine and sine of eight rotations, one per pixel of a small tile, so that neighbouring pixels sample
+/// different points of a light.
 const TURNS: [[f32; 2]; 8] = [
     [1.0, 0.0],
     [0.980_785_3, 0.195_090_3],
@@ -40,7 +40,7 @@ const TURNS: [[f32; 2]; 8] = [
     [0.195_090_3, 0.980_785_3],
 ];
 
-/// Order of the turns in tiles of 4 x 4 pixels.
+/// Order of the rotations in tiles of 4 x 4 pixels.
 const TURN_ORDER: [usize; 16] = [0, 4, 1, 5, 6, 2, 7, 3, 1, 5, 0, 4, 7, 3, 6, 2];
 
 /// A source of direct light.
@@ -50,7 +50,7 @@ pub(super) enum Light {
     Sun {
         /// Unit direction to it.
         direction: Vec3,
-        /// Tangent of its apparent radius: the softness of shadows.
+        /// Tangent of its apparent radius, which determines the softness of shadows.
         spread: f32,
         /// Light on a surface that faces it.
         color: Vec3,
@@ -69,7 +69,7 @@ pub(super) enum Light {
 pub(super) struct Arrival {
     /// Unit direction to the light.
     pub(super) direction: Vec3,
-    /// How far away it is, in metres.
+    /// Distance in metres.
     pub(super) distance: f32,
     /// Radius of its disc at one metre.
     pub(super) spread: f32,
@@ -79,7 +79,7 @@ pub(super) struct Arrival {
 }
 
 impl Light {
-    /// The light at `point`, as if nothing stood in between.
+    /// The light at `point`, without occlusion.
     pub(super) fn arrive(&self, point: Vec3) -> Arrival {
         match *self {
             Self::Sun {
@@ -150,7 +150,7 @@ impl DiscSampler {
     }
 }
 
-/// Light from everywhere: it is `up` on surfaces that face up and `down` on those that face down.
+/// Ambient light: `up` on surfaces that face up, and `down` on surfaces that face down.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ambient {
     pub(super) up: Vec3,
@@ -166,10 +166,10 @@ pub(super) struct Sky {
     pub(super) sun: Vec3,
     /// Colour of the glow around it.
     pub(super) glow: Vec3,
-    /// Whether the disc itself shows, as the moon's does.
+    /// Whether its disc is visible, as that of the moon.
     pub(super) disc: bool,
     pub(super) clouds: Vec3,
-    /// Share of the sky under clouds.
+    /// Share of the sky covered by clouds.
     pub(super) cover: f32,
     pub(super) stars: bool,
     pub(super) seed: u32,
@@ -224,7 +224,7 @@ impl Sky {
     }
 }
 
-/// From 0 at the horizon to 1 overhead, fast at first.
+/// From 0 at the horizon to 1 at the zenith, steep at first.
 fn climb(height: f32) -> f32 {
     let left = 1.0 - height.min(1.0);
     1.0 - left * left * left

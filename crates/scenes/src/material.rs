@@ -4,9 +4,8 @@ use super::geometry::{Vec3, smoothstep, vec3};
 use super::noise::{noise, turbulence};
 use super::random::hash_unit;
 
-/// A pattern of two colours. Most are solid: a function of the point in space, so that no shape
-/// needs texture coordinates; brick, planks, tiles and windows are flat and choose the plane the
-/// surface faces.
+/// A pattern of two colours. Most are functions of the point in space, so that shapes need no texture
+/// coordinates; brick, planks, tiles and windows are flat patterns in the plane that the surface faces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pattern {
     /// One colour, slightly uneven.
@@ -50,7 +49,7 @@ pub(super) struct Texture {
     pub(super) seed: u32,
 }
 
-/// How a surface answers to light.
+/// The optical properties of a surface.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Material {
     pub(super) texture: Texture,
@@ -58,11 +57,11 @@ pub(super) struct Material {
     pub(super) gloss: f32,
     /// The highlight's exponent is 2 to the power of this.
     pub(super) sharpness: u32,
-    /// Share of light mirrored head on; it grows towards grazing angles. 0 for no reflection.
+    /// Share of light reflected at normal incidence; it grows towards grazing angles. 0 for no reflection.
     pub(super) mirror: f32,
-    /// Light the surface gives off itself.
+    /// Light that the surface emits.
     pub(super) glow: Vec3,
-    /// Strength and period in metres of the unevenness seen in the shading only.
+    /// Strength and period in metres of bumps, which affect only the shading.
     pub(super) bump: [f32; 2],
 }
 
@@ -90,7 +89,7 @@ impl Material {
         })
     }
 
-    /// The same with a highlight.
+    /// Adds a highlight.
     pub(super) fn glossy(self, gloss: f32, sharpness: u32) -> Self {
         Self {
             gloss,
@@ -99,7 +98,7 @@ impl Material {
         }
     }
 
-    /// The same with bumps of this strength and size in metres.
+    /// Adds bumps of this strength and size in metres.
     pub(super) fn bumpy(self, strength: f32, period: f32) -> Self {
         Self {
             bump: [strength, period],
@@ -111,8 +110,7 @@ impl Material {
 impl Texture {
     /// The colour at a point of a surface that faces `normal`, both in the shape's coordinates.
     ///
-    /// `footprint` is the size of a pixel there in metres: detail finer than it fades into its
-    /// mean, where it would otherwise alias.
+    /// `footprint` is the size of a pixel there in metres: finer detail fades into its mean to avoid aliasing.
     pub(super) fn color(&self, point: Vec3, normal: Vec3, footprint: f32) -> Vec3 {
         let place = point * (1.0 / self.period);
         let detail = 1.0 - smoothstep(0.3, 1.1, footprint / self.period);

@@ -1,4 +1,4 @@
-//! Colours that go together, and the surfaces made of them.
+//! Palettes of matching colours, and surfaces in these colours.
 
 use super::geometry::{Vec3, vec3};
 use super::material::{Material, Pattern, Texture};
@@ -48,7 +48,7 @@ pub(super) fn color(code: u32) -> Vec3 {
 pub(super) struct Palette([Vec3; 6]);
 
 impl Palette {
-    /// One of the palettes.
+    /// Draws one of the palettes.
     pub(super) fn draw(random: &mut Random) -> Self {
         Self(random.pick(&PALETTES).map(color))
     }

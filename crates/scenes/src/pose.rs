@@ -9,7 +9,7 @@ pub(super) struct ArmPose {
     pub(super) swing: f32,
     /// Lift of the upper arm to the side.
     pub(super) spread: f32,
-    /// Turn of the upper arm about itself; positive brings the hand of a bent arm inwards.
+    /// Rotation of the upper arm about its axis; positive values move the hand of a bent arm inwards.
     pub(super) twist: f32,
     /// Bend of the elbow.
     pub(super) elbow: f32,
@@ -173,7 +173,7 @@ const SEATED: [Pose; 3] = [
 ];
 
 impl Pose {
-    /// A pose, mirrored or not, with every joint slightly off; seated ones only if `seat`.
+    /// Draws a pose, mirrored or not, with small random changes of every joint; seated poses only if `seat`.
     pub(super) fn draw(random: &mut Random, seat: bool) -> Self {
         let mut pose = if seat {
             random.pick(&SEATED)

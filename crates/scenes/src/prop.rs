@@ -1,4 +1,4 @@
-//! Things that can be put somewhere: solids, trees, lamps and clutter.
+//! Props that can be placed in a scene: solids, trees, lamps and clutter.
 //!
 //! Every prop stands on y = 0 around the origin.
 
@@ -17,12 +17,12 @@ pub(super) struct Bulb {
     pub(super) radius: f32,
 }
 
-/// A thing, in coordinates of its own.
+/// A prop, in its own coordinates.
 #[derive(Debug, Clone)]
 pub(super) struct Prop {
     pub(super) class: Class,
     pub(super) primitives: Vec<Primitive>,
-    /// Radius of the disc it takes on the ground.
+    /// Radius of the disc it occupies on the ground.
     pub(super) radius: f32,
     pub(super) height: f32,
     /// Radius of a level top that something can stand on; 0 for none.
@@ -32,7 +32,7 @@ pub(super) struct Prop {
 }
 
 impl Prop {
-    /// A prop of these primitives; its size follows from their bounds.
+    /// Creates a prop from primitives; its size follows from their bounds.
     pub(super) fn new(class: Class, primitives: Vec<Primitive>) -> Self {
         let (mut radius, mut height) = (0.0_f32, 0.0_f32);
         for primitive in &primitives {
@@ -63,7 +63,7 @@ impl Prop {
         }
     }
 
-    /// The primitives with the prop standing at `place`, turned by `yaw`.
+    /// Returns the primitives of the prop placed at `place` and rotated by `yaw`.
     pub(super) fn placed(&self, place: Vec3, yaw: f32) -> Vec<Primitive> {
         let frame = Frame::yaw(yaw).moved_to(place);
         self.primitives
@@ -73,7 +73,7 @@ impl Prop {
     }
 }
 
-/// A solid of class `class`, about `size` metres tall; of classes that are no solids, a box.
+/// A solid of class `class`, about `size` metres tall; a box for classes that are not solids.
 pub(super) fn solid(random: &mut Random, palette: &Palette, class: Class, size: f32) -> Prop {
     let surface = palette.surface(random, size);
     let one = |class: Class, shape: Shape, frame: Frame| {
@@ -170,7 +170,7 @@ fn cylinder(random: &mut Random, size: f32, surface: Material) -> Prop {
     }
 }
 
-/// A box that is `height` metres tall, to sit on or to show something on.
+/// A box of `height` metres, as a seat or a pedestal.
 pub(super) fn pedestal(random: &mut Random, palette: &Palette, half: f32, height: f32) -> Prop {
     let surface = palette.surface(random, height.max(half));
     if random.chance(0.5) {
@@ -195,7 +195,7 @@ pub(super) fn pedestal(random: &mut Random, palette: &Palette, half: f32, height
     }
 }
 
-/// A lamp on a pole, outdoors of street size, indoors a floor lamp; `lit` or not.
+/// A lamp on a pole: a street lamp outdoors, a floor lamp indoors; `lit` or not.
 pub(super) fn lamp(random: &mut Random, palette: &Palette, outdoors: bool, lit: bool) -> Prop {
     let metal = Material::plain(
         random.pick(&[color(0x2B2D31), color(0x6F6A60), color(0x1F4037)]) * random.range(0.8, 1.2),
@@ -265,7 +265,7 @@ pub(super) fn lamp(random: &mut Random, palette: &Palette, outdoors: bool, lit: 
     prop
 }
 
-/// Small things lying about: stones, books, a bottle, cups.
+/// Small objects: stones, books, a bottle, cups.
 pub(super) fn clutter(random: &mut Random, palette: &Palette) -> Prop {
     let mut primitives = Vec::new();
     let mut add = |shape: Shape, frame: Frame, material: Material| {

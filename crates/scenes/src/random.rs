@@ -1,12 +1,11 @@
 //! The only source of randomness: a ChaCha stream per scene, and an integer hash for textures.
 //!
-//! Integers become floats here rather than in a library, so that no release of a library can
-//! change a scene.
+//! Integers are converted to floats here and not by a library, so that no release of a library can change a scene.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-/// Separates the stream of scenes from any other use of the same seed.
+/// Separates the random stream of scenes from other uses of the same seed.
 const DOMAIN: [u8; 16] = *b"synthetic scenes";
 
 /// The largest float below 1 has 24 bits.

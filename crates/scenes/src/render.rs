@@ -13,10 +13,10 @@ use super::tone;
 use super::world::{Hit, World};
 use super::{SceneConfig, SceneNoise};
 
-/// Relative difference of neighbouring colours above which a pixel is sampled more often.
+/// Relative difference of neighbouring colours above which a pixel gets more samples.
 const CONTRAST: f32 = 0.2;
 
-/// What the rays through the pixel centres met, and the light they carry; row by row.
+/// The hits of the rays through the pixel centres, and their light; row by row.
 pub(super) struct Buffers {
     pub(super) hits: Vec<Option<Hit>>,
     light: Vec<Vec3>,
@@ -130,8 +130,8 @@ fn smooth(world: &World, camera: &Camera, buffers: &Buffers, samples: u32) -> Ve
     light
 }
 
-/// Point `number` of a sequence that covers the pixel evenly however many are taken; point 0 is
-/// its centre (M. Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018).
+/// Point `number` of a sequence that covers the pixel evenly for any number of points; point 0 is its centre
+/// (M. Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018).
 fn spread(number: u32) -> [f32; 2] {
     [0.754_877_7_f32, 0.569_840_3].map(|step| {
         let value = 0.5 + step * number as f32;
@@ -139,7 +139,7 @@ fn spread(number: u32) -> [f32; 2] {
     })
 }
 
-/// Noise of a sensor: four uniform bytes add up to nearly a normal deviate of deviation 1.
+/// Sensor noise: the sum of four uniform bytes, which is nearly normal with standard deviation 1.
 fn grain(index: u32, channel: u32, seed: u32) -> f32 {
     let bits = hash(index as i32, channel as i32, 11, seed);
     let sum: u32 = bits.to_le_bytes().into_iter().map(u32::from).sum();

@@ -1,4 +1,4 @@
-//! Places: the ground, what is around, and the light in them.
+//! Settings: the ground, the surroundings and the light.
 
 use super::Class;
 use super::atmosphere::Time;
@@ -25,7 +25,7 @@ pub(super) enum Setting {
 }
 
 impl Setting {
-    /// A kind of place.
+    /// Draws a kind of place.
     pub(super) fn draw(random: &mut Random) -> Self {
         const SETTINGS: [(Setting, f32); 4] = [
             (Setting::Room, 3.2),
@@ -41,31 +41,31 @@ impl Setting {
     }
 }
 
-/// The part of the ground that a setting has to make room for, in metres.
+/// The part of the ground that a setting must leave free, in metres.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Extent {
     /// Largest distance of the group from x = 0.
     pub(super) half_width: f32,
     /// Smallest z of the group.
     pub(super) back: f32,
-    /// Where the camera is.
+    /// Position of the camera.
     pub(super) camera: Vec3,
 }
 
-/// A place without things in it.
+/// A place without objects.
 pub(super) struct Stage {
     pub(super) world: World,
     pub(super) time: Time,
-    /// Things may stand where |x| is below this.
+    /// Objects may be placed where |x| is below this.
     pub(super) half_width: f32,
-    /// Things may stand where z is above this.
+    /// Objects may be placed where z is above this.
     pub(super) back: f32,
     /// Kind and leaves of the trees, if any grow here.
     pub(super) trees: (Kind, Vec3),
 }
 
 impl Stage {
-    /// A place of this kind around `extent`.
+    /// Builds a place of this kind around `extent`.
     pub(super) fn build(
         random: &mut Random,
         setting: Setting,

@@ -1,4 +1,4 @@
-//! From a hit to the light that leaves it towards the camera.
+//! Shading: the light from a hit towards the camera.
 
 use super::geometry::{Ray, Vec3, smoothstep};
 use super::light::DiscSampler;
@@ -8,19 +8,19 @@ use super::shadow::{Blockers, visibility};
 use super::shape::Shape;
 use super::world::{Hit, Object, Primitive, World};
 
-/// Nothing is brighter than this: an edge against a lamp would stay jagged.
+/// Maximum brightness: otherwise an edge against a lamp would stay jagged.
 const BRIGHTEST: f32 = 8.0;
 
-/// What a ray needs to know besides where it goes.
+/// The context of a ray.
 #[derive(Clone, Copy)]
 pub(super) struct Sample<'a> {
-    /// Which pixel it belongs to.
+    /// The pixel it belongs to.
     pub(super) pixel: [u32; 2],
     /// Size of a pixel at one metre.
     pub(super) spread: f32,
-    /// Points of a light looked at where its shadow is soft.
+    /// Number of points of a light that are sampled in soft shadows.
     pub(super) shadow_points: usize,
-    /// What to look at first for shadows.
+    /// The primitives to test first for shadows.
     pub(super) blockers: &'a Blockers,
 }
 
@@ -118,7 +118,7 @@ fn albedo(world: &World, hit: &Hit, footprint: f32) -> Vec3 {
     }
 }
 
-/// The normal that light sees: bumps tilt it, and the edges of boxes are slightly round.
+/// The shading normal: bumps tilt it, and the edges of boxes are slightly round.
 fn bumped(world: &World, hit: &Hit, material: &Material) -> Vec3 {
     let mut normal = hit.normal;
     let [strength, period] = material.bump;
@@ -145,7 +145,7 @@ fn bumped(world: &World, hit: &Hit, material: &Material) -> Vec3 {
     normal
 }
 
-/// The share of ambient light that things nearby leave.
+/// The share of ambient light that nearby objects do not block.
 ///
 /// Every primitive counts as a sphere, for which the share has a closed form; corners of rooms
 /// darken by the distance to the other walls. Smooth, and free of the noise of sampling.
@@ -173,7 +173,7 @@ fn openness(world: &World, hit: &Hit, normal: Vec3) -> f32 {
     open.max(0.08)
 }
 
-/// The share of ambient light that one object takes.
+/// The share of ambient light that one object blocks.
 fn shelter(world: &World, object: &Object, hit: &Hit, normal: Vec3, own: bool) -> f32 {
     let mut taken: f32 = 0.0;
     for index in object.primitives.clone() {

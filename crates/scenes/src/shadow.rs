@@ -1,4 +1,4 @@
-//! How much of a light reaches a point.
+//! Shadows: the share of a light that reaches a point.
 
 use std::cell::Cell;
 
@@ -7,13 +7,13 @@ use super::light::{Arrival, DiscSampler};
 use super::shade::Sample;
 use super::world::{Hit, Primitive, Shadow, World};
 
-/// Primitives that stand near a penumbra; beyond this many they are not listed.
+/// Maximum number of primitives that are listed near a penumbra.
 const LISTED: usize = 48;
 
-/// The primitive that last kept each light away entirely.
+/// For each light, the primitive that last blocked it entirely.
 ///
-/// Neighbouring points mostly lie in the same shadow: looking at this one first often settles the
-/// matter. It is a shortcut only and changes no result.
+/// Neighbouring points are mostly in the same shadow, so testing this primitive first is often enough. This
+/// only saves time and does not change any result.
 pub(super) struct Blockers(Vec<Cell<usize>>);
 
 impl Blockers {
@@ -26,10 +26,10 @@ impl Blockers {
 struct Query<'a> {
     world: &'a World,
     arrival: &'a Arrival,
-    /// From the point to the middle of the light.
+    /// The ray from the point to the middle of the light.
     ray: Ray,
-    /// The primitive the point is on, unless it may stand in its own light: no convex shape does
-    /// as long as the whole light is above the horizon.
+    /// The primitive of the point, unless it may shadow itself: no convex shape does if the whole light is
+    /// above its horizon.
     own: Option<usize>,
 }
 
@@ -51,7 +51,7 @@ impl Query<'_> {
             && primitive.meets_cone(&self.ray, spread, distance)
     }
 
-    /// The bits of those `directions` among the bits `open` that a primitive leaves free.
+    /// The bits of `open` whose `directions` a primitive does not block.
     fn left(&self, index: usize, directions: &[Vec3], open: u32) -> u32 {
         let Primitive { shape, frame, .. } = &self.world.primitives[index];
         let origin = frame.point_to_local(self.ray.origin);
@@ -69,8 +69,8 @@ impl Query<'_> {
 
 /// The share of light `number` that reaches a hit.
 ///
-/// Four rays to the rim of the light tell light, shadow and penumbra apart; only in a penumbra
-/// are there more, `sample.shadow_points` in all.
+/// Four rays to the rim of the light distinguish light, shadow and penumbra; a penumbra uses
+/// `sample.shadow_points` rays in total.
 pub(super) fn visibility(
     world: &World,
     hit: &Hit,

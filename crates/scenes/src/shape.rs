@@ -1,15 +1,14 @@
-//! Shapes and their intersections with rays, all in coordinates of their own.
+//! Shapes and their intersections with rays, all in their own coordinates.
 //!
-//! A shape answers two questions: where does a ray first meet it, and which way does its surface
-//! face at a point. The normal follows from the point alone, so that it is worked out once per
-//! pixel rather than once per candidate.
+//! A shape computes the first intersection with a ray, and the normal at a point of its surface. The normal
+//! depends only on the point, so it is computed once per pixel and not once per candidate.
 
 #[cfg(test)]
 mod tests;
 
 use super::geometry::{Vec3, vec3};
 
-/// Steps of the march towards a torus; grazing rays that need more miss it.
+/// Maximum number of steps of the march towards a torus; grazing rays that need more miss it.
 const TORUS_STEPS: usize = 64;
 
 /// Distance at which the march has arrived, in metres.
@@ -70,7 +69,7 @@ impl Shape {
         }
     }
 
-    /// Whether the straight line between any two of its points stays inside.
+    /// Whether the shape is convex.
     pub(super) fn convex(&self) -> bool {
         !matches!(self, Self::Torus { .. })
     }
@@ -263,8 +262,8 @@ impl Nearest {
         }
     }
 
-    /// The side of a cone whose radius is `radius + slope * y`, for y between `ends`; whether the
-    /// line of the ray meets the endless cone at all.
+    /// Adds the side of a cone with radius `radius + slope * y`, for y between `ends`; returns whether the line
+    /// of the ray meets the infinite cone.
     fn cone(
         &mut self,
         origin: Vec3,
@@ -303,7 +302,7 @@ impl Nearest {
         }
     }
 
-    /// Marches by the distance to the torus: no quartic to solve, and as exact as a pixel needs.
+    /// Adds a torus by sphere tracing, which is as exact as a pixel needs and solves no quartic equation.
     fn torus(&mut self, origin: Vec3, direction: Vec3, major: f32, minor: f32) {
         let along = -origin.dot(direction);
         let miss = origin + direction * along;
@@ -335,7 +334,7 @@ fn sign(value: f32) -> f32 {
     if value < 0.0 { -1.0 } else { 1.0 }
 }
 
-/// A divisor kept away from zero: no infinity arises, hence no infinity times zero.
+/// A divisor kept away from zero, to avoid infinities and their product with zero.
 fn nonzero(value: f32) -> f32 {
     if value.abs() > 1e-12 { value } else { 1e-12 }
 }

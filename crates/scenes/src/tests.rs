@@ -48,7 +48,7 @@ fn digest(scene: &Scene) -> u64 {
     hash
 }
 
-/// Pinned: a change here changes everybody's data, and results measured on it.
+/// The bytes are pinned: a change of them changes the data of all users, and results measured on it.
 #[test]
 fn bytes_are_pinned() {
     let hash = (0..6).fold(0, |hash: u64, index| {

@@ -1,4 +1,4 @@
-//! Which primitives the rays through a part of the picture can meet.
+//! Tiles of the picture with the primitives that their rays can meet.
 
 use super::camera::Camera;
 use super::world::{Candidate, World};
@@ -6,7 +6,7 @@ use super::world::{Candidate, World};
 /// Edge of a tile in pixels.
 const EDGE: u32 = 16;
 
-/// Candidates of every tile of the picture, nearest first.
+/// The candidates of every tile of the picture, nearest first.
 pub(super) struct Tiles {
     across: u32,
     candidates: Vec<Vec<Candidate>>,
@@ -26,7 +26,7 @@ impl Tiles {
         Self { across, candidates }
     }
 
-    /// What rays through this pixel, corners included, can meet.
+    /// The candidates of rays through this pixel, including its corners.
     pub(super) fn at(&self, x: u32, y: u32) -> &[Candidate] {
         &self.candidates[(y / EDGE * self.across + x / EDGE) as usize]
     }

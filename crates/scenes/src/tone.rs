@@ -7,9 +7,9 @@ use super::geometry::{Vec3, vec3};
 /// Entries of the sRGB table: fine enough that no two neighbours differ by more than a byte.
 const STEPS: usize = 4096;
 
-/// The factor that brings the picture to the brightness `key` asks for.
+/// The factor that scales the picture to the brightness `key`.
 ///
-/// Every pixel counts as light / (light + 1), so that a few lamps do not darken the rest.
+/// Every pixel counts as `light / (light + 1)`, so that a few lamps do not darken the rest.
 pub(super) fn exposure(light: &[Vec3], key: f32) -> f32 {
     let sum = light.iter().fold(0.0_f32, |sum, light| {
         let bright = light.dot(vec3(0.2126, 0.7152, 0.0722)).max(0.0);

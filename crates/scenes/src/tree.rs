@@ -14,7 +14,7 @@ const LEAVES: [u32; 9] = [
     0x6A994E, 0x4F772D, 0x90A955, 0x386641, 0xBC6C25, 0xD9A02E, 0xC8553D, 0xE5989B, 0x5B8A8A,
 ];
 
-/// Kinds of trees; one scene keeps to one or two, as a place does.
+/// Kinds of trees; a scene uses one or two of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A trunk under a cloud of leaves.

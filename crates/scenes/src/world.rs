@@ -1,4 +1,4 @@
-//! What is in a scene, and what a ray meets there.
+//! The objects of a scene, and the intersection of rays with them.
 
 use std::ops::Range;
 
@@ -8,24 +8,24 @@ use super::light::{Ambient, Light, Sky};
 use super::material::Material;
 use super::shape::Shape;
 
-/// Beyond this distance from the camera, in metres, everything is haze: labelled sky.
+/// Distance from the camera in metres beyond which everything is haze, labelled sky.
 pub(super) const FAR: f32 = 150.0;
 
 /// Rays that leave a surface start this far above it, in metres.
 const LIFT: f32 = 1e-3;
 
-/// Which light a primitive keeps away.
+/// The light that a primitive blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shadow {
     /// All light.
     Full,
-    /// That of the sun: all lamps are on the same side of the walls of a room.
+    /// The light of the sun: all lamps are on the same side of the walls of a room.
     FromSun,
     /// None: the globe of a lamp.
     None,
 }
 
-/// A shape somewhere, with a surface.
+/// A shape with a position and a material.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Primitive {
     pub(super) shape: Shape,
@@ -35,7 +35,7 @@ pub(super) struct Primitive {
     pub(super) part: u8,
     pub(super) shadow: Shadow,
     bound: Bound,
-    /// Radius of the sphere that stands for it in ambient shading; 0 if it is flat.
+    /// Radius of the sphere that replaces it in ambient shading; 0 if it is flat.
     pub(super) fullness: f32,
 }
 
@@ -56,17 +56,17 @@ impl Primitive {
         }
     }
 
-    /// The same as part `part` of a figure.
+    /// Sets the part of a figure.
     pub(super) fn part(self, part: u8) -> Self {
         Self { part, ..self }
     }
 
-    /// The same with another shadow.
+    /// Sets the shadow.
     pub(super) fn casting(self, shadow: Shadow) -> Self {
         Self { shadow, ..self }
     }
 
-    /// The same, its frame being given in `parent`.
+    /// Converts its frame from the coordinates of `parent`.
     pub(super) fn inside(self, parent: &Frame) -> Self {
         let part = self.part;
         let shadow = self.shadow;
@@ -82,15 +82,14 @@ impl Primitive {
         self.bound
     }
 
-    /// Whether it is a wall whose inner side the ray, give or take `spread`, comes from and leaves:
-    /// in a convex room, such a wall is never in the way.
+    /// Whether it is a wall and the ray, within `spread`, starts at its inner side and leads away from it: in a
+    /// convex room, such a wall never blocks the ray.
     pub(super) fn faces_away(&self, ray: &Ray, spread: f32) -> bool {
         matches!(self.shape, Shape::Panel { .. }) && self.frame.z.dot(ray.direction) > spread
     }
 
-    /// Whether the primitive may meet the cone around the ray, as wide as `spread` at one metre,
-    /// before `limit`. Balls around poles, limbs and walls are mostly empty: these are looked at
-    /// more closely.
+    /// Whether the primitive may meet the cone around the ray, as wide as `spread` at one metre, before
+    /// `limit`. Balls around poles, limbs and walls are mostly empty: these are tested more exactly.
     pub(super) fn meets_cone(&self, ray: &Ray, spread: f32, limit: f32) -> bool {
         if !self.bound.meets_cone(ray, spread, limit) {
             return false;
@@ -135,7 +134,7 @@ impl Primitive {
     }
 }
 
-/// Primitives that belong together: one thing, or a part of the background.
+/// Primitives that belong together: an object, or a part of the background.
 #[derive(Debug, Clone)]
 pub(super) struct Object {
     pub(super) class: Class,
@@ -145,28 +144,28 @@ pub(super) struct Object {
     pub(super) bound: Bound,
 }
 
-/// Where a ray ended.
+/// The hit of a ray.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Hit {
     /// Metres along the ray.
     pub(super) distance: f32,
     pub(super) point: Vec3,
-    /// Of unit length, towards the origin of the ray.
+    /// The normal, of unit length, towards the origin of the ray.
     pub(super) normal: Vec3,
-    /// Index of the object; none for the ground.
+    /// Index of the object; `None` for the ground.
     pub(super) object: Option<usize>,
-    /// Index of the primitive; none for the ground.
+    /// Index of the primitive; `None` for the ground.
     pub(super) primitive: Option<usize>,
 }
 
 impl Hit {
-    /// Where a ray may leave the surface without meeting it again.
+    /// A start point for rays that leave the surface.
     pub(super) fn lifted(&self) -> Vec3 {
         self.point + self.normal * (LIFT + 2e-4 * self.distance)
     }
 }
 
-/// The inside of a room, whose corners are darker.
+/// The interior of a room, whose corners are darker.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Room {
     /// Half the width, in metres.
@@ -189,14 +188,14 @@ pub(super) struct Halo {
 pub(super) struct Candidate {
     pub(super) object: usize,
     pub(super) primitive: usize,
-    /// No point of it is nearer than this, in metres.
+    /// Lower bound of its distance in metres.
     pub(super) near: f32,
 }
 
-/// Object and primitive of a hit; neither for the ground.
+/// Object and primitive of a hit; `None` for the ground.
 type Target = (Option<usize>, Option<usize>);
 
-/// A scene ready to be seen. The ground is the plane y = 0.
+/// A scene ready to be rendered. The ground is the plane y = 0.
 #[derive(Debug, Clone)]
 pub(super) struct World {
     pub(super) objects: Vec<Object>,
@@ -247,7 +246,7 @@ impl World {
         self.hit(ray, best, found)
     }
 
-    /// The same as [`World::trace`] for a ray that can meet only `candidates`.
+    /// As [`World::trace`], for a ray that can meet only `candidates`.
     pub(super) fn trace_among(&self, ray: &Ray, candidates: &[Candidate]) -> Option<Hit> {
         let (mut best, mut found) = self.ground(ray);
         for candidate in candidates {
@@ -263,7 +262,7 @@ impl World {
         self.hit(ray, best, found)
     }
 
-    /// How far a ray goes at most, and whether it ends on the ground.
+    /// The maximum length of a ray, and the ground if it ends there.
     fn ground(&self, ray: &Ray) -> (f32, Option<Target>) {
         if ray.direction.y < 0.0 {
             let distance = -ray.origin.y / ray.direction.y;

@@ -1,18 +1,18 @@
 //! Thinning of a binary map to lines one pixel wide.
 //!
-//! A crate of its own because labels are thinned when they are made and predictions when they are scored,
-//! and the two must agree to the pixel.
+//! It is a separate crate because labels are thinned when they are created and predictions when they are
+//! evaluated, and the two must agree to the pixel.
 
 use std::mem;
 
-/// Pixels of a word.
+/// Number of pixels of a word.
 const WORD: usize = u64::BITS as usize;
 
 /// Thins a map of rows of `width` as MATLAB's `bwmorph(map, 'thin')` and scikit-image's `thin` do: Guo and
 /// Hall's parallel thinning in two subiterations (*Parallel Thinning with Two-Subiteration Algorithms*,
-/// Communications of the ACM, 1989), until nothing changes. Pixels outside the map are off.
+/// Communications of the ACM, 1989), until nothing changes. Pixels outside the map count as off.
 ///
-/// A thin map is not symmetric: mirroring a map and thinning it may differ by a pixel.
+/// Thinning is not symmetric: the result for a mirrored map may differ by a pixel.
 ///
 /// # Shapes
 ///
@@ -30,11 +30,11 @@ pub fn thin(map: &mut [bool], width: usize) {
     }
 }
 
-/// A binary map of 64 pixels to a word, the first in the lowest bit. A word that is off on either side
-/// of a row and a row above and below save every question of where the map ends.
+/// A binary map with 64 pixels per word, the first in the lowest bit. An empty word on either side of every
+/// row, and an empty row above and below, avoid checks for the border.
 struct BitMap {
     words: Vec<u64>,
-    /// Words of a row.
+    /// Number of words of a row.
     stride: usize,
 }
 
@@ -87,7 +87,8 @@ impl BitMap {
     }
 }
 
-/// Removes what goes of a row, by the row above, the row itself and the row below; whether anything did.
+/// Removes the removable pixels of a row, given the row above, the row itself and the row below; returns
+/// whether any was removed.
 fn thin_row(words: &mut [u64], [above, here, below]: [&[u64]; 3], subiteration: usize) -> bool {
     let left = |row: &[u64], index: usize| row[index] << 1 | row[index - 1] >> (WORD - 1);
     let right = |row: &[u64], index: usize| row[index] >> 1 | row[index + 1] << (WORD - 1);
@@ -192,7 +193,7 @@ mod tests {
         );
     }
 
-    /// One pixel after the other, by the conditions as they are written.
+    /// The reference: one pixel after the other, by the published conditions.
     fn plain(map: &[bool], width: usize) -> Vec<bool> {
         let mut map = map.to_vec();
         loop {

@@ -1,10 +1,12 @@
-//! Checkpoints: what a run changed, and nothing else.
+//! Checkpoints, which hold only the values that a run changed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::TensorData;
-use gradway_backbone::{TensorFile, TensorFileError, Words, require_finite, write_tensors};
+use gradway_backbone::{
+    HeaderMetadata, TensorFile, TensorFileError, require_finite, write_tensors,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
@@ -12,41 +14,42 @@ use crate::origin::Origin;
 use crate::task::Labels;
 use gradway_adapters::StateDict;
 
-/// Where a run stands.
+/// The state of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainingState {
     /// Name of the backbone.
     pub backbone: String,
     /// Hash of the backbone's weights before training.
     pub base: String,
-    /// What the labels mean.
+    /// The meaning of the labels.
     #[serde(flatten)]
     pub labels: Labels,
-    /// What it was trained with.
+    /// The settings and data that the run was trained with.
     pub origin: Origin,
-    /// Optimiser steps done.
+    /// Number of optimiser steps done.
     pub step: usize,
-    /// Epochs done.
+    /// Number of epochs done.
     pub epoch: usize,
-    /// Batches of the current epoch that are done.
+    /// Number of batches done in the current epoch.
     pub batch: usize,
     /// The best main score so far.
     pub best: Option<f64>,
-    /// Most live bytes of a step so far in the memory that the device computes in, where somebody counts them.
+    /// Peak number of live bytes of a step so far, in the memory that the device computes in. `None` if it is
+    /// not measured.
     pub peak_bytes: Option<usize>,
-    /// The same of the host, beside a device with memory of its own.
+    /// The same for the host's memory, if the device has its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_peak_bytes: Option<usize>,
 }
 
-/// What a checkpoint holds.
+/// The content of a checkpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
-    /// Where the run stands.
+    /// The state of the run.
     pub state: TrainingState,
     /// Trained parameters and batch statistics.
     pub weights: StateDict,
-    /// The optimiser's moments, with and without decay; absent in the best checkpoint.
+    /// The optimiser's moments of parameters with and without weight decay; absent in the best checkpoint.
     pub optimizer: Option<[Vec<u8>; 2]>,
 }
 
@@ -55,11 +58,11 @@ const WEIGHTS: &str = "weights.";
 const MOMENTS: [&str; 2] = ["optimizer.decayed", "optimizer.undecayed"];
 
 impl Checkpoint {
-    /// Writes the checkpoint as one `.safetensors` file with a checksum: whole or not at all.
+    /// Writes the checkpoint as one `.safetensors` file with a checksum, atomically.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Tensors`] where a value is no finite number; [`TrainError::File`].
+    /// [`TrainError::Tensors`] if a value is not finite; [`TrainError::File`] if the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), TrainError> {
         let wrong = |error: &dyn ToString| TrainError::file(path, error.to_string());
         require_finite(path, &self.weights)?;
@@ -72,20 +75,20 @@ impl Checkpoint {
             tensors.insert((*name).to_string(), data);
         }
         let state = serde_json::to_string(&self.state).map_err(|error| wrong(&error))?;
-        let words = Words::from([(STATE.to_string(), state)]);
-        write_tensors(path, &tensors, Some(words)).map_err(|error| wrong(&error))
+        let metadata = HeaderMetadata::from([(STATE.to_string(), state)]);
+        write_tensors(path, &tensors, Some(metadata)).map_err(|error| wrong(&error))
     }
 
-    /// Reads a checkpoint, and compares it with its checksum.
+    /// Reads a checkpoint and compares it with its checksum.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Tensors`] where the file is missing or damaged, a tensor is of another type or holds what is no
-    /// finite number; [`TrainError::File`] where it is no checkpoint.
+    /// [`TrainError::Tensors`] if the file is missing or damaged, or a tensor has the wrong type or holds a
+    /// value that is not finite; [`TrainError::File`] if it is not a checkpoint.
     pub fn load(path: &Path) -> Result<Self, TrainError> {
         let wrong = |error: &dyn ToString| TrainError::file(path, error.to_string());
         let file = TensorFile::open(path)?;
-        let state = file.words().get(STATE);
+        let state = file.metadata().get(STATE);
         let state = state
             .ok_or_else(|| wrong(&"it is no checkpoint of a run: its header has no `state`"))?;
         let weights = file

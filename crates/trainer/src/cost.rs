@@ -1,4 +1,4 @@
-//! What a training step costs: bytes by what they hold, and time.
+//! The cost of a training step: memory by use, and time.
 
 use std::time::Instant;
 
@@ -18,46 +18,45 @@ use crate::task::{Task, TaskJob};
 /// Bytes of a single-precision number.
 const BYTES: usize = 4;
 
-/// The most live bytes of a step, by what they hold.
+/// Peak memory of a step in bytes, by use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepBytes {
-    /// Backbone, method and head, trained or not.
+    /// Weights of backbone, method and head, trained or not.
     pub weights: usize,
-    /// Gradients of what is trained.
+    /// Gradients of the trained parameters.
     pub gradients: usize,
     /// The optimiser's state.
     pub optimizer: usize,
-    /// The rest: what the forward pass keeps for the backward pass, and what both work with.
+    /// The rest: tensors kept for the backward pass, and temporary buffers.
     pub activations: usize,
-    /// All of it.
+    /// The total.
     pub peak: usize,
 }
 
-/// What a training step costs.
+/// The cost of a training step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepCost {
     /// Name of the method.
     pub method: String,
     /// Trainable parameters of the method.
     pub parameters: usize,
-    /// Median wall time of a step.
+    /// Median wall time of a step in seconds.
     pub seconds: f64,
-    /// Of all steps that were timed.
+    /// Wall time of every timed step in seconds.
     pub all_seconds: Vec<f64>,
-    /// None where nobody counts.
+    /// Memory; `None` if it is not measured.
     pub bytes: Option<StepBytes>,
 }
 
-/// Takes some steps on the first batch of a configuration's data.
+/// Measures some steps on the first batch of a configuration's data.
 ///
-/// A first step is not timed: it makes the optimiser's state. The batch itself is not counted. On the
-/// processor every byte is counted; a graphics card's memory is sampled ([`memory::watch`]). What a
-/// process has done before changes what its allocator and thread pools hold, so that a comparison takes
-/// a new process for each.
+/// The first step is not timed, since it creates the optimiser's state. The batch itself is not counted. On the
+/// CPU every byte is counted; GPU memory is sampled ([`memory::watch`]). Earlier work in the process changes
+/// the state of its allocator and thread pools, so a comparison needs a new process for each measurement.
 ///
 /// # Errors
 ///
-/// [`TrainError`], as of a run.
+/// [`TrainError`], as for a run.
 pub fn step_cost<B: TrainBackend>(
     config: &RunConfig,
     steps: usize,

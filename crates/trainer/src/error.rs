@@ -1,15 +1,15 @@
-//! What can go wrong in a run.
+//! Errors of a run.
 
 use std::path::PathBuf;
 
 use gradway_adapters::Misfit;
 use gradway_backbone::{CheckpointError, ImportError, TensorFileError, UnknownBackbone};
-use gradway_data::{DataError, DenseTask, Split, Task};
+use gradway_data::{DataError, DenseTask, Split, TaskKind};
 use gradway_metrics::{DetectionError, EdgeError, MapError, RelativeError, SegmentationError};
 
 use gradway_adapters::StateDictError;
 
-/// Why a run could not start or go on.
+/// The error type of training.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
     /// A configuration file or an override is wrong.
@@ -17,17 +17,17 @@ pub enum TrainError {
     Config {
         /// The file, or `--set key=value`.
         origin: String,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
-    /// A key of a configuration that is missing, unknown or has a value that it cannot have.
+    /// A key of a configuration that is missing, unknown or has an invalid value.
     #[error("{origin}: {reason}")]
     Key {
-        /// The file or option that has it, such as `--set key=value`.
+        /// The file or option that sets it, such as `--set key=value`.
         origin: String,
-        /// The key, its value and what would be right.
+        /// The key, its value and the expected value.
         reason: String,
-        /// What to do about it.
+        /// A suggestion to fix it.
         hint: Option<String>,
     },
     /// A backbone that is not in the table.
@@ -45,7 +45,7 @@ pub enum TrainError {
     /// Data that cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// A device that failed at work that was sent to it.
+    /// A device that failed.
     #[error("the device failed: {0}")]
     Device(String),
     /// Predictions and labels that do not belong together.
@@ -60,7 +60,7 @@ pub enum TrainError {
     /// Edges that cannot be scored.
     #[error(transparent)]
     Edges(#[from] EdgeError),
-    /// Scores that cannot be compared with those of tasks alone.
+    /// Scores that cannot be compared with those of single-task models.
     #[error("tasks.single: {0}")]
     Relative(#[from] RelativeError),
     /// A batch without the labels of a task.
@@ -72,10 +72,10 @@ pub enum TrainError {
     /// A configuration of another task.
     #[error("a run of {}, where {} is needed", found.name(), expected.name())]
     Task {
-        /// What is needed.
-        expected: Task,
-        /// What there is.
-        found: Task,
+        /// The expected task.
+        expected: TaskKind,
+        /// The task found.
+        found: TaskKind,
     },
     /// An object without a mask, where masks are trained.
     #[error("image `{image}`: annotation {annotation} has no mask, which the head is trained on")]
@@ -90,7 +90,7 @@ pub enum TrainError {
     File {
         /// The file or folder.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
     /// Saved parameters do not fit the model.
@@ -98,10 +98,10 @@ pub enum TrainError {
     StateDict {
         /// The file.
         path: PathBuf,
-        /// What does not fit.
+        /// The mismatch.
         source: StateDictError,
     },
-    /// The folder of a new run holds one already.
+    /// The folder of a new run already holds a run.
     #[error("{} holds a run already", path.display())]
     RunExists {
         /// The folder.
@@ -113,12 +113,12 @@ pub enum TrainError {
         /// The folder.
         path: PathBuf,
     },
-    /// The observer has stopped the run, which is saved and can go on.
+    /// The observer stopped the run. The run is saved and can be resumed.
     #[error("stopped after step {step} of {steps}, which is saved in {}", path.display())]
     Stopped {
-        /// Steps that are done.
+        /// Number of steps done.
         step: usize,
-        /// Steps of the whole run.
+        /// Number of steps of the whole run.
         steps: usize,
         /// The folder.
         path: PathBuf,
@@ -134,22 +134,22 @@ pub enum TrainError {
         backbone: String,
         /// Hash of the base weights it was trained on.
         trained_on: String,
-        /// Hash of the weights that are here.
+        /// Hash of the present weights.
         present: String,
     },
-    /// Parameters that are to be trained and have no part in the loss.
+    /// Trained parameters that the loss does not depend on.
     #[error("no gradient reached {} in the first step; it would never be trained", list(.parameters))]
     Unreached {
         /// Their paths.
         parameters: Vec<String>,
     },
-    /// A loss or a norm that is no finite number: nothing has changed by it.
+    /// A loss or a gradient norm that is not finite. The model has not changed.
     #[error(
         "{what} is {value} in step {step}, which is not taken; images: {}",
         quoted(images)
     )]
     NotFinite {
-        /// What it is.
+        /// The name of the value.
         what: &'static str,
         /// NaN or an infinity.
         value: f64,
@@ -185,7 +185,7 @@ pub enum TrainError {
         path: PathBuf,
         /// Names of the classes it was trained on, in label order.
         trained_on: Vec<String>,
-        /// Those of the data.
+        /// Names of the classes of the data.
         present: Vec<String>,
     },
     /// A run whose configuration has changed since its checkpoint.
@@ -199,9 +199,9 @@ pub enum TrainError {
         path: PathBuf,
         /// The key.
         key: String,
-        /// Its value in training; none where it was absent.
+        /// Its value in training; `None` if it was absent.
         trained_with: Option<String>,
-        /// Its value now; none where it is absent.
+        /// Its value now; `None` if it is absent.
         present: Option<String>,
     },
     /// A run whose data has changed since its checkpoint.
@@ -216,13 +216,13 @@ pub enum TrainError {
     },
 }
 
-/// Names one after the other.
+/// Joins quoted names.
 fn quoted(names: &[String]) -> String {
     let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     names.join(", ")
 }
 
-/// A key and its value as a configuration has them.
+/// A key and its value as written in a configuration.
 fn setting(key: &str, value: Option<&str>) -> String {
     match value {
         Some(value) => format!("{key} = {value}"),
@@ -230,7 +230,7 @@ fn setting(key: &str, value: Option<&str>) -> String {
     }
 }
 
-/// The first of some parameters, and how many there are besides.
+/// The first of some parameters and the number of the others.
 fn list(parameters: &[String]) -> String {
     match parameters {
         [one] => format!("`{one}`"),
@@ -240,7 +240,7 @@ fn list(parameters: &[String]) -> String {
 }
 
 impl TrainError {
-    /// What would be right, where that can be said.
+    /// Returns a suggestion to fix the error, if there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Key { hint, .. } => hint.clone(),
@@ -286,7 +286,7 @@ impl TrainError {
         }
     }
 
-    /// A value of a configuration that is wrong.
+    /// An error about a value of the configuration.
     pub(crate) fn config(reason: impl Into<String>) -> Self {
         Self::Config {
             origin: "configuration".to_string(),

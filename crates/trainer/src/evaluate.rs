@@ -1,4 +1,4 @@
-//! Scores of a whole split.
+//! Evaluation of a whole split.
 
 use std::time::Instant;
 
@@ -10,23 +10,23 @@ use crate::error::TrainError;
 use crate::model::Model;
 use crate::task::{Scorer, Scores, Task};
 
-/// Scores of a split and the time they took.
+/// The scores of a split and the time of the evaluation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Scores.
     #[serde(flatten)]
     pub scores: Scores,
-    /// Images.
+    /// Number of images.
     pub images: usize,
-    /// Wall time, reading included.
+    /// Wall time in seconds, including reading.
     pub seconds: f64,
 }
 
-/// Scores a model on every sample of a loader; `each` is told how many images are done.
+/// Evaluates a model on every sample of a loader; `each` receives the number of images done.
 ///
 /// # Errors
 ///
-/// [`TrainError`]: a sample that cannot be read.
+/// [`TrainError`] if a sample cannot be read.
 pub fn evaluate<B: TrainBackend, T: Task<B>>(
     model: &Model<B, T>,
     loader: &Loader<T::Pipeline>,

@@ -1,8 +1,8 @@
-//! The guard against a parameter that is meant to be trained and cannot be.
+//! A check that every trained parameter receives gradients.
 //!
-//! Most of what is trained has a gradient in every batch, so that the first step tells whether something is left
-//! out. What a detector says of objects has one only where there are objects, and no batch is proof against it:
-//! that is waited for, and told after an epoch.
+//! Most trained parameters have a gradient in every batch, so the first step shows whether one is missing. Some
+//! parameters of a detector have a gradient only for batches with objects. For these the check waits and
+//! reports after an epoch.
 
 use burn::module::{Module, Param};
 use burn::optim::GradientsParams;
@@ -12,8 +12,8 @@ use gradway_backbone::{Kind, ParameterPath, ParameterVisitor, visit_parameters};
 
 /// The trained parameters of a module that have no gradient, by path.
 ///
-/// A gradient of zeros is one: an up projection that starts at zero holds back what is behind it for a
-/// step. None at all means that the parameter had no part in the loss, and never will.
+/// A gradient of zeros counts as a gradient: an up projection that starts at zero stops the gradients of
+/// earlier layers for one step. A missing gradient means that the loss does not depend on the parameter.
 fn unreached<B: AutodiffBackend, M: Module<B>>(
     module: &M,
     gradients: &GradientsParams,
@@ -41,19 +41,19 @@ fn unreached<B: AutodiffBackend, M: Module<B>>(
     search.unreached
 }
 
-/// The parameters that no gradient has reached yet.
+/// Tracks the parameters that have not received a gradient yet.
 #[derive(Debug, Default)]
 pub struct Guard {
-    /// None before the first step.
+    /// `None` before the first step.
     waiting: Option<Vec<String>>,
 }
 
 impl Guard {
-    /// Takes in the gradients of a step; `may_wait` tells whether a parameter may be without one in a batch.
+    /// Records the gradients of a step; `may_wait` says whether a parameter may have no gradient in a batch.
     ///
     /// # Errors
     ///
-    /// The parameters that may not, in the first step.
+    /// In the first step, the parameters without a gradient that must have one.
     pub fn step<B: AutodiffBackend, M: Module<B>>(
         &mut self,
         module: &M,
@@ -79,7 +79,7 @@ impl Guard {
         Ok(())
     }
 
-    /// Those that no step has reached so far.
+    /// The parameters that no step has reached so far.
     pub fn waiting(&self) -> &[String] {
         self.waiting.as_deref().unwrap_or_default()
     }

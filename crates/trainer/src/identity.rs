@@ -1,14 +1,14 @@
-//! Identities of parameters that outlive the process.
+//! Parameter identities that are stable across processes.
 
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_backbone::{ParameterMapper, ParameterPath, map_parameters};
 
-/// Gives every parameter an identity that follows from its path.
+/// Sets the identity of every parameter to one derived from its path.
 ///
-/// Burn draws identities at random; an optimiser's saved state refers to them, so a resumed run
-/// needs the same ones.
+/// Burn draws identities at random. The saved state of an optimiser refers to them, so a resumed run needs the
+/// same ones.
 pub(crate) fn name_parameters<B: Backend, M: Module<B>>(module: M) -> M {
     struct Namer;
 

@@ -1,9 +1,8 @@
 //! Training: configuration, optimisation, checkpoints, resume, evaluation, memory accounting.
 //!
-//! [`RunConfig`] describes a run; a [`Task`] says what is predicted, and how that is read, trained and
-//! scored; [`Model`] is an encoder with the task's head; [`Trainer`] takes steps on it, and [`train`] makes
-//! a whole run of them with checkpoints and logs. Nothing here prints: an [`Observer`] is told what
-//! happens.
+//! [`RunConfig`] describes a run. A [`Task`] defines what is predicted, and how it is read, trained and scored.
+//! [`Model`] is an encoder with the task's head. [`Trainer`] runs single optimiser steps, and [`train`] a whole
+//! run with checkpoints and logs. Nothing here prints: an [`Observer`] receives the events of a run.
 
 mod checkpoint;
 pub mod config;

@@ -19,8 +19,8 @@ pub(crate) struct MetricsLog {
 impl MetricsLog {
     /// Opens the log of a run that has done `steps` steps.
     ///
-    /// A process that was killed may have logged steps after its last checkpoint; they will be
-    /// done again, so their lines go.
+    /// A process that was killed may have logged steps after its last checkpoint. These steps are run again, so
+    /// their lines are removed.
     pub(crate) fn open(path: &Path, steps: usize) -> Result<Self, TrainError> {
         let wrong = |error: std::io::Error| TrainError::file(path, error);
         let kept = match fs::read_to_string(path) {
@@ -40,7 +40,7 @@ impl MetricsLog {
         })
     }
 
-    /// Writes a line, `kind` first.
+    /// Writes a line with `kind` as its first key.
     pub(crate) fn write(&mut self, kind: &str, line: &impl Serialize) -> Result<(), TrainError> {
         #[derive(Serialize)]
         struct Line<'a, T> {
@@ -62,9 +62,9 @@ impl MetricsLog {
     }
 }
 
-/// The median wall time of the steps that a log has, in seconds; 0 where it has none.
+/// Returns the median wall time of the logged steps in seconds; 0 if there are none.
 ///
-/// Of the log and not of the process: a run that was interrupted has several.
+/// It reads the log, since an interrupted run consists of several processes.
 pub(crate) fn median_step_seconds(path: &Path) -> Result<f64, TrainError> {
     let text = fs::read_to_string(path).map_err(|error| TrainError::file(path, error))?;
     let seconds = |line: &str| {
@@ -74,7 +74,7 @@ pub(crate) fn median_step_seconds(path: &Path) -> Result<f64, TrainError> {
     Ok(median(text.lines().filter_map(seconds)))
 }
 
-/// The step of a line; none for a line that was cut off.
+/// The step of a line; `None` for a line that is cut off.
 fn step_of(line: &str) -> Option<u64> {
     let line: Value = serde_json::from_str(line).ok()?;
     line.get("step")?.as_u64()

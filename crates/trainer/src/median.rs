@@ -1,6 +1,6 @@
-//! The median, which repeated measurements are told by.
+//! The median of measurements.
 
-/// The middle value, or the mean of the middle two; 0 of none.
+/// Returns the median: the middle value, or the mean of the middle two; 0 for no values.
 pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut sorted: Vec<f64> = values.into_iter().collect();
     sorted.sort_by(f64::total_cmp);

@@ -1,8 +1,8 @@
-//! Accounting of live bytes: exact on the processor, sampled on a device with memory of its own.
+//! Accounting of live bytes: exact on the CPU, sampled on a device with its own memory.
 //!
-//! A binary that installs [`CountingAllocator`] as its global allocator can ask how many bytes are
-//! live and how many were at most. Unlike the resident size of a process, which depends on the
-//! allocator's caching, the count is a property of the program: it repeats.
+//! A binary that installs [`CountingAllocator`] as its global allocator can query the number of live bytes and
+//! their peak. Unlike the resident size of a process, which depends on the allocator's caching, this count is
+//! reproducible.
 //!
 //! ```ignore
 //! #[global_allocator]
@@ -19,11 +19,11 @@ static LIVE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 static INSTALLED: AtomicBool = AtomicBool::new(false);
 
-/// The system's allocator with a count of live bytes.
+/// The system allocator with a count of live bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CountingAllocator;
 
-/// Statistics need no order among each other, so every access is relaxed.
+/// Records an allocation. Counters need no ordering among each other, so every access is relaxed.
 fn grew(bytes: usize) {
     let live = LIVE.fetch_add(bytes, Ordering::Relaxed) + bytes;
     PEAK.fetch_max(live, Ordering::Relaxed);
@@ -73,19 +73,19 @@ unsafe impl GlobalAlloc for CountingAllocator {
     }
 }
 
-/// Asks the system's allocator to keep freed memory for the next step.
+/// Tells the system allocator to keep freed memory for the next step.
 ///
-/// A step frees and takes the same large maps again and again. By default glibc gives each back to
-/// the kernel at once, which then must zero its pages anew: a fifth of a step's time. For binaries,
-/// at their start; elsewhere than on glibc it does nothing. The count of live bytes does not change,
-/// the resident size of the process stays at its peak.
+/// A step frees and allocates the same large maps again and again. By default glibc returns each to the kernel
+/// at once, which must then zero its pages again: a fifth of a step's time. Binaries call this at their start.
+/// It does nothing without glibc. The count of live bytes does not change; the resident size of the process
+/// stays at its peak.
 pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
-        /// More than any map.
+        /// Larger than any map.
         const NEVER: libc::c_int = 1 << 30;
-        // SAFETY: `mallopt` only changes parameters of the allocator, and is documented to be
-        // callable at any time; an answer of 0 means that nothing changed, which is no harm.
+        // SAFETY: `mallopt` only changes parameters of the allocator, and is documented to be callable at any
+        // time; a result of 0 means that nothing changed, which does no harm.
         unsafe {
             libc::mallopt(libc::M_MMAP_THRESHOLD, NEVER);
             libc::mallopt(libc::M_TRIM_THRESHOLD, NEVER);
@@ -94,36 +94,36 @@ pub fn keep_freed_memory() {
     }
 }
 
-/// Live bytes now; none without a [`CountingAllocator`].
+/// Returns the number of live bytes; `None` without a [`CountingAllocator`].
 pub fn live() -> Option<usize> {
     INSTALLED
         .load(Ordering::Relaxed)
         .then(|| LIVE.load(Ordering::Relaxed))
 }
 
-/// The most live bytes since [`reset_peak`]; none without a [`CountingAllocator`].
+/// Returns the peak number of live bytes since [`reset_peak`]; `None` without a [`CountingAllocator`].
 pub fn peak() -> Option<usize> {
     INSTALLED
         .load(Ordering::Relaxed)
         .then(|| PEAK.load(Ordering::Relaxed))
 }
 
-/// Starts a new peak at the bytes that are live now.
+/// Resets the peak to the current number of live bytes.
 pub fn reset_peak() {
     PEAK.store(LIVE.load(Ordering::Relaxed), Ordering::Relaxed);
 }
 
-/// The most live bytes of some work.
+/// The peak number of live bytes during some work.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Peak {
-    /// Of the memory that the device computes in. None where nobody counts.
+    /// Peak of the memory that the device computes in; `None` if it is not measured.
     pub device: Option<usize>,
-    /// Of the host's memory beside a device that has its own. None where that is the same, or nobody counts.
+    /// Peak of the host's memory; `None` if the device uses the host's memory, or it is not measured.
     pub host: Option<usize>,
 }
 
-/// Runs something and says the most live bytes meanwhile. A device's gauge is read only where it is `watched`,
-/// which slows the work.
+/// Runs `work` and returns its result with the peak number of live bytes. The device's gauge is read only if it
+/// is `watched`, which slows the work down.
 pub fn peak_of<T>(
     gauge: Option<&MemoryGauge>,
     watched: bool,
@@ -146,13 +146,13 @@ pub fn peak_of<T>(
     (result, Peak { device, host })
 }
 
-/// Live bytes of a device, where it has a gauge, or of the host, where they are counted.
+/// Returns the live bytes of a device, if it has a gauge, or of the host, if they are counted.
 pub fn live_of(gauge: Option<&MemoryGauge>) -> Option<usize> {
     gauge.map_or_else(live, |gauge| Some(gauge()))
 }
 
-/// Runs something and says the most live bytes meanwhile: those of a device, where it has a gauge, or the
-/// host's, where they are counted.
+/// Runs `work` and returns its result with the peak number of live bytes: of the device if it has a gauge, or
+/// of the host if they are counted.
 pub fn most_live<T>(gauge: Option<&MemoryGauge>, work: impl FnOnce() -> T) -> (T, Option<usize>) {
     if let Some(gauge) = gauge {
         let (result, most) = watch(gauge, work);
@@ -163,13 +163,13 @@ pub fn most_live<T>(gauge: Option<&MemoryGauge>, work: impl FnOnce() -> T) -> (T
     (result, peak())
 }
 
-/// Runs something and says the most live bytes of a device's memory meanwhile, as a gauge read
-/// again and again by another thread shows them.
+/// Runs `work` and returns its result with the peak number of live bytes of a device. Another thread samples
+/// the gauge.
 ///
-/// Work is sent to a device faster than it is done, and its memory is taken and freed as it is
-/// sent: the gauge slows the sending, not what is seen.
+/// The host sends work faster than the device runs it, and memory is allocated and freed when work is sent.
+/// Sampling therefore slows down the sending but does not change the result.
 pub fn watch<T>(gauge: &MemoryGauge, work: impl FnOnce() -> T) -> (T, usize) {
-    /// Ends the reading also where the work panics.
+    /// Ends the sampling, also if the work panics.
     struct Done<'a>(&'a AtomicBool);
     impl Drop for Done<'_> {
         fn drop(&mut self) {
@@ -198,7 +198,7 @@ mod tests {
     #[global_allocator]
     static ALLOCATOR: CountingAllocator = CountingAllocator;
 
-    /// A device with memory of its own, of which work takes some for a while.
+    /// A device with its own memory, some of which is used by the work.
     struct Device(Arc<AtomicUsize>);
 
     impl Device {

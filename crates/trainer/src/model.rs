@@ -1,4 +1,4 @@
-//! A model: the frozen side, and one module of everything that is trained.
+//! A model: a frozen encoder, and one module of everything that is trained.
 
 use std::path::Path;
 
@@ -21,55 +21,54 @@ use crate::task::{
     BatchOf, DetectionTask, Labels, Loss, MultiTask, PlainHead, SegmentationTask, Task,
 };
 
-/// Everything that training changes: the method's module and the head, as one module for one
-/// optimiser and one checkpoint.
+/// The trained part of a model: the method's module and the head, as one module for one optimiser and one checkpoint.
 #[derive(Module, Debug)]
 pub struct Trainable<B: Backend, H: Module<B>> {
-    /// The method's part.
+    /// The method's module.
     pub method: Tuned<B>,
     /// The head.
     pub head: H,
 }
 
-/// A backbone under a method, and the head of a task.
+/// A backbone with a tuning method, and the head of a task.
 #[derive(Debug, Clone)]
 pub struct Model<B: TrainBackend, T: Task<B>> {
-    /// The frozen side.
+    /// The frozen part.
     pub encoder: Encoder<B>,
-    /// The trained side.
+    /// The trained part.
     pub trainable: Trainable<B, T::Head>,
     method: MethodConfig,
     task: T,
     base: String,
-    /// Parameters of the backbone that the method leaves as they are.
+    /// Number of backbone parameters that the method does not train.
     frozen: usize,
-    /// Parameters that the method would train, and the head has no use for.
+    /// Parameters of the method that the head does not use.
     unread: Vec<String>,
-    /// Whether tasks are added to those of another run.
+    /// Whether the run adds tasks to those of another run.
     adds: bool,
-    /// What the other run has trained.
+    /// The weights that the other run trained.
     kept: StateDict,
 }
 
-/// What is frozen, and what is trained.
+/// The frozen part, the trained part, and the parameters that the head does not use.
 type Sides<B, T> = (Encoder<B>, Trainable<B, <T as Task<B>>::Head>, Vec<String>);
 
-/// A model of semantic segmentation.
+/// A model for semantic segmentation.
 pub type Segmentation<B> = Model<B, SegmentationTask>;
-/// A model of object detection.
+/// A model for object detection.
 pub type Detection<B> = Model<B, DetectionTask>;
-/// A model of several dense tasks.
+/// A model for several dense tasks.
 pub type ManyTasks<B> = Model<B, MultiTask>;
 
 impl<B: TrainBackend, T: Task<B>> Model<B, T> {
-    /// Builds the model of a configuration, with the backbone's weights if it names some.
+    /// Builds the model of a configuration, with the backbone's weights if the configuration names any.
     ///
-    /// The configuration's seed decides every random weight.
+    /// The configuration's seed determines every random weight.
     ///
     /// # Errors
     ///
-    /// [`TrainError`]: a backbone that is not in the table, weights that cannot be read or do not
-    /// fit; a configuration of another task, or for other labels.
+    /// [`TrainError`] if the backbone is not in the table, weights cannot be read or do not fit, or the
+    /// configuration is for another task or other labels.
     pub fn new(
         config: &RunConfig,
         labels: &Labels,
@@ -96,7 +95,7 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         })
     }
 
-    /// The frozen side and the trained side around a backbone, and what of the method the head has no use for.
+    /// Builds the frozen and the trained part around a backbone, and lists the parameters that the head does not use.
     fn around(
         backbone: AnyBackbone<B::InnerBackend>,
         config: &RunConfig,
@@ -118,11 +117,12 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         Ok((encoder, trainable, unread))
     }
 
-    /// What the model of a configuration trains, to be counted: it reads no weights, and draws none.
+    /// Builds the trained part of a configuration's model to count its parameters, without reading or drawing
+    /// weights.
     ///
     /// # Errors
     ///
-    /// As [`Self::new`], but for the weights.
+    /// As [`Self::new`], except for the weights.
     pub fn outline(
         config: &RunConfig,
         labels: &Labels,
@@ -135,12 +135,12 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         Ok(trainable)
     }
 
-    /// The same with what another run has trained of the tasks that it shares with this one; `present` are the
+    /// Takes over the weights that another run trained for the tasks that both runs have. `present` are the
     /// labels of the data, and `path` names the other run's checkpoint in messages.
     ///
     /// # Errors
     ///
-    /// As [`Self::load`]; [`TrainError::OtherClasses`] where a task has other classes there.
+    /// As [`Self::load`]; [`TrainError::OtherClasses`] if a task has other classes in the other run.
     pub fn inherit(
         self,
         saved: Checkpoint,
@@ -158,7 +158,7 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         self.put(weights, path)
     }
 
-    /// What a checkpoint holds: what is trained, and what another run has trained.
+    /// Returns the weights of a checkpoint: those trained here, and those taken over from another run.
     pub fn weights(&self) -> StateDict {
         let mut weights = self.kept.clone();
         weights.extend(collect(&self.trainable));
@@ -177,7 +177,7 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         })
     }
 
-    /// Puts weights in, and keeps those that are not trained here.
+    /// Loads weights, and keeps those that are not trained here.
     fn put(self, weights: StateDict, path: &Path) -> Result<Self, TrainError> {
         let changing = collect(&self.trainable);
         let is_kept = |(name, _): &(&String, &TensorData)| !changing.contains_key(*name);
@@ -196,38 +196,38 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         })
     }
 
-    /// What the model predicts.
+    /// The task of the model.
     pub(crate) fn task(&self) -> &T {
         &self.task
     }
 
-    /// Parameters of the backbone that the method leaves as they are.
+    /// Returns the number of backbone parameters that the method does not train.
     pub fn frozen(&self) -> usize {
         self.frozen
     }
 
-    /// Parameters that the method would train, but whose values the head has no use for: they are frozen.
+    /// Returns the parameters of the method that the head does not use: they are frozen.
     pub fn unread(&self) -> &[String] {
         &self.unread
     }
 
-    /// The method, for the tasks that the model is of.
+    /// Returns the method's configuration, with the tasks of the model.
     pub fn method(&self) -> &MethodConfig {
         &self.method
     }
 
-    /// Hash of the backbone's weights before training, see
+    /// Returns the hash of the backbone's weights before training, see
     /// [`hash_module`](gradway_backbone::hash_module).
     pub fn base(&self) -> &str {
         &self.base
     }
 
-    /// The model of a run as a checkpoint of it left it, and where the run stood.
+    /// Loads the model of a run from one of its checkpoints; also returns the state of the run.
     ///
     /// # Errors
     ///
-    /// As [`Self::new`] and [`Self::load`]; [`TrainError::OtherSetting`] where the configuration makes another model
-    /// than the one that was trained.
+    /// As [`Self::new`] and [`Self::load`]; [`TrainError::OtherSetting`] if the configuration describes another
+    /// model than the one that was trained.
     pub fn open(
         config: &RunConfig,
         path: &Path,
@@ -241,12 +241,12 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         Ok((model.load(saved, path)?, state))
     }
 
-    /// Puts what a checkpoint holds into the model; `path` names it in messages.
+    /// Loads the weights of a checkpoint; `path` names it in messages.
     ///
     /// # Errors
     ///
-    /// [`TrainError::OtherBase`] where it was trained on other weights, [`TrainError::StateDict`]
-    /// where a parameter does not fit.
+    /// [`TrainError::OtherBase`] if it was trained on other base weights, [`TrainError::StateDict`] if a
+    /// parameter does not fit.
     pub fn load(self, saved: Checkpoint, path: &Path) -> Result<Self, TrainError> {
         self.require_base(&saved, path)?;
         if self.adds {
@@ -260,11 +260,11 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         Ok(Self { trainable, ..self })
     }
 
-    /// The loss of a batch.
+    /// Returns the loss of a batch.
     ///
     /// # Errors
     ///
-    /// [`TrainError`]: a batch without the labels that the head needs.
+    /// [`TrainError`] if the batch lacks labels that the head needs.
     pub fn loss(
         &self,
         batch: &BatchOf<B, T>,
@@ -276,7 +276,7 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
             .loss(&self.trainable.head, &features, batch, phase)
     }
 
-    /// What the encoder makes of a batch, with its graph.
+    /// Returns the encoder's features of a batch, with their graph.
     pub fn features(
         &self,
         batch: &BatchOf<B, T>,
@@ -287,7 +287,7 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         self.encoder.features(method, images(batch, device), phase)
     }
 
-    /// The model as it predicts: no graph, running statistics.
+    /// Returns the model for inference: without a graph and with running statistics.
     pub fn inference(&self) -> Inference<'_, B, T> {
         Inference {
             encoder: &self.encoder,
@@ -297,7 +297,7 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
     }
 }
 
-/// A [`Model`] that predicts.
+/// A [`Model`] for inference.
 #[derive(Debug)]
 pub struct Inference<'a, B: TrainBackend, T: Task<B>> {
     encoder: &'a Encoder<B>,
@@ -306,15 +306,15 @@ pub struct Inference<'a, B: TrainBackend, T: Task<B>> {
 }
 
 impl<B: TrainBackend, T: Task<B>> Inference<'_, B, T> {
-    /// What the model was made for.
+    /// Returns the task of the model.
     pub fn task(&self) -> &T {
         self.task
     }
 
-    /// What is predicted of every image, at the size that it was read in.
+    /// Predicts every image at the size in which it was read.
     ///
-    /// Only images of one size go through the network together, padded to multiples of the backbone's
-    /// coarsest stride: what is predicted of an image depends on no other of the batch.
+    /// Only images of one size go through the network together, padded to multiples of the backbone's coarsest
+    /// stride. The prediction of an image does not depend on the other images of the batch.
     pub fn predict(&self, batch: &BatchOf<B, T>, device: &B::Device) -> Vec<T::Prediction> {
         let groups = batch.groups(self.pad(batch.stride.max(1)));
         if let [group] = &groups[..]
@@ -332,12 +332,12 @@ impl<B: TrainBackend, T: Task<B>> Inference<'_, B, T> {
         predictions.map(|(_, prediction)| prediction).collect()
     }
 
-    /// The least multiple of the backbone's coarsest stride that is not below a length.
+    /// The smallest multiple of the backbone's coarsest stride that is at least `length`.
     fn pad(&self, length: usize) -> usize {
         length.next_multiple_of(self.encoder.description().coarsest_stride())
     }
 
-    /// What is predicted of images of one size.
+    /// Predicts images of one size.
     fn predict_together(&self, batch: &BatchOf<B, T>, device: &B::Device) -> Vec<T::Prediction> {
         let Trainable { method, head } = &self.trainable;
         let images = images(batch, device);
@@ -347,7 +347,7 @@ impl<B: TrainBackend, T: Task<B>> Inference<'_, B, T> {
 }
 
 impl<B: TrainBackend> Inference<'_, B, SegmentationTask> {
-    /// Logits at the size of the images.
+    /// Returns the logits at the size of the images.
     ///
     /// # Shapes
     ///

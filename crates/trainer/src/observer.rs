@@ -1,4 +1,4 @@
-//! Telling somebody what happens in a run, since libraries do not print.
+//! Events of a run for an observer, since libraries do not print.
 
 use std::path::Path;
 
@@ -8,86 +8,86 @@ use gradway_data::Split;
 use crate::evaluate::Evaluation;
 use crate::step::StepReport;
 
-/// Something that happened in a run.
+/// An event of a run.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
-    /// The run begins, or goes on.
+    /// The run starts or resumes.
     Started {
-        /// Optimiser steps of the whole run.
+        /// Number of optimiser steps of the whole run.
         steps: usize,
-        /// Steps that an earlier process has done.
+        /// Number of steps that an earlier process has done.
         done: usize,
-        /// What the method trains.
+        /// Trained parameters of the method.
         method: GroupCount,
-        /// What the head trains.
+        /// Number of trained parameters of the head.
         head: usize,
     },
-    /// The file system of the run's folder cannot lock files: nothing keeps another process from training there.
+    /// The file system of the run's folder does not support locks: another process could train in the same folder.
     Unlocked(&'a Path),
     /// A part of a split is not used.
     LeftOut {
         /// The split.
         split: Split,
-        /// What, how much of it, and examples.
+        /// What is left out, how much, and examples.
         what: &'a str,
     },
-    /// A backbone is frozen, or most of it, and its weights are random.
+    /// A backbone with random weights is frozen, or most of it.
     RandomBackbone {
-        /// Parameters that stay random.
+        /// Number of parameters that stay random.
         frozen: usize,
     },
-    /// Parameters that the method would train are frozen, since the head has no use for them.
+    /// Parameters of the method are frozen, since the head does not use them.
     Unread {
         /// Their paths.
         parameters: &'a [String],
     },
-    /// Images are left out at the end of every epoch, since they do not fill a step.
+    /// Images are dropped at the end of every epoch, since they do not fill a step.
     Dropped {
-        /// How many.
+        /// Number of dropped images.
         images: usize,
-        /// Of how many.
+        /// Number of images of the split.
         of: usize,
     },
-    /// No gradient has reached some parameters in a whole epoch: there was no object that they are for.
+    /// Some parameters had no gradient in a whole epoch, since there was no object for them.
     Unreached {
         /// Their paths.
         parameters: &'a [String],
     },
-    /// A step is done.
+    /// A step has finished.
     Step(&'a StepReport),
-    /// An evaluation goes on.
+    /// An evaluation makes progress.
     Evaluating {
-        /// Images done.
+        /// Number of images done.
         done: usize,
-        /// Images of the split.
+        /// Number of images of the split.
         images: usize,
     },
-    /// An evaluation is done.
+    /// An evaluation has finished.
     Evaluated {
         /// Epoch, counted from 1.
         epoch: usize,
         /// Scores.
         evaluation: &'a Evaluation,
-        /// Whether they are the best so far.
+        /// Whether the scores are the best so far.
         best: bool,
     },
-    /// A checkpoint is written.
+    /// A checkpoint has been written.
     Saved(&'a Path),
 }
 
-/// Is told what happens in a run.
+/// Receives the events of a run.
 pub trait Observer {
     /// Called in the order of events.
     fn event(&mut self, event: Event<'_>);
 
-    /// Asked after every step, and after every epoch once it is scored and saved: whether the run is to stop
-    /// there, so that it can go on later.
+    /// Returns whether the run should stop here, to be resumed later. It is called after every step, and after
+    /// every epoch once it is evaluated and saved.
     fn stops(&self) -> bool {
         false
     }
 }
 
-/// Does not care.
+/// Ignores all events.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 

@@ -1,4 +1,4 @@
-//! What a run was trained with: what may not change while it goes on.
+//! The settings and data of a run that must not change when it is resumed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,37 +10,38 @@ use toml::Value;
 use crate::config::{RunConfig, to_table};
 use crate::error::TrainError;
 
-/// Keys of a configuration with their values, as a file has them.
+/// Keys of a configuration with their values, as written in a file.
 type Settings = BTreeMap<String, String>;
 
-/// What a run is trained with, as its checkpoints remember it.
+/// The settings and data that a run is trained with, as saved in its checkpoints.
 ///
-/// A run that goes on with another batch, another rate or another order of the data would be neither the old run
-/// nor a new one; so that is refused. What decides nothing of training may change: see [`RunConfig`]'s page.
+/// Resuming a run with another batch size, learning rate or order of the data is rejected, since the result
+/// would be neither the old run nor a new one. Settings that do not affect training may change, see
+/// [`RunConfig`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
-    /// What decides training.
+    /// Settings that affect training.
     settings: Settings,
-    /// What decides the scores.
+    /// Settings that affect the scores.
     evaluation: Settings,
     /// The [fingerprint](Loader::fingerprint) of the training split.
     training_data: String,
-    /// That of the validation split.
+    /// The fingerprint of the validation split.
     validation_data: String,
 }
 
-/// What a key of a configuration decides.
+/// The effect of a key of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Decides {
-    /// What the parameters become.
+enum Effect {
+    /// It affects the trained parameters.
     Training,
-    /// The scores alone.
+    /// It affects only the scores.
     Scores,
-    /// How long it takes, where files are, and what is looked at on the way.
+    /// It affects neither: speed, paths, or what is logged.
     Neither,
 }
 
-impl Decides {
+impl Effect {
     fn of(key: &str) -> Self {
         match key {
             // The length decides the rate of every step, but a run may be made longer: its schedule is then that
@@ -60,7 +61,7 @@ impl Decides {
         }
     }
 
-    /// Whether a key that decides training decides what a trained model predicts, too.
+    /// Whether a key that affects training also affects the predictions of a trained model.
     fn is_of_model(key: &str) -> bool {
         let sections = ["method.", "head."];
         matches!(
@@ -71,11 +72,11 @@ impl Decides {
 }
 
 impl Origin {
-    /// What a configuration and the data that it names are.
+    /// The origin of a configuration and its data.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Data`]: samples that cannot be read.
+    /// [`TrainError::Data`] if samples cannot be read.
     pub(crate) fn new<P: Pipeline>(
         config: &RunConfig,
         training: &Loader<P>,
@@ -85,24 +86,25 @@ impl Origin {
         let of = |decides| {
             let chosen = all
                 .iter()
-                .filter(move |(key, _)| Decides::of(key) == decides);
+                .filter(move |(key, _)| Effect::of(key) == decides);
             chosen
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect()
         };
         Ok(Self {
-            settings: of(Decides::Training),
-            evaluation: of(Decides::Scores),
+            settings: of(Effect::Training),
+            evaluation: of(Effect::Scores),
             training_data: training.fingerprint()?,
             validation_data: validation.fingerprint()?,
         })
     }
 
-    /// Refuses to go on with what is not the same; `path` is the checkpoint.
+    /// Checks that settings and data are the same; `path` is the checkpoint.
     ///
     /// # Errors
     ///
-    /// [`TrainError::OtherSetting`] with the first key that has changed, [`TrainError::OtherData`].
+    /// [`TrainError::OtherSetting`] with the first key that has changed, [`TrainError::OtherData`] if the data
+    /// has changed.
     pub(crate) fn require(&self, present: &Self, path: &Path) -> Result<(), TrainError> {
         require_settings(&self.settings, &present.settings, path)?;
         let data = [
@@ -118,14 +120,14 @@ impl Origin {
         }
     }
 
-    /// Refuses a configuration that makes another model than the one that was trained; `path` is the checkpoint.
+    /// Checks that a configuration describes the model that was trained; `path` is the checkpoint.
     ///
     /// # Errors
     ///
     /// [`TrainError::OtherSetting`] with the first key that has changed.
     pub(crate) fn require_model(&self, config: &RunConfig, path: &Path) -> Result<(), TrainError> {
         let of_model = |settings: &Settings| {
-            let chosen = settings.iter().filter(|(key, _)| Decides::is_of_model(key));
+            let chosen = settings.iter().filter(|(key, _)| Effect::is_of_model(key));
             chosen
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect::<Settings>()
@@ -137,7 +139,7 @@ impl Origin {
         )
     }
 
-    /// Whether scores of the two can be compared.
+    /// Whether the scores of the two runs are comparable.
     pub(crate) fn scores_as(&self, other: &Self) -> bool {
         self.evaluation == other.evaluation
     }

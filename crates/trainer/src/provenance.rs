@@ -1,22 +1,22 @@
-//! Where a number comes from.
+//! The provenance of results.
 
 use gradway_backbone::Precision;
 use serde::{Deserialize, Serialize};
 
 use crate::config::RunConfig;
 
-/// What a result file says of its origin.
+/// The provenance of a result file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     /// Version of this library.
     pub version: String,
-    /// Commit that the binary was built from, `-dirty` where its sources differed; absent outside a repository.
+    /// Commit that the binary was built from, with `-dirty` if its sources differed; absent outside a repository.
     pub commit: Option<String>,
     /// Burn's name for the backend.
     pub backend: String,
-    /// Device, as the command line names it.
+    /// Device, as named on the command line.
     pub device: String,
-    /// Threads of the processor's pool: `RAYON_NUM_THREADS`, or as many as the machine offers.
+    /// Number of threads of the CPU thread pool: `RAYON_NUM_THREADS`, or the number of the machine's processors.
     pub threads: usize,
     /// Seed of the run.
     pub seed: u64,
@@ -29,8 +29,7 @@ pub struct Provenance {
 }
 
 impl Provenance {
-    /// The provenance of a run of `config` on `device`. The commit is what a binary knows of itself: it is
-    /// left to the caller.
+    /// The provenance of a run of `config` on `device`. The caller sets the commit, which only the binary knows.
     pub fn new(config: &RunConfig, backend: String, device: impl ToString) -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").to_string(),

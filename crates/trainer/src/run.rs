@@ -1,4 +1,4 @@
-//! A whole run: epochs of steps, evaluations, checkpoints.
+//! A training run: epochs, evaluations and checkpoints.
 
 use std::path::Path;
 
@@ -21,41 +21,41 @@ use crate::run_directory::{RunDirectory, RunLock};
 use crate::step::Trainer;
 use crate::task::{BatchOf, Task, TaskJob};
 
-/// What came of a run: the content of `result.json`.
+/// The result of a run: the content of `result.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunOutcome {
     /// Name of the method.
     pub method: String,
-    /// Trainable parameters of the method.
+    /// Number of trainable parameters of the method.
     pub parameters: GroupCount,
-    /// Trainable parameters of the head.
+    /// Number of trainable parameters of the head.
     pub head_parameters: usize,
-    /// Optimiser steps.
+    /// Number of optimiser steps.
     pub steps: usize,
-    /// Median wall time of a step in seconds, without reading of batches.
+    /// Median wall time of a step in seconds, without reading batches.
     pub seconds_per_step: f64,
-    /// Most live bytes of a step in the memory that the device computes in, where somebody counts them.
+    /// Peak number of live bytes of a step, in the memory that the device computes in. `None` if it is not measured.
     pub peak_bytes: Option<usize>,
-    /// The same of the host, beside a device with memory of its own.
+    /// The same for the host's memory, if the device has its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_peak_bytes: Option<usize>,
-    /// Name of the score that the best checkpoint is the best by; see `gradway list metrics`.
+    /// Name of the metric that selects the best checkpoint; see `gradway list metrics`.
     pub metric: String,
-    /// Its best value.
+    /// Best value of the metric.
     pub best: f64,
     /// The last evaluation.
     pub last: Evaluation,
-    /// Where the numbers come from.
+    /// The provenance of the result.
     pub provenance: Provenance,
 }
 
-/// Trains in a folder from [`RunDirectory::create`], or goes on in one from
-/// [`RunDirectory::open`] where its newest checkpoint ends.
+/// Trains in a folder from [`RunDirectory::create`], or resumes a folder from [`RunDirectory::open`] at its
+/// newest checkpoint.
 ///
 /// # Errors
 ///
-/// [`TrainError`]; what was saved by then stays. A new run that is refused, because its data cannot be opened
-/// or its model cannot be built, leaves no folder.
+/// [`TrainError`]; checkpoints saved before the error remain. A new run whose data cannot be opened or whose
+/// model cannot be built leaves no folder.
 pub fn train<B: TrainBackend>(
     config: &RunConfig,
     directory: &RunDirectory,
@@ -90,11 +90,11 @@ impl<B: TrainBackend, O: Observer> TaskJob<B> for Training<'_, B, O> {
     }
 }
 
-/// Scores a run by a checkpoint of it; answers where the run stood, too.
+/// Evaluates a checkpoint of a run; also returns the state of the run at that checkpoint.
 ///
 /// # Errors
 ///
-/// [`TrainError`]: a checkpoint that does not fit, data that cannot be read or has other classes.
+/// [`TrainError`] if the checkpoint does not fit, or the data cannot be read or has other classes.
 pub fn evaluate_run<B: TrainBackend>(
     config: &RunConfig,
     checkpoint: &Path,
@@ -125,7 +125,7 @@ impl<B: TrainBackend> TaskJob<B> for Scoring<'_, B> {
     }
 }
 
-/// A run under way.
+/// A run in progress.
 struct Run<'a, B: TrainBackend, T: Task<B>> {
     config: &'a RunConfig,
     directory: &'a RunDirectory,
@@ -242,7 +242,7 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
         })
     }
 
-    /// The rest of the run, from where it stands.
+    /// Trains the rest of the run.
     fn finish(
         self,
         provenance: Provenance,
@@ -328,7 +328,7 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
         Ok(outcome)
     }
 
-    /// Images that an epoch leaves out.
+    /// Number of images that an epoch drops.
     fn dropped(&self) -> usize {
         match self.config.loader.drop_last {
             true => self.training.samples() - self.steps_per_epoch * self.config.total_batch(),
@@ -336,7 +336,7 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
         }
     }
 
-    /// The rest of the current epoch.
+    /// Trains the rest of the current epoch.
     fn epoch(mut self, observer: &mut impl Observer) -> Result<Self, TrainError> {
         let passes = self.config.optimizer.accumulation;
         let batches = self.training.batches_per_epoch();
@@ -381,7 +381,7 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
         Ok(self)
     }
 
-    /// What a run ends with that goes on later.
+    /// The error that ends a stopped run, which can be resumed.
     fn stopped(&self) -> TrainError {
         TrainError::Stopped {
             step: self.state.step,
@@ -390,7 +390,7 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
         }
     }
 
-    /// Scores the model, and saves it if it is the best so far.
+    /// Evaluates the model, and saves it if it is the best so far.
     fn evaluate(&mut self, observer: &mut impl Observer) -> Result<Evaluation, TrainError> {
         let images = self.validation.samples();
         let evaluation = evaluate(&self.model, &self.validation, self.device, |done| {
@@ -442,7 +442,7 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
     }
 }
 
-/// The checkpoint to go on from, if there is one.
+/// The checkpoint to resume from, if there is one.
 fn newest(directory: &RunDirectory) -> Result<Option<Checkpoint>, TrainError> {
     let path = directory.last_file();
     path.exists().then(|| Checkpoint::load(&path)).transpose()

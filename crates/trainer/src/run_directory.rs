@@ -1,4 +1,4 @@
-//! The folder of a run: what is in it, and who may write there.
+//! The folder of a run: its files and its lock.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
@@ -21,52 +21,52 @@ use crate::error::TrainError;
 /// | `result.json` | scores, memory, time and provenance, once the run is done |
 /// | `lock` | nothing; held by the process that trains |
 ///
-/// The folder of a new run is made when [`train`](crate::train) has accepted the run: the data is open and the
-/// model is built. A run that is refused leaves nothing behind.
+/// The folder of a new run is created when [`train`](crate::train) has opened the data and built the model. A
+/// run that fails before leaves nothing behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunDirectory {
     path: PathBuf,
     start: Start,
 }
 
-/// How a process comes to a folder.
+/// How a process starts in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Start {
-    /// With a configuration, as its file will hold it, to a folder that is yet to be made.
+    /// A new run: its configuration as file content, and whether it overwrites an old run.
     New { config: String, overwrite: bool },
-    /// To a run that is there.
+    /// An existing run.
     Existing,
 }
 
-/// Keeps other processes from training in a folder as long as it lives.
+/// A lock that keeps other processes from training in a folder while it is held.
 #[derive(Debug)]
 pub(crate) struct RunLock {
     _file: File,
-    /// Whether it does keep them away: not every file system can lock.
+    /// Whether the lock is held: not every file system supports locks.
     pub(crate) is_held: bool,
 }
 
 impl RunDirectory {
-    /// Name of the file that says what came of a run.
+    /// Name of the file with the result of a run.
     pub const RESULT: &str = "result.json";
 
-    /// The folder of a new run, which [`train`](crate::train) makes.
+    /// The folder of a new run, which [`train`](crate::train) creates.
     ///
     /// # Errors
     ///
-    /// [`TrainError::RunExists`] where it holds a run already; a configuration that cannot be saved.
+    /// [`TrainError::RunExists`] if it already holds a run; an error if the configuration cannot be saved.
     pub fn create(path: &Path, config: &RunConfig) -> Result<Self, TrainError> {
         let directory = Self::new(path, config, false)?;
         directory.refuse_a_run()?;
         Ok(directory)
     }
 
-    /// The folder of a new run, which [`train`](crate::train) makes, or clears of the run that it holds. Files
-    /// that do not belong to a run stay.
+    /// The folder of a new run, which [`train`](crate::train) creates, or clears of the run that it holds.
+    /// Files that do not belong to a run remain.
     ///
     /// # Errors
     ///
-    /// A configuration that cannot be saved.
+    /// If the configuration cannot be saved.
     pub fn replace(path: &Path, config: &RunConfig) -> Result<Self, TrainError> {
         Self::new(path, config, true)
     }
@@ -83,7 +83,7 @@ impl RunDirectory {
     ///
     /// # Errors
     ///
-    /// [`TrainError`] where it is no run or its configuration cannot be read.
+    /// [`TrainError`] if it is not a run or its configuration cannot be read.
     pub fn open(path: &Path) -> Result<(Self, RunConfig), TrainError> {
         let directory = Self {
             path: path.to_path_buf(),
@@ -104,27 +104,27 @@ impl RunDirectory {
         &self.path
     }
 
-    /// The resolved configuration.
+    /// Path of the resolved configuration.
     pub fn config_file(&self) -> PathBuf {
         self.path.join("config.toml")
     }
 
-    /// A line per step and evaluation.
+    /// Path of the log with a line per step and evaluation.
     pub fn metrics_file(&self) -> PathBuf {
         self.path.join("metrics.jsonl")
     }
 
-    /// The newest checkpoint.
+    /// Path of the newest checkpoint.
     pub fn last_file(&self) -> PathBuf {
         self.path.join("last.safetensors")
     }
 
-    /// The checkpoint of the best evaluation.
+    /// Path of the checkpoint of the best evaluation.
     pub fn best_file(&self) -> PathBuf {
         self.path.join("best.safetensors")
     }
 
-    /// The newest checkpoint or the best one.
+    /// Path of the newest checkpoint if `last`, otherwise of the best one.
     pub fn checkpoint_file(&self, last: bool) -> PathBuf {
         if last {
             self.last_file()
@@ -133,12 +133,12 @@ impl RunDirectory {
         }
     }
 
-    /// What came of the run.
+    /// Path of the file with the result.
     pub fn result_file(&self) -> PathBuf {
         self.path.join(Self::RESULT)
     }
 
-    /// The files of a run but for its lock.
+    /// The files of a run except its lock.
     fn files(&self) -> [PathBuf; 5] {
         [
             self.result_file(),
@@ -154,7 +154,7 @@ impl RunDirectory {
         matches!(self.start, Start::New { .. })
     }
 
-    /// Whether a folder holds a run that has taken a step. Before its first step a run has nothing to lose.
+    /// Whether a folder holds a run that has done a step. Before its first step a run has nothing to lose.
     pub fn holds_a_run(path: &Path) -> bool {
         let directory = Self {
             path: path.to_path_buf(),
@@ -174,13 +174,13 @@ impl RunDirectory {
         }
     }
 
-    /// Starts a new run: makes the folder, keeps others out, clears it and saves the configuration. Of a run
-    /// that is there, only keeps others out.
+    /// Starts a new run: creates the folder, locks it, clears it and saves the configuration. The folder of an
+    /// existing run is only locked.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Busy`] where another process trains here, [`TrainError::RunExists`] where one has begun
-    /// since, and files that cannot be written.
+    /// [`TrainError::Busy`] if another process trains here, [`TrainError::RunExists`] if one has started in the
+    /// meantime, and an error if files cannot be written.
     pub(crate) fn begin(&self) -> Result<RunLock, TrainError> {
         let Start::New { config, overwrite } = &self.start else {
             return self.lock();
@@ -199,7 +199,7 @@ impl RunDirectory {
         Ok(lock)
     }
 
-    /// Keeps other processes from training here, and clears away what an interrupted write left.
+    /// Locks the folder, and removes what an interrupted write left behind.
     pub(crate) fn lock(&self) -> Result<RunLock, TrainError> {
         let path = self.path.join("lock");
         let file = File::create(&path).map_err(|error| TrainError::file(&path, error))?;
@@ -222,11 +222,11 @@ impl RunDirectory {
         })
     }
 
-    /// What came of the run, if it is done.
+    /// Reads the result of the run, if it is done.
     ///
     /// # Errors
     ///
-    /// [`TrainError::File`] where it cannot be read.
+    /// [`TrainError::File`] if it cannot be read.
     pub fn result<T: DeserializeOwned>(&self) -> Result<Option<T>, TrainError> {
         let path = self.result_file();
         match fs::read(&path) {
@@ -238,11 +238,11 @@ impl RunDirectory {
         }
     }
 
-    /// Writes what came of the run.
+    /// Writes the result of the run.
     ///
     /// # Errors
     ///
-    /// [`TrainError::File`].
+    /// [`TrainError::File`] if it cannot be written.
     pub fn write_result(&self, result: &impl Serialize) -> Result<(), TrainError> {
         let path = self.result_file();
         let text =
@@ -255,7 +255,7 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     gradway_backbone::write_whole(path, bytes).map_err(|error| TrainError::file(path, error))
 }
 
-/// Whether a file system has no locks, as some network file systems.
+/// Whether the error means that the file system has no locks, as some network file systems.
 fn cannot_lock(error: &io::Error) -> bool {
     let without = [libc::ENOLCK, libc::ENOSYS];
     error.kind() == ErrorKind::Unsupported
@@ -264,7 +264,7 @@ fn cannot_lock(error: &io::Error) -> bool {
             .is_some_and(|code| without.contains(&code))
 }
 
-/// Removes a file, which may not be there.
+/// Removes a file, if it exists.
 fn remove(path: &Path) -> Result<(), TrainError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(TrainError::file(path, error)),

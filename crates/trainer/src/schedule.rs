@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How the rate falls after the warm-up.
+/// The decay of the learning rate after the warm-up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Decay {
@@ -14,15 +14,15 @@ pub enum Decay {
     },
     /// Half a cosine from 1 to 0.
     Cosine,
-    /// Times `factor` at each milestone.
+    /// Multiplied by `factor` at each milestone.
     Step {
-        /// Shares of the run, in 0..1.
+        /// Milestones as fractions of the run, in 0..1.
         milestones: Vec<f64>,
-        /// Factor at each.
+        /// Factor at each milestone.
         #[serde(default = "tenth")]
         factor: f64,
     },
-    /// 1.
+    /// Constant at 1.
     Constant,
 }
 
@@ -38,11 +38,11 @@ fn tenth() -> f64 {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScheduleConfig {
-    /// Optimiser steps of linear warm-up.
+    /// Number of optimiser steps of linear warm-up.
     pub warmup_steps: usize,
-    /// Share of the rate that the warm-up starts at.
+    /// Fraction of the rate that the warm-up starts at.
     pub warmup_ratio: f64,
-    /// What follows.
+    /// The decay after the warm-up.
     pub decay: Decay,
 }
 
@@ -57,11 +57,11 @@ impl Default for ScheduleConfig {
 }
 
 impl ScheduleConfig {
-    /// What is wrong with the numbers, if anything: the key and why.
+    /// Checks the ranges of the numbers.
     ///
     /// # Errors
     ///
-    /// A sentence that names the key and its value.
+    /// A message with the key and its value.
     pub fn validate(&self) -> Result<(), String> {
         let share = |key: &str, value: f64| {
             (0.0..=1.0)
@@ -85,7 +85,7 @@ impl ScheduleConfig {
     }
 }
 
-/// The rate of every step of a run.
+/// The learning rate of every step of a run.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     config: ScheduleConfig,
@@ -103,7 +103,7 @@ impl Schedule {
         }
     }
 
-    /// The rate of a step, counted from 0.
+    /// Returns the learning rate of a step, counted from 0.
     ///
     /// The decay runs over the whole run and the warm-up scales its beginning, as in
     /// mmsegmentation.

@@ -21,44 +21,44 @@ use crate::optimizer::{Optimizer, squares};
 use crate::schedule::Schedule;
 use crate::task::{BatchOf, Loss, Task};
 
-/// What a step was like.
+/// The loss, time and memory of a step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StepReport {
-    /// Optimiser steps done, this one included.
+    /// Number of optimiser steps done, including this one.
     pub step: usize,
     /// Mean loss of the forward passes.
     pub loss: f64,
-    /// What it is the sum of, by name, where there is more than one part.
+    /// The terms of the loss by name, if there is more than one.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub losses: BTreeMap<String, f64>,
-    /// Rate of this step.
+    /// Learning rate of this step.
     pub learning_rate: f64,
     /// Global norm of the gradients before clipping.
     pub gradient_norm: f64,
-    /// Images seen.
+    /// Number of images in the step.
     pub images: usize,
-    /// Wall time without reading the batch.
+    /// Wall time in seconds, without reading the batch.
     pub seconds: f64,
-    /// How often the host has waited for the device.
+    /// Number of times the host waited for the device.
     pub reads: usize,
-    /// Most live bytes during the step in the memory that the device computes in, everything included; none
-    /// where nobody counts, or a device was not watched.
+    /// Peak number of live bytes during the step, in the memory that the device computes in, everything
+    /// included; `None` if it was not measured.
     pub peak_bytes: Option<usize>,
-    /// Most live bytes of the host beside a device with memory of its own.
+    /// Peak number of live bytes of the host's memory, if the device has its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host_peak_bytes: Option<usize>,
 }
 
-/// Takes optimiser steps on a model.
+/// Runs optimiser steps on a model.
 pub struct Trainer<B: TrainBackend, T: Task<B>> {
     pub(crate) optimizer: Optimizer<B, Trainable<B, T::Head>>,
     schedule: Schedule,
     seed: u64,
     pub(crate) steps_done: usize,
     pub(crate) guard: Guard,
-    /// Pixels of the largest step whose memory on a device was watched; none where none is to be.
+    /// Pixels of the largest step whose device memory was measured; `None` if none is to be measured.
     watched: Option<usize>,
-    /// Whether a step was taken by this process.
+    /// Whether this process has run a step.
     is_warm: bool,
     device: B::Device,
 }
@@ -81,11 +81,11 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
         }
     }
 
-    /// Goes on after `steps` steps with the optimiser's saved moments.
+    /// Resumes after `steps` steps with the optimiser's saved moments.
     ///
     /// # Errors
     ///
-    /// What the recorder says.
+    /// The message of Burn's recorder.
     pub fn resume(
         mut self,
         steps: usize,
@@ -97,8 +97,8 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
         Ok(self)
     }
 
-    /// Says how much of a device's memory steps take at most. To look slows a step, so that only those larger
-    /// than all before are watched; the first is not, which tries kernels out.
+    /// Measures the peak device memory of steps. Measuring slows a step down, so only steps larger than all
+    /// before are measured, and not the first one, in which kernels are tuned.
     pub(crate) fn watched(self) -> Self {
         Self {
             watched: Some(0),
@@ -106,15 +106,15 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
         }
     }
 
-    /// One optimiser step on the mean of the gradients of `batches`, a forward pass each.
+    /// Runs one optimiser step on the mean gradient of `batches`, with one forward pass each.
     ///
-    /// The model goes in and comes out so that its parameters can be updated where they are.
+    /// The model is moved in and out, so that its parameters can be updated in place.
     ///
     /// # Errors
     ///
-    /// [`TrainError`] of the loss; [`TrainError::NotFinite`] where the loss or the norm of the gradients is no
-    /// finite number, before anything has changed; [`TrainError::Unreached`] in the first step where a trained
-    /// parameter has no gradient.
+    /// [`TrainError`] of the loss; [`TrainError::NotFinite`] if the loss or the norm of the gradients is not
+    /// finite, before anything changes; [`TrainError::Unreached`] if a trained parameter has no gradient in the
+    /// first step.
     pub fn step(
         &mut self,
         model: Model<B, T>,
@@ -136,7 +136,7 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
         Ok((model, report))
     }
 
-    /// As [`Self::step`], without a look at memory.
+    /// As [`Self::step`], without measuring memory.
     fn take_step(
         &mut self,
         mut model: Model<B, T>,
@@ -229,7 +229,7 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
         Ok((model, report))
     }
 
-    /// That something of these batches is no finite number, in the step that would come next.
+    /// The error that a value of these batches is not finite.
     fn not_finite(&self, what: &'static str, value: f64, batches: &[BatchOf<B, T>]) -> TrainError {
         let images = batches
             .iter()
@@ -244,8 +244,8 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
     }
 }
 
-/// The seed of a forward pass: a function of the run's seed and the position, so that a resumed run
-/// draws what an undisturbed one draws.
+/// The seed of a forward pass: a function of the run's seed and the position, so that a resumed run draws the
+/// same random numbers as an uninterrupted one.
 fn pass_seed(seed: u64, step: usize, pass: usize) -> u64 {
     let mut key = [0; 32];
     let words = [seed, step as u64, pass as u64];

@@ -16,7 +16,7 @@ use gradway::data::DenseTask;
 use gradway::device::DeviceName;
 use gradway::terminal::{self, note};
 use gradway::trainer::RunConfig;
-use gradway::trainer::config::{Compared, Overrides, Source};
+use gradway::trainer::config::{MethodOverrides, Overrides, Source};
 use gradway::trainer::memory::{self, CountingAllocator};
 
 use table::{Row, SINGLE, rows};
@@ -73,7 +73,7 @@ fn rate(text: &str) -> Result<(String, f64), String> {
 /// A method of the command line, with what a method of the table needs.
 struct Line {
     name: String,
-    compared: Compared,
+    compared: MethodOverrides,
 }
 
 impl Arguments {

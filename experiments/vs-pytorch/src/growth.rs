@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use gradway::beside::Beside;
+use gradway::beside::CaseComparison;
 use plotters::prelude::*;
 
 use crate::case::Case;
@@ -15,13 +15,13 @@ const BATCHES: [usize; 5] = [1, 2, 4, 8, 16];
 /// A row for each amount of work.
 pub struct Curve {
     title: &'static str,
-    rows: Vec<(f64, Beside)>,
+    rows: Vec<(f64, CaseComparison)>,
 }
 
 /// Steps on one image of growing sides, and on growing batches of side 224.
 pub fn measure(
     of_size: impl Fn(usize, usize) -> Case,
-    mut compare: impl FnMut(&Case) -> Result<Beside>,
+    mut compare: impl FnMut(&Case) -> Result<CaseComparison>,
 ) -> Result<Vec<Curve>> {
     let mut curve = |title, points: [(usize, usize, f64); 5]| -> Result<Curve> {
         let rows =
@@ -57,7 +57,7 @@ fn exponent(points: &[(f64, f64)]) -> f64 {
     slope(&logarithms)
 }
 
-type Side = (&'static str, RGBColor, fn(&Beside) -> f64);
+type Side = (&'static str, RGBColor, fn(&CaseComparison) -> f64);
 
 const SIDES_OF_A_ROW: [Side; 2] = [
     ("Gradway", BLUE, |row| row.gradway),
@@ -65,7 +65,7 @@ const SIDES_OF_A_ROW: [Side; 2] = [
 ];
 
 impl Curve {
-    fn points(&self, seconds: fn(&Beside) -> f64) -> Vec<(f64, f64)> {
+    fn points(&self, seconds: fn(&CaseComparison) -> f64) -> Vec<(f64, f64)> {
         let points = self.rows.iter().map(|(work, row)| (*work, seconds(row)));
         points.collect()
     }

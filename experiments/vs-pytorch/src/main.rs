@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use gradway::beside::Beside;
+use gradway::beside::CaseComparison;
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::{KernelBackend, TrainBackend};
 use gradway::terminal;
@@ -218,7 +218,7 @@ fn rates(cases: &[Case], torch: &mut Torch, arguments: &Arguments) -> Result<Vec
     Ok(rates)
 }
 
-fn compare_times(case: &Case, torch: &mut Torch, arguments: &Arguments) -> Result<Beside> {
+fn compare_times(case: &Case, torch: &mut Torch, arguments: &Arguments) -> Result<CaseComparison> {
     let mut run = (case.build)()?;
     for _ in 0..2 {
         run()?;
@@ -236,7 +236,7 @@ fn compare_memory<B: TrainBackend>(
     case: &Case,
     torch: &mut Torch,
     device: &B::Device,
-) -> Result<Beside> {
+) -> Result<CaseComparison> {
     let gauge = B::InnerBackend::memory_gauge(device);
     let before = memory::live_of(gauge.as_ref()).context("this binary counts its bytes")?;
     let mut run = (case.build)()?;

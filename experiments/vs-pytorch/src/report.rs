@@ -1,16 +1,16 @@
 //! One line per case.
 
-use gradway::beside::{Beside, Unit};
+use gradway::beside::{CaseComparison, Unit};
 use gradway::table::Table;
 use gradway::trainer::median;
 use serde::Serialize;
 
 /// From the medians of every round, ours and theirs, in seconds.
-pub fn of_times(case: &str, rounds: &[(f64, f64)]) -> Beside {
+pub fn of_times(case: &str, rounds: &[(f64, f64)]) -> CaseComparison {
     let ratios: Vec<f64> = rounds.iter().map(|(ours, theirs)| ours / theirs).collect();
     let smallest = ratios.iter().copied().fold(f64::INFINITY, f64::min);
     let largest = ratios.iter().copied().fold(0.0, f64::max);
-    Beside {
+    CaseComparison {
         case: case.to_string(),
         unit: Unit::Seconds,
         gradway: median(rounds.iter().map(|round| round.0)),
@@ -21,10 +21,10 @@ pub fn of_times(case: &str, rounds: &[(f64, f64)]) -> Beside {
 }
 
 /// From two counts of bytes, which have no spread.
-pub fn of_bytes(case: &str, ours: usize, theirs: usize) -> Beside {
+pub fn of_bytes(case: &str, ours: usize, theirs: usize) -> CaseComparison {
     let (ours, theirs) = (ours as f64, theirs as f64);
     let ratio = ours / theirs;
-    Beside {
+    CaseComparison {
         case: case.to_string(),
         unit: Unit::Bytes,
         gradway: ours,
@@ -35,7 +35,7 @@ pub fn of_bytes(case: &str, ours: usize, theirs: usize) -> Beside {
 }
 
 /// A row for people, as soon as it is there.
-pub fn line(row: &Beside) -> String {
+pub fn line(row: &CaseComparison) -> String {
     let [case, ours, theirs, unit, ratio, spread] = row.cells();
     format!("{case:<58} {ours:>9} {theirs:>9} {unit:<3} ratio {ratio} ({spread})")
 }
@@ -61,7 +61,7 @@ pub struct Rate {
 
 impl Rate {
     /// From the times of both sides, the operations of a run, and those of a product in a second.
-    pub fn new(times: &Beside, operations: f64, product: f64) -> Self {
+    pub fn new(times: &CaseComparison, operations: f64, product: f64) -> Self {
         let (gradway, pytorch) = (operations / times.gradway, operations / times.pytorch);
         Self {
             case: times.case.clone(),

@@ -6,7 +6,9 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Distribution, Tensor};
 use gradway_backbone::StageShape;
 use gradway_heads::detection::rcnn::{Rcnn, RcnnConfig};
-use gradway_heads::detection::{Bounds, DetectionLimits, Objects, Segmented, Truth, bounds};
+use gradway_heads::detection::{
+    BatchTargets, Bounds, DetectionLimits, Objects, SegmentedObject, bounds,
+};
 use gradway_tests::{Plain, Tracked, assert_close, assert_gradients, gradients};
 
 const SIZE: [usize; 2] = [120, 128];
@@ -65,7 +67,7 @@ fn learn(config: &RcnnConfig, steps: usize) -> (Rcnn<Plain>, Vec<Tensor<Plain, 4
     for step in 0..steps {
         let objects = [objects()];
         let mask = |_: usize, object: usize, seen: Bounds| mask(object, seen);
-        let truth = Truth {
+        let truth = BatchTargets {
             objects: &objects,
             sizes: &[SIZE],
             mask,
@@ -90,7 +92,7 @@ fn small(config: RcnnConfig) -> RcnnConfig {
 }
 
 /// The best of the detections are the objects, in their places.
-fn assert_found(found: &[Segmented]) {
+fn assert_found(found: &[SegmentedObject]) {
     for (index, (wanted, class)) in objects().bounds.iter().zip(objects().classes).enumerate() {
         let best = found
             .iter()
@@ -153,7 +155,7 @@ fn stage_by_stage_is_the_same() {
     let features: Vec<Tensor<Plain, 4>> = features.into_iter().map(twice).collect();
     let found = [false, true].map(|is_staged| {
         let leaves: Vec<Tensor<Tracked, 4>> = features.iter().map(leaf).collect();
-        let truth = Truth {
+        let truth = BatchTargets {
             objects: &objects,
             sizes: &sizes,
             mask,

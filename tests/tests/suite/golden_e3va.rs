@@ -4,7 +4,9 @@ use burn::module::{ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::prelude::{Module, Tensor};
 use gradway_adapters::Beside;
-use gradway_adapters::e3va::{E3va, E3vaConfig, Form, Fusion, OutputNorm, Skip, Start, Tap};
+use gradway_adapters::e3va::{
+    E3va, E3vaConfig, Factorization, Fusion, OutputNorm, Skip, Start, Tap,
+};
 use gradway_backbone::swin::SwinConfig;
 use gradway_backbone::{AnyBackbone, Backbone, Checkpoint, Phase, import};
 use gradway_kernels::Constant;
@@ -41,8 +43,8 @@ fn golden_name(path: &str) -> String {
 /// A highway of the golden weights.
 fn highway(config: &E3vaConfig, backbone: &AnyBackbone<Plain>) -> E3va<Tracked> {
     let form = match config.form {
-        Form::Plain => "plain",
-        Form::Kernel => "kernel",
+        Factorization::Plain => "plain",
+        Factorization::Kernel => "kernel",
     };
     let weights = Golden::open(&format!("e3va.{form}.weights"));
     let module = config.init(&backbone.description(), &Default::default());
@@ -96,7 +98,7 @@ fn plain_form() {
 
 #[test]
 fn kernel_form() {
-    let form = Form::Kernel;
+    let form = Factorization::Kernel;
     assert_case(
         "kernel",
         E3vaConfig {
@@ -157,7 +159,7 @@ fn plain_form_whose_output_is_the_highway_alone() {
 #[test]
 fn kernel_form_with_every_other_choice() {
     let config = E3vaConfig {
-        form: Form::Kernel,
+        form: Factorization::Kernel,
         tap: Tap::PostResidual,
         skip: Skip::Identity,
         start: Start::PatchEmbed,

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use gradway::trainer::config;
-use gradway_adapters::e3va::{E3vaConfig, Form};
+use gradway_adapters::e3va::{E3vaConfig, Factorization};
 use gradway_adapters::fixed::FixedConfig;
 use gradway_adapters::full::FullConfig;
 use gradway_adapters::{Encoder, GroupCount, MethodConfig, Tuned, count};
@@ -11,8 +11,8 @@ use gradway_heads::HeadConfig;
 use gradway_heads::multi_task::MultiTaskHead;
 use gradway_tests::{Tracked, blank, parameters};
 
-const PLAIN: Form = Form::Plain;
-const KERNEL: Form = Form::Kernel;
+const PLAIN: Factorization = Factorization::Plain;
+const KERNEL: Factorization = Factorization::Kernel;
 
 fn tuned(name: &str, method: &MethodConfig) -> (Encoder<Tracked>, Tuned<Tracked>) {
     Encoder::new(method, blank(name), &Default::default()).unwrap()
@@ -26,7 +26,7 @@ fn named(name: &str) -> MethodConfig {
     config::method(name, &[]).unwrap()
 }
 
-fn e3va(form: Form) -> MethodConfig {
+fn e3va(form: Factorization) -> MethodConfig {
     MethodConfig::E3va(E3vaConfig {
         form,
         ..Default::default()
@@ -267,7 +267,7 @@ fn norms(description: &Description) -> usize {
 
 /// Two projections of rank 16 between `d` and `d / 2` with their biases, per branch; in the kernel
 /// form two kernels of 8x8 shared by both.
-fn adapters(description: &Description, form: Form) -> usize {
+fn adapters(description: &Description, form: Factorization) -> usize {
     branches(description, |wide| {
         let narrow = wide / 2;
         let kernels = if form == KERNEL { 2 * 8 * 8 } else { 0 };

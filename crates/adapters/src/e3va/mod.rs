@@ -8,14 +8,13 @@
 //! output of stage s:  norm_s(x_s + h_s), norm_s trainable
 //! ```
 //!
-//! Memory: the backbone keeps nothing. Each adapter keeps its input, which the backbone computed
-//! anyway, and recomputes its own bottleneck in the backward pass; each stage boundary and output
-//! norm keeps one map. Nothing is back-propagated through the backbone.
+//! Memory: the backbone keeps nothing. Each adapter keeps its input, which the backbone computes anyway, and
+//! recomputes its bottleneck in the backward pass; each stage boundary and output norm keeps one map. No
+//! gradient passes through the backbone.
 //!
-//! On a convolutional backbone there is one tap per block, the block's branch, and the highway
-//! crosses section boundaries through the backbone's parameter-free
-//! [transition](gradway_backbone::Backbone::transition): an extension of ours, since the paper
-//! defines E3VA on a Swin.
+//! On a convolutional backbone there is one tap per block, the block's branch, and the highway crosses section
+//! boundaries through the backbone's parameter-free [transition](gradway_backbone::Backbone::transition): an
+//! extension of this library, since the paper defines E3VA on a Swin.
 
 mod taps;
 
@@ -29,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::count::Group;
 use crate::dual_low_rank::DualLowRank;
 pub use crate::dual_low_rank::{DualLowRankAdapter, UpInit};
-use crate::inserted::{Places, sections};
+use crate::inserted::{InsertionPoints, sections};
 use crate::method::{About, Method, Settings, in_range, unmergeable};
 use crate::placement::Beside;
 use taps::Taps;
@@ -42,10 +41,10 @@ pub(crate) const ABOUT: About = About {
     merges: Err(unmergeable::HIGHWAY),
 };
 
-/// How a projection is factorised.
+/// Factorisation of a projection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Form {
+pub enum Factorization {
     /// `W = P Q`.
     #[default]
     Plain,
@@ -53,18 +52,18 @@ pub enum Form {
     Kernel,
 }
 
-/// What an adapter reads.
+/// Input of an adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tap {
     /// The output of a branch: `a_l`, `m_l`.
     #[default]
     ResidualBranch,
-    /// The stream after the branch was added: `x'_l`, `x_{l+1}`.
+    /// The residual stream after the branch is added: `x'_l`, `x_{l+1}`.
     PostResidual,
 }
 
-/// The skip inside an adapter.
+/// Skip connection of an adapter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Skip {
@@ -75,7 +74,7 @@ pub enum Skip {
     Identity,
 }
 
-/// What the highway starts from.
+/// Initial value of the highway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Start {
@@ -86,7 +85,7 @@ pub enum Start {
     PatchEmbed,
 }
 
-/// How a stage's output is made of backbone and highway.
+/// Fusion of backbone and highway into a stage's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fusion {
@@ -108,28 +107,29 @@ pub enum OutputNorm {
     Frozen,
 }
 
-/// Configuration of [`E3va`]. The defaults are the plain form as the paper counts it.
+/// Configuration of [`E3va`]. The defaults are the plain form with the paper's parameter count.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct E3vaConfig {
-    /// How a projection is factorised.
-    pub form: Form,
-    /// Total rank of a projection: columns of `P`, over all terms in the kernel form.
+    /// Factorisation of a projection.
+    pub form: Factorization,
+    /// Total rank of a projection: number of columns of `P`, over all terms in the kernel form.
     pub rank: usize,
-    /// Terms of the kernel form (alpha); `rank / terms` is the side of a kernel (beta).
+    /// Number of terms of the kernel form (alpha); `rank / terms` is the side of a kernel (beta).
     pub terms: usize,
-    /// The bottleneck is the channels divided by this.
+    /// Width of the bottleneck: the channels divided by this.
     pub reduction: usize,
-    /// What an adapter reads.
+    /// Input of an adapter.
     pub tap: Tap,
-    /// The skip inside an adapter.
+    /// Skip connection of an adapter.
     pub skip: Skip,
-    /// What the highway starts from.
+    /// Initial value of the highway.
     pub start: Start,
-    /// How a stage's output is made.
+    /// Fusion of backbone and highway into a stage's output.
     pub fusion: Fusion,
-    /// How the last factor of the up projection starts. From zero, the first stage's output is that of
-    /// the frozen model; past it, a Swin's merging makes the shift of its norm of a highway that is zero.
+    /// Initialisation of the last factor of the up projection. With zero, the first stage's output is that of
+    /// the frozen model. In later stages it is not, since the norm of a Swin's patch merging turns a highway of
+    /// zeros into its shift.
     pub up_init: UpInit,
     /// Whether the output norms are trained.
     pub output_norm: OutputNorm,
@@ -138,7 +138,7 @@ pub struct E3vaConfig {
 impl Default for E3vaConfig {
     fn default() -> Self {
         Self {
-            form: Form::default(),
+            form: Factorization::default(),
             rank: 16,
             terms: 2,
             reduction: 2,
@@ -152,7 +152,7 @@ impl Default for E3vaConfig {
     }
 }
 
-/// The module of E3VA: everything on the highway, nothing of the backbone.
+/// The module of E3VA: everything on the highway, without the backbone.
 #[derive(Module, Debug)]
 pub struct E3va<B: Backend> {
     /// Adapters by section, block and branch.
@@ -164,15 +164,15 @@ pub struct E3va<B: Backend> {
 }
 
 impl E3vaConfig {
-    /// The module beside a backbone of this description.
+    /// Initialises the module for a backbone with this description.
     pub fn init<B: Backend>(&self, description: &Description, device: &B::Device) -> E3va<B> {
         let shape = DualLowRank {
             rank: self.rank,
-            terms: (self.form == Form::Kernel).then_some(self.terms),
+            terms: (self.form == Factorization::Kernel).then_some(self.terms),
             reduction: self.reduction,
             up_init: self.up_init,
         };
-        let sections = sections(description, Places::Branches, |section| {
+        let sections = sections(description, InsertionPoints::Branches, |section| {
             DualLowRankAdapter::new(shape, section.channels, device)
         });
         let norms = OutputNorms::new(description, device);
@@ -192,7 +192,7 @@ impl Settings for E3vaConfig {
         in_range("rank", self.rank)?;
         in_range("terms", self.terms)?;
         in_range("reduction", self.reduction)?;
-        if self.form == Form::Kernel && !self.rank.is_multiple_of(self.terms) {
+        if self.form == Factorization::Kernel && !self.rank.is_multiple_of(self.terms) {
             return Err(format!(
                 "method.rank = {} is no multiple of method.terms = {}",
                 self.rank, self.terms
@@ -201,11 +201,11 @@ impl Settings for E3vaConfig {
         Ok(())
     }
 
-    /// The paper's counts fit the plain form with its norms and the kernel form without them.
+    /// The paper's counts match the plain form with output norms and the kernel form without them.
     fn published_groups(&self) -> &'static [Group] {
         match self.form {
-            Form::Plain => &[Group::Adapter, Group::Norm],
-            Form::Kernel => &[Group::Adapter],
+            Factorization::Plain => &[Group::Adapter, Group::Norm],
+            Factorization::Kernel => &[Group::Adapter],
         }
     }
 }

@@ -1,17 +1,17 @@
-//! What E3VA reads along the forward pass of the frozen backbone.
+//! E3VA's access to the forward pass of the frozen backbone.
 
 use burn::tensor::Tensor;
 use gradway_backbone::{Access, AnyBackbone, Backbone, Description, Point, Site};
 use gradway_kernels::{KernelBackend, Lift, add};
 
 use crate::highway::Highway;
-use crate::inserted::Places;
+use crate::inserted::InsertionPoints;
 
 use super::{E3va, Fusion, Skip, Start, Tap};
 
-/// Rides along the frozen backbone's forward pass.
+/// Runs the adapters during the forward pass of the frozen backbone.
 ///
-/// Adapters run the moment their tap is computed, so the backbone's maps are let go as it proceeds.
+/// An adapter runs as soon as its input is computed, so the backbone's maps are freed as the pass proceeds.
 pub(super) struct Taps<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> {
     module: &'a E3va<B>,
     description: Description,
@@ -33,11 +33,11 @@ impl<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> Taps<'a, B, F, L> {
         self.features
     }
 
-    /// The branch whose adapter reads this point, if one does.
+    /// The branch whose adapter reads this point, if any.
     fn branch_read_at(&self, point: Point) -> Option<usize> {
         let places = match self.module.config.tap {
-            Tap::ResidualBranch => Places::Branches,
-            Tap::PostResidual => Places::Residuals,
+            Tap::ResidualBranch => InsertionPoints::Branches,
+            Tap::PostResidual => InsertionPoints::Residuals,
         };
         places.index(&self.description, point)
     }
@@ -55,7 +55,7 @@ impl<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> Taps<'a, B, F, L> {
         }
     }
 
-    /// The embedding in the width of the first section; a stem may be wider than it.
+    /// The embedding, cut to the width of the first section; a stem may be wider.
     fn embedding(&self, output: Tensor<F, 4>) -> Tensor<B, 4> {
         let axis = self.description.axis.of_map();
         let channels = self.description.sections[0].channels;

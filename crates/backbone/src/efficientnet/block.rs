@@ -13,20 +13,20 @@ use crate::access::{Access, BlockAccess, Point};
 use crate::batch_statistics::BatchStatistics;
 use crate::drop_path::Phase;
 
-/// A convolution with a batch norm: folded in, or apart where it is trained.
+/// A convolution with a batch norm, which is folded into it, or separate if it is trained.
 #[derive(Module, Debug)]
 pub struct Convolution<B: Backend> {
     /// `[outputs, inputs / groups, kernel, kernel]`
     pub weight: Param<Tensor<B, 4>>,
-    /// `[outputs]`; none where the norm is apart.
+    /// `[outputs]`; `None` if the norm is separate.
     pub bias: Option<Param<Tensor<B, 1>>>,
-    /// None where it is folded in.
+    /// The separate norm; `None` if it is folded.
     pub norm: Option<BatchNorm<B>>,
     /// Step between output positions.
     pub stride: usize,
     /// 1, or the number of channels for a depthwise convolution.
     pub groups: usize,
-    /// What is folded in, as long as nobody has said whether it is trained.
+    /// The data of the folded norm, until it is decided whether the norm is trained.
     #[module(skip)]
     pub(super) folded: Option<FoldedNorm>,
 }
@@ -59,12 +59,12 @@ impl<B: Backend> Convolution<B> {
         self.weight.dims()[0]
     }
 
-    /// Whether its batch norm is apart, or can be.
+    /// Whether its batch norm is separate or can be separated.
     pub(super) fn has_norm(&self) -> bool {
         self.norm.is_some() || self.folded.is_some()
     }
 
-    /// Parts the batch norm from the convolution, if it knows of one.
+    /// Separates the batch norm from the convolution, if its data is known.
     pub(super) fn keep_norm(&mut self, statistics: BatchStatistics) {
         let Some((folded, bias)) = self.folded.take().zip(self.bias.take()) else {
             return;
@@ -119,11 +119,11 @@ impl<B: KernelBackend> Convolution<B> {
 /// (MobileNetV2, Sandler et al. 2018).
 #[derive(Module, Debug)]
 pub struct InvertedResidual<B: Backend> {
-    /// 1x1 to the hidden width; none where that is the input width.
+    /// 1x1 convolution to the hidden width; `None` if that is the input width.
     pub expand: Option<Convolution<B>>,
-    /// Depthwise.
+    /// Depthwise convolution.
     pub depthwise: Convolution<B>,
-    /// 1x1 to the output width, without activation.
+    /// 1x1 convolution to the output width, without activation.
     pub project: Convolution<B>,
     /// Whether the input is added to the output.
     pub residual: bool,

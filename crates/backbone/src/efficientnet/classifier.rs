@@ -12,10 +12,10 @@ use crate::access::Untouched;
 use crate::backbone::Backbone;
 use crate::drop_path::Phase;
 
-/// Channels of the last convolution, the same in every variant.
+/// Number of channels of the last convolution, the same in every variant.
 const HEAD: usize = 1280;
 
-/// EfficientNet-Lite with its classifier: to check an import on photos.
+/// EfficientNet-Lite with its classifier, to check imported weights on photos.
 #[derive(Module, Debug)]
 pub struct Classifier<B: Backend> {
     /// The backbone.

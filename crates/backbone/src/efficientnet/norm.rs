@@ -1,4 +1,4 @@
-//! Batch norms beside convolutions: what a folded one leaves behind, and one that is trained.
+//! Folded and trained batch norms of convolutions.
 
 use std::collections::BTreeMap;
 
@@ -12,20 +12,20 @@ use crate::drop_path::Phase;
 
 /// Epsilon of the batch norms that the published weights were trained with.
 pub(super) const EPSILON: f64 = 1e-3;
-/// Share of a batch's statistics in the running ones, as the published network has it (TensorFlow's decay of 0.99).
+/// Momentum of the running statistics in PyTorch's sense, as in the published network (TensorFlow's decay of 0.99).
 const MOMENTUM: f64 = 0.01;
 
-/// What a folded convolution knows of the batch norm that was folded into it, so that the two can be parted.
+/// The data of a folded batch norm that is needed to separate it from its convolution.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct FoldedNorm {
     gamma: Vec<f32>,
     mean: Vec<f32>,
     variance: Vec<f32>,
-    /// Filters of the channels whose scale is zero: folding leaves nothing of them.
+    /// Filters of the channels whose scale is zero, which folding would lose.
     silent: BTreeMap<usize, Vec<f32>>,
 }
 
-/// A convolution's filters and what is added to their outputs, one of a channel after the other.
+/// The filters and the shifts of a convolution, channel by channel.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Filters {
     pub(super) weight: Vec<f32>,
@@ -33,7 +33,7 @@ pub(super) struct Filters {
 }
 
 impl FoldedNorm {
-    /// That of a network that nobody has trained: it does nothing.
+    /// The norm of an untrained network, which is the identity.
     pub(super) fn identity(channels: usize) -> Self {
         Self {
             gamma: vec![1.0; channels],
@@ -44,7 +44,7 @@ impl FoldedNorm {
         }
     }
 
-    /// Of a norm's scale and running statistics, `[channels]` each.
+    /// Creates it from a norm's scale and running statistics, `[channels]` each.
     pub(super) fn new(gamma: Vec<f32>, mean: Vec<f32>, variance: Vec<f32>) -> Self {
         Self {
             gamma,
@@ -58,7 +58,7 @@ impl FoldedNorm {
         self.gamma.len()
     }
 
-    /// Scale, running mean and running variance, as files have them.
+    /// Scale, running mean and running variance, with their names in files.
     pub(super) fn parts(&self) -> [(&'static str, TensorData); 3] {
         let data = |values: &[f32]| TensorData::new(values.to_vec(), [values.len()]);
         [
@@ -103,7 +103,7 @@ impl FoldedNorm {
         folded
     }
 
-    /// The reverse of [`Self::fold`]: the convolution without the norm, and the norm's shift.
+    /// The reverse of [`Self::fold`]: the filters without the norm, and the norm's shift.
     fn part(&self, folded: &Filters) -> Filters {
         let length = folded.weight.len() / self.channels().max(1);
         let mut parted = Filters {
@@ -128,7 +128,7 @@ impl FoldedNorm {
         parted
     }
 
-    /// The filters without the norm, and the norm.
+    /// Separates the norm: returns the filters without it, and the norm.
     pub(super) fn kept<B: Backend>(
         &self,
         folded: &Filters,
@@ -155,18 +155,18 @@ impl FoldedNorm {
     }
 }
 
-/// A batch norm apart from the convolution before it.
+/// A batch norm that is separate from the convolution before it.
 #[derive(Module, Debug)]
 pub struct BatchNorm<B: Backend> {
     /// Scale, `[channels]`.
     pub gamma: Param<Tensor<B, 1>>,
     /// Shift, `[channels]`.
     pub beta: Param<Tensor<B, 1>>,
-    /// What it normalises by.
+    /// The statistics it normalises by.
     pub statistics: Statistics<B>,
 }
 
-/// What a [`BatchNorm`] normalises by.
+/// The statistics of a [`BatchNorm`].
 #[derive(Module, Debug)]
 pub enum Statistics<B: Backend> {
     /// [`BatchStatistics::Frozen`].
@@ -175,7 +175,7 @@ pub enum Statistics<B: Backend> {
     Trained(TrainedStatistics<B>),
 }
 
-/// Constants: neither trained, nor part of a checkpoint.
+/// Constant statistics: neither trained nor part of a checkpoint.
 #[derive(Module, Debug)]
 pub struct FrozenStatistics<B: Backend> {
     /// `[channels]`
@@ -184,7 +184,7 @@ pub struct FrozenStatistics<B: Backend> {
     pub variance: Tensor<B, 1>,
 }
 
-/// Statistics that follow the batches.
+/// Statistics that are updated by the batches.
 #[derive(Module, Debug)]
 pub struct TrainedStatistics<B: Backend> {
     /// `[channels]`
@@ -194,7 +194,7 @@ pub struct TrainedStatistics<B: Backend> {
 }
 
 impl<B: Backend> Statistics<B> {
-    /// Mean and variance of evaluation, `[channels]`.
+    /// Mean and variance for evaluation, `[channels]`.
     pub(super) fn values(&self) -> [Tensor<B, 1>; 2] {
         match self {
             Self::Frozen(statistics) => [statistics.mean.clone(), statistics.variance.clone()],
@@ -207,7 +207,7 @@ impl<B: Backend> Statistics<B> {
 }
 
 impl<B: KernelBackend> BatchNorm<B> {
-    /// The statistics to follow in this pass, if it is one of those that do.
+    /// The statistics to update in this pass, if any.
     pub(super) fn followed(&self, phase: Phase) -> Option<&TrainedStatistics<B>> {
         match (&self.statistics, phase) {
             (Statistics::Trained(statistics), Phase::Training { .. }) => Some(statistics),
@@ -215,7 +215,7 @@ impl<B: KernelBackend> BatchNorm<B> {
         }
     }
 
-    /// The norm by its statistics as a scale and a shift, `[channels]` each: constants are a convolution's to take in.
+    /// The norm with its running statistics as a scale and a shift, `[channels]` each.
     pub(super) fn scale_and_shift(&self) -> [Tensor<B, 1>; 2] {
         let [mean, variance] = self.statistics.values();
         let scale = self.gamma.val() / (variance + EPSILON).sqrt();
@@ -223,7 +223,7 @@ impl<B: KernelBackend> BatchNorm<B> {
         [scale, shift]
     }
 
-    /// Normalises by the batch's statistics, which `followed` takes a share of.
+    /// Normalises by the batch's statistics, and updates `followed` with them.
     ///
     /// # Shapes
     ///

@@ -1,4 +1,4 @@
-//! The variants of EfficientNet-Lite that have a name.
+//! The named variants of EfficientNet-Lite.
 
 use burn::tensor::backend::Backend;
 
@@ -7,13 +7,13 @@ use crate::config::BackboneConfig;
 use crate::description::StageShape;
 use crate::family::{Named, Statistics, Variant};
 
-/// `(value - 127) / 128`, which the published weights were trained with.
+/// `(value - 127) / 128`, the normalisation of the published weights.
 const STATISTICS: Statistics = Statistics {
     mean: [127.0; 3],
     std: [128.0; 3],
 };
 
-/// What tells EfficientNet-Lites apart.
+/// The parameters of a variant of EfficientNet-Lite.
 #[derive(Debug)]
 pub(crate) struct EfficientNetLiteVariant {
     width: f64,

@@ -1,9 +1,9 @@
-//! Types of numbers, and their values as 32-bit floats.
+//! Element types, and their conversion to 32-bit floats.
 
 use half::{bf16, f16};
 use safetensors::Dtype;
 
-/// The type of a tensor's numbers.
+/// The element type of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Element {
     F64,
@@ -21,8 +21,8 @@ pub(crate) enum Element {
     Bool,
 }
 
-/// An element, its bytes, the class of PyTorch's storages that hold it (where there is one), the name of
-/// PyTorch's type, and safetensors' type.
+/// An element type: its size in bytes, the class of PyTorch's storages for it (if there is one), PyTorch's name
+/// and safetensors' type.
 type Line = (Element, usize, Option<&'static str>, &'static str, Dtype);
 
 #[rustfmt::skip]
@@ -47,22 +47,22 @@ fn find(fits: impl Fn(&Line) -> bool) -> Option<Element> {
 }
 
 impl Element {
-    /// What a class of PyTorch's storages holds.
+    /// Returns the element type of a class of PyTorch's storages.
     pub(crate) fn of_storage(class: &str) -> Option<Self> {
         find(|line| line.2 == Some(class))
     }
 
-    /// By the name of PyTorch's type, without `torch.`.
+    /// Returns the element type for PyTorch's name, without `torch.`.
     pub(crate) fn of_torch(name: &str) -> Option<Self> {
         find(|line| line.3 == name)
     }
 
-    /// By safetensors' type.
+    /// Returns the element type for safetensors' type.
     pub(crate) fn of_safetensors(kind: Dtype) -> Option<Self> {
         find(|line| line.4 == kind)
     }
 
-    /// Bytes of a number.
+    /// Returns the size of an element in bytes.
     pub(crate) fn bytes(self) -> usize {
         TABLE
             .iter()
@@ -70,8 +70,8 @@ impl Element {
             .map_or(1, |line| line.1)
     }
 
-    /// Little-endian numbers as 32-bit floats. What does not fit in one becomes infinite, and a byte of
-    /// truth is true unless it is 0, both as in PyTorch.
+    /// Converts little-endian elements to 32-bit floats. As in PyTorch, values that are too large become
+    /// infinite, and a Boolean is true unless its byte is 0.
     pub(crate) fn decode(self, bytes: &[u8]) -> Vec<f32> {
         macro_rules! numbers {
             ($kind:ty, $convert:expr) => {{

@@ -1,6 +1,6 @@
-//! PyTorch's format before 1.6: pickles one behind the other, then the numbers of every storage.
+//! PyTorch's format before 1.6: consecutive pickles, then the elements of every storage.
 //!
-//! The pickles are a magic number, the version, the system that wrote the file, what was saved, and the keys
+//! The pickles are a magic number, the version, the system that wrote the file, the saved object, and the keys
 //! of its storages. Each storage is its number of elements and their bytes. There are no checksums.
 
 use std::collections::HashMap;
@@ -9,15 +9,15 @@ use std::io::{BufReader, Seek, SeekFrom};
 use std::rc::Rc;
 
 use super::pytorch::assemble;
-use super::{Container, Fault, Place, WeightFile, cut_short, read_at};
+use super::{Container, Fault, Location, WeightFile, cut_short, read_at};
 use crate::pickle::{self, Input, Limits, Storage};
 
-/// What the first pickle holds.
+/// The magic number in the first pickle.
 const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
-/// Bytes that the first three pickles can have at most; they have about two hundred.
+/// Maximum size of the first three pickles in bytes; they have about two hundred.
 const LONGEST_PREAMBLE: u64 = 4096;
 
-/// Opens a file; `None` where it does not start as this format does.
+/// Opens a file; returns `None` if it does not start with the magic number of this format.
 pub(super) fn open(mut file: File) -> Result<Option<WeightFile>, Fault> {
     file.seek(SeekFrom::Start(0))?;
     let mut input = Input::new(BufReader::new(&file), LONGEST_PREAMBLE);
@@ -41,18 +41,18 @@ pub(super) fn open(mut file: File) -> Result<Option<WeightFile>, Fault> {
         storages.insert(&storage.key, storage);
     }
     let places = locate(&mut file, start, &keys, &storages)?;
-    let place = |storage: &Storage| places.get(&storage.key).map(|&start| Place::Byte(start));
+    let place = |storage: &Storage| places.get(&storage.key).map(|&start| Location::Byte(start));
     assemble(&saved, place, Container::File(file)).map(Some)
 }
 
-/// Where the numbers of each storage start.
+/// Finds the start of each storage.
 fn locate(
     file: &mut File,
     start: u64,
     keys: &[Rc<str>],
     storages: &HashMap<&str, &Storage>,
 ) -> Result<HashMap<Rc<str>, u64>, Fault> {
-    /// Bytes of the number of elements in front of them.
+    /// Size of the number of elements before each storage, in bytes.
     const COUNT: u64 = 8;
     let length = file.metadata()?.len();
     let mut places = HashMap::new();

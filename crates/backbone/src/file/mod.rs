@@ -1,7 +1,6 @@
-//! Weight files: names, shapes and layouts first, values when they are asked for.
+//! Weight files: names, shapes and layouts are read first, values on demand.
 //!
-//! Nothing here trusts a file. Lengths are compared with what the file has before memory is taken, and a
-//! tensor is read through its own strides.
+//! Files are not trusted: lengths are compared with the size of the file before memory is allocated.
 
 mod element;
 mod legacy;
@@ -23,20 +22,20 @@ pub(crate) use pytorch::open as open_pytorch;
 pub(crate) use safetensors::{from_bytes as safetensors_from_bytes, open as open_safetensors};
 pub(crate) use strided::Strided;
 
-/// What to do about a PyTorch file that holds more than tensors.
+/// The advice for a PyTorch file that holds more than tensors.
 pub(crate) const SAVE_ALONE: &str =
     "save the state_dict alone: torch.save(model.state_dict(), ...)";
 
-/// Why a file, or a part of it, cannot be read.
+/// The error of reading a file or a part of it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
-    /// What the system says.
+    /// An error of the operating system.
     #[error("{0}")]
     System(#[from] io::Error),
-    /// One record of a zip archive.
+    /// An error in one record of a zip archive.
     #[error("record `{record}` {reason}")]
     Record { record: String, reason: String },
-    /// Anything else.
+    /// Any other error.
     #[error("{0}")]
     Format(String),
 }
@@ -47,50 +46,50 @@ impl Fault {
     }
 }
 
-/// A file whose values are read when they are asked for.
+/// A file whose values are read on demand.
 #[derive(Debug)]
 pub(crate) struct WeightFile {
     /// Tensors by their names.
     pub(crate) tensors: BTreeMap<String, Stored>,
-    /// What is no tensor, by its name: what it is instead.
+    /// Descriptions of the entries that are not tensors, by name.
     pub(crate) others: BTreeMap<String, String>,
-    /// Where the values are.
+    /// The container of the values.
     pub(crate) container: Container,
 }
 
 /// A tensor of a file.
 #[derive(Debug, Clone)]
 pub(crate) struct Stored {
-    /// Type of the numbers; none where it is one that is not read.
+    /// Element type; `None` for an unsupported type.
     pub(crate) element: Option<Element>,
     /// Shape, strides and offset inside the storage.
     pub(crate) layout: Strided,
-    /// The storage.
-    pub(crate) place: Place,
+    /// The location of the storage.
+    pub(crate) place: Location,
 }
 
-/// Where a storage is.
+/// The location of a storage.
 #[derive(Debug, Clone)]
-pub(crate) enum Place {
-    /// From this byte of the file on.
+pub(crate) enum Location {
+    /// Offset in the file, in bytes.
     Byte(u64),
     /// A record of a zip archive.
     Record(String),
 }
 
-/// What holds the values.
+/// The container of the values.
 #[derive(Debug)]
 pub(crate) enum Container {
     /// Bytes in memory.
     Memory(Cow<'static, [u8]>),
     /// A file.
     File(File),
-    /// A zip archive; whether its numbers have the most significant byte first.
+    /// A zip archive, and whether its elements are big-endian.
     Zip(zip::Archive, bool),
 }
 
 impl Container {
-    /// The values of a tensor as 32-bit floats, in the order of its shape.
+    /// Reads the values of a tensor as 32-bit floats, in the order of its shape.
     pub(crate) fn values(&mut self, stored: &Stored) -> Result<Vec<f32>, Fault> {
         let Some(element) = stored.element else {
             return Err(Fault::format("numbers of a type that is not read"));
@@ -103,33 +102,33 @@ impl Container {
         Ok(stored.layout.gather(values))
     }
 
-    /// Holds a storage against its checksum, where the file has one.
-    pub(crate) fn verify(&mut self, place: &Place) -> Result<(), Fault> {
+    /// Compares a storage with its checksum, if the file has one.
+    pub(crate) fn verify(&mut self, place: &Location) -> Result<(), Fault> {
         match (self, place) {
-            (Self::Zip(archive, _), Place::Record(record)) => archive.verify(record),
+            (Self::Zip(archive, _), Location::Record(record)) => archive.verify(record),
             _ => Ok(()),
         }
     }
 
-    /// Bytes of a storage, the least significant one of every number first.
+    /// Reads bytes of a storage, in little-endian order.
     fn read(
         &mut self,
-        place: &Place,
+        place: &Location,
         range: Range<u64>,
         element: Element,
     ) -> Result<Vec<u8>, Fault> {
         match (self, place) {
-            (Self::Memory(bytes), Place::Byte(start)) => {
+            (Self::Memory(bytes), Location::Byte(start)) => {
                 let end = start.checked_add(range.end);
                 let range = end.map(|end| (start + range.start) as usize..end as usize);
                 let part = range.and_then(|range| bytes.get(range));
                 Ok(part.ok_or_else(cut_short)?.to_vec())
             }
-            (Self::File(file), Place::Byte(start)) => {
+            (Self::File(file), Location::Byte(start)) => {
                 let from = start.checked_add(range.start).ok_or_else(cut_short)?;
                 read_at(file, from, range.end - range.start)
             }
-            (Self::Zip(archive, big_endian), Place::Record(record)) => {
+            (Self::Zip(archive, big_endian), Location::Record(record)) => {
                 let mut bytes = archive.read(record, range)?;
                 if *big_endian {
                     bytes
@@ -147,7 +146,7 @@ fn cut_short() -> Fault {
     Fault::format("the file ends before its last tensor does; it was cut short")
 }
 
-/// So many bytes of a file, from one on.
+/// Reads `length` bytes of a file from `start` on.
 fn read_at(file: &mut File, start: u64, length: u64) -> Result<Vec<u8>, Fault> {
     // Only what is there is waited for and paid for.
     let available = file.metadata()?.len().saturating_sub(start);

@@ -4,15 +4,15 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
 use super::zip::Archive;
-use super::{Container, Fault, Place, Stored, WeightFile, legacy};
+use super::{Container, Fault, Location, Stored, WeightFile, legacy};
 use crate::pickle::{self, Input, Leaf, Limits, Pickle, Storage};
 
-/// How zip archives start.
+/// The first bytes of a zip archive.
 const ZIP: [u8; 4] = *b"PK\x03\x04";
-/// How tar archives go on at byte 257.
+/// The bytes of a tar archive at offset 257.
 const TAR: [u8; 5] = *b"ustar";
 
-/// Opens a file of whichever of PyTorch's formats.
+/// Opens a file in any of PyTorch's formats.
 pub(crate) fn open(mut file: File) -> Result<WeightFile, Fault> {
     let mut start = Vec::new();
     (&file).take(262).read_to_end(&mut start)?;
@@ -35,7 +35,7 @@ pub(crate) fn open(mut file: File) -> Result<WeightFile, Fault> {
 }
 
 fn open_zip(file: File) -> Result<WeightFile, Fault> {
-    /// Bytes of the longest record that is no tensor and no pickle: one word.
+    /// Maximum size of a record that is neither a tensor nor a pickle, in bytes: it is one word.
     const WORD: u64 = 16;
     let mut archive = Archive::open(file)?;
     let folders: Vec<String> = archive
@@ -78,9 +78,9 @@ fn open_zip(file: File) -> Result<WeightFile, Fault> {
         let bytes = (storage.count as u64).checked_mul(storage.each as u64)?;
         match archive.size(&record) {
             // One that is missing is said when it is read.
-            None => Some(Place::Record(record)),
+            None => Some(Location::Record(record)),
             Some(size) if size.checked_sub(bytes)? < storage.each as u64 => {
-                Some(Place::Record(record))
+                Some(Location::Record(record))
             }
             Some(_) => None,
         }
@@ -90,12 +90,12 @@ fn open_zip(file: File) -> Result<WeightFile, Fault> {
     Ok(opened)
 }
 
-/// The tensors of a pickle and where their numbers are.
+/// Collects the tensors of a pickle with the locations of their storages.
 ///
-/// `place` returns nothing for a storage whose size in the file is another than its tensors say.
+/// `place` returns `None` for a storage whose size in the file differs from the pickle's.
 pub(super) fn assemble(
     saved: &Pickle,
-    place: impl Fn(&Storage) -> Option<Place>,
+    place: impl Fn(&Storage) -> Option<Location>,
     container: Container,
 ) -> Result<WeightFile, Fault> {
     let mut file = WeightFile {

@@ -1,4 +1,4 @@
-//! `.safetensors`: a length, a header in JSON, and the numbers of every tensor side by side.
+//! `.safetensors`: the length of the header, the header in JSON, and the elements of all tensors.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,11 +7,11 @@ use std::io::Read;
 
 use safetensors::tensor::Metadata;
 
-use super::{Container, Element, Fault, Place, Stored, Strided, WeightFile, cut_short, read_at};
+use super::{Container, Element, Fault, Location, Stored, Strided, WeightFile, cut_short, read_at};
 
-/// Bytes of the number that says how long the header is.
+/// Size of the header's length, in bytes.
 const PREFIX: u64 = 8;
-/// The longest header that safetensors itself reads.
+/// Maximum length of a header, as in safetensors itself.
 const LONGEST_HEADER: u64 = 100_000_000;
 
 /// Opens a file.
@@ -28,7 +28,7 @@ pub(crate) fn open(mut file: File) -> Result<WeightFile, Fault> {
     })
 }
 
-/// Reads a file that is in memory.
+/// Reads a file in memory.
 pub(crate) fn from_bytes(bytes: Cow<'static, [u8]>) -> Result<WeightFile, Fault> {
     let length = bytes.len() as u64;
     let (prefix, rest) = bytes.split_first_chunk().ok_or_else(cut_short)?;
@@ -41,7 +41,7 @@ pub(crate) fn from_bytes(bytes: Cow<'static, [u8]>) -> Result<WeightFile, Fault>
     })
 }
 
-/// Bytes of the header, of which the file has as many.
+/// Returns the length of the header, which the file must be long enough for.
 fn header_length(prefix: [u8; PREFIX as usize], length: u64) -> Result<u64, Fault> {
     let header = u64::from_le_bytes(prefix);
     if header > LONGEST_HEADER {
@@ -73,7 +73,7 @@ fn tensors(header: &[u8], length: u64) -> Result<BTreeMap<String, Stored>, Fault
             // Its values are never read.
             None => Strided::unread(info.shape.clone()),
         };
-        let place = Place::Byte(start.saturating_add(from as u64));
+        let place = Location::Byte(start.saturating_add(from as u64));
         let stored = Stored {
             element,
             layout,

@@ -1,28 +1,28 @@
-//! Views into a storage: shape, strides and offset, as PyTorch keeps a tensor.
+//! Strided views of a storage, as in PyTorch: shape, strides and offset.
 
 use std::ops::Range;
 
-/// Axes that a tensor can have in PyTorch.
+/// Maximum number of axes of a tensor in PyTorch.
 const AXES: usize = 64;
-/// Numbers that a view may have beyond those of its storage, as an expanded one has.
+/// Number of elements that a view may have beyond those of its storage, as an expanded tensor has.
 const REPEATED: usize = 1 << 24;
 
-/// A view of a storage, all in elements.
+/// A strided view of a storage, in elements.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Strided {
     shape: Vec<usize>,
     strides: Vec<usize>,
-    /// Numbers in the view.
+    /// Number of elements in the view.
     count: usize,
-    /// From the first element of the storage that the view touches to behind the last.
+    /// The range of the storage's elements that the view covers.
     span: Range<usize>,
 }
 
 impl Strided {
-    /// A view of a storage of `available` elements.
+    /// Creates a view of a storage of `available` elements.
     ///
-    /// Returns why there is no such view: it has another number of strides, it reaches beyond the storage,
-    /// or it repeats a few numbers more often than memory should be spent on.
+    /// The error is the reason why the view is invalid: its number of strides is wrong, it reaches beyond the
+    /// storage, or it repeats a few elements too often.
     pub(crate) fn new(
         shape: Vec<usize>,
         strides: Vec<usize>,
@@ -69,7 +69,7 @@ impl Strided {
         })
     }
 
-    /// Numbers side by side, the last axis fastest, from the storage's first one on.
+    /// Creates a contiguous row-major view from the storage's first element on.
     pub(crate) fn contiguous(shape: Vec<usize>, available: usize) -> Result<Self, &'static str> {
         let mut stride = 1_usize;
         let mut strides = vec![0; shape.len()];
@@ -80,7 +80,7 @@ impl Strided {
         Self::new(shape, strides, 0, available)
     }
 
-    /// A shape whose numbers are not read.
+    /// Creates a view that is never read.
     pub(crate) fn unread(shape: Vec<usize>) -> Self {
         let strides = vec![0; shape.len()];
         Self {
@@ -91,22 +91,22 @@ impl Strided {
         }
     }
 
-    /// Sides.
+    /// Returns the shape.
     pub(crate) fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// The bytes of the storage that the view touches, with numbers of so many bytes.
+    /// Returns the range of the storage's bytes that the view covers, for elements of `each` bytes.
     pub(crate) fn bytes(&self, each: usize) -> Option<Range<u64>> {
         let end = self.span.end.checked_mul(each)?;
         Some((self.span.start * each) as u64..end as u64)
     }
 
-    /// The numbers in the order of the shape, of those that the view touches.
+    /// Gathers the elements in the order of the shape from those that the view covers.
     ///
     /// # Shapes
     ///
-    /// - `values`: as many as [`bytes`](Self::bytes) says
+    /// - `values`: the elements of the range that [`bytes`](Self::bytes) returns
     pub(crate) fn gather(&self, values: Vec<f32>) -> Vec<f32> {
         if self.is_contiguous() {
             return values;

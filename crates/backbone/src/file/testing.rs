@@ -2,16 +2,16 @@
 
 use crc32fast::hash;
 
-/// A record: name, how it is packed (0: as it is), bytes in the archive, and the bytes they unpack to.
+/// A record: its name, its compression method (0 for none), its bytes in the archive, and its unpacked bytes.
 pub(crate) type Record<'a> = (&'a str, u16, Vec<u8>, &'a [u8]);
 
-/// Records as they are.
+/// Records without compression.
 pub(crate) fn stored<'a>(records: &[(&'a str, &'a [u8])]) -> Vec<Record<'a>> {
     let record = |&(name, bytes): &(&'a str, &'a [u8])| (name, 0, bytes.to_vec(), bytes);
     records.iter().map(record).collect()
 }
 
-/// An archive; `wide` for the fields of 64 bits that large archives have.
+/// An archive; `wide` uses the 64-bit fields of large archives.
 pub(crate) fn archive(records: &[Record<'_>], wide: bool) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut directory = Vec::new();

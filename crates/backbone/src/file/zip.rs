@@ -1,7 +1,7 @@
 //! Zip archives, as `torch.save` writes them.
 //!
-//! Of the format, what its authors use: records that are stored or deflated, with the sizes of the central
-//! directory, of 32 or 64 bits. Every record is held against its checksum before its bytes are used.
+//! Supports the part of the format that PyTorch uses: stored or deflated records, with the sizes from the
+//! central directory, in 32 or 64 bits. Every record is compared with its checksum before its bytes are used.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -13,7 +13,7 @@ use flate2::read::DeflateDecoder;
 
 use super::{Fault, read_at};
 
-/// The largest central directory that is read: over a hundred thousand records.
+/// Maximum size of the central directory: over a hundred thousand records.
 const LARGEST_DIRECTORY: u64 = 64 << 20;
 
 const LOCAL_HEADER: u32 = 0x0403_4b50;
@@ -31,9 +31,9 @@ pub(crate) struct Archive {
     file: File,
     length: u64,
     entries: BTreeMap<String, Entry>,
-    /// Records whose checksums were found right.
+    /// Records whose checksums have been verified.
     verified: BTreeSet<String>,
-    /// PyTorch can be told to write no checksums; all of them are 0 then.
+    /// Whether the archive has checksums. PyTorch can be configured to write none; then all of them are 0.
     has_checksums: bool,
 }
 
@@ -77,17 +77,17 @@ impl Archive {
         })
     }
 
-    /// Names of the records.
+    /// Returns the names of the records.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)
     }
 
-    /// Bytes of a record once it is unpacked.
+    /// Returns the unpacked size of a record in bytes.
     pub(crate) fn size(&self, record: &str) -> Option<u64> {
         self.entries.get(record).map(|entry| entry.size)
     }
 
-    /// Bytes of a record, once all of it has been held against its checksum.
+    /// Reads bytes of a record after comparing the whole record with its checksum.
     pub(crate) fn read(&mut self, record: &str, range: Range<u64>) -> Result<Vec<u8>, Fault> {
         let entry = self.entry(record)?;
         let outside = || {
@@ -119,7 +119,7 @@ impl Archive {
         Ok(bytes)
     }
 
-    /// Reads a record as a stream, held against its checksum first.
+    /// Reads a record as a stream after comparing it with its checksum.
     pub(crate) fn stream(&mut self, record: &str) -> Result<impl Read + '_, Fault> {
         self.verify(record)?;
         let entry = self.entry(record)?;
@@ -133,7 +133,7 @@ impl Archive {
             .ok_or_else(|| damaged(record, "is not in the archive"))
     }
 
-    /// Holds a record against its checksum, once.
+    /// Compares a record with its checksum, once.
     pub(crate) fn verify(&mut self, record: &str) -> Result<(), Fault> {
         if self.verified.contains(record) {
             return Ok(());
@@ -176,7 +176,7 @@ impl Archive {
         Ok(())
     }
 
-    /// Where the bytes of a record start, behind its local header.
+    /// Returns the start of a record's bytes, after its local header.
     fn data_start(&mut self, record: &str, entry: &Entry) -> Result<u64, Fault> {
         let header = read_at(&mut self.file, entry.header, 30)?;
         if number_32(&header, 0) != Some(LOCAL_HEADER) {
@@ -190,7 +190,7 @@ impl Archive {
         Ok(start)
     }
 
-    /// The unpacked bytes of a record, never more than the directory says and one.
+    /// Reads the unpacked bytes of a record: at most one more than the directory's size.
     fn unpacked(&mut self, record: &str, entry: &Entry) -> Result<Box<dyn Read + '_>, Fault> {
         if entry.is_encrypted {
             return Err(damaged(record, "is encrypted"));
@@ -208,9 +208,9 @@ impl Archive {
     }
 }
 
-/// Number of records, start and size of the central directory.
+/// Finds the number of records, and the start and size of the central directory.
 fn find_directory(file: &mut File, length: u64) -> Result<(u64, u64, u64), Fault> {
-    /// Bytes of the end of the directory without its comment, which can have 65535.
+    /// Size of the end of the directory without its comment, which has at most 65535 bytes.
     const END: usize = 22;
     let tail_length = length.min(END as u64 + u64::from(u16::MAX));
     let tail_start = length - tail_length;
@@ -272,7 +272,7 @@ fn read_directory(
     Ok(entries)
 }
 
-/// One entry of the directory, and what follows it.
+/// Reads one entry of the directory; also returns the remaining bytes.
 fn read_entry(bytes: &[u8]) -> Option<(String, Entry, &[u8])> {
     const FIXED: usize = 46;
     if number_32(bytes, 0)? != DIRECTORY_ENTRY {
@@ -305,7 +305,7 @@ fn read_entry(bytes: &[u8]) -> Option<(String, Entry, &[u8])> {
     Some((name, entry, bytes.get(end..)?))
 }
 
-/// The numbers of 64 bits in the extra fields of an entry.
+/// Returns the 64-bit numbers in the extra fields of an entry.
 fn wide_numbers(mut extra: &[u8]) -> Vec<u64> {
     const WIDE: u16 = 1;
     while let (Some(kind), Some(length)) = (number_16(extra, 0), number_16(extra, 2)) {

@@ -1,16 +1,16 @@
-//! The bytes of a pickle, counted.
+//! The bytes of a pickle, with a limit.
 
 use std::io::{BufRead, Read};
 use std::rc::Rc;
 
 use crate::file::Fault;
 
-/// The longest pickle that is read.
+/// Maximum size of a pickle in bytes.
 pub(crate) const LONGEST: u64 = 1 << 30;
-/// The longest text that is kept: names are shorter.
+/// Maximum length of a string that is kept: names are shorter.
 const LONGEST_TEXT: u64 = 4096;
 
-/// A reader that counts, and stops at a limit.
+/// A reader that counts bytes and stops at a limit.
 #[derive(Debug)]
 pub(crate) struct Input<R> {
     reader: R,
@@ -19,7 +19,7 @@ pub(crate) struct Input<R> {
 }
 
 impl<R: BufRead> Input<R> {
-    /// Reads at most `limit` bytes.
+    /// Creates a reader of at most `limit` bytes.
     pub(crate) fn new(reader: R, limit: u64) -> Self {
         Self {
             reader,
@@ -28,17 +28,17 @@ impl<R: BufRead> Input<R> {
         }
     }
 
-    /// Allows that many bytes from here on.
+    /// Allows this number of bytes from here on.
     pub(crate) fn allow(&mut self, bytes: u64) {
         self.limit = self.position.saturating_add(bytes);
     }
 
-    /// Bytes that were read.
+    /// Returns the number of bytes read.
     pub(crate) fn position(&self) -> u64 {
         self.position
     }
 
-    /// An error at this place.
+    /// Returns an error with the current position.
     pub(crate) fn wrong(&self, reason: &str) -> Fault {
         Fault::format(format!("byte {} of the pickle: {reason}", self.position))
     }
@@ -57,7 +57,7 @@ impl<R: BufRead> Input<R> {
         }
     }
 
-    /// A line without its end, of no more bytes than a text.
+    /// Reads a line without its end, at most as long as a kept string.
     pub(super) fn line(&mut self) -> Result<Vec<u8>, Fault> {
         let mut line = Vec::new();
         loop {
@@ -71,7 +71,7 @@ impl<R: BufRead> Input<R> {
         }
     }
 
-    /// Text of that many bytes; none where it is longer than a name, or not UTF-8.
+    /// Reads a string of this length in bytes; `None` if it is too long for a name or not UTF-8.
     pub(super) fn text(&mut self, length: u64) -> Result<Option<Rc<str>>, Fault> {
         if length > LONGEST_TEXT {
             self.skip(length)?;
@@ -86,7 +86,7 @@ impl<R: BufRead> Input<R> {
         Ok(String::from_utf8(bytes).ok().map(Rc::from))
     }
 
-    /// Passes over bytes.
+    /// Skips bytes.
     pub(super) fn skip(&mut self, length: u64) -> Result<(), Fault> {
         self.count(length)?;
         let mut part = (&mut self.reader).take(length);

@@ -1,4 +1,4 @@
-//! Numbers and texts that stand in a pickle as they are.
+//! Literals of a pickle: numbers and strings.
 
 use std::io::BufRead;
 
@@ -7,7 +7,7 @@ use super::{Object, Value};
 use crate::file::Fault;
 
 impl<R: BufRead> Machine<'_, R> {
-    /// An integer, a floating-point number, or a truth value of protocol 0.
+    /// Reads an integer, a floating-point number, or a Boolean of protocol 0.
     pub(super) fn number(&mut self, operation: u8) -> Result<(), Fault> {
         let value = match operation {
             b'J' => Value::Integer(i32::from_le_bytes(self.input.array()?).into()),
@@ -29,7 +29,7 @@ impl<R: BufRead> Machine<'_, R> {
                 let line = self.input.line()?;
                 let line = std::str::from_utf8(&line).unwrap_or_default();
                 match (operation, line.trim_end_matches('L')) {
-                    (b'I', "00" | "01") => Value::Truth,
+                    (b'I', "00" | "01") => Value::Boolean,
                     (b'F', _) => Value::Float,
                     (_, number) => match number.parse() {
                         Ok(integer) => Value::Integer(integer),
@@ -41,7 +41,7 @@ impl<R: BufRead> Machine<'_, R> {
         self.push(value)
     }
 
-    /// An integer of that many bytes.
+    /// Reads an integer of this length in bytes.
     fn long(&mut self, length: u64) -> Result<(), Fault> {
         if length > size_of::<i128>() as u64 {
             self.input.skip(length)?;
@@ -65,7 +65,7 @@ impl<R: BufRead> Machine<'_, R> {
         }
     }
 
-    /// A text, kept where it can be a name.
+    /// Reads a string, which is kept if it can be a name.
     pub(super) fn text(&mut self, operation: u8) -> Result<(), Fault> {
         let length = match operation {
             b'U' | 0x8c => self.input.byte()?.into(),
@@ -97,7 +97,7 @@ impl<R: BufRead> Machine<'_, R> {
         }
     }
 
-    /// Bytes, which are passed over.
+    /// Skips a bytes object.
     pub(super) fn bytes(&mut self, operation: u8) -> Result<(), Fault> {
         let length = match operation {
             b'C' => self.input.byte()?.into(),

@@ -1,4 +1,4 @@
-//! The stack machine that pickles are programs of.
+//! The stack machine of pickles.
 
 use std::collections::HashMap;
 use std::io::BufRead;
@@ -7,11 +7,11 @@ use std::rc::Rc;
 use super::{Global, Input, Limits, Object, Opaque, Pickle, Value};
 use crate::file::{Fault, SAVE_ALONE};
 
-/// Reads a pickle, of any of Python's protocols from 0 to 5.
+/// Reads a pickle of any of Python's protocols from 0 to 5.
 ///
 /// # Errors
 ///
-/// Bytes that are no pickle, and one that costs more than `limits`.
+/// If the bytes are not a pickle, or it exceeds `limits`.
 pub(crate) fn read<R: BufRead>(input: &mut Input<R>, limits: Limits) -> Result<Pickle, Fault> {
     let mut machine = Machine {
         input,
@@ -36,15 +36,15 @@ pub(super) struct Machine<'a, R> {
     pub(super) input: &'a mut Input<R>,
     pub(super) objects: Vec<Object>,
     stack: Vec<Value>,
-    /// Heights of the stack where a mark lies.
+    /// Stack heights of the marks.
     marks: Vec<usize>,
     memo: HashMap<u32, Value>,
-    /// Values that may still be made.
+    /// Number of values that may still be created.
     left: u32,
 }
 
 impl<R: BufRead> Machine<'_, R> {
-    /// One operation. Names as in Python's `pickletools`.
+    /// Runs one operation; names are those of Python's `pickletools`.
     fn take(&mut self, operation: u8) -> Result<(), Fault> {
         match operation {
             // PROTO and FRAME say how the pickle was written; READONLY_BUFFER, what may be done with it.
@@ -67,7 +67,7 @@ impl<R: BufRead> Machine<'_, R> {
             }
 
             b'N' => self.push(Value::None),
-            0x88 | 0x89 => self.push(Value::Truth),
+            0x88 | 0x89 => self.push(Value::Boolean),
             b'I' | b'L' | b'F' | b'J' | b'K' | b'M' | b'G' | 0x8a | 0x8b => self.number(operation),
             b'S' | b'V' | b'T' | b'U' | b'X' | 0x8c | 0x8d => self.text(operation),
             b'B' | b'C' | 0x8e | 0x96 => self.bytes(operation),
@@ -161,7 +161,7 @@ impl<R: BufRead> Machine<'_, R> {
         }
     }
 
-    /// What names or makes an object.
+    /// Runs an operation that names or creates an object.
     fn build(&mut self, operation: u8) -> Result<(), Fault> {
         match operation {
             // GLOBAL, and STACK_GLOBAL, whose names lie on the stack.
@@ -242,7 +242,7 @@ impl<R: BufRead> Machine<'_, R> {
         number.ok_or_else(|| self.input.wrong("a place that is no number"))
     }
 
-    /// Counts values against the limit.
+    /// Counts new values against the limit.
     pub(super) fn pay(&mut self, values: usize) -> Result<(), Fault> {
         let values = u32::try_from(values).ok();
         match values.and_then(|values| self.left.checked_sub(values)) {
@@ -295,7 +295,7 @@ impl<R: BufRead> Machine<'_, R> {
             .ok_or_else(|| self.input.wrong("an operation without its operands"))
     }
 
-    /// What lies above the last mark.
+    /// Pops the values above the last mark.
     fn pop_mark(&mut self) -> Result<Vec<Value>, Fault> {
         let mark = self.marks.pop();
         let mark = mark.filter(|&mark| mark <= self.stack.len());
@@ -325,7 +325,7 @@ impl<R: BufRead> Machine<'_, R> {
         }
     }
 
-    /// Adds to the list on top of the stack.
+    /// Appends to the list on top of the stack.
     fn append(&mut self, items: Vec<Value>) -> Result<(), Fault> {
         let list = self.top()?;
         if let Value::Object(place) = list {
@@ -349,7 +349,7 @@ impl<R: BufRead> Machine<'_, R> {
         Ok(())
     }
 
-    /// Gives an object its state.
+    /// Sets the state of an object.
     fn set_state(&mut self, object: Value) {
         if let Value::Object(place) = object {
             match &mut self.objects[place as usize] {
@@ -362,7 +362,7 @@ impl<R: BufRead> Machine<'_, R> {
 }
 
 impl Object {
-    /// Python's own machine would change the object in a way that this one does not know.
+    /// Makes this object opaque, since Python would change it in a way that is not interpreted here.
     fn lose_meaning(&mut self) {
         if !matches!(self, Self::Opaque(_)) {
             *self = Self::Opaque(Opaque::Is("an object that was changed after it was made"));

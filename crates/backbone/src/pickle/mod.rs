@@ -1,10 +1,9 @@
-//! Python's pickles, as far as a state dict needs them.
+//! Reading Python's pickles, as far as a state dict needs it.
 //!
-//! A pickle is a program for a small stack machine, and Python's own may call any function. This one calls
-//! none: it knows what PyTorch's few functions that rebuild tensors make of their arguments, and everything
-//! else becomes an [opaque](Object::Opaque) object that can be passed over. What is built lies in one list
-//! and refers to its parts by their places, so that neither depth nor cycles cost stack, and the number of
-//! values is [limited](Limits).
+//! A pickle is a program for a small stack machine, and Python's own machine may call any function. This one
+//! calls none: it interprets PyTorch's few functions that rebuild tensors, and everything else becomes an
+//! [opaque](Object::Opaque) object that is skipped. All objects are in one list and refer to each other by
+//! index, so that neither depth nor cycles use the call stack, and the number of values is [limited](Limits).
 
 mod input;
 mod literals;
@@ -24,17 +23,17 @@ pub(crate) use tree::Leaf;
 
 use crate::file::{Element, Strided};
 
-/// What a pickle may cost.
+/// The limits on the size of a pickle.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Values that may be put on the stack, into memory, or copied.
+    /// Number of values that may be pushed to the stack, stored in the memo, or copied.
     values: u32,
 }
 
 impl Limits {
-    /// For a pickle of a few numbers.
+    /// Limits for a pickle of a few numbers.
     pub(crate) const SMALL: Self = Self { values: 1000 };
-    /// For a training checkpoint of hundreds of thousands of tensors.
+    /// Limits for a training checkpoint with hundreds of thousands of tensors.
     pub(crate) const LARGE: Self = Self { values: 1 << 22 };
 }
 
@@ -45,22 +44,22 @@ pub(crate) struct Pickle {
     objects: Vec<Object>,
 }
 
-/// A value: itself, or where it is in the list of objects.
+/// A value, or its index in the list of objects.
 #[derive(Debug, Clone, Copy)]
 enum Value {
     None,
-    /// Which one does not matter.
-    Truth,
+    /// Its value is not kept.
+    Boolean,
     Integer(i64),
-    /// Which one does not matter.
+    /// Its value is not kept.
     Float,
     Object(u32),
 }
 
-/// What has parts, or does not fit in a [`Value`].
+/// An object that has parts, or does not fit in a [`Value`].
 #[derive(Debug)]
 enum Object {
-    /// Text of a length that a name can have.
+    /// A string that is short enough for a name.
     Text(Rc<str>),
     /// An integer of more than 64 bits.
     WideInteger(i128),
@@ -71,7 +70,7 @@ enum Object {
     Global(Global),
     Storage(Storage),
     Tensor(Rc<Tensor>),
-    /// What is not understood, and need not be.
+    /// An object that is not interpreted.
     Opaque(Opaque),
 }
 
@@ -82,29 +81,29 @@ struct Global {
     name: Rc<str>,
 }
 
-/// What is known of an object that is not understood.
+/// The description of an object that is not interpreted.
 #[derive(Debug, Clone)]
 enum Opaque {
-    /// Of a class, or the result of a function.
+    /// An instance of a class, or the result of a function.
     Of(Global),
-    /// In words.
+    /// A description in words.
     Is(&'static str),
 }
 
-/// Numbers of one type that tensors are views of.
+/// A storage: elements of one type that tensors are views of.
 #[derive(Debug, Clone)]
 pub(crate) struct Storage {
     /// Name in the file.
     pub(crate) key: Rc<str>,
-    /// Type of the numbers; none where it is one that is not read.
+    /// Element type; `None` for an unsupported type.
     element: Option<Element>,
-    /// Bytes of a number.
+    /// Size of an element in bytes.
     pub(crate) each: usize,
-    /// Numbers of the whole storage.
+    /// Number of elements of the whole storage.
     pub(crate) count: usize,
-    /// Where the view of the storage starts that this is.
+    /// Start of this view in the storage.
     start: usize,
-    /// Numbers in that view.
+    /// Number of elements in this view.
     available: usize,
 }
 
@@ -124,7 +123,7 @@ impl Pickle {
         }
     }
 
-    /// The integer of more than 64 bits that was pickled.
+    /// Returns the pickled integer of more than 64 bits.
     pub(crate) fn wide_integer(&self) -> Option<i128> {
         match self.object(self.root) {
             Some(Object::WideInteger(integer)) => Some(*integer),
@@ -132,7 +131,7 @@ impl Pickle {
         }
     }
 
-    /// The list of texts that was pickled.
+    /// Returns the pickled list of strings.
     pub(crate) fn texts(&self) -> Option<Vec<Rc<str>>> {
         let Some(Object::List(items)) = self.object(self.root) else {
             return None;
@@ -144,7 +143,7 @@ impl Pickle {
         items.iter().map(text).collect()
     }
 
-    /// Every storage that the pickle refers to.
+    /// Returns every storage that the pickle refers to.
     pub(crate) fn storages(&self) -> impl Iterator<Item = &Storage> {
         self.objects.iter().filter_map(|object| match object {
             Object::Storage(storage) => Some(storage),

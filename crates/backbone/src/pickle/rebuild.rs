@@ -1,4 +1,4 @@
-//! What PyTorch's functions make of their arguments, and what a few of Python's classes do.
+//! Interprets PyTorch's functions that rebuild tensors, and a few of Python's classes.
 
 use std::io::BufRead;
 use std::rc::Rc;
@@ -7,7 +7,7 @@ use super::machine::Machine;
 use super::{Global, Object, Opaque, Storage, Tensor, Value};
 use crate::file::{Element, Fault, Strided};
 
-/// Classes of storages whose numbers are not read, and their bytes.
+/// Classes of storages with unsupported element types, and the sizes of their elements.
 const OTHER_STORAGES: [(&str, usize); 8] = [
     ("UntypedStorage", 1),
     ("ComplexFloatStorage", 8),
@@ -19,13 +19,13 @@ const OTHER_STORAGES: [(&str, usize); 8] = [
     ("QUInt2x4Storage", 1),
 ];
 
-/// An object in place of one that cannot be made.
+/// An opaque object in place of a tensor that cannot be rebuilt.
 fn no_tensor(what: &'static str) -> Object {
     Object::Opaque(Opaque::Is(what))
 }
 
 impl<R: BufRead> Machine<'_, R> {
-    /// Puts on the stack what a function makes of a tuple of arguments; nothing is executed.
+    /// Pushes the result of a function for a tuple of arguments; nothing is executed.
     pub(super) fn call(&mut self, function: Value, arguments: Value) -> Result<(), Fault> {
         let Some(Object::Global(function)) = self.object(function) else {
             return self.push_object(no_tensor("the result of an unknown function"));
@@ -91,7 +91,7 @@ impl<R: BufRead> Machine<'_, R> {
         self.push_object(object)
     }
 
-    /// A dictionary of pairs, or of nothing.
+    /// Creates a dictionary from pairs, or an empty one.
     fn dictionary(&mut self, class: &Global, arguments: &[Value]) -> Result<Object, Fault> {
         // The first argument of a default dictionary says what its defaults are.
         let arguments = match &*class.name {
@@ -122,10 +122,10 @@ impl<R: BufRead> Machine<'_, R> {
         Ok(Object::Dictionary(pairs))
     }
 
-    /// A tensor of storage, offset, shape and strides; its type is the storage's, or an argument.
+    /// Creates a tensor from storage, offset, shape and strides; its type is that of the storage, or an argument.
     ///
-    /// Behind them come whether a gradient is wanted, hooks, and since 1.13 a dictionary that says whether the
-    /// numbers are to be negated or conjugated.
+    /// Further arguments are whether it requires a gradient, hooks, and since 1.13 a dictionary with the
+    /// negation and conjugation flags.
     fn tensor(&self, arguments: &[Value], kind: Option<usize>) -> Object {
         let &[storage, offset, shape, strides, ..] = arguments else {
             return no_tensor("a tensor without a shape");
@@ -174,7 +174,7 @@ impl<R: BufRead> Machine<'_, R> {
     }
 
     fn whole_numbers(&self, value: Value) -> Option<Vec<usize>> {
-        /// More than a tensor has axes; a longer tuple is not worth the copy.
+        /// More than the maximum number of axes of a tensor; a longer tuple is not copied.
         const MOST: usize = 100;
         match self.object(value) {
             Some(Object::Tuple(items) | Object::List(items)) if items.len() <= MOST => {
@@ -184,8 +184,8 @@ impl<R: BufRead> Machine<'_, R> {
         }
     }
 
-    /// The storage that a tuple describes: `("storage", class, key, device, count)`, in the older format
-    /// with a view behind, which is nothing or `(key, start, count)`.
+    /// Creates the storage that a tuple describes: `("storage", class, key, device, count)`. In the older
+    /// format a view follows, which is `None` or `(key, start, count)`.
     pub(super) fn persistent(&self, identifier: Value) -> Object {
         self.storage(identifier)
             .map_or(no_tensor("an object kept elsewhere"), Object::Storage)

@@ -1,11 +1,11 @@
 //! Pickles written by hand.
 
-/// Operations of a pickle, one behind the other.
+/// Consecutive operations of a pickle.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Script(pub(crate) Vec<u8>);
 
 impl Script {
-    /// Operations as they are.
+    /// Adds raw operations.
     pub(crate) fn then(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.0.extend(bytes.as_ref());
         self

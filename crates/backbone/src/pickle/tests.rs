@@ -13,7 +13,7 @@ fn refusal(pickle: &[u8]) -> String {
     leaves(pickle).expect_err("refused").to_string()
 }
 
-/// What is under a name that is no tensor.
+/// The description of an entry that is not a tensor.
 fn other(pickle: &[u8], name: &str) -> String {
     match leaves(pickle).expect("a state dict").remove(name) {
         Some(Leaf::Other(what)) => what,
@@ -21,7 +21,7 @@ fn other(pickle: &[u8], name: &str) -> String {
     }
 }
 
-/// A dictionary of one entry, whose value the script makes.
+/// A dictionary of one entry, whose value the script creates.
 fn entry(value: impl FnOnce(Script) -> Script) -> Vec<u8> {
     value(script().then(b"}").text("a")).then(b"s").end()
 }
@@ -192,7 +192,7 @@ fn a_hundred_thousand_dictionaries_inside_each_other_cost_no_stack() {
     assert_eq!(other(&list, "a"), "a list");
 }
 
-/// A value that holds itself twice, sixty times over: 2^60 values in some hundred bytes.
+/// A value that holds itself twice, nested sixty times: 2^60 values in some hundred bytes.
 fn doubled(first: &[u8], pair: impl Fn(Script) -> Script) -> Script {
     let start = script().then(first).then(b"q\x00");
     (0..60).fold(start, |script, _| pair(script.then(b"0")).then(b"q\x00"))
@@ -313,7 +313,7 @@ fn every_protocol_writes_the_same_dictionary() {
         let [first, second, third] = items.as_slice() else {
             panic!("{items:?}");
         };
-        assert!(matches!(first, Value::Truth), "{items:?}");
+        assert!(matches!(first, Value::Boolean), "{items:?}");
         assert!(matches!(second, Value::Float), "{items:?}");
         assert!(matches!(third, Value::None), "{items:?}");
     }
@@ -336,7 +336,7 @@ fn integers_keep_their_sign_and_size() {
     }
 }
 
-/// Pickles that are cut anywhere or have any byte changed are read or refused; none panics.
+/// Pickles that are cut anywhere or have any byte changed are read or rejected without a panic.
 #[test]
 fn damaged_pickles_are_read_or_refused() {
     let pickle = script()

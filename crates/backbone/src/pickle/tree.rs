@@ -6,24 +6,24 @@ use std::rc::Rc;
 use super::{Global, Object, Opaque, Pickle, Tensor, Value};
 use crate::file::{Fault, SAVE_ALONE};
 
-/// Dictionaries inside each other.
+/// Maximum depth of nested dictionaries.
 const DEEPEST: usize = 32;
-/// Entries of all dictionaries, each counted as often as it is met.
+/// Maximum number of entries of all dictionaries, each counted as often as it is visited.
 const MOST_ENTRIES: usize = 1 << 18;
-/// Bytes of all names.
+/// Maximum size of all names in bytes.
 const LONGEST_NAMES: usize = 1 << 26;
 
-/// What a dictionary holds under a name.
+/// An entry of a dictionary that is not a dictionary itself.
 #[derive(Debug, Clone)]
 pub(crate) enum Leaf {
     /// A tensor.
     Tensor(Rc<Tensor>),
-    /// Something else, in words.
+    /// A description of something else.
     Other(String),
 }
 
 impl Pickle {
-    /// Everything in the dictionaries that is none itself, by the keys that lead to it.
+    /// Returns all entries of the nested dictionaries, by the keys that lead to them.
     pub(crate) fn leaves(&self) -> Result<BTreeMap<String, Leaf>, Fault> {
         let Some(Object::Dictionary(_)) = self.object(self.root) else {
             return Err(Fault::format(format!(
@@ -42,11 +42,11 @@ impl Pickle {
         Ok(walk.leaves)
     }
 
-    /// A value in words.
+    /// Describes a value in words.
     fn describe(&self, value: Value) -> String {
         let what = match value {
             Value::None => "None",
-            Value::Truth => "a truth value",
+            Value::Boolean => "a truth value",
             Value::Integer(_) | Value::Float => "a number",
             Value::Object(_) => match self.object(value) {
                 Some(Object::Text(_)) => "a text",
@@ -70,7 +70,7 @@ impl Pickle {
 
 struct Walk<'a> {
     pickle: &'a Pickle,
-    /// Keys so far, joined by points.
+    /// The keys so far, joined by dots.
     path: String,
     leaves: BTreeMap<String, Leaf>,
     entries: usize,
@@ -127,7 +127,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// A key as part of a name; none for the kinds of keys that no state dict has.
+    /// Returns a key as part of a name; `None` for keys that no state dict has.
     fn name(&self, key: Value) -> Option<String> {
         match (key, self.pickle.object(key)) {
             (Value::Integer(integer), _) => Some(integer.to_string()),
@@ -137,7 +137,7 @@ impl Walk<'_> {
     }
 
     fn wrong(&self, what: &str) -> Fault {
-        /// Bytes of the path that a message shows.
+        /// Maximum length of a path in a message, in bytes.
         const SHOWN: usize = 60;
         let end = self.path.floor_char_boundary(SHOWN);
         Fault::format(format!(

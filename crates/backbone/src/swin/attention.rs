@@ -12,7 +12,7 @@ use crate::access::{Access, BlockAccess, Point};
 /// Multi-head self-attention inside windows (Swin, equation 4).
 #[derive(Module, Debug)]
 pub struct WindowAttention<B: Backend> {
-    /// Channels to queries, keys and values side by side: `[channels, 3 * channels]`.
+    /// Projection to queries, keys and values, `[channels, 3 * channels]`.
     pub qkv: Linear<B>,
     /// `[channels, channels]`
     pub proj: Linear<B>,
@@ -39,8 +39,8 @@ impl<B: Backend> WindowAttention<B> {
 }
 
 impl<B: KernelBackend> WindowAttention<B> {
-    /// Attention inside windows, shifted by half their side or not; a map that fits in one window is
-    /// never shifted.
+    /// Attention inside windows, optionally shifted by half their side; a map that fits in one window is never
+    /// shifted.
     ///
     /// # Shapes
     ///

@@ -1,4 +1,4 @@
-//! A Swin block: window attention and an MLP, each behind a layer norm and a residual add.
+//! A Swin block: window attention and an MLP, each after a layer norm and with a residual add.
 
 use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
@@ -13,7 +13,7 @@ use crate::drop_path::DropPath;
 use crate::operation::Operation;
 use crate::transformer::TransformerBlock;
 
-/// Two linears with a GELU between.
+/// Two linear layers with GELU between them.
 #[derive(Module, Debug)]
 pub struct Mlp<B: Backend> {
     /// `[channels, hidden]`
@@ -22,7 +22,7 @@ pub struct Mlp<B: Backend> {
     pub fc2: Linear<B>,
 }
 
-/// One block (Swin, equation 3).
+/// A Swin block (Swin, equation 3).
 #[derive(Module, Debug)]
 pub struct SwinBlock<B: Backend> {
     /// `[channels]`
@@ -35,7 +35,7 @@ pub struct SwinBlock<B: Backend> {
     pub mlp: Mlp<B>,
     /// Whether the windows are shifted by half their side.
     pub shifted: bool,
-    /// Probability of dropping a branch for one image in training.
+    /// Probability of dropping a branch for an image in training.
     pub drop_path: f64,
 }
 
@@ -98,7 +98,7 @@ impl<B: KernelBackend> SwinBlock<B> {
 }
 
 impl<B: Backend> SwinBlock<B> {
-    /// What makes the output of an access point of a block.
+    /// Returns the operation whose output is at an access point of the block.
     pub(super) fn operation(&mut self, point: Point) -> Option<Operation<'_, B>> {
         match point {
             Point::AttentionNorm => Some(Operation::Norm(&mut self.norm1)),
@@ -133,7 +133,7 @@ fn apply<B: KernelBackend>(layer: &Linear<B>, x: Tensor<B, 3>) -> Tensor<B, 3> {
 }
 
 impl<B: KernelBackend> Mlp<B> {
-    /// Weights and biases.
+    /// The weights and biases of both layers.
     fn layers(&self) -> [(Tensor<B, 2>, Option<Tensor<B, 1>>); 2] {
         [&self.fc1, &self.fc2].map(|layer| {
             let bias = layer.bias.as_ref().map(Param::val);

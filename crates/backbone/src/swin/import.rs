@@ -17,7 +17,7 @@ impl<B: Backend> Import for Swin<B> {
         Origin::anchors()
     }
 
-    /// A reduction has a bias where a method was merged into it.
+    /// A reduction has a bias if a method was merged into it.
     fn prepare(&mut self, file: &Checkpoint) {
         for (stage, layer) in self.layers.iter_mut().enumerate() {
             let key = format!("layers.{stage}.downsample.reduction.bias");
@@ -47,7 +47,7 @@ impl<B: Backend> Import for Swin<B> {
     }
 }
 
-/// Burn calls the scale and shift of a norm gamma and beta.
+/// Renames the scale and shift of a norm to Burn's gamma and beta.
 fn norm_names(path: String) -> String {
     let in_norm = path
         .rsplit('.')

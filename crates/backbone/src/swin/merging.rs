@@ -10,8 +10,8 @@ use super::attention::truncated_normal;
 use super::{EPSILON, norm, normalise, pad_bottom_right};
 use crate::access::{Access, BlockAccess, Point};
 
-/// Concatenates 2x2 neighbours, normalises, and halves the channels with a linear; it has a bias only
-/// where one was merged into it.
+/// Concatenates 2x2 neighbours, normalises, and halves the channels with a linear layer, which has a bias only
+/// if one was merged into it.
 #[derive(Module, Debug)]
 pub struct PatchMerging<B: Backend> {
     /// `[4 * channels]`
@@ -33,7 +33,7 @@ impl<B: Backend> PatchMerging<B> {
 }
 
 impl<B: Backend> PatchMerging<B> {
-    /// A bias of zeros in the reduction.
+    /// Adds a bias of zeros to the reduction.
     pub(super) fn make_bias(&mut self) {
         let outputs = self.reduction.weight.lazy_shape()[1];
         let device = self.reduction.weight.lazy_device();
@@ -60,8 +60,8 @@ impl<B: KernelBackend> PatchMerging<B> {
         access.at(Point::Merging, &normed, output)
     }
 
-    /// The same without access, with these weights as constants of another backend: a gradient passes through to
-    /// `x`, none reaches the weights.
+    /// The forward pass without access points, with the weights as constants of another backend: `x` has a
+    /// gradient, the weights do not.
     pub fn forward_lifted<T: KernelBackend, L: Lift<B, T>>(&self, x: Tensor<T, 4>) -> Tensor<T, 4> {
         let gamma = L::lift(self.norm.gamma.val());
         let beta = match &self.norm.beta {

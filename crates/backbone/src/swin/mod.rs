@@ -1,10 +1,10 @@
 //! Swin Transformer (Liu et al. 2021, arXiv 2103.14030).
 //!
-//! Any image size: the patch embedding, every window partition and every patch merging pad their
-//! input at the right and bottom with zeros, as the detection Swin does. A map that fits in one
-//! window is not shifted, as in the classification Swin. A map that is no multiple of its window is
-//! shifted and then padded as in timm, or the other way round ([`SwinConfig::pad_first`]). Maps are `[batch, height, width,
-//! channels]`; access points see them in that order.
+//! Any image size: the patch embedding, every window partition and every patch merging pad their input at the
+//! right and bottom with zeros, as the detection Swin does. A map that fits in one window is not shifted, as in
+//! the classification Swin. A map that is not a multiple of its window is shifted and then padded as in timm,
+//! or the other way round ([`SwinConfig::pad_first`]). Maps are `[batch, height, width, channels]`; access
+//! points see them in that order.
 
 mod attention;
 mod block;
@@ -44,31 +44,31 @@ const EPSILON: f64 = 1e-5;
 /// Configuration of a [`Swin`].
 #[derive(Config, Debug)]
 pub struct SwinConfig {
-    /// Channels of the first stage; each stage doubles them.
+    /// Number of channels of the first stage; each stage doubles it.
     pub channels: usize,
-    /// Blocks of each stage.
+    /// Number of blocks of each stage.
     pub depths: Vec<usize>,
-    /// Attention heads of each stage.
+    /// Number of attention heads of each stage.
     pub heads: Vec<usize>,
     /// Side of an attention window, in map positions.
     #[config(default = 7)]
     pub window: usize,
-    /// Hidden channels of the MLP over its channels.
+    /// Ratio of the hidden channels of the MLP to its channels.
     #[config(default = 4)]
     pub mlp_ratio: usize,
-    /// Stochastic depth at the last block; earlier blocks grow to it linearly from 0.
+    /// Stochastic depth rate of the last block; the rate grows linearly from 0 at the first block.
     #[config(default = 0.0)]
     pub drop_path: f64,
-    /// Pad a map before it is shifted, as Microsoft's detection code, mmdetection and torchvision
-    /// do; otherwise after, as timm does. The two differ where a map is no multiple of the window.
+    /// Whether maps are padded before they are shifted, as in Microsoft's detection code, mmdetection and
+    /// torchvision; otherwise after, as in timm. The two differ if a map is not a multiple of the window.
     #[config(default = false)]
     pub pad_first: bool,
 }
 
-/// One resolution of a [`Swin`].
+/// A stage of a [`Swin`].
 #[derive(Module, Debug)]
 pub struct SwinStage<B: Backend> {
-    /// Transition from the stage before; none in the first.
+    /// Transition from the stage before; `None` in the first stage.
     pub downsample: Option<PatchMerging<B>>,
     /// Blocks, alternately regular and shifted.
     pub blocks: Vec<SwinBlock<B>>,
@@ -86,7 +86,7 @@ pub struct PatchEmbed<B: Backend> {
 /// Swin Transformer without a classifier. See the [module](self) for its conventions.
 #[derive(Module, Debug)]
 pub struct Swin<B: Backend> {
-    /// Image to `[batch, height / 4, width / 4, channels]`.
+    /// Patch embedding of the image, to `[batch, height / 4, width / 4, channels]`.
     pub patch_embed: PatchEmbed<B>,
     /// Stages in order.
     pub layers: Vec<SwinStage<B>>,
@@ -95,12 +95,13 @@ pub struct Swin<B: Backend> {
 }
 
 impl SwinConfig {
-    /// Initialises the network: truncated normal of 0.02 for linears, zeros for biases, as timm.
+    /// Initialises the network as timm: a truncated normal distribution with standard deviation 0.02 for linear
+    /// weights, zeros for biases.
     ///
     /// # Panics
     ///
-    /// If `depths` and `heads` differ in length or a stage's channels are no multiple of its heads:
-    /// a mistake of the programmer, since the table of backbones holds right ones.
+    /// If `depths` and `heads` differ in length or a stage's channels are not a multiple of its heads; the
+    /// variants of the table are valid.
     pub fn init<B: Backend>(&self, device: &B::Device) -> Swin<B> {
         assert_eq!(
             self.depths.len(),
@@ -144,7 +145,7 @@ impl SwinConfig {
 }
 
 impl<B: KernelBackend> Swin<B> {
-    /// Patches of an image, normalised.
+    /// Embeds the patches of images and normalises them.
     ///
     /// # Shapes
     ///
@@ -297,14 +298,14 @@ fn pad_bottom_right<B: Backend>(
     pad(x, padding)
 }
 
-/// A layer norm of Swin's epsilon.
+/// A layer norm with Swin's epsilon.
 fn norm<B: Backend>(channels: usize, device: &B::Device) -> LayerNorm<B> {
     LayerNormConfig::new(channels)
         .with_epsilon(EPSILON)
         .init(device)
 }
 
-/// A Burn layer norm through [`layer_norm`].
+/// Applies a Burn layer norm with [`layer_norm`].
 fn normalise<B: KernelBackend, const D: usize>(
     norm: &LayerNorm<B>,
     x: Tensor<B, D>,

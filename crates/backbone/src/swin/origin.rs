@@ -1,4 +1,4 @@
-//! Who publishes a Swin's weights, and how their names and values differ from timm's.
+//! Publishers of Swin weights, and how their names and values differ from timm's.
 
 use std::collections::BTreeMap;
 
@@ -7,20 +7,20 @@ use burn::tensor::TensorData;
 use crate::checkpoint::Checkpoint;
 use crate::import::Imported;
 
-/// A publisher's layout. Another one is another entry of [`TABLE`].
+/// The layout of a publisher's files. Each one is an entry of [`TABLE`].
 #[derive(Debug)]
 pub(super) struct Origin {
-    /// A name of the patch embedding that every file of this origin has, and so shows where a backbone starts.
+    /// A name in the patch embedding that every file of this origin has; it shows where a backbone starts.
     pub(super) anchor: &'static str,
     /// A name that only files of this origin have.
     mark: &'static str,
-    /// timm's name of a key; the key itself where it has none.
+    /// Returns timm's name of a key; the key itself if there is none.
     pub(super) rename: fn(&str, &Checkpoint) -> String,
-    /// Brings the values of tensors by their renamed paths into timm's order.
+    /// Reorders the values of tensors, by their renamed paths, to timm's order.
     pub(super) arrange: fn(&mut BTreeMap<String, Imported>),
 }
 
-/// All origins; the first whose mark a file has is the file's, otherwise the last.
+/// All origins. A file has the first origin whose mark it has, otherwise the last one.
 static TABLE: [Origin; 2] = [
     // OpenMMLab's: mmdetection, mmsegmentation and mmpretrain.
     Origin {
@@ -51,8 +51,8 @@ impl Origin {
     }
 }
 
-/// Our paths are timm's. Microsoft's checkpoints (and timm's before 0.9) hold a down-sampling at the end of
-/// the stage before, so only theirs have one in `layers.0`.
+/// This library uses timm's paths. Microsoft's checkpoints (and timm's before 0.9) have a down-sampling at the
+/// end of the stage before, so only theirs have one in `layers.0`.
 fn timm_name(key: &str, file: &Checkpoint) -> String {
     match downsample(key) {
         Some((stage, rest)) if file.contains("layers.0.downsample.norm.weight") => {
@@ -62,13 +62,13 @@ fn timm_name(key: &str, file: &Checkpoint) -> String {
     }
 }
 
-/// The stage and the rest of a key inside a down-sampling.
+/// The stage of a key inside a down-sampling, and the rest of the key.
 fn downsample(key: &str) -> Option<(usize, &str)> {
     let (stage, rest) = key.strip_prefix("layers.")?.split_once(".downsample.")?;
     Some((stage.parse().ok()?, rest))
 }
 
-/// What OpenMMLab calls a module, and what timm does.
+/// Names of modules in OpenMMLab and in timm.
 const OPEN_MMLAB: [(&str, &str); 4] = [
     (".attn.w_msa.", ".attn."),
     (".ffn.layers.0.0.", ".mlp.fc1."),
@@ -76,7 +76,7 @@ const OPEN_MMLAB: [(&str, &str); 4] = [
     ("patch_embed.projection.", "patch_embed.proj."),
 ];
 
-/// OpenMMLab's stages hold their down-sampling at their end, as Microsoft's.
+/// OpenMMLab's stages have their down-sampling at their end, as Microsoft's.
 fn open_mmlab_name(key: &str, _file: &Checkpoint) -> String {
     let mut name = key.to_string();
     if let Some(rest) = key.strip_prefix("stages.") {

@@ -1,4 +1,4 @@
-//! The variants of Swin that have a name.
+//! The named variants of Swin.
 
 use burn::tensor::backend::Backend;
 
@@ -7,7 +7,7 @@ use crate::config::BackboneConfig;
 use crate::description::StageShape;
 use crate::family::{Named, Statistics, Variant};
 
-/// What tells Swins apart.
+/// The parameters of a variant of Swin.
 #[derive(Debug)]
 pub(crate) struct SwinVariant {
     channels: usize,

@@ -1,33 +1,33 @@
-//! The report on a detection dataset.
+//! Checks of a detection dataset.
 
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{Problem, Report, Warning, is_turned, most_frequent_first};
+use super::{DatasetReport, Problem, Warning, is_turned, most_frequent_first};
 use crate::detection::{DetectionDataset, DetectionSample, Skipped};
 use crate::labels::LabelCensus;
-use crate::task::Task;
+use crate::task::TaskKind;
 
-/// The objects of a dataset, those of its readable samples.
+/// The objects of a dataset's readable samples.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct InstanceReport {
     /// Number of objects.
     pub instances: u64,
     /// Number of objects with a mask.
     pub with_mask: u64,
-    /// Number of objects whose mask has no pixel.
+    /// Number of objects with an empty mask.
     pub empty_masks: u64,
-    /// Number of crowds.
+    /// Number of crowd regions.
     pub crowds: u64,
     /// Number of objects marked as difficult.
     pub difficult: u64,
     /// Number of samples without an object.
     pub empty: usize,
-    /// How many objects every class has, by index.
+    /// Number of objects of every class, by index.
     pub classes: Vec<InstanceCount>,
-    /// What was left out.
+    /// Skipped annotations and images.
     pub skipped: Skipped,
 }
 
@@ -119,8 +119,8 @@ impl Tally {
     }
 }
 
-/// Reads every sample, on all cores; a problem of one sample does not stop the others.
-pub fn check_detection(dataset: &dyn DetectionDataset) -> Report {
+/// Checks every sample, on all cores; a problem in one sample does not stop the check.
+pub fn check_detection(dataset: &dyn DetectionDataset) -> DatasetReport {
     let mut tally = (0..dataset.len())
         .into_par_iter()
         .fold(Tally::default, |tally, index| tally.add(dataset, index))
@@ -152,9 +152,9 @@ pub fn check_detection(dataset: &dyn DetectionDataset) -> Report {
             share: count as f64 / u64::max(instances, 1) as f64,
         }
     });
-    Report {
+    DatasetReport {
         dataset: dataset.name().into(),
-        task: Task::Detection,
+        task: TaskKind::Detection,
         samples: dataset.len(),
         readable: dataset.len() - tally.problems.len(),
         labels: Vec::new(),

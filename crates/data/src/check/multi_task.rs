@@ -1,4 +1,4 @@
-//! The report on a dataset of several tasks.
+//! Checks of a dataset for several tasks.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,21 +6,21 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{LabelCount, Problem, Report, Warning, is_turned, most_frequent_first};
-use crate::dense::{DenseAbout, DenseDataset, DenseSample};
+use super::{DatasetReport, LabelCount, Problem, Warning, is_turned, most_frequent_first};
+use crate::dense::{DenseDataset, DenseMetadata, DenseSample};
 use crate::error::{DataError, LabelFault};
 use crate::labels::IGNORE;
 use crate::labels::{DenseLabels, DenseTask, LabelCensus};
-use crate::task::Task;
+use crate::task::TaskKind;
 
-/// The labels of one task, those of its readable samples.
+/// The labels of one task in the readable samples.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TaskReport {
     /// The task.
     pub task: DenseTask,
     /// Number of samples whose labels could be read.
     pub samples: usize,
-    /// Number of samples without a file of labels.
+    /// Number of samples without a label file.
     pub missing: usize,
     /// The first such file.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,9 +31,9 @@ pub struct TaskReport {
     pub labelled_pixels: u64,
     /// Share of the pixels with a label.
     pub labelled_share: f64,
-    /// How many pixels every class has, in label order; empty for normals and depth.
+    /// Number of pixels of every class, in label order; empty for normals and depth.
     pub labels: Vec<LabelCount>,
-    /// Smallest, mean and largest depth; none for other tasks.
+    /// Minimum, mean and maximum depth; `None` for other tasks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub depth: Option<[f64; 3]>,
 }
@@ -48,7 +48,7 @@ struct TaskTally {
     labelled: u64,
     /// Samples and pixels by class.
     classes: BTreeMap<u8, (usize, u64)>,
-    /// Smallest, sum and largest.
+    /// Minimum, sum and maximum.
     depth: Option<[f64; 3]>,
 }
 
@@ -58,12 +58,12 @@ struct Tally {
     tasks: BTreeMap<DenseTask, TaskTally>,
     problems: Vec<Problem>,
     turned: usize,
-    /// Samples without a file of a task, problems unless every sample is.
+    /// Samples without a file of a task, which are problems unless no sample has one.
     missing: Vec<(DenseTask, Problem)>,
 }
 
 impl Tally {
-    fn add(mut self, dataset: &dyn DenseDataset, about: &DenseAbout, index: usize) -> Self {
+    fn add(mut self, dataset: &dyn DenseDataset, about: &DenseMetadata, index: usize) -> Self {
         let read = |tasks: &[DenseTask]| -> Result<DenseSample, DataError> {
             let sample = dataset.get(index, tasks)?;
             about.check(&sample)?;
@@ -221,7 +221,7 @@ impl TaskTally {
     }
 }
 
-/// The classes of a task, of which some sample has labels, that never occur.
+/// A warning about the classes of a labelled task that never occur.
 fn absent_classes(task: &TaskReport) -> Option<Warning> {
     let mut census = LabelCensus::new(task.labels.iter().map(|label| label.name.clone()));
     for label in &task.labels {
@@ -234,12 +234,12 @@ fn absent_classes(task: &TaskReport) -> Option<Warning> {
     })
 }
 
-/// Reads every sample with the labels of every task, on all cores; a problem of one sample or task does
-/// not stop the others.
+/// Checks the labels of every task in every sample, on all cores; a problem in one sample or task does not stop
+/// the check.
 ///
-/// A task that no sample has a file of is missing, which is no problem: it may not be wanted.
-pub fn check_multi_task(dataset: &dyn DenseDataset) -> Report {
-    let about = DenseAbout::of(dataset, dataset.tasks());
+/// A task without any label file is reported as missing and not as a problem, since it may not be needed.
+pub fn check_multi_task(dataset: &dyn DenseDataset) -> DatasetReport {
+    let about = DenseMetadata::of(dataset, dataset.tasks());
     let mut tally = (0..dataset.len())
         .into_par_iter()
         .fold(Tally::default, |tally, index| {
@@ -264,9 +264,9 @@ pub fn check_multi_task(dataset: &dyn DenseDataset) -> Report {
     });
     let tasks: Vec<TaskReport> = tasks.collect();
     let warnings = tasks.iter().filter_map(absent_classes).collect();
-    Report {
+    DatasetReport {
         dataset: dataset.name().into(),
-        task: Task::MultiTask,
+        task: TaskKind::MultiTask,
         samples: dataset.len(),
         readable: dataset.len() - unusable.len(),
         labels: Vec::new(),

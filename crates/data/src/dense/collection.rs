@@ -7,31 +7,31 @@ use burn_dataset::Dataset;
 
 use super::dataset::DenseDataset;
 use super::sample::DenseSample;
-use crate::collection::{About, Collection};
+use crate::collection::{Collection, Metadata};
 use crate::error::{DataError, LabelFault};
 use crate::labels::classes::Classes;
 use crate::labels::{DenseLabels, DenseTask, IGNORE};
 use crate::transform::invalid;
 
 /// Samples of dense tasks and what they have in common.
-pub type DenseCollection = Collection<DenseSample, DenseAbout>;
+pub type DenseCollection = Collection<DenseSample, DenseMetadata>;
 
 /// What samples of dense tasks have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DenseAbout {
+pub struct DenseMetadata {
     /// Name of the dataset.
     pub name: String,
     /// The tasks that samples have labels of, and the classes of each; none of tasks without classes.
     pub tasks: BTreeMap<DenseTask, Classes>,
 }
 
-impl About for DenseAbout {
+impl Metadata for DenseMetadata {
     fn name(&self) -> &str {
         &self.name
     }
 }
 
-impl DenseAbout {
+impl DenseMetadata {
     /// Samples of several tasks, with the names of the classes of each: none of saliency and edges, which have
     /// two by definition, and of tasks without classes.
     pub fn new(
@@ -126,16 +126,16 @@ impl DenseCollection {
     /// [`DataError::TaskNotOffered`]; [`DataError::InvalidValue`] where there is no task, or one twice.
     pub fn of(dataset: Arc<dyn DenseDataset>, tasks: &[DenseTask]) -> Result<Self, DataError> {
         dataset.require_offered(tasks)?;
-        let about = DenseAbout::of(dataset.as_ref(), tasks);
-        if about.tasks.len() != tasks.len() || tasks.is_empty() {
+        let metadata = DenseMetadata::of(dataset.as_ref(), tasks);
+        if metadata.tasks.len() != tasks.len() || tasks.is_empty() {
             return Err(no_tasks(tasks));
         }
         let named = Arc::clone(&dataset);
         let selected = Selected {
-            tasks: about.tasks.keys().copied().collect(),
+            tasks: metadata.tasks.keys().copied().collect(),
             dataset,
         };
-        Ok(Self::new(selected, about).with_ids(move |index| named.id(index)))
+        Ok(Self::new(selected, metadata).with_ids(move |index| named.id(index)))
     }
 }
 

@@ -5,7 +5,7 @@ use rand::RngCore;
 
 use super::augment::AugmentConfig;
 use super::batch::{DenseBatch, DenseTarget};
-use super::collection::{DenseAbout, DenseCollection};
+use super::collection::{DenseCollection, DenseMetadata};
 use super::evaluation::DenseEvaluation;
 use crate::batch::Prepared;
 use crate::error::DataError;
@@ -44,8 +44,8 @@ impl DenseLoader {
         config: LoaderConfig,
     ) -> Result<Self, DataError> {
         augment.validate()?;
-        samples.about().require_tasks()?;
-        augment.require_classes(&tasks_of(samples.about()))?;
+        samples.metadata().require_tasks()?;
+        augment.require_classes(&tasks_of(samples.metadata()))?;
         input.validate()?;
         let pipeline = DensePipeline {
             samples,
@@ -66,7 +66,7 @@ impl DenseLoader {
         input: NetworkInput,
         config: LoaderConfig,
     ) -> Result<Self, DataError> {
-        samples.about().require_tasks()?;
+        samples.metadata().require_tasks()?;
         let evaluation = DenseEvaluation { size, input };
         evaluation.validate()?;
         let pipeline = DensePipeline {
@@ -78,19 +78,19 @@ impl DenseLoader {
 
     /// The tasks whose labels are read, in order.
     pub fn tasks(&self) -> Vec<DenseTask> {
-        tasks_of(self.pipeline().about())
+        tasks_of(self.pipeline().metadata())
     }
 }
 
 impl DensePipeline {
     /// What the samples have in common.
-    pub fn about(&self) -> &DenseAbout {
-        self.samples.about()
+    pub fn metadata(&self) -> &DenseMetadata {
+        self.samples.metadata()
     }
 }
 
-fn tasks_of(about: &DenseAbout) -> Vec<DenseTask> {
-    about.tasks.keys().copied().collect()
+fn tasks_of(metadata: &DenseMetadata) -> Vec<DenseTask> {
+    metadata.tasks.keys().copied().collect()
 }
 
 impl Pipeline for DensePipeline {
@@ -98,7 +98,7 @@ impl Pipeline for DensePipeline {
     type Item = DenseTarget;
 
     fn name(&self) -> &str {
-        &self.about().name
+        &self.metadata().name
     }
 
     fn len(&self) -> usize {
@@ -120,7 +120,7 @@ impl Pipeline for DensePipeline {
     ) -> Result<Prepared<DenseTarget>, DataError> {
         let sample = self.samples.read(index)?;
         // What follows relies on it, and samples may come from outside of this crate.
-        self.about().check(&sample)?;
+        self.metadata().check(&sample)?;
         match &self.preparation {
             Preparation::Training(augment, _) => {
                 let (width, height) = sample.image.dimensions();

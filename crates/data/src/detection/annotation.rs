@@ -1,4 +1,4 @@
-//! Objects as annotation files state them, and what of them is left out.
+//! Objects in annotation files, and the annotations that are skipped.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -7,22 +7,22 @@ use super::mask::Mask;
 use super::skipped::Skipped;
 use crate::error::AnnotationFault;
 
-/// Numbers of the shortest polygon: three points.
+/// Number of coordinates of the shortest polygon, which has three points.
 const SHORTEST_POLYGON: usize = 6;
 
-/// The pixels of an object, as the annotations state them.
+/// The shape of an object in the annotations.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Shape {
-    /// Outlines, x and y in turn, whose union it is.
+    /// Polygons, x and y in turn; the shape is their union.
     Polygons(Vec<Vec<f64>>),
-    /// Runs down the columns of a bitmap, background first.
+    /// Run lengths down the columns of a bitmap, background first.
     Runs {
         /// Height and width in pixels.
         size: [u32; 2],
         /// Lengths of the runs.
         counts: Vec<u32>,
     },
-    /// The same in COCO's text form.
+    /// Run lengths in COCO's compressed form.
     Text {
         /// Height and width in pixels.
         size: [u32; 2],
@@ -31,7 +31,7 @@ pub enum Shape {
     },
 }
 
-/// An object, as the annotations state it.
+/// An annotated object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Annotation {
     /// Identifier, unique within the split.
@@ -40,19 +40,19 @@ pub struct Annotation {
     pub class: usize,
     /// Left, top, right and bottom in pixels.
     pub bounds: [f64; 4],
-    /// Its pixels, if annotated.
+    /// Its shape, if annotated.
     pub shape: Option<Shape>,
-    /// Whether it stands for many objects.
+    /// Whether it is a crowd region, which stands for many objects.
     pub is_crowd: bool,
-    /// Whether the annotators called it difficult.
+    /// Whether it is marked as difficult.
     pub is_difficult: bool,
 }
 
 impl Annotation {
-    /// Cuts the box to the image, of `width` x `height`, and drops polygons that are none; counts
-    /// the annotation as skipped, as `label`, where nothing remains.
+    /// Clips the box to the image of `width` x `height` and drops invalid polygons; counts the annotation as
+    /// skipped, named `label`, if nothing remains.
     ///
-    /// Public detectors leave out the same, and the public datasets hold some of each kind.
+    /// Public detectors skip the same annotations, and the public datasets have some of each kind.
     pub fn admit(
         mut self,
         (width, height): (u32, u32),
@@ -86,10 +86,10 @@ impl Annotation {
         Some(self)
     }
 
-    /// The mask, equal to that of `pycocotools`, in `image` of `width` x `height`.
+    /// Returns the mask in `image` of `width` x `height`, equal to that of `pycocotools`.
     ///
     /// # Errors
-    /// A bitmap of another size, or runs that do not fill it.
+    /// If the bitmap has another size, or the runs do not fill it.
     pub fn mask(
         &self,
         image: &str,
@@ -112,15 +112,15 @@ impl Annotation {
         Ok(Some(Mask::from_runs(runs, width, height)))
     }
 
-    /// Refuses runs that [`Self::mask`] refuses, without drawing anything.
+    /// Checks the run lengths as [`Self::mask`], without rasterising.
     ///
     /// # Errors
-    /// A bitmap of another size, or runs that do not fill it.
+    /// If the bitmap has another size, or the runs do not fill it.
     pub fn check_runs(&self, image: &str, size: (u32, u32)) -> Result<(), AnnotationFault> {
         self.runs(image, size).map(|_| ())
     }
 
-    /// The stored runs of a bitmap; none of polygons.
+    /// The stored runs of a bitmap; `None` for polygons.
     fn runs(
         &self,
         image: &str,

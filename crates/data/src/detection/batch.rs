@@ -1,28 +1,28 @@
-//! One batch: pictures side by side, and their objects beside them.
+//! A batch of images with their objects.
 
 use super::sample::Instance;
 use super::transform::PreparedSample;
 use crate::batch::{Batch, BatchItem, Prepared};
 use crate::input::NetworkInput;
 
-/// Pictures of different sizes, side by side, with their objects.
+/// A batch of images of different sizes with their objects.
 pub type DetectionBatch = Batch<DetectionTarget>;
 
-/// The objects of a sample, and where it comes from.
+/// The objects of a sample, and its relation to the original image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DetectionTarget {
     /// Identifier within the dataset.
     pub id: String,
-    /// Number of the image, as result files name it.
+    /// Image identifier in result files.
     pub image_id: u64,
-    /// Height and width of what is not padding.
+    /// Height and width without padding.
     pub size: [usize; 2],
-    /// Height and width of the image as it was read.
+    /// Height and width of the original image.
     pub original: [usize; 2],
-    /// What height and width were multiplied with.
+    /// Scale of height and width.
     pub scale: [f32; 2],
-    /// The objects: boxes in pixels of the batch, masks in pixels of the image as it was read, both
-    /// mirrored if the sample was.
+    /// The objects: boxes in pixels of the batch, masks in pixels of the original image, both flipped if the
+    /// sample was.
     pub instances: Vec<Instance>,
 }
 
@@ -37,8 +37,7 @@ impl BatchItem for DetectionTarget {
 }
 
 impl DetectionBatch {
-    /// Puts samples side by side, pads them to a common multiple of the network's stride, and normalises
-    /// them.
+    /// Creates a batch: pads samples to a common multiple of the network's stride, and normalises them.
     pub fn new(samples: Vec<PreparedSample>, input: &NetworkInput) -> Self {
         let pictures = samples.into_iter().map(PreparedSample::into_picture);
         Self::padded(pictures.collect(), input)
@@ -64,14 +63,13 @@ impl PreparedSample {
 }
 
 impl DetectionTarget {
-    /// The objects a detector is trained to find.
+    /// Returns the objects that a detector is trained on.
     pub fn trained_on(&self) -> impl Iterator<Item = &Instance> {
         let instances = self.instances.iter();
         instances.filter(|instance| instance.is_trained_on())
     }
 
-    /// A box of the batch in pixels of the image as it was read, cut to that image; mirrored if the
-    /// sample was.
+    /// Converts a box of the batch to pixels of the original image and clips it; it is flipped if the sample was.
     pub fn to_original(&self, bounds: [f32; 4]) -> [f32; 4] {
         let [left, top, right, bottom] = self.unscaled(bounds);
         let [height, width] = self.original.map(|side| side as f32);
@@ -85,11 +83,10 @@ impl DetectionTarget {
         [left / across, top / down, right / across, bottom / down]
     }
 
-    /// The share that an instance covers of each cell of a box of the batch, `[size, size]`: see
-    /// [`super::Mask::crop_and_resize`].
+    /// Returns the share that an instance covers of each cell of a box of the batch, `[size, size]`, see
+    /// [`super::Mask::crop_and_resize`]; `None` if the instance has no mask.
     ///
-    /// The box is not cut to the image, so that its cells stay where the features of the box are.
-    /// Nothing if the instance has no mask.
+    /// The box is not clipped to the image, so that its cells stay aligned with the features of the box.
     pub fn mask_in(&self, instance: &Instance, bounds: [f32; 4], size: usize) -> Option<Vec<f32>> {
         let mask = instance.mask.as_ref()?;
         Some(mask.crop_and_resize(self.unscaled(bounds), size))

@@ -1,4 +1,4 @@
-//! Samples of detection and what they have in common.
+//! Collections of detection samples.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,38 +7,38 @@ use burn_dataset::Dataset;
 
 use super::sample::{DetectionDataset, DetectionSample};
 use super::skipped::Skipped;
-use crate::collection::{About, Collection};
+use crate::collection::{Collection, Metadata};
 use crate::error::DataError;
 use crate::labels::palette::PaletteRule;
 
-/// Samples of detection and what they have in common.
-pub type DetectionCollection = Collection<DetectionSample, DetectionAbout>;
+/// A collection of detection samples.
+pub type DetectionCollection = Collection<DetectionSample, DetectionMetadata>;
 
-/// What samples of detection have in common.
+/// The metadata of detection samples.
 #[derive(Debug, Clone, PartialEq)]
-pub struct DetectionAbout {
+pub struct DetectionMetadata {
     /// Name of the dataset.
     pub name: String,
     /// Names of the classes, by index.
     pub classes: Vec<String>,
     /// One RGB colour per class.
     pub palette: Vec<[u8; 3]>,
-    /// The category of every class, as result files name it.
+    /// Category identifier of every class in result files.
     pub category_ids: Vec<u64>,
-    /// Annotations and images that were found but are not part of the dataset.
+    /// Annotations and images that the dataset skips.
     pub skipped: Skipped,
-    /// The COCO json the annotations come from, if there is one, to measure against.
+    /// The COCO JSON file of the annotations, if there is one, to evaluate against.
     pub annotation_file: Option<PathBuf>,
 }
 
-impl About for DetectionAbout {
+impl Metadata for DetectionMetadata {
     fn name(&self) -> &str {
         &self.name
     }
 }
 
-impl DetectionAbout {
-    /// Samples with objects of these classes, whose categories are counted from 1.
+impl DetectionMetadata {
+    /// Creates metadata for these classes, whose category identifiers are counted from 1.
     pub fn new(
         name: impl Into<String>,
         classes: impl IntoIterator<Item = impl Into<String>>,
@@ -56,9 +56,9 @@ impl DetectionAbout {
 }
 
 impl DetectionCollection {
-    /// The samples of a dataset.
+    /// Creates a collection of all samples of a dataset.
     pub fn of(dataset: Arc<dyn DetectionDataset>) -> Self {
-        let about = DetectionAbout {
+        let metadata = DetectionMetadata {
             name: dataset.name().to_string(),
             classes: dataset.classes().to_vec(),
             palette: dataset.palette().to_vec(),
@@ -67,7 +67,7 @@ impl DetectionCollection {
             annotation_file: dataset.annotation_file().map(PathBuf::from),
         };
         let named = Arc::clone(&dataset);
-        Self::new(All(dataset), about).with_ids(move |index| named.id(index))
+        Self::new(All(dataset), metadata).with_ids(move |index| named.id(index))
     }
 }
 

@@ -1,4 +1,4 @@
-//! How pictures are prepared that a network is measured on, or predicts.
+//! Preparation of images for evaluation and prediction.
 
 use super::batch::DetectionBatch;
 use super::sample::DetectionSample;
@@ -7,7 +7,7 @@ use crate::error::DataError;
 use crate::input::NetworkInput;
 use crate::picture::Picture;
 
-/// How pictures are prepared that a network is measured on, or predicts.
+/// Preparation of images for evaluation and prediction.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DetectionEvaluation {
     size: DetectionSizeConfig,
@@ -15,10 +15,10 @@ pub struct DetectionEvaluation {
 }
 
 impl DetectionEvaluation {
-    /// Pictures of `size` for a network that expects `input`.
+    /// Prepares images of `size` for a network that expects `input`.
     ///
     /// # Errors
-    /// [`DataError::InvalidValue`]: values that make no sense.
+    /// [`DataError::InvalidValue`] if a value is invalid.
     pub fn new(size: DetectionSizeConfig, input: NetworkInput) -> Result<Self, DataError> {
         size.validate()?;
         let input = size.padded(input)?;
@@ -28,15 +28,15 @@ impl DetectionEvaluation {
     /// Resizes a sample.
     ///
     /// # Errors
-    /// [`DataError::Resize`].
+    /// [`DataError::Resize`] if the sample cannot be resized.
     pub fn prepare(&self, sample: DetectionSample) -> Result<PreparedSample, DataError> {
         self.size.apply(sample)
     }
 
-    /// A picture alone in a batch.
+    /// Returns a batch of a single image.
     ///
     /// # Errors
-    /// [`DataError::Resize`].
+    /// [`DataError::Resize`] if the image cannot be resized.
     pub fn picture(&self, picture: Picture) -> Result<DetectionBatch, DataError> {
         let Picture {
             id,
@@ -52,7 +52,7 @@ impl DetectionEvaluation {
         Ok(self.batch(vec![prepared]))
     }
 
-    /// Puts prepared samples side by side.
+    /// Creates a batch of prepared samples.
     pub fn batch(&self, samples: Vec<PreparedSample>) -> DetectionBatch {
         DetectionBatch::new(samples, &self.input)
     }

@@ -1,4 +1,4 @@
-//! The one implementation for files on disk: what every annotation format comes down to.
+//! The detection dataset of files on disk, which every annotation format creates.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,20 +9,20 @@ use super::skipped::Skipped;
 use crate::error::{AnnotationFault, DataError};
 use crate::io::read;
 
-/// An image file and what is annotated in it.
+/// An image file and its annotations.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnnotatedImage {
     /// Identifier: the stem of the image.
     pub id: String,
-    /// Number of the image.
+    /// Image identifier in result files.
     pub image_id: u64,
     /// The image.
     pub image: PathBuf,
     /// The file of the annotations.
     pub annotations: Arc<Path>,
-    /// Width and height in pixels, as the annotations state them.
+    /// Width and height in pixels according to the annotations.
     pub size: (u32, u32),
-    /// The objects, their boxes within the image; or why they cannot be used.
+    /// The objects, with boxes inside the image, or the error of the annotations.
     pub objects: Result<Vec<Annotation>, AnnotationFault>,
 }
 
@@ -37,19 +37,19 @@ pub struct AnnotatedDataset {
     pub classes: Vec<String>,
     /// One colour per class.
     pub palette: Vec<[u8; 3]>,
-    /// The category of every class, as result files name it.
+    /// Category identifier of every class in result files.
     pub category_ids: Vec<u64>,
-    /// What was left out.
+    /// Skipped annotations and images.
     pub skipped: Skipped,
-    /// The COCO json, if the annotations come from one.
+    /// The COCO JSON file of the annotations, if there is one.
     pub annotation_file: Option<PathBuf>,
 }
 
 impl AnnotatedDataset {
-    /// Refuses a dataset with an image that does not exist, or with annotations that cannot be used.
+    /// Checks that every image exists and its annotations are valid.
     ///
     /// # Errors
-    /// [`DataError::MissingListedImage`] or [`DataError::Annotations`] with the first of them.
+    /// [`DataError::MissingListedImage`] or [`DataError::Annotations`] for the first image that fails.
     pub fn require_files(&self) -> Result<(), DataError> {
         for image in &self.images {
             if let Err(fault) = &image.objects {

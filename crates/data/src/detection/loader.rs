@@ -1,24 +1,24 @@
-//! The loader of detection.
+//! The detection loader.
 
 use image::RgbImage;
 use rand::RngCore;
 
 use super::batch::{DetectionBatch, DetectionTarget};
-use super::collection::{DetectionAbout, DetectionCollection};
+use super::collection::{DetectionCollection, DetectionMetadata};
 use super::evaluation::DetectionEvaluation;
 use super::transform::{DetectionAugmentConfig, DetectionSizeConfig, PreparedSample};
 use crate::error::DataError;
 use crate::input::NetworkInput;
 use crate::loader::{Loader, LoaderConfig, Pipeline};
 
-/// What happens to a sample between the dataset and the batch.
+/// The preparation of a sample for a batch.
 #[derive(Debug, Clone, PartialEq)]
 enum Preparation {
     Training(DetectionAugmentConfig, NetworkInput),
     Evaluation(DetectionEvaluation),
 }
 
-/// From images and annotations to batches of objects.
+/// The pipeline from images and annotations to batches.
 pub struct DetectionPipeline {
     samples: DetectionCollection,
     preparation: Preparation,
@@ -28,10 +28,10 @@ pub struct DetectionPipeline {
 pub type DetectionLoader = Loader<DetectionPipeline>;
 
 impl DetectionLoader {
-    /// A loader that augments, and by default shuffles and drops an incomplete last batch.
+    /// Creates a training loader, which augments, and by default shuffles and drops an incomplete last batch.
     ///
     /// # Errors
-    /// Values that make no sense, and a dataset that does not fill a single batch.
+    /// If a value is invalid, or the dataset does not fill a single batch.
     pub fn training(
         samples: DetectionCollection,
         augment: DetectionAugmentConfig,
@@ -47,12 +47,12 @@ impl DetectionLoader {
         Self::new(pipeline, config)
     }
 
-    /// A loader of whole images in the order of the dataset, each exactly once.
+    /// Creates an evaluation loader of whole images in the order of the dataset, each exactly once.
     ///
     /// `shuffle` and `drop_last` of the configuration do not apply.
     ///
     /// # Errors
-    /// Values that make no sense, and an empty dataset.
+    /// If a value is invalid, or the dataset is empty.
     pub fn evaluation(
         samples: DetectionCollection,
         size: DetectionSizeConfig,
@@ -69,9 +69,9 @@ impl DetectionLoader {
 }
 
 impl DetectionPipeline {
-    /// What the samples have in common.
-    pub fn about(&self) -> &DetectionAbout {
-        self.samples.about()
+    /// Returns the metadata of the samples.
+    pub fn metadata(&self) -> &DetectionMetadata {
+        self.samples.metadata()
     }
 }
 
@@ -80,7 +80,7 @@ impl Pipeline for DetectionPipeline {
     type Item = DetectionTarget;
 
     fn name(&self) -> &str {
-        &self.about().name
+        &self.metadata().name
     }
 
     fn len(&self) -> usize {
@@ -98,7 +98,7 @@ impl Pipeline for DetectionPipeline {
     fn prepare(&self, index: usize, rng: &mut impl RngCore) -> Result<PreparedSample, DataError> {
         let sample = self.samples.read(index)?;
         // What follows relies on it, and samples may come from outside of this crate.
-        sample.check(self.about().classes.len())?;
+        sample.check(self.metadata().classes.len())?;
         match &self.preparation {
             Preparation::Training(augment, _) => augment.apply(sample, rng),
             Preparation::Evaluation(evaluation) => evaluation.prepare(sample),

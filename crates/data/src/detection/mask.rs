@@ -1,13 +1,13 @@
-//! Masks of instances, at the resolution they were drawn at.
+//! Instance masks at the resolution of their annotation.
 
 use std::ops::Range;
 
 use crate::error::DataError;
 
-/// The pixels of an instance: a bitmap cut to their region, within an image of a known size.
+/// The mask of an instance: a bitmap cropped to its bounding region, in an image of a known size.
 ///
-/// A mask is never resized: a resized mask of a thin object has holes. What needs it at another
-/// resolution samples it ([`Mask::crop_and_resize`]).
+/// A mask is never resized, since a resized mask of a thin object has holes. [`Mask::crop_and_resize`] samples
+/// it at another resolution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mask {
     x: u32,
@@ -20,11 +20,11 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// The mask of a whole image of `width` x `height` pixels, row by row, in which everything but 0
-    /// belongs to the instance.
+    /// Creates a mask from a bitmap of `width` x `height` pixels, row by row; all values but 0 belong to the
+    /// instance.
     ///
     /// # Errors
-    /// [`DataError::MaskLength`] if `bitmap` does not hold one value a pixel.
+    /// [`DataError::MaskLength`] if `bitmap` does not have one value per pixel.
     pub fn new(bitmap: &[u8], width: u32, height: u32) -> Result<Self, DataError> {
         let pixels = width as usize * height as usize;
         if bitmap.len() != pixels {
@@ -55,10 +55,10 @@ impl Mask {
         Ok(mask)
     }
 
-    /// The mask of COCO's runs: down the columns, background and instance in turn, background first.
+    /// Creates a mask from COCO's run lengths: down the columns, background and instance in turn, background first.
     ///
-    /// Runs that go on beyond the image end with it, and what they leave out is background: whoever
-    /// reads them from a file has to check that they fill it.
+    /// Runs beyond the image are cut off, and missing runs are background: a reader of files must check that
+    /// the runs fill the image.
     pub fn from_runs(runs: &[u32], width: u32, height: u32) -> Self {
         let mut extent = Extent::default();
         strokes(runs, width, height, |column, rows| {
@@ -74,7 +74,7 @@ impl Mask {
         mask
     }
 
-    /// A mask of zeros over a region.
+    /// Creates a mask of zeros over a region.
     fn empty(extent: Extent, image_width: u32, image_height: u32) -> Self {
         let (columns, rows) = (extent.columns, extent.rows);
         let (width, height) = (columns.end - columns.start, rows.end - rows.start);
@@ -89,42 +89,42 @@ impl Mask {
         }
     }
 
-    /// Column of the region's first pixel.
+    /// Returns the column of the region's first pixel.
     pub fn x(&self) -> u32 {
         self.x
     }
 
-    /// Row of the region's first pixel.
+    /// Returns the row of the region's first pixel.
     pub fn y(&self) -> u32 {
         self.y
     }
 
-    /// Width of the region in pixels; 0 if the instance has none.
+    /// Returns the width of the region in pixels; 0 for an empty mask.
     pub fn width(&self) -> u32 {
         self.width
     }
 
-    /// Height of the region in pixels; 0 if the instance has none.
+    /// Returns the height of the region in pixels; 0 for an empty mask.
     pub fn height(&self) -> u32 {
         self.height
     }
 
-    /// `[height, width]` of the region: 1 where the instance is and 0 elsewhere.
+    /// Returns the bitmap of the region, `[height, width]`: 1 for the instance and 0 elsewhere.
     pub fn data(&self) -> &[u8] {
         &self.data
     }
 
-    /// Width and height of the whole image in pixels.
+    /// Returns the width and height of the whole image in pixels.
     pub fn image_size(&self) -> (u32, u32) {
         (self.image_width, self.image_height)
     }
 
-    /// Number of pixels of the instance.
+    /// Returns the number of pixels of the instance.
     pub fn area(&self) -> u64 {
         self.data.iter().map(|&value| u64::from(value)).sum()
     }
 
-    /// `[height, width]` of the whole image.
+    /// Returns the bitmap of the whole image, `[height, width]`.
     pub fn to_bitmap(&self) -> Vec<u8> {
         let stride = self.image_width as usize;
         let mut bitmap = vec![0; stride * self.image_height as usize];
@@ -136,7 +136,7 @@ impl Mask {
         bitmap
     }
 
-    /// The mask of the mirrored image, left to right.
+    /// Returns the mask of the horizontally flipped image.
     pub fn flipped(&self) -> Self {
         Self {
             // An empty region stays where it is.
@@ -153,12 +153,12 @@ impl Mask {
         }
     }
 
-    /// The share of each cell of a box that the instance covers, `[size, size]`, as aligned
-    /// RoIAlign takes it from the map of zeros and ones: `share >= 0.5` is what a mask head learns.
+    /// Returns the share of each cell of a box that the instance covers, `[size, size]`, as aligned RoIAlign of
+    /// the binary map. The target of a mask head is `share >= 0.5`.
     ///
-    /// `bounds` are left, top, right and bottom in pixels of the mask's image. Each cell is the mean
-    /// of as many samples an axis as it has pixels, rounded up, interpolated bilinearly; samples more
-    /// than a pixel outside of the image are 0. A box without area is 0 everywhere.
+    /// `bounds` are left, top, right and bottom in pixels of the mask's image. Each cell is the mean of
+    /// bilinear samples, as many per axis as it has pixels, rounded up; samples more than a pixel outside the
+    /// image are 0. A box without area is 0 everywhere.
     pub fn crop_and_resize(&self, bounds: [f32; 4], size: usize) -> Vec<f32> {
         let [left, top, right, bottom] = bounds;
         let across = Axis::new(left, right, size, self.image_width);
@@ -190,13 +190,13 @@ impl Mask {
         shares.into_iter().map(|sum| (sum / count) as f32).collect()
     }
 
-    /// The rows of the region, top row first; none if it is empty.
+    /// The rows of the region, top row first; no rows if it is empty.
     fn rows(&self) -> std::slice::ChunksExact<'_, u8> {
         self.data.chunks_exact((self.width as usize).max(1))
     }
 }
 
-/// The columns and rows that hold something.
+/// The bounding columns and rows of an instance.
 #[derive(Default)]
 struct Extent {
     columns: Range<u32>,
@@ -214,7 +214,7 @@ impl Extent {
     }
 }
 
-/// Calls `draw` with the column and the rows of every stretch of the instance.
+/// Calls `draw` with the column and the rows of every run of the instance.
 fn strokes(runs: &[u32], width: u32, height: u32, mut draw: impl FnMut(u32, Range<u32>)) {
     let rows = u64::from(height);
     let pixels = u64::from(width) * rows;
@@ -232,7 +232,7 @@ fn strokes(runs: &[u32], width: u32, height: u32, mut draw: impl FnMut(u32, Rang
     }
 }
 
-/// Where one sample of an axis lies.
+/// A sample on an axis.
 struct Sample {
     cell: usize,
     /// The pixel before it, and its weight.
@@ -254,8 +254,8 @@ struct Axis {
 }
 
 impl Axis {
-    /// Positions are `f32`, as where the values are compared with: at the edge of the image, and
-    /// where the number of samples changes, the last bit decides.
+    /// Positions are `f32`, as in the implementation that results are compared with: at the edge of the image,
+    /// and where the number of samples changes, the last bit matters.
     fn new(start: f32, end: f32, cells: usize, pixels: u32) -> Self {
         // Pixel `i` covers `[i, i + 1)` and is sampled at its centre.
         let (start, end) = (start - 0.5, end - 0.5);
@@ -374,7 +374,7 @@ mod tests {
             assert_eq!(mask().crop_and_resize(bounds, 2), zero, "{bounds:?}");
         }
         assert_eq!(mask().crop_and_resize([0.0, 0.0, 4.0, 4.0], 0), [0.0; 0]);
-        // As large as numbers go: an answer, and soon.
+        // The largest numbers: the call must return, and quickly.
         let wild = mask().crop_and_resize([f32::MIN, f32::MIN, f32::MAX, f32::MAX], 2);
         assert_eq!(wild.len(), 4);
     }

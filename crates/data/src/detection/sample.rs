@@ -1,4 +1,4 @@
-//! What every detection dataset offers.
+//! Detection samples and the trait of detection datasets.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,35 +9,35 @@ use super::mask::Mask;
 use super::skipped::Skipped;
 use crate::error::DataError;
 
-/// One object of an image.
+/// An object in an image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Instance {
     /// Identifier of the annotation, unique within the split.
     pub id: u64,
     /// Index of the class.
     pub class: usize,
-    /// Left, top, right and bottom in pixels of the image that holds it.
+    /// Left, top, right and bottom in pixels of its image.
     pub bounds: [f32; 4],
-    /// Its pixels, at the resolution of the file; none where only boxes are annotated.
+    /// Its mask, at the resolution of the file; `None` if only boxes are annotated.
     pub mask: Option<Arc<Mask>>,
-    /// Whether it stands for many objects of the class: neither right nor wrong to find.
+    /// Whether it is a crowd region: detections in it count neither as right nor as wrong.
     pub is_crowd: bool,
-    /// Whether the annotators called it difficult: neither right nor wrong to find.
+    /// Whether it is marked as difficult: detections of it count neither as right nor as wrong.
     pub is_difficult: bool,
 }
 
 impl Instance {
-    /// Whether a detector is trained to find it.
+    /// Whether a detector is trained on it.
     pub fn is_trained_on(&self) -> bool {
         !self.is_crowd && !self.is_difficult
     }
 
-    /// Width in pixels.
+    /// Returns the width in pixels.
     pub fn width(&self) -> f32 {
         self.bounds[2] - self.bounds[0]
     }
 
-    /// Height in pixels.
+    /// Returns the height in pixels.
     pub fn height(&self) -> f32 {
         self.bounds[3] - self.bounds[1]
     }
@@ -46,22 +46,21 @@ impl Instance {
 /// An image and the objects in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DetectionSample {
-    /// Identifier within the dataset, usually the file stem.
+    /// Identifier in the dataset, usually the file stem.
     pub id: String,
-    /// Number of the image, as result files name it.
+    /// Image identifier in result files.
     pub image_id: u64,
     /// Colours, 0 to 255.
     pub image: RgbImage,
-    /// The objects; their masks are of the size of the image.
+    /// The objects; their masks have the size of the image.
     pub instances: Vec<Instance>,
 }
 
 impl DetectionSample {
-    /// Refuses boxes that do not lie within the image, masks of another size, and classes beyond the
-    /// number of `classes`.
+    /// Checks that boxes are inside the image, masks have its size, and class indices are below `classes`.
     ///
     /// # Errors
-    /// [`DataError::InconsistentInstance`].
+    /// [`DataError::InconsistentInstance`] for the first object that fails.
     pub fn check(&self, classes: usize) -> Result<(), DataError> {
         let (width, height) = self.image.dimensions();
         for instance in &self.instances {
@@ -100,12 +99,12 @@ impl DetectionSample {
     }
 }
 
-/// One split of a detection dataset.
+/// A split of a detection dataset.
 pub trait DetectionDataset: Send + Sync {
-    /// Name of the dataset, such as `coco`.
+    /// Returns the name of the dataset, such as `coco`.
     fn name(&self) -> &str;
 
-    /// Number of samples.
+    /// Returns the number of samples.
     fn len(&self) -> usize;
 
     /// Whether there are no samples.
@@ -113,28 +112,27 @@ pub trait DetectionDataset: Send + Sync {
         self.len() == 0
     }
 
-    /// Names of the classes, by index.
+    /// Returns the names of the classes, by index.
     fn classes(&self) -> &[String];
 
-    /// One RGB colour per class.
+    /// Returns one RGB colour per class.
     fn palette(&self) -> &[[u8; 3]];
 
-    /// The category of every class, as result files name it.
+    /// Returns the category identifier of every class in result files.
     fn category_ids(&self) -> &[u64];
 
-    /// Identifier of sample `index`; empty beyond the end.
+    /// Returns the identifier of sample `index`; empty if the index is out of range.
     fn id(&self, index: usize) -> String;
 
-    /// The file of the image of sample `index`, if it comes from one.
+    /// Returns the image file of sample `index`, if there is one.
     fn image_file(&self, _index: usize) -> Option<&Path> {
         None
     }
 
-    /// Refuses a split in which an object has no mask, without reading any; where samples are drawn
-    /// rather than read, there is none to look for.
+    /// Checks that every object has a mask, without reading any. Datasets that render their samples do nothing.
     ///
     /// # Errors
-    /// [`DataError::Annotations`] with the first such object and their number.
+    /// [`DataError::Annotations`] with the first object without a mask and their number.
     fn require_masks(&self) -> Result<(), DataError> {
         Ok(())
     }
@@ -142,15 +140,15 @@ pub trait DetectionDataset: Send + Sync {
     /// Reads and checks sample `index`.
     ///
     /// # Errors
-    /// What is wrong with the sample's files, or an index beyond the end.
+    /// The error of the sample's files, or an index out of range.
     fn get(&self, index: usize) -> Result<DetectionSample, DataError>;
 
-    /// Annotations and images that were found but are not part of the dataset.
+    /// Returns the annotations and images that the dataset skips.
     fn skipped(&self) -> Skipped {
         Skipped::default()
     }
 
-    /// The COCO json the annotations come from, if there is one, to measure against.
+    /// Returns the COCO JSON file of the annotations, if there is one, to evaluate against.
     fn annotation_file(&self) -> Option<&Path> {
         None
     }

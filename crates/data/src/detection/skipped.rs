@@ -1,23 +1,23 @@
-//! What a dataset leaves out, by custom, and must not leave out in silence.
+//! Annotations and images that a dataset skips by convention, which must be reported.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// Examples that are kept of each kind.
+/// Number of examples that are kept of each kind.
 const EXAMPLES: usize = 3;
 
-/// How many were left out for one reason, and the first of them.
+/// The number of skipped entries for one reason, with examples.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct SkippedKind {
-    /// Number of them.
+    /// Number of skipped entries.
     pub count: usize,
-    /// The first three: identifiers of annotations, or objects of a file, or images.
+    /// The first three entries: identifiers of annotations, objects of a file, or images.
     pub examples: Vec<String>,
 }
 
 impl SkippedKind {
-    /// Counts one more.
+    /// Adds an entry.
     pub fn add(&mut self, example: impl fmt::Display) {
         self.count += 1;
         if self.examples.len() < EXAMPLES {
@@ -32,31 +32,31 @@ impl SkippedKind {
     }
 }
 
-/// Annotations and images that were found but are not part of a dataset.
+/// The annotations and images that a dataset skips.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Skipped {
-    /// Annotations whose box lies wholly outside of the image.
+    /// Annotations whose box is entirely outside the image.
     pub outside: SkippedKind,
     /// Annotations whose box has no area.
     pub without_area: SkippedKind,
-    /// Annotations of which every polygon has fewer than three points.
+    /// Annotations whose polygons all have fewer than three points.
     pub without_polygon: SkippedKind,
-    /// Images to train on in which there is nothing to train on.
+    /// Training images without an object to train on.
     pub empty_images: SkippedKind,
 }
 
 impl Skipped {
-    /// Number of annotations left out.
+    /// Returns the number of skipped annotations.
     pub fn annotations(&self) -> usize {
         self.outside.count + self.without_area.count + self.without_polygon.count
     }
 
-    /// Whether nothing was left out.
+    /// Whether nothing was skipped.
     pub fn is_empty(&self) -> bool {
         self.annotations() == 0 && self.empty_images.count == 0
     }
 
-    /// Adds what another part of the dataset leaves out.
+    /// Adds the skipped entries of another part of the dataset.
     pub(crate) fn merge(&mut self, other: Self) {
         self.outside.merge(other.outside);
         self.without_area.merge(other.without_area);
@@ -65,7 +65,7 @@ impl Skipped {
     }
 }
 
-/// One line, such as `2 annotations outside of their image (7, 9)`; empty if nothing was left out.
+/// One line, such as `2 annotations outside of their image (7, 9)`; empty if nothing was skipped.
 impl fmt::Display for Skipped {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kinds = [

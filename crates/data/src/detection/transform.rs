@@ -1,7 +1,7 @@
 //! Augmentation of training samples and preparation of evaluation samples.
 //!
-//! The chain is that of mmdetection: resize, flip, photometric distortion; the batch pads. Boxes
-//! move with the image, masks are only mirrored: see [`super::Mask`].
+//! The steps are those of mmdetection: resize, flip, photometric distortion; the batch pads. Boxes are
+//! transformed with the image, masks are only flipped: see [`super::Mask`].
 
 use std::sync::Arc;
 
@@ -16,8 +16,7 @@ use crate::movable::{Movable, flip, scale};
 use crate::transform::geometry::resize_image;
 use crate::transform::{PhotometricConfig, check_edges, check_share, invalid};
 
-/// Sides of boxes below this many pixels after all changes are dropped from training, as in
-/// mmdetection.
+/// Boxes with a side below this number of pixels after all transforms are dropped from training, as in mmdetection.
 const SHORTEST_SIDE: f32 = 1e-2;
 
 const STRIDE_OF_TRAINING: &str = "augment.stride";
@@ -27,17 +26,16 @@ const STRIDE_OF_EVALUATION: &str = "evaluation.stride";
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DetectionAugmentConfig {
-    /// The long and the short edge that an image is fitted into, keeping its shape; one pair is
-    /// drawn for every sample. The multi-scale recipe has long edges of 1333 and short ones from
-    /// 480 to 800.
+    /// Long and short edges that an image is resized to fit into, keeping its aspect ratio; one pair is drawn
+    /// for every sample. The multi-scale recipe has long edges of 1333 and short edges from 480 to 800.
     pub scales: Vec<[u32; 2]>,
     /// Probability of a horizontal flip.
     pub flip_probability: f32,
-    /// Batches are padded to multiples of this many pixels, which has to be a multiple of the network's
-    /// stride; to those of the network's stride if not given.
+    /// Batches are padded to multiples of this number of pixels, which must be a multiple of the network's
+    /// stride. Default: the network's stride.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stride: Option<u32>,
-    /// Random changes of colour; none if not given.
+    /// Random changes of colour. Default: none.
     pub photometric: PhotometricConfig,
 }
 
@@ -57,10 +55,10 @@ impl Default for DetectionAugmentConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DetectionSizeConfig {
-    /// The long and the short edge that an image is fitted into, keeping its shape.
+    /// Long and short edge that an image is resized to fit into, keeping its aspect ratio.
     pub scale: [u32; 2],
-    /// Batches are padded to multiples of this many pixels, which has to be a multiple of the network's
-    /// stride; to those of the network's stride if not given.
+    /// Batches are padded to multiples of this number of pixels, which must be a multiple of the network's
+    /// stride. Default: the network's stride.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stride: Option<u32>,
 }
@@ -74,25 +72,25 @@ impl Default for DetectionSizeConfig {
     }
 }
 
-/// A sample as it goes into a batch, and the way back to the image it was read from.
+/// A prepared sample, and its relation to the original image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PreparedSample {
-    /// Identifier within the dataset.
+    /// Identifier in the dataset.
     pub id: String,
-    /// Number of the image, as result files name it.
+    /// Image identifier in result files.
     pub image_id: u64,
     /// Colours, 0 to 255.
     pub image: RgbImage,
     /// Height and width before resizing.
     pub original: [usize; 2],
-    /// What height and width were multiplied with.
+    /// Scale of height and width.
     pub scale: [f32; 2],
-    /// The objects: boxes within `image`, masks within the original one, both mirrored if it was.
+    /// The objects: boxes in pixels of `image`, masks in pixels of the original image, both flipped if it was.
     pub instances: Vec<Instance>,
 }
 
 impl DetectionAugmentConfig {
-    /// Refuses values that make no sense.
+    /// Checks that all values are valid.
     ///
     /// # Errors
     /// [`DataError::InvalidValue`] with the key, its value and its range.
@@ -111,18 +109,18 @@ impl DetectionAugmentConfig {
         self.photometric.validate()
     }
 
-    /// What batches are padded to and normalised with, for a network that expects `input`.
+    /// Returns the padding and normalisation of batches for a network that expects `input`.
     ///
     /// # Errors
-    /// [`DataError::InvalidValue`]: a stride that is no multiple of the network's.
+    /// [`DataError::InvalidValue`] if the stride is not a multiple of the network's.
     pub fn padded(&self, input: NetworkInput) -> Result<NetworkInput, DataError> {
         padded(STRIDE_OF_TRAINING, self.stride, input)
     }
 
-    /// Augments a sample, and drops the objects of which nothing is left.
+    /// Augments a sample, and drops the objects that are no longer visible.
     ///
     /// # Errors
-    /// [`DataError::Resize`].
+    /// [`DataError::Resize`] if the image cannot be resized.
     pub fn apply(
         &self,
         sample: DetectionSample,
@@ -142,10 +140,10 @@ impl DetectionAugmentConfig {
 }
 
 impl DetectionSizeConfig {
-    /// Refuses values that make no sense.
+    /// Checks that all values are valid.
     ///
     /// # Errors
-    /// [`DataError::InvalidValue`].
+    /// [`DataError::InvalidValue`] with the key, its value and its range.
     pub fn validate(&self) -> Result<(), DataError> {
         check_edges("evaluation.scale", self.scale)?;
         match self.stride {
@@ -157,15 +155,15 @@ impl DetectionSizeConfig {
     /// As [`DetectionAugmentConfig::padded`].
     ///
     /// # Errors
-    /// [`DataError::InvalidValue`]: a stride that is no multiple of the network's.
+    /// [`DataError::InvalidValue`] if the stride is not a multiple of the network's.
     pub fn padded(&self, input: NetworkInput) -> Result<NetworkInput, DataError> {
         padded(STRIDE_OF_EVALUATION, self.stride, input)
     }
 
-    /// Resizes a sample; every object stays, however small.
+    /// Resizes a sample; all objects are kept, even tiny ones.
     ///
     /// # Errors
-    /// [`DataError::Resize`].
+    /// [`DataError::Resize`] if the image cannot be resized.
     pub fn apply(&self, sample: DetectionSample) -> Result<PreparedSample, DataError> {
         fitted(sample, self.scale)
     }
@@ -193,13 +191,13 @@ fn padded(
     })
 }
 
-/// Fits a sample into a long and a short edge.
+/// Resizes a sample to fit into a long and a short edge.
 fn fitted(sample: DetectionSample, edges: [u32; 2]) -> Result<PreparedSample, DataError> {
     scale(PreparedSample::from(sample), Some(edges), 1.0)
 }
 
 impl From<DetectionSample> for PreparedSample {
-    /// As it was read.
+    /// The sample without changes.
     fn from(sample: DetectionSample) -> Self {
         let (width, height) = sample.image.dimensions();
         Self {
@@ -218,7 +216,7 @@ impl Movable for PreparedSample {
         self.image.dimensions()
     }
 
-    /// Resizes the image and its boxes; masks stay.
+    /// Resizes the image and its boxes, but not the masks.
     fn resize(self, width: u32, height: u32) -> Result<Self, DataError> {
         let (old_width, old_height) = self.image.dimensions();
         let image = resize_image(&self.id, self.image, width, height)?;
@@ -240,7 +238,7 @@ impl Movable for PreparedSample {
         })
     }
 
-    /// Mirrors image, boxes and masks.
+    /// Flips image, boxes and masks.
     fn flip_horizontal(&mut self) {
         image::imageops::flip_horizontal_in_place(&mut self.image);
         let width = self.image.width() as f32;

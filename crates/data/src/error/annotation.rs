@@ -1,9 +1,8 @@
-//! What can be wrong with an annotation file.
+//! Errors in annotation files.
 
 use thiserror::Error;
 
-/// What is wrong within an annotation file, whose name
-/// [`DataError::Annotations`](super::DataError::Annotations) adds.
+/// An error in an annotation file; [`DataError::Annotations`](super::DataError::Annotations) adds the file.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum AnnotationFault {
@@ -18,39 +17,39 @@ pub enum AnnotationFault {
         reason: String,
     },
 
-    /// The file is not of its format.
+    /// The file does not have the expected format.
     #[error("not valid {expected}: {reason}")]
     Syntax {
         /// The expected format.
         expected: &'static str,
-        /// What is wrong with it, and where.
+        /// The reason, with its position.
         reason: String,
-        /// What to do about it, where the fault tells.
+        /// A suggestion to fix it, if there is one.
         hint: Option<&'static str>,
     },
 
-    /// A key is missing, or its value is another than expected.
+    /// A key is missing, or its value is invalid.
     #[error(
         "{entry}: `{key}` {}; expected {expected}",
         value.as_ref().map_or_else(|| "is missing".to_string(), |value| format!("= {value}"))
     )]
     Key {
-        /// Which image, annotation, category or object.
+        /// The image, annotation, category or object.
         entry: String,
         /// Name of the key.
         key: &'static str,
-        /// The value found; none where there is no such key.
+        /// The value found; `None` if the key is missing.
         value: Option<String>,
-        /// What would be right.
+        /// The expected value.
         expected: &'static str,
     },
 
-    /// The splits have other categories.
+    /// The categories of the splits differ.
     #[error(
         "category {category} is none of the training split: its categories are {found}; those of {training} are {expected}"
     )]
     OtherCategories {
-        /// Identifier and name of the first category that the training split has not.
+        /// Identifier and name of the first category that the training split does not have.
         category: String,
         /// Identifiers and names of the categories of this file.
         found: String,
@@ -60,18 +59,18 @@ pub enum AnnotationFault {
         expected: String,
     },
 
-    /// Everything that a split lists is left out.
+    /// All entries of a split are skipped.
     #[error("split `{split}` has nothing to {purpose}; left out: {skipped}")]
     NothingLeft {
         /// Name of the split.
         split: &'static str,
         /// `train on` or `measure on`.
         purpose: &'static str,
-        /// What was left out, why, and how much of it.
+        /// The skipped entries, with reasons and numbers.
         skipped: String,
     },
 
-    /// An object has a box but no mask, where masks are learnt.
+    /// An object has a box but no mask, although masks are trained.
     #[error(
         "annotation {annotation} (image `{image}`) has no mask ({missing} of {total} objects have none)"
     )]
@@ -89,17 +88,17 @@ pub enum AnnotationFault {
     /// The size of an image is stated nowhere.
     #[error("`size` is missing, and the image does not tell it: {reason}")]
     NoSize {
-        /// What is wrong with the image.
+        /// The reason.
         reason: String,
     },
 
-    /// The annotations are of an image as it is stored, which its EXIF orientation turns.
+    /// The annotations fit the stored image, but not the image after its EXIF orientation is applied.
     #[error(
         "image {image} is {width}x{height} (width x height) once its EXIF orientation is applied, but is said to be \
          {height}x{width}: boxes and masks were drawn on the image as it is stored"
     )]
     TurnedImage {
-        /// Which image.
+        /// The image.
         image: String,
         /// Width of the upright image in pixels.
         width: u32,
@@ -138,14 +137,14 @@ pub enum AnnotationFault {
         second: String,
     },
 
-    /// There is nothing to detect.
+    /// The file has no categories.
     #[error("no categories; expected at least one")]
     NoCategories,
 
     /// An image has no pixels.
     #[error("image {image}: its size is {width}x{height} (width x height); expected at least 1x1")]
     NoPixels {
-        /// Which image.
+        /// The image.
         image: String,
         /// Width stated.
         width: u32,
@@ -153,7 +152,7 @@ pub enum AnnotationFault {
         height: u32,
     },
 
-    /// An annotation belongs to an image that is not there.
+    /// An annotation names an unknown image.
     #[error("annotation {annotation}: image {image} is not among the {images} images of the file")]
     UnknownImage {
         /// Identifier of the annotation.
@@ -164,12 +163,12 @@ pub enum AnnotationFault {
         images: usize,
     },
 
-    /// An annotation is of a category that is not there.
+    /// An annotation names an unknown category.
     #[error("{annotation}: {category} is not among the {categories} classes ({examples})")]
     UnknownCategory {
-        /// Which annotation.
+        /// The annotation.
         annotation: String,
-        /// The category, as the file names it.
+        /// The category as written in the file.
         category: String,
         /// Number of categories.
         categories: usize,
@@ -177,38 +176,38 @@ pub enum AnnotationFault {
         examples: String,
     },
 
-    /// A box is not a box.
+    /// A box is invalid.
     #[error("{annotation}: box {value}: expected {expected}")]
     Box {
-        /// Which annotation.
+        /// The annotation.
         annotation: String,
         /// The value found.
         value: String,
-        /// What would be right.
+        /// The expected value.
         expected: &'static str,
     },
 
-    /// The pixels of an object are in no form that is known.
+    /// The segmentation of an object has an unknown form.
     #[error("{annotation}: segmentation: {reason}")]
     Segmentation {
-        /// Which annotation.
+        /// The annotation.
         annotation: String,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
 
-    /// A mask is not of the size of its image.
+    /// The size of a mask differs from its image.
     #[error(
         "{annotation}: the mask is {width}x{height} but image {image} is {image_width}x{image_height} (width x height); they must agree"
     )]
     MaskSize {
-        /// Which annotation.
+        /// The annotation.
         annotation: String,
         /// Width of the mask in pixels.
         width: u32,
         /// Height of the mask in pixels.
         height: u32,
-        /// Which image.
+        /// The image.
         image: String,
         /// Width of the image in pixels.
         image_width: u32,
@@ -221,7 +220,7 @@ pub enum AnnotationFault {
         "{annotation}: the runs of the mask add up to {sum} pixels but it has {width}x{height} = {area}"
     )]
     MaskRuns {
-        /// Which annotation.
+        /// The annotation.
         annotation: String,
         /// Sum of the runs.
         sum: u64,
@@ -236,7 +235,7 @@ pub enum AnnotationFault {
     /// A flag is neither 0 nor 1.
     #[error("{annotation}: `{key}` = {value}: expected 0 or 1")]
     Flag {
-        /// Which annotation.
+        /// The annotation.
         annotation: String,
         /// Name of the flag.
         key: &'static str,
@@ -244,12 +243,12 @@ pub enum AnnotationFault {
         value: String,
     },
 
-    /// An image file is not of the size that the annotations state.
+    /// The size of an image file differs from the annotations.
     #[error(
         "image {image} is said to be {width}x{height} but the file is {file_width}x{file_height} (width x height); they must agree"
     )]
     ImageSize {
-        /// Which image.
+        /// The image.
         image: String,
         /// Width stated.
         width: u32,
@@ -263,7 +262,7 @@ pub enum AnnotationFault {
 }
 
 impl AnnotationFault {
-    /// What to do about it, where something general can be said.
+    /// Returns a suggestion to fix the error, if there is one.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::Missing => "every image of a split list needs an annotation of the same stem",

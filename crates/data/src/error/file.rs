@@ -1,34 +1,34 @@
-//! What can be wrong with an image, a mask or a list, but for damage.
+//! Errors in images, masks and lists, except damaged files.
 
 use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// What is wrong with a file, whose name [`DataError::File`](super::DataError::File) puts before it.
+/// An error in a file; [`DataError::File`](super::DataError::File) adds the file.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum FileFault {
-    /// It is no image, or one of a kind that is not read.
+    /// The file is not an image of a supported format.
     #[error("cannot be decoded: it is a {found}; images are JPEG, PNG, BMP, WebP or TIFF files")]
     Kind {
-        /// What it is.
+        /// The format found.
         found: String,
-        /// What to do about it.
+        /// A suggestion to fix it.
         advice: &'static str,
     },
 
-    /// A mask is a picture rather than a map of class indices, or no PNG.
+    /// A mask is not a PNG of class indices.
     #[error(
         "is a {found}; expected a mask: a PNG, 8-bit or 16-bit grey, or palette-indexed, whose values are class indices"
     )]
     MaskFormat {
         /// The kind of file or the colour type found.
         found: String,
-        /// What to do about it.
+        /// A suggestion to fix it.
         advice: &'static str,
     },
 
-    /// It claims more pixels than are read.
+    /// The image has too many pixels.
     #[error(
         "is {width}x{height} (width x height), {} pixels; at most {limit} are read",
         u64::from(*width) * u64::from(*height)
@@ -42,7 +42,7 @@ pub enum FileFault {
         limit: u64,
     },
 
-    /// A mask holds a colour that is neither that of a class nor to be ignored.
+    /// A mask holds a colour that belongs to no class and is not ignored.
     #[error(
         "has the colour {color:?} at pixel x={x}, y={y}, which is neither that of a class nor ignored under the label \
          policy `{policy}`"
@@ -58,7 +58,7 @@ pub enum FileFault {
         policy: String,
     },
 
-    /// Labels fit an image as it is stored, but not as its EXIF orientation turns it.
+    /// Labels fit the stored image, but not the image after its EXIF orientation is applied.
     #[error(
         "is {width}x{height} (width x height) once its EXIF orientation is applied, but {} is {height}x{width}: it was \
          drawn on the image as it is stored",
@@ -73,14 +73,14 @@ pub enum FileFault {
         mask: PathBuf,
     },
 
-    /// A line of a split list has a second column that names no file.
+    /// The second column of a split list names a file that does not exist.
     #[error("has a second column in entry {entry}, but `{found}` names no {expected}: {} does not exist", path.display())]
     Listed {
-        /// Number of the line, without the empty ones, from 1.
+        /// Number of the line, counted from 1 without empty lines.
         entry: usize,
         /// The second column.
         found: String,
-        /// What it should name, such as `mask`.
+        /// The kind of file it should name, such as `mask`.
         expected: &'static str,
         /// A file that was looked for.
         path: PathBuf,
@@ -88,7 +88,7 @@ pub enum FileFault {
 }
 
 impl FileFault {
-    /// What to do about it.
+    /// Returns a suggestion to fix the error.
     pub(super) fn hint(&self) -> String {
         match self {
             Self::Kind { advice, .. } | Self::MaskFormat { advice, .. } => (*advice).into(),

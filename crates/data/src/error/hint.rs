@@ -1,9 +1,9 @@
-//! What to do about an error.
+//! Suggestions to fix errors.
 
 use super::DataError;
 
 impl DataError {
-    /// What to do about the error, where something general can be said.
+    /// Returns a suggestion to fix the error, if there is one.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::MissingFolder { nearest, .. } => format!(

@@ -1,11 +1,10 @@
-//! What can be wrong with the labels of one task.
+//! Errors in the labels of a task.
 
 use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// What is wrong with labels, to which [`DataError::Labels`](super::DataError::Labels) adds the sample
-/// and the task.
+/// An error in labels; [`DataError::Labels`](super::DataError::Labels) adds the sample and the task.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum LabelFault {
@@ -20,7 +19,7 @@ pub enum LabelFault {
         total: usize,
     },
 
-    /// The labels do not cover the image exactly.
+    /// The labels do not have the size of the image.
     #[error(
         "the image is {width}x{height} but its labels are {label_width}x{label_height}, {labels} of them"
     )]
@@ -37,25 +36,25 @@ pub enum LabelFault {
         labels: usize,
     },
 
-    /// The labels are of another kind than their task, or hold numbers that make no sense.
+    /// The labels have another type than their task, or invalid values.
     #[error("{reason}")]
     Values {
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
 
-    /// A file does not hold what it should.
+    /// A file has invalid content.
     #[error("{}: {reason}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, and what would be right.
+        /// The error, and the expected content.
         reason: String,
     },
 }
 
 impl LabelFault {
-    /// What to do about it, where something general can be said.
+    /// Returns a suggestion to fix the error, if there is one.
     pub(super) fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Missing { .. } => Some(

@@ -1,4 +1,4 @@
-//! ADE20K in its SceneParsing layout, and every dataset that copies it, such as CamVid.
+//! ADE20K in its SceneParsing layout, and every dataset with the same layout, such as CamVid.
 //!
 //! Zhou et al., *Scene Parsing through ADE20K Dataset*, CVPR 2017.
 
@@ -15,7 +15,7 @@ use crate::io::paths;
 use crate::labels::LabelPolicy;
 use crate::labels::classes::{ClassSource, resolve_or_default};
 use crate::split::Split;
-use crate::task::Task;
+use crate::task::TaskKind;
 
 /// Configuration of a dataset in the ADE20K layout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub struct Ade20kConfig {
     /// The class list; the 150 classes of ADE20K if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<ClassSource>,
-    /// How stored labels become classes.
+    /// Mapping of stored labels to classes.
     #[serde(default = "reduce_zero")]
     pub labels: LabelPolicy,
 }
@@ -38,7 +38,7 @@ fn reduce_zero() -> LabelPolicy {
 impl DatasetFormat for Ade20kConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "ade20k",
-        tasks: &[Task::Segmentation],
+        tasks: &[TaskKind::Segmentation],
         summary: "ADE20K SceneParsing: images and annotations in training and validation folders",
         layout: "\
   images/training/*.jpg          images/validation/*.jpg

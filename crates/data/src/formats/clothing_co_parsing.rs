@@ -1,8 +1,8 @@
-//! Clothing Co-Parsing: the classes of clothes, and what follows from them.
+//! Clothing Co-Parsing: classes of clothes, and tasks derived from them.
 //!
-//! Yang et al., *Clothing Co-Parsing by Joint Image Segmentation and Labeling*, CVPR 2014. The 59
-//! classes are stored; parts of people, saliency (everything that is not `null`) and edges (boundaries
-//! between classes) are derived from them.
+//! Yang et al., *Clothing Co-Parsing by Joint Image Segmentation and Labeling*, CVPR 2014. The files hold the
+//! 59 classes; human parts, saliency (everything but `null`) and edges (boundaries between classes) are derived
+//! from them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,20 +20,20 @@ use crate::labels::classes::Classes;
 use crate::labels::{DenseLabels, DenseTask};
 use crate::labels::{IGNORE, LabelMap, LabelPolicy};
 use crate::split::Split;
-use crate::task::Task;
+use crate::task::TaskKind;
 use crate::text::lines;
 use crate::transform::invalid;
 
-/// Class 0 counts, and no stored value means ignore.
+/// Class 0 is a class, and no stored value means ignore.
 const POLICY: LabelPolicy = LabelPolicy::Direct { ignore: IGNORE };
 
 /// The manifest of the class list.
 const MANIFEST: &str = "ccp";
 
-/// The parts of people and the classes that make them up; every class belongs to one.
+/// The human parts and their classes; every class belongs to one part.
 ///
-/// What covers the whole body counts as upper clothes, because it hangs from the shoulders; what is
-/// worn on legs and feet below shoes counts as lower clothes; what can be put down is an accessory.
+/// Clothes that cover the whole body are upper clothes, since they hang from the shoulders; clothes on legs and
+/// feet, except shoes, are lower clothes; things that can be put down are accessories.
 const PARTS: [(&str, &[&str]); 7] = [
     ("background", &["null"]),
     ("hair", &["hair"]),
@@ -114,10 +114,10 @@ const PARTS: [(&str, &[&str]); 7] = [
 pub struct ClothingCoParsingConfig {
     /// The folder that holds `photos` and `labels`; may start with `$VARIABLE`.
     pub root: PathBuf,
-    /// A text file of the stems to train on, below the root.
+    /// A text file with the stems of the training images, below the root.
     #[serde(default = "train_list")]
     pub train_list: PathBuf,
-    /// A text file of the stems to measure on, below the root.
+    /// A text file with the stems of the validation images, below the root.
     #[serde(default = "val_list")]
     pub val_list: PathBuf,
 }
@@ -133,7 +133,7 @@ fn val_list() -> PathBuf {
 impl DatasetFormat for ClothingCoParsingConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "clothing_co_parsing",
-        tasks: &[Task::Segmentation, Task::MultiTask],
+        tasks: &[TaskKind::Segmentation, TaskKind::MultiTask],
         summary: "Clothing Co-Parsing: clothes, and derived from them human parts, saliency and edges",
         layout: "\
   photos/*.jpg
@@ -179,7 +179,7 @@ impl DatasetFormat for ClothingCoParsingConfig {
     }
 }
 
-/// Refuses a copy that brings a class list of its own: the parts are known for the published classes.
+/// Rejects a copy with another class list: the parts are known only for the published classes.
 fn require_classes(root: &Path, names: &[String]) -> Result<(), DataError> {
     let path = root.join("classes.txt");
     if !path.is_file() || lines(&path)? == names {
@@ -192,7 +192,7 @@ fn require_classes(root: &Path, names: &[String]) -> Result<(), DataError> {
     Err(invalid("data.root", root.display().to_string(), expected))
 }
 
-/// The part that a class belongs to; ignore if to none.
+/// Returns the part that a class belongs to, or the ignore label.
 fn part_of(class: &str) -> u8 {
     let part = PARTS
         .iter()

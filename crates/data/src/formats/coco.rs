@@ -1,9 +1,9 @@
 //! Object detection and instance segmentation of COCO, and datasets in its format.
 //!
-//! Lin et al., *Microsoft COCO: Common Objects in Context*, ECCV 2014. The classes are the
-//! categories of the training split's json, in the order of their identifiers; results are written with
-//! those identifiers ([`crate::detection::DetectionDataset::category_ids`]). The json of the validation
-//! split may lack some; without a training split on disk, its own categories are the classes.
+//! Lin et al., *Microsoft COCO: Common Objects in Context*, ECCV 2014. The classes are the categories in the
+//! JSON file of the training split, in the order of their identifiers; results are written with these
+//! identifiers ([`crate::detection::DetectionDataset::category_ids`]). The JSON file of the validation split
+//! may lack some of them; without a training split on disk its own categories are the classes.
 
 mod entry;
 mod json;
@@ -19,7 +19,7 @@ use crate::formats::layout;
 use crate::io::paths;
 use crate::labels::palette::PaletteRule;
 use crate::split::Split;
-use crate::task::Task;
+use crate::task::TaskKind;
 use crate::text;
 use crate::transform::invalid;
 
@@ -29,23 +29,22 @@ use crate::transform::invalid;
 pub struct CocoConfig {
     /// The folder that holds the images and `annotations`; may start with `$VARIABLE`.
     pub root: PathBuf,
-    /// The folder of the images to train on, below the root.
+    /// The folder of the training images, below the root.
     #[serde(default = "train_images")]
     pub train_images: String,
-    /// The folder of the images to measure on, below the root.
+    /// The folder of the validation images, below the root.
     #[serde(default = "val_images")]
     pub val_images: String,
-    /// The annotations to train on, below the root.
+    /// The training annotations, below the root.
     #[serde(default = "train_annotations")]
     pub train_annotations: String,
-    /// The annotations to measure on, below the root.
+    /// The validation annotations, below the root.
     #[serde(default = "val_annotations")]
     pub val_annotations: String,
-    /// Whether to train on images without an object, or with nothing but crowds; they are always
-    /// measured on.
+    /// Whether to train on images without an object, or with only crowd regions; validation always includes them.
     #[serde(default)]
     pub keep_empty: bool,
-    /// The first so many images of a split alone, for trials.
+    /// Limits a split to this number of images from its start, for trials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<usize>,
 }
@@ -67,7 +66,7 @@ fn val_annotations() -> String {
 }
 
 impl CocoConfig {
-    /// A folder in the COCO layout, with the names of the 2017 edition.
+    /// Configures a folder in the COCO layout, with the names of the 2017 edition.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self {
             root: root.into(),
@@ -84,7 +83,7 @@ impl CocoConfig {
 impl DatasetFormat for CocoConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "coco",
-        tasks: &[Task::Detection],
+        tasks: &[TaskKind::Detection],
         summary: "COCO: boxes, polygons and run-length masks in one json a split",
         layout: "\
   train2017/*.jpg                             `train_images`
@@ -159,7 +158,7 @@ impl DatasetFormat for CocoConfig {
     }
 }
 
-/// The text of an annotation file, and what `parse` makes of it.
+/// Reads and parses an annotation file.
 fn parsed<T>(
     path: &Path,
     parse: impl Fn(&str) -> Result<T, AnnotationFault>,
@@ -178,8 +177,8 @@ fn parsed<T>(
     parse(&text).map_err(fail)
 }
 
-/// Makes the classes of a validation split those of the training split, which is what a model of both
-/// has: its categories must be among them, by identifier and name.
+/// Replaces the classes of a validation split by those of the training split. Its categories must be among
+/// them, by identifier and name.
 fn take_classes(
     dataset: &mut AnnotatedDataset,
     annotations: &Path,
@@ -221,7 +220,7 @@ fn take_classes(
     Ok(())
 }
 
-/// An image of a file name, which may be written as on Windows.
+/// The path of an image, whose file name may have Windows separators.
 fn image_path(folder: &Path, file_name: &str) -> PathBuf {
     let path = folder.join(file_name);
     if file_name.contains('\\') && !path.is_file() {
@@ -230,7 +229,7 @@ fn image_path(folder: &Path, file_name: &str) -> PathBuf {
     path
 }
 
-/// The dataset of an annotation file, all of its images.
+/// Reads the dataset of an annotation file with all of its images.
 fn read(annotations: &Path, images: &Path) -> Result<AnnotatedDataset, DataError> {
     let parsed = parsed(annotations, json::parse)?;
     let file: std::sync::Arc<Path> = annotations.into();
@@ -253,7 +252,7 @@ fn read(annotations: &Path, images: &Path) -> Result<AnnotatedDataset, DataError
     })
 }
 
-/// Leaves out, and counts, the images in which there is nothing to train on.
+/// Removes and counts the images without an object to train on.
 fn leave_out_empty(dataset: &mut AnnotatedDataset) {
     let is_trained_on = |object: &Annotation| !object.is_crowd && !object.is_difficult;
     let skipped = &mut dataset.skipped.empty_images;

@@ -1,4 +1,4 @@
-//! A folder of images and a folder of masks with the same stems, as most small datasets come.
+//! A folder of images and a folder of masks with the same stems: the layout of most small datasets.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,16 +15,16 @@ use crate::io::paths;
 use crate::labels::LabelPolicy;
 use crate::labels::classes::ClassSource;
 use crate::split::Split;
-use crate::task::Task;
+use crate::task::TaskKind;
 
 /// Configuration of a dataset of an image folder and a mask folder.
 ///
-/// The splits come from the lists, or from a folder name each: `{split}` in `images` and `masks`
-/// stands for `train` or `val`. With a validation list alone, training takes every other image.
+/// The splits are defined by the lists, or by folder names: `{split}` in `images` and `masks` stands for
+/// `train` or `val`. With only a validation list, the training split is all other images.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FolderConfig {
-    /// The folder below which everything lies; may start with `$VARIABLE`.
+    /// The root folder; may start with `$VARIABLE`.
     pub root: PathBuf,
     /// The folder of the images, below the root; may hold `{split}`.
     #[serde(default = "images")]
@@ -32,18 +32,18 @@ pub struct FolderConfig {
     /// The folder of the masks (.png), below the root; may hold `{split}`.
     #[serde(default = "masks")]
     pub masks: String,
-    /// What a mask's stem has in addition to its image's stem, such as `_mask`.
+    /// The suffix of a mask's stem after its image's stem, such as `_mask`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub mask_suffix: String,
-    /// A text file of the images to train on, a line each, below the root.
+    /// A text file with the training images, one per line, below the root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_list: Option<PathBuf>,
-    /// A text file of the images to measure on, a line each, below the root.
+    /// A text file with the validation images, one per line, below the root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_list: Option<PathBuf>,
     /// The class list.
     pub classes: ClassSource,
-    /// How stored labels become classes; there is no default, because folders follow no convention.
+    /// Mapping of stored labels to classes; there is no default, since folders follow no convention.
     pub labels: LabelPolicy,
 }
 
@@ -58,7 +58,7 @@ fn masks() -> String {
 }
 
 impl FolderConfig {
-    /// The samples of a split.
+    /// Returns the samples of a split.
     fn pairs(&self, split: Split, root: &Path) -> Result<Vec<FilePair>, DataError> {
         let format = Self::DESCRIPTOR;
         let folder = |template: &str| root.join(template.replace(SPLIT, split.name()));
@@ -115,7 +115,7 @@ impl FolderConfig {
 impl DatasetFormat for FolderConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "folder",
-        tasks: &[Task::Segmentation],
+        tasks: &[TaskKind::Segmentation],
         summary: "a folder of images and a folder of masks matched by stem, with split lists",
         layout: "\
   IMAGES/*.{jpg,png,bmp,...}     `images`, below the root; may hold {split}

@@ -1,4 +1,4 @@
-//! Files on disk: folders that must exist, the files of a folder by stem, an image and its labels.
+//! Files on disk: required folders, files of a folder by stem, images with their labels.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,18 +9,18 @@ use crate::error::{DataError, FileFault};
 use crate::formats::list;
 use crate::split::Split;
 
-/// Endings of image files, lower case.
+/// Extensions of image files, in lower case.
 const IMAGE_EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff"];
 
-/// Endings of images of kinds that are not read, to say so rather than that there is none.
+/// Extensions of unsupported images, to report these and not a missing image.
 const OTHER_EXTENSIONS: [&str; 12] = [
     "gif", "heic", "heif", "avif", "jxl", "jp2", "j2k", "tga", "ppm", "pgm", "psd", "dng",
 ];
 
-/// Refuses a folder that does not exist, showing the layout of the format.
+/// Checks that a folder exists; the error shows the layout of the format.
 ///
 /// # Errors
-/// [`DataError::MissingFolder`].
+/// [`DataError::MissingFolder`] if it does not exist.
 pub(crate) fn require_folder(
     path: &Path,
     format: &'static str,
@@ -42,15 +42,15 @@ pub(crate) fn require_folder(
     })
 }
 
-/// The images of a folder by stem, in alphabetical order.
+/// Returns the images of a folder by stem, in alphabetical order.
 ///
 /// # Errors
-/// A folder that cannot be listed, or two images with the same stem.
+/// If the folder cannot be listed, or two images have the same stem.
 pub fn images_by_stem(folder: &Path) -> Result<BTreeMap<String, PathBuf>, DataError> {
     files_by_stem(folder, &IMAGE_EXTENSIONS)
 }
 
-/// The files of a folder with one of these endings, in capitals too, by stem.
+/// Returns the files of a folder with one of these extensions, in lower or upper case, by stem.
 fn files_by_stem(
     folder: &Path,
     extensions: &[&str],
@@ -76,9 +76,9 @@ fn files_by_stem(
     Ok(files)
 }
 
-/// The stem of a file with one of these endings; none for other files, folders and hidden ones.
+/// Returns the stem of a file with one of these extensions; `None` for other files, folders and hidden files.
 ///
-/// A name that is not UTF-8 is that of a sample all the same.
+/// A name that is not UTF-8 is accepted too.
 fn wanted_stem(path: &Path, extensions: &[&str]) -> Option<String> {
     let extension = path.extension()?.to_str()?.to_ascii_lowercase();
     let stem = path.file_stem()?.to_string_lossy();
@@ -86,7 +86,7 @@ fn wanted_stem(path: &Path, extensions: &[&str]) -> Option<String> {
     (wanted && path.is_file()).then(|| stem.into_owned())
 }
 
-/// The error of a sample whose image is of a kind that is not read, if a file of that stem is.
+/// Returns the error of an unsupported image, if there is one with this stem.
 pub(super) fn other_kind(folder: &Path, stem: &str) -> Option<DataError> {
     let files = std::fs::read_dir(folder).ok()?.flatten();
     let path = files
@@ -121,14 +121,14 @@ impl ImageFolder {
     }
 }
 
-/// A folder of files that belong to images by their stems: masks, annotations.
+/// A folder of label files, such as masks or annotations, which belong to images by their stems.
 pub(crate) struct LabelFolder {
     pub path: PathBuf,
-    /// What the files are, in words.
+    /// The kind of the files, in words.
     pub what: &'static str,
-    /// Their ending, lower case.
+    /// Their extension, in lower case.
     pub extension: &'static str,
-    /// What their stems have in addition to those of the images.
+    /// The suffix of their stems after those of the images.
     suffix: String,
     pub by_stem: BTreeMap<String, PathBuf>,
 }
@@ -137,7 +137,7 @@ impl LabelFolder {
     /// Lists a folder of masks.
     ///
     /// # Errors
-    /// A folder that cannot be listed, or two masks with the same stem.
+    /// If the folder cannot be listed, or two masks have the same stem.
     pub fn masks(path: &Path, suffix: &str) -> Result<Self, DataError> {
         Self::open(path, "mask", "png", suffix)
     }
@@ -165,7 +165,7 @@ impl LabelFolder {
         })
     }
 
-    /// The file of a sample; where there is none, the one that is expected.
+    /// Returns the file of a sample, or the expected path if there is none.
     pub fn of(&self, id: &str) -> PathBuf {
         let stem = format!("{id}{}", self.suffix);
         match self.by_stem.get(&stem) {
@@ -174,7 +174,7 @@ impl LabelFolder {
         }
     }
 
-    /// A pair for every image, by stem.
+    /// Pairs every image with its file, by stem.
     pub fn pairs(&self, images: &ImageFolder) -> Vec<FilePair> {
         let pair = |(id, image): (&String, &PathBuf)| FilePair {
             id: id.clone(),
@@ -184,16 +184,15 @@ impl LabelFolder {
         images.by_stem.iter().map(pair).collect()
     }
 
-    /// Refuses a folder with masks that belong to no image.
+    /// Checks that every mask belongs to an image.
     ///
-    /// Without a list, the images alone decide what is in a split: images that did not arrive would make
-    /// the dataset smaller without a word.
+    /// Without a list the images define the split, so missing images would silently make the dataset smaller.
     ///
     /// # Errors
-    /// [`DataError::MaskWithoutImage`] with the first such mask and their number;
-    /// [`DataError::File`] if its image is of a kind that is not read.
+    /// [`DataError::MaskWithoutImage`] with the first mask without an image and their number;
+    /// [`DataError::File`] if its image has an unsupported format.
     pub fn require_images(&self, images: &ImageFolder) -> Result<(), DataError> {
-        // Masks without the suffix, such as previews beside them, are nobody's.
+        // Masks without the suffix, such as previews, belong to no image.
         let found = self.by_stem.iter();
         let found = found.filter_map(|(stem, mask)| Some((stem.strip_suffix(&self.suffix)?, mask)));
         let (mut first, mut missing, mut total) = (None, 0, 0);
@@ -218,10 +217,10 @@ impl LabelFolder {
     }
 }
 
-/// The images named by a split list, in its order.
+/// Returns the images of a split list, in its order.
 ///
 /// # Errors
-/// As [`list::images`], a folder that cannot be listed, and an empty list.
+/// As [`list::images`], and if the folder cannot be listed or the list is empty.
 pub(crate) fn images_of_list(
     list: &Path,
     folder: &Path,
@@ -238,12 +237,12 @@ pub(crate) fn images_of_list(
     Ok(images)
 }
 
-/// `a` for `a.jpg`, and `a.b` for `a.b`: only endings of images are endings.
+/// Strips the extension of an image: `a.jpg` becomes `a`, but `a.b` is not changed.
 pub(crate) fn without_image_extension(name: &str) -> &str {
     without_extension(name, &IMAGE_EXTENSIONS)
 }
 
-/// A name without one of these endings.
+/// Strips one of these extensions.
 pub(super) fn without_extension<'a>(name: &'a str, extensions: &[&str]) -> &'a str {
     match name.rsplit_once('.') {
         Some((stem, extension))

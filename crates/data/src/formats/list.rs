@@ -1,9 +1,9 @@
-//! Split lists: a line names an image, and where there is a second column, its labels.
+//! Split lists: a line names an image and, in an optional second column, its labels.
 //!
-//! Lists come in many forms: stems, file names, paths below the root or from another machine, two columns
-//! apart by spaces, tabs or commas, names in quotes. A line is what it can be, in this order: one name,
-//! then two. A path must lead to a file, or end in the folder that the configuration names: a stem alone
-//! is not taken from any folder.
+//! Lists have many forms: stems, file names, paths below the root or from another machine, two columns
+//! separated by spaces, tabs or commas, names in quotes. A line is first tried as one name, then as two. A path
+//! must lead to a file, or end in the folder that the configuration names: a stem is not searched in other
+//! folders.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,11 +16,11 @@ use crate::formats::layout::{
 };
 use crate::text;
 
-/// The samples named by the lines of a split list below `root`, in the order of the list.
+/// Returns the samples of a split list below `root`, in the order of the list.
 ///
 /// # Errors
-/// A list that cannot be read, names a sample twice, names one without an image, or has a second column
-/// that names no file of labels.
+/// If the list cannot be read, names a sample twice, names a sample without an image, or has a second column
+/// that names no label file.
 pub(crate) fn pairs(
     list: &Path,
     root: &Path,
@@ -35,10 +35,10 @@ pub(crate) fn pairs(
     read(list, root, images, Some(labels), pair, |pair| &pair.id)
 }
 
-/// The images named by the lines of a split list beside their folder, in the order of the list.
+/// Returns the images of a split list, in the order of the list.
 ///
 /// # Errors
-/// As [`pairs`]; there is no second column.
+/// As [`pairs`], without a second column.
 pub(crate) fn images(list: &Path, images: &ImageFolder) -> Result<Vec<ImageFile>, DataError> {
     let root = images.path.parent().unwrap_or(&images.path);
     read(
@@ -89,7 +89,7 @@ fn read<T>(
     Ok(samples)
 }
 
-/// What the lines of a list name.
+/// Resolves the names of a list.
 struct Lines<'a> {
     list: &'a Path,
     root: &'a Path,
@@ -98,7 +98,7 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    /// The image of a line, and its labels where they are named.
+    /// Returns the image of a line, and its labels if they are named.
     fn sample(&self, line: &str, entry: usize) -> Result<(ImageFile, Option<PathBuf>), DataError> {
         if let Some(image) = self.image(&unquoted(line)) {
             return Ok((image, None));
@@ -144,7 +144,7 @@ impl Lines<'_> {
         })
     }
 
-    /// The image that a name stands for.
+    /// Returns the image of a name.
     fn image(&self, name: &str) -> Option<ImageFile> {
         let by_stem = |stem: &str| {
             let path = self.images.by_stem.get(stem)?;
@@ -174,7 +174,7 @@ impl Lines<'_> {
         })
     }
 
-    /// The file of labels that a name stands for.
+    /// Returns the label file of a name.
     fn label(&self, labels: &LabelFolder, name: &str) -> Option<PathBuf> {
         let stem = without_extension(name, &[labels.extension]);
         let by_stem = |stem: &str| labels.by_stem.get(stem).cloned();
@@ -186,8 +186,8 @@ impl Lines<'_> {
         }
     }
 
-    /// Whether the folder of a name is the one that is meant: below the root, or the end of its path,
-    /// which other machines have elsewhere.
+    /// Whether the folder of a name is `folder`: below the root, or by the end of its path, since other
+    /// machines have another root.
     fn is_folder(&self, name: &str, folder: &Path) -> bool {
         let name = Path::new(name.trim_start_matches("./"));
         let relative = Path::new(name.strip_prefix("/").unwrap_or(name));
@@ -200,7 +200,7 @@ impl Lines<'_> {
         folder == elsewhere || name == folder || ends_alike && !elsewhere.is_dir()
     }
 
-    /// The file of a path: below the root, below `folder`, or anywhere.
+    /// Returns the file of a path: below the root, below `folder`, or absolute.
     fn file(&self, name: &str, folder: &Path) -> Option<PathBuf> {
         let relative = name.trim_start_matches("./").trim_start_matches('/');
         let places = [folder.join(relative), self.root.join(relative), name.into()];
@@ -212,7 +212,7 @@ impl Lines<'_> {
     }
 }
 
-/// A name without its quotes, with slashes as on this machine.
+/// Strips quotes and converts path separators to those of this machine.
 fn unquoted(name: &str) -> String {
     let name = name.trim();
     let inner = ['"', '\'']
@@ -222,7 +222,7 @@ fn unquoted(name: &str) -> String {
     inner.unwrap_or(name).replace('\\', "/")
 }
 
-/// Every way to cut a line into two names, the likeliest first.
+/// Returns every way to split a line into two names, the likeliest first.
 fn columns(line: &str) -> Vec<(String, String)> {
     let line = line.trim();
     let quoted = ['"', '\''].into_iter().find_map(|quote| {

@@ -1,4 +1,4 @@
-//! The formats of datasets, a file each; [`table()`](crate::table()) lists them.
+//! The dataset formats, one file each; [`table()`](crate::table()) lists them.
 
 pub mod ade20k;
 pub mod clothing_co_parsing;

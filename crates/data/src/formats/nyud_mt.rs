@@ -20,7 +20,7 @@ use crate::labels::classes::Classes;
 use crate::labels::{DenseLabels, DenseTask, DepthMap, NormalMap, VerticalAxis, unit};
 use crate::labels::{LabelMap, LabelPolicy};
 use crate::split::Split;
-use crate::task::Task;
+use crate::task::TaskKind;
 
 /// Configuration of NYUD-v2 for several tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,8 +28,7 @@ use crate::task::Task;
 pub struct NyudMtConfig {
     /// The folder that holds `images`, `NYUD_MT` in the public archive; may start with `$VARIABLE`.
     pub root: PathBuf,
-    /// Which way the second component of the stored normals points; the public code rotates them as
-    /// pointing down.
+    /// The direction of the second component of the stored normals; the public code treats it as pointing down.
     #[serde(default = "down")]
     pub vertical: VerticalAxis,
 }
@@ -41,7 +40,7 @@ fn down() -> VerticalAxis {
 impl DatasetFormat for NyudMtConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "nyud_mt",
-        tasks: &[Task::Segmentation, Task::MultiTask],
+        tasks: &[TaskKind::Segmentation, TaskKind::MultiTask],
         summary: "NYUD-v2 for several tasks: segmentation, depth, surface normals and edges",
         layout: "\
   images/*.jpg
@@ -164,7 +163,7 @@ impl Reader {
     }
 }
 
-/// What is wrong with a file: what reading says, or its contents.
+/// The error of a file: of reading it, or of its content.
 enum Fault {
     Data(DataError),
     Contents(String),

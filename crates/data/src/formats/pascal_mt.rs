@@ -24,7 +24,7 @@ use crate::labels::classes::Classes;
 use crate::labels::{DenseLabels, DenseTask, NormalMap, VerticalAxis, unit};
 use crate::labels::{IGNORE, LabelMap, LabelPolicy};
 use crate::split::Split;
-use crate::task::Task;
+use crate::task::TaskKind;
 
 use context::ContextMap;
 
@@ -35,8 +35,7 @@ pub struct PascalMtConfig {
     /// The folder that holds `JPEGImages`, `PASCAL_MT` in the public archive; may start with
     /// `$VARIABLE`.
     pub root: PathBuf,
-    /// Which way the second component of the stored normals points; the public code rotates them as
-    /// pointing down.
+    /// The direction of the second component of the stored normals; the public code treats it as pointing down.
     #[serde(default = "down")]
     pub vertical: VerticalAxis,
 }
@@ -48,7 +47,7 @@ fn down() -> VerticalAxis {
 impl DatasetFormat for PascalMtConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "pascal_mt",
-        tasks: &[Task::Segmentation, Task::MultiTask],
+        tasks: &[TaskKind::Segmentation, TaskKind::MultiTask],
         summary: "PASCAL-Context for several tasks: segmentation, parts, saliency, normals and edges",
         layout: "\
   JPEGImages/*.jpg
@@ -106,7 +105,7 @@ impl Reader {
             .join(format!("{}.{ending}", image.id))
     }
 
-    /// The labels of VOC 2012, which are drawn by hand, before those merged from the context labels.
+    /// Returns the hand-drawn labels of VOC 2012 if there are any, otherwise those merged from the context labels.
     fn semantic(&self, image: &ImageFile) -> PathBuf {
         let voc = self.path("semseg/VOC12", image, "png");
         match voc.is_file() {
@@ -119,7 +118,7 @@ impl Reader {
         self.path("pascal-context/trainval", image, "mat")
     }
 
-    /// Distilled normals, on the classes for which the network that predicted them was trained.
+    /// Returns the distilled normals, for the classes on which the network that predicted them was trained.
     fn normals(&self, image: &ImageFile, context: &ContextMap) -> Result<NormalMap, DataError> {
         let path = self.path("normals_distill", image, "png");
         let colors = read::image(&path)?;

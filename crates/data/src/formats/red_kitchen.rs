@@ -1,8 +1,8 @@
-//! Red Kitchen of 7-Scenes: frames with depth, and surface normals from it.
+//! Red Kitchen of 7-Scenes: frames with depth, and surface normals computed from it.
 //!
 //! Shotton et al., *Scene Coordinate Regression Forests for Camera Relocalization in RGB-D Images*, CVPR
-//! 2013. Depth is stored in millimetres; 0 and 65535 are where the sensor saw nothing. Colours and depth
-//! come from two cameras side by side and agree but for a few pixels.
+//! 2013. Depth is stored in millimetres; 0 and 65535 mean no measurement. Colours and depth come from two
+//! cameras next to each other and agree up to a few pixels.
 
 mod normals;
 
@@ -20,17 +20,17 @@ use crate::io::paths;
 use crate::io::read;
 use crate::labels::{DenseLabels, DenseTask, DepthMap};
 use crate::split::Split;
-use crate::task::Task;
+use crate::task::TaskKind;
 use crate::text::lines;
 use crate::transform::invalid;
 
 pub use normals::{Intrinsics, normals_from_depth};
 
-/// One of this many frames, the last ones, is for validation: frames that follow each other are alike,
-/// so that training and validation must be apart in time.
+/// The last one of this number of equal parts of the frames is the validation split: consecutive frames are
+/// similar, so training and validation must be separate in time.
 const VALIDATION_SHARE: usize = 5;
 
-/// What the sensor stores where it saw nothing.
+/// Stored values for no measurement.
 const INVALID: [u16; 2] = [0, 65535];
 
 /// Configuration of Red Kitchen.
@@ -44,7 +44,7 @@ pub struct RedKitchenConfig {
 impl DatasetFormat for RedKitchenConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "red_kitchen",
-        tasks: &[Task::MultiTask],
+        tasks: &[TaskKind::MultiTask],
         summary: "frames with depth, and surface normals from it; the last fifth is for validation",
         layout: "\
   frame-*.color.jpg
@@ -83,7 +83,7 @@ impl DatasetFormat for RedKitchenConfig {
     }
 }
 
-/// Reads the matrix of a camera.
+/// Reads the intrinsic matrix of a camera.
 fn intrinsics(path: &Path) -> Result<Intrinsics, DataError> {
     if !path.is_file() {
         return Err(DataError::MissingFile {

@@ -1,4 +1,4 @@
-//! Synthetic scenes as a dataset: nothing to download, every sample a function of its index.
+//! Synthetic scenes as a dataset: it needs no download, and every sample is a function of its index.
 
 use std::collections::{BTreeMap, HashMap};
 use std::mem;
@@ -15,16 +15,15 @@ use crate::labels::classes::Classes;
 use crate::labels::palette::PaletteRule;
 use crate::labels::{DenseLabels, DenseTask, DepthMap, NormalMap, VerticalAxis};
 use crate::split::Split;
-use crate::task::Task;
+use crate::task::TaskKind;
 use crate::transform::invalid;
 
-/// Validation scenes start here, far beyond any number of training scenes, so that changing the
-/// number of training scenes leaves them as they are.
+/// Index of the first validation scene, beyond any number of training scenes, so that the number of training
+/// scenes does not change the validation scenes.
 const FIRST_VALIDATION_SCENE: u64 = 1 << 40;
 
-/// A split whose pixels and labels, of the tasks asked for, fit in this many bytes is rendered once and
-/// kept: every epoch asks for the same scenes again, and rendering one takes longer than reading one
-/// would.
+/// A split whose images and requested labels fit in this number of bytes is rendered once and kept in memory,
+/// since every epoch uses the same scenes.
 const KEPT_BYTES: u64 = 256 << 20;
 
 /// Configuration of synthetic scenes.
@@ -39,7 +38,7 @@ pub struct SyntheticConfig {
     pub train_samples: usize,
     /// Number of validation scenes; none of them is a training scene.
     pub val_samples: usize,
-    /// Seed of the scenes: another seed is another dataset.
+    /// Seed of the scenes.
     pub seed: u64,
 }
 
@@ -77,7 +76,7 @@ impl SyntheticConfig {
 impl DatasetFormat for SyntheticConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "synthetic",
-        tasks: &[Task::Segmentation, Task::MultiTask],
+        tasks: &[TaskKind::Segmentation, TaskKind::MultiTask],
         summary: "synthetic scenes with the labels of six tasks, generated on the fly from a seed",
         layout: "  nothing on disk",
     };
@@ -120,13 +119,13 @@ impl DatasetFormat for SyntheticConfig {
     }
 }
 
-/// One split of synthetic scenes.
+/// A split of synthetic scenes.
 struct SyntheticDataset {
     scene: SceneConfig,
     split: Split,
     first: u64,
     samples: usize,
-    /// The samples rendered so far, with the labels asked for so far.
+    /// The samples rendered so far, with the labels requested so far.
     kept: Mutex<HashMap<usize, Arc<DenseSample>>>,
     classes: BTreeMap<DenseTask, Classes>,
 }
@@ -169,7 +168,7 @@ impl SyntheticDataset {
         }
     }
 
-    /// Whether a split with the labels of these tasks may be kept.
+    /// Whether a split with the labels of these tasks is kept in memory.
     fn is_kept<'a>(&self, tasks: impl IntoIterator<Item = &'a DenseTask>) -> bool {
         let labels = tasks.into_iter().map(|task| match task {
             DenseTask::SurfaceNormals => 12,
@@ -181,7 +180,7 @@ impl SyntheticDataset {
         bytes * pixels * self.samples as u64 <= KEPT_BYTES
     }
 
-    /// The scenes of a poisoned lock are whole: they are added in one piece.
+    /// Locks the kept samples. A poisoned lock is used too, since samples are inserted as a whole.
     fn kept(&self) -> MutexGuard<'_, HashMap<usize, Arc<DenseSample>>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }

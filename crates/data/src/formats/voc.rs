@@ -17,7 +17,7 @@ use crate::io::paths;
 use crate::labels::classes::{ClassSource, resolve_or_default};
 use crate::labels::{IGNORE, LabelPolicy};
 use crate::split::Split;
-use crate::task::Task;
+use crate::task::TaskKind;
 
 /// Configuration of a dataset in the Pascal VOC layout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,13 +28,13 @@ pub struct PascalVocConfig {
     /// The class list; background and the 20 classes of Pascal VOC if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<ClassSource>,
-    /// How stored labels become classes; 255 is ignore if not given.
+    /// Mapping of stored labels to classes; by default 255 is ignore.
     #[serde(default = "ignore_255")]
     pub labels: LabelPolicy,
-    /// The list to train on, without its ending, below `ImageSets/Segmentation`.
+    /// The training list, without its extension, below `ImageSets/Segmentation`.
     #[serde(default = "train_list")]
     pub train_list: String,
-    /// The list to measure on, without its ending, below `ImageSets/Segmentation`.
+    /// The validation list, without its extension, below `ImageSets/Segmentation`.
     #[serde(default = "val_list")]
     pub val_list: String,
     /// The folder of the masks; `SegmentationClassAug` for the usual extension of VOC 2012.
@@ -61,7 +61,7 @@ fn mask_folder() -> String {
 impl DatasetFormat for PascalVocConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "pascal_voc",
-        tasks: &[Task::Segmentation],
+        tasks: &[TaskKind::Segmentation],
         summary: "Pascal VOC segmentation: palette-indexed masks and split lists",
         layout: "\
   JPEGImages/*.jpg

@@ -1,9 +1,9 @@
 //! Object detection of Pascal VOC, and datasets in its layout.
 //!
-//! Everingham et al., *The Pascal Visual Object Classes Challenge*, IJCV 2010 and 2015. Stored boxes
-//! count pixels from 1 and include the last one: 1 is subtracted from left and top, as detectron2
-//! does, which makes them edges between pixels. Objects have no identifiers: they are numbered from 1
-//! in the order of the lists.
+//! Everingham et al., *The Pascal Visual Object Classes Challenge*, IJCV 2010 and 2015. Stored boxes count
+//! pixels from 1 and include the last one: 1 is subtracted from left and top, as in detectron2, which converts
+//! them to continuous coordinates. Objects have no identifiers: they are numbered from 1 in the order of the
+//! lists.
 
 mod xml;
 
@@ -21,7 +21,7 @@ use crate::formats::list;
 use crate::io::paths;
 use crate::labels::classes::{ClassSource, Classes};
 use crate::split::Split;
-use crate::task::Task;
+use crate::task::TaskKind;
 use crate::transform::invalid;
 
 /// Configuration of a dataset in the Pascal VOC layout.
@@ -33,11 +33,10 @@ pub struct PascalVocDetectionConfig {
     /// The class list; the 20 classes of Pascal VOC if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<ClassSource>,
-    /// The lists to train on, as `FOLDER/LIST`: that list, without its ending, below the folder's
-    /// `ImageSets/Main`.
+    /// The training lists, as `FOLDER/LIST`: the list, without its extension, below the folder's `ImageSets/Main`.
     #[serde(default = "train_lists")]
     pub train_lists: Vec<String>,
-    /// The lists to measure on.
+    /// The validation lists.
     #[serde(default = "val_lists")]
     pub val_lists: Vec<String>,
 }
@@ -53,7 +52,7 @@ fn val_lists() -> Vec<String> {
 impl DatasetFormat for PascalVocDetectionConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "pascal_voc_detection",
-        tasks: &[Task::Detection],
+        tasks: &[TaskKind::Detection],
         summary: "Pascal VOC detection: an xml of boxes an image and split lists, over several years",
         layout: "\
   VOC2007/JPEGImages/*.jpg                       and so for every folder that a list names
@@ -102,7 +101,7 @@ impl PascalVocDetectionConfig {
     }
 }
 
-/// The samples of a list, whose masks stand for the annotation files.
+/// Returns the samples of a list; their mask paths are the annotation files.
 fn pairs_of(root: &Path, list: &str, key: &'static str) -> Result<Vec<FilePair>, DataError> {
     let format = PascalVocDetectionConfig::DESCRIPTOR;
     let Some((folder, name)) = list.rsplit_once('/') else {
@@ -122,7 +121,7 @@ fn pairs_of(root: &Path, list: &str, key: &'static str) -> Result<Vec<FilePair>,
     list::pairs(&list, &folder, &images, &annotations)
 }
 
-/// Results name images by their stems alone, so that two lists must not share one.
+/// Checks that no two lists share a stem, since results name images only by their stems.
 fn refuse_duplicates(pairs: &[FilePair]) -> Result<(), DataError> {
     let mut seen = std::collections::HashMap::new();
     for pair in pairs {

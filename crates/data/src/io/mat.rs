@@ -1,8 +1,8 @@
-//! MATLAB 5 files, as `save` writes them up to version 7: arrays of numbers, text, cells and structs.
+//! MATLAB 5 files, as written by `save` up to version 7: arrays of numbers, text, cells and structs.
 //!
-//! *MAT-File Format*, The MathWorks. Only what annotations of datasets use is read: sparse arrays,
-//! objects and function handles are told but not read, and files of version 7.3, which are HDF5, are
-//! refused. Sizes that a file states are believed only as far as it has the bytes for them.
+//! *MAT-File Format*, The MathWorks. Only the part that annotations of datasets use is supported: sparse
+//! arrays, objects and function handles are recognised but not read, and files of version 7.3, which are HDF5,
+//! are rejected. Sizes are checked against the bytes of the file.
 
 mod element;
 mod value;
@@ -17,23 +17,23 @@ use crate::error::DataError;
 use element::{COMPRESSED, Cursor, Fault, MATRIX};
 pub use value::{Numbers, Structs, Value};
 
-/// The text, the version and the mark of the byte order.
+/// Size of the header: the text, the version and the byte order mark.
 const HEADER: usize = 128;
 
-/// The most that the compressed variables of a file may grow to, all together.
+/// Maximum total size of the decompressed variables of a file.
 const MAXIMUM_BYTES: u64 = 256 << 20;
 
-/// A file whose variables have been found and unpacked.
+/// A file with its decompressed variables.
 pub struct MatFile {
     path: PathBuf,
     big_endian: bool,
     variables: Vec<Variable>,
 }
 
-/// The body of an array, unpacked.
+/// The decompressed body of an array.
 struct Variable {
     bytes: Vec<u8>,
-    /// Where it stands, for messages.
+    /// Its position, for messages.
     place: String,
 }
 
@@ -41,7 +41,7 @@ impl MatFile {
     /// Reads a file.
     ///
     /// # Errors
-    /// A file that cannot be read, is not of this format, or is damaged.
+    /// If the file cannot be read, has another format, or is damaged.
     pub fn read(path: &Path) -> Result<Self, DataError> {
         let bytes = std::fs::read(path).map_err(|source| DataError::read(path, source))?;
         Self::parse(path, &bytes).map_err(|reason| decode(path, reason))
@@ -87,10 +87,10 @@ impl MatFile {
         })
     }
 
-    /// The variable `name`.
+    /// Returns the variable `name`.
     ///
     /// # Errors
-    /// There is none, or it is damaged.
+    /// If there is none, or it is damaged.
     pub fn variable(&self, name: &str) -> Result<Value<'_>, DataError> {
         let mut found = Vec::new();
         for variable in &self.variables {
@@ -116,7 +116,7 @@ impl MatFile {
         ))
     }
 
-    /// An error about the contents of the file.
+    /// Creates an error about the content of the file.
     pub(crate) fn fault(&self, reason: impl Into<String>) -> DataError {
         decode(&self.path, reason.into())
     }
@@ -130,7 +130,7 @@ fn decode(path: &Path, reason: String) -> DataError {
     }
 }
 
-/// Whether the most significant byte comes first.
+/// Whether the file is big-endian.
 fn byte_order(bytes: &[u8]) -> Result<bool, String> {
     if bytes.starts_with(b"\x89HDF") {
         return Err("it is a plain HDF5 file".into());
@@ -160,7 +160,7 @@ fn byte_order(bytes: &[u8]) -> Result<bool, String> {
     }
 }
 
-/// Decompresses a variable; `total` is what all of them have grown to.
+/// Decompresses a variable; `total` is the decompressed size of all variables so far.
 fn unpack(bytes: &[u8], total: &mut u64) -> Result<Vec<u8>, String> {
     let left = MAXIMUM_BYTES - (*total).min(MAXIMUM_BYTES);
     let mut unpacked = Vec::new();

@@ -1,28 +1,28 @@
 //! NumPy's `.npy` files of numbers.
 //!
-//! The crate for them multiplies the stated sizes unchecked; this reader believes a header only as far as
-//! the file has the bytes for it.
+//! The crate for these files multiplies the stated sizes unchecked; this reader checks them against the bytes
+//! of the file.
 
 use std::path::Path;
 
 use crate::error::DataError;
 
-/// The longest header that is looked at; NumPy's are below 200 bytes.
+/// Maximum size of a header; NumPy's are below 200 bytes.
 const MAXIMUM_HEADER: usize = 1 << 16;
 
-/// An array of numbers, the last dimension running fastest.
+/// A row-major array of numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Array {
     /// Sizes of the dimensions.
     pub(crate) shape: Vec<usize>,
-    /// As many values as the product of the sizes.
+    /// The values, as many as the product of the sizes.
     pub(crate) data: Vec<f32>,
 }
 
-/// Reads an array of real numbers, integers or truth values.
+/// Reads an array of real numbers, integers or Booleans.
 ///
 /// # Errors
-/// A file that cannot be read, is not of this format, or does not hold as many numbers as it says.
+/// If the file cannot be read, has another format, or has fewer numbers than stated.
 pub(crate) fn read(path: &Path) -> Result<Array, DataError> {
     let bytes = std::fs::read(path).map_err(|source| DataError::read(path, source))?;
     parse(&bytes).map_err(|reason| DataError::Decode {
@@ -79,7 +79,7 @@ fn parse(bytes: &[u8]) -> Result<Array, String> {
     })
 }
 
-/// What follows a key of the header, which NumPy writes in one way.
+/// Returns the value of a key of the header, in the form that NumPy writes.
 fn value<'a>(header: &'a str, key: &str) -> Result<&'a str, String> {
     let quoted = format!("'{key}':");
     let place = header.find(&quoted);
@@ -123,7 +123,7 @@ fn size_of(kind: &str) -> Result<usize, String> {
     }
 }
 
-/// A number of a kind that [`size_of`] knows, in as many bytes.
+/// Decodes a number of a type that [`size_of`] supports.
 fn decode(kind: &str, bytes: &[u8]) -> f32 {
     let mut word = [0; 8];
     for (index, target) in word.iter_mut().enumerate().take(bytes.len()) {
@@ -144,7 +144,7 @@ fn decode(kind: &str, bytes: &[u8]) -> f32 {
     }
 }
 
-/// From the first dimension running fastest to the last one.
+/// Converts column-major to row-major order.
 fn transposed(data: &[f32], shape: &[usize]) -> Vec<f32> {
     let mut places = vec![0; shape.len()];
     let mut result = Vec::with_capacity(data.len());

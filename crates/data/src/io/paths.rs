@@ -1,4 +1,4 @@
-//! Paths of configurations: environment variables at the start.
+//! Paths in configurations, which may start with environment variables.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -8,7 +8,7 @@ use crate::error::DataError;
 /// configuration can be shared between machines.
 ///
 /// # Errors
-/// [`DataError::UnsetVariable`].
+/// [`DataError::UnsetVariable`] if the variable is not set.
 pub fn expand(path: &Path) -> Result<PathBuf, DataError> {
     expand_with(path, |name| std::env::var_os(name).map(PathBuf::from))
 }
@@ -37,8 +37,8 @@ fn expand_with(
     }
 }
 
-/// A path that means the same in every folder: a relative one starts at the working directory. One that
-/// starts with a variable stays as it is, and means what the variable says when it is used.
+/// Makes a relative path absolute, based on the working directory. A path that starts with a variable is not
+/// changed, and is resolved when it is used.
 pub fn absolute(path: &Path) -> PathBuf {
     let first = path.components().next();
     let is_variable =

@@ -1,4 +1,4 @@
-//! Reading of images and masks, strict about what is damaged.
+//! Reading images and masks; damaged files are errors.
 
 mod jpeg;
 mod kind;
@@ -16,7 +16,7 @@ pub use mask::{grey, grey_16, labels, labels_by};
 pub use orientation::{is_turned, size_mismatch};
 pub use picture::{image, size};
 
-/// The bytes of a file.
+/// Reads the bytes of a file.
 fn bytes(path: &Path) -> Result<Vec<u8>, DataError> {
     std::fs::read(path).map_err(|source| DataError::read(path, source))
 }

@@ -1,4 +1,4 @@
-//! What tells one dataset from another, wherever it lies.
+//! Fingerprints that identify a dataset independently of its location.
 
 use sha2::{Digest, Sha256};
 
@@ -6,13 +6,14 @@ use super::{Loader, Pipeline};
 use crate::error::DataError;
 
 impl<P: Pipeline> Loader<P> {
-    /// A hash of the identifiers of all samples, in their order, and of the pixels of the first, the middle and
-    /// the last image, as lowercase hexadecimal.
+    /// Returns a hash of the identifiers of all samples, in their order, and of the pixels of the first, the
+    /// middle and the last image, as lowercase hexadecimal.
     ///
-    /// A dataset that has moved keeps it; one with more samples, others, or others of the same names does not.
+    /// It does not change if a dataset is moved. It changes if the dataset has more samples, other samples, or
+    /// other images with the same names.
     ///
     /// # Errors
-    /// What is wrong with one of the three samples.
+    /// The error of one of the three samples.
     pub fn fingerprint(&self) -> Result<String, DataError> {
         let (pipeline, samples) = (self.pipeline(), self.samples());
         let mut hasher = Sha256::new();

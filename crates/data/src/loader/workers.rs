@@ -1,4 +1,4 @@
-//! The threads of a loader and the iterator that puts their batches in order.
+//! The worker threads of a loader, and the iterator that returns their batches in order.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,17 +12,17 @@ use crate::error::DataError;
 
 type Loaded<P> = Result<Batch<<P as Pipeline>::Item>, DataError>;
 
-/// What the threads and the iterator agree on.
+/// The state that the workers and the iterator share.
 ///
-/// *Invariant*: `delivered <= claimed <= delivered + window`, so at most `window` batches are ready
-/// or under way, and the batch to be delivered next is always among them: nobody can wait for a
-/// batch that no one will make.
+/// *Invariant*: `delivered <= claimed <= delivered + window`, so at most `window` batches are ready or in
+/// progress, and the next batch to deliver is always among them: the iterator never waits for a batch that no
+/// worker loads.
 struct State<P: Pipeline> {
-    /// The next batch that no worker has taken.
+    /// Index of the next batch that no worker has claimed.
     claimed: usize,
-    /// The next batch to hand out.
+    /// Index of the next batch to deliver.
     delivered: usize,
-    /// Batches that are done, by index.
+    /// Loaded batches by index.
     ready: BTreeMap<usize, Loaded<P>>,
 }
 
@@ -33,15 +33,15 @@ struct Shared<P: Pipeline> {
     batches: usize,
     window: usize,
     state: Mutex<State<P>>,
-    /// Workers wait here for room.
+    /// Signals workers that there is room.
     room: Condvar,
-    /// The iterator waits here for its batch.
+    /// Signals the iterator that a batch is done.
     done: Condvar,
     stop: AtomicBool,
 }
 
 impl<P: Pipeline> Shared<P> {
-    /// Workers do not panic while they hold the lock, so a poisoned one is as good as any.
+    /// Locks the state. Workers do not panic while they hold the lock, so a poisoned lock is valid.
     fn lock(&self) -> MutexGuard<'_, State<P>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -58,7 +58,7 @@ impl<P: Pipeline> Shared<P> {
         self.room.notify_all();
     }
 
-    /// Takes a batch to load, waiting for room; none if there is nothing left to do.
+    /// Claims a batch to load, waiting for room; `None` if there are no more batches.
     fn claim(&self) -> Option<usize> {
         let mut state = self.lock();
         loop {
@@ -76,7 +76,7 @@ impl<P: Pipeline> Shared<P> {
         }
     }
 
-    /// Loads a batch; a panic below, which would leave the iterator waiting, becomes an error.
+    /// Loads a batch. A panic becomes an error, since the iterator would otherwise wait forever.
     fn load(&self, index: usize) -> Option<Loaded<P>> {
         let load = || {
             self.source
@@ -108,7 +108,7 @@ impl<P: Pipeline> Shared<P> {
 
 /// The batches of an epoch, in order.
 ///
-/// Ends after the first error. Dropping it early stops and joins the threads.
+/// It ends after the first error. Dropping it early stops and joins the threads.
 pub struct BatchIterator<P: Pipeline> {
     shared: Arc<Shared<P>>,
     workers: Vec<JoinHandle<()>>,
@@ -157,7 +157,7 @@ impl<P: Pipeline> BatchIterator<P> {
         }
     }
 
-    /// The index within the epoch of the batch that comes next.
+    /// Returns the index of the next batch in the epoch.
     pub fn next_batch(&self) -> usize {
         self.shared.lock().delivered
     }

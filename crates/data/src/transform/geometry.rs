@@ -1,7 +1,7 @@
-//! Changes of place of images and of planes of labels, which must move together.
+//! Geometric transforms of images and label planes, which must be transformed together.
 //!
-//! Both follow the same convention: pixel `i` of an axis covers `[i, i + 1)` and is sampled at its
-//! centre, `i + 0.5`. A label therefore always sits under the pixel it was drawn on.
+//! Both follow the same convention: pixel `i` of an axis covers `[i, i + 1)` and is sampled at its centre, `i +
+//! 0.5`. A label is therefore always aligned with its pixel.
 
 use fast_image_resize as fir;
 use image::RgbImage;
@@ -10,8 +10,8 @@ use crate::error::DataError;
 
 /// Resizes the image of sample `id` bilinearly, sampling at half-pixel centres.
 ///
-/// The bilinear kernel keeps its size when shrinking, as OpenCV's `INTER_LINEAR` and hence the
-/// public recipes: a wider kernel would give smoother, but other, training images.
+/// The bilinear kernel keeps its size when shrinking, as in OpenCV's `INTER_LINEAR`, which the public recipes
+/// use: a wider kernel would produce smoother, but different, training images.
 ///
 /// # Errors
 /// [`DataError::Resize`] if a size is zero or too large.
@@ -57,7 +57,7 @@ fn interpolate(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage, St
         .ok_or_else(|| "the result has the wrong size".into())
 }
 
-/// Resizes a plane of `from` to one of `to`, width and height, with nearest neighbour, sampling at
+/// Resizes a plane from size `from` to size `to` (width and height) by nearest neighbour, sampling at
 /// half-pixel centres.
 pub(crate) fn resize_plane<T: Copy>(data: &[T], from: (u32, u32), to: (u32, u32)) -> Vec<T> {
     let columns = nearest(from.0, to.0);
@@ -71,7 +71,7 @@ pub(crate) fn resize_plane<T: Copy>(data: &[T], from: (u32, u32), to: (u32, u32)
     resized
 }
 
-/// The source index whose cell holds the centre of every target cell.
+/// Returns, for every target cell, the source index whose cell contains its centre.
 pub(crate) fn nearest(source: u32, target: u32) -> Vec<usize> {
     let (source, target) = (u64::from(source), u64::from(target));
     // (i + 0.5) * source / target, rounded down, without the rounding errors of floats.
@@ -79,8 +79,8 @@ pub(crate) fn nearest(source: u32, target: u32) -> Vec<usize> {
     (0..target).map(|i| index(i) as usize).collect()
 }
 
-/// The window of `size`, width and height, of a plane of rows of `stride` pixels, which must lie within
-/// it.
+/// Crops a window of `size` (width and height) from a plane with rows of `stride` pixels. The window must be
+/// inside the plane.
 pub(crate) fn crop_plane<T: Copy>(
     data: &[T],
     stride: u32,
@@ -94,7 +94,7 @@ pub(crate) fn crop_plane<T: Copy>(
     cropped
 }
 
-/// The rows of a window of a plane, which must lie within it.
+/// Returns the rows of a window, which must be inside the plane.
 pub(crate) fn rows<T>(
     data: &[T],
     stride: u32,
@@ -108,7 +108,7 @@ pub(crate) fn rows<T>(
     })
 }
 
-/// Mirrors a plane of rows of `width` pixels left to right, in place.
+/// Flips a plane with rows of `width` pixels horizontally, in place.
 pub(crate) fn flip_plane<T>(data: &mut [T], width: u32) {
     for row in data.chunks_exact_mut((width as usize).max(1)) {
         row.reverse();

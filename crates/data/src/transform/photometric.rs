@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize};
 use super::{check_range, check_share, invalid};
 use crate::error::DataError;
 
-/// Random changes of colour; each is applied with its own draw of `probability`.
+/// Random changes of colour; each is applied independently with `probability`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PhotometricConfig {
-    /// Probability of each of the four changes; 0 turns all of them off.
+    /// Probability of each of the four changes; 0 disables all of them.
     pub probability: f32,
-    /// Largest change of brightness, up or down, in units of 0 to 255.
+    /// Maximum change of brightness, up or down, in units of 0 to 255.
     pub brightness_delta: f32,
-    /// Smallest and largest factor of contrast.
+    /// Minimum and maximum factor of contrast.
     pub contrast_range: [f32; 2],
-    /// Smallest and largest factor of saturation.
+    /// Minimum and maximum factor of saturation.
     pub saturation_range: [f32; 2],
-    /// Largest rotation of the hue, either way, in degrees (OpenCV counts half degrees: its 18 is 36).
+    /// Maximum rotation of the hue in either direction, in degrees (OpenCV uses half degrees: its 18 is 36).
     pub hue_delta: f32,
 }
 
@@ -38,7 +38,7 @@ impl Default for PhotometricConfig {
 }
 
 impl PhotometricConfig {
-    /// No change of colour.
+    /// Returns a configuration without changes of colour.
     pub fn disabled() -> Self {
         Self {
             probability: 0.0,
@@ -46,10 +46,10 @@ impl PhotometricConfig {
         }
     }
 
-    /// Refuses values that make no sense.
+    /// Checks that all values are valid.
     ///
     /// # Errors
-    /// [`DataError::InvalidValue`].
+    /// [`DataError::InvalidValue`] for the first invalid value.
     pub fn validate(&self) -> Result<(), DataError> {
         check_share("augment.photometric.probability", self.probability)?;
         if !(0.0..=255.0).contains(&self.brightness_delta) {
@@ -80,7 +80,7 @@ impl PhotometricConfig {
 
     /// Distorts the colours of an image in place.
     ///
-    /// Brightness comes first; contrast comes right after it or last, with equal probability.
+    /// Brightness is first; contrast is second or last, with equal probability.
     pub fn apply(&self, image: &mut RgbImage, rng: &mut impl Rng) {
         if self.probability <= 0.0 {
             return;
@@ -109,7 +109,7 @@ impl PhotometricConfig {
     }
 }
 
-/// Adds `delta`, then multiplies by `factor`, each limited to 0 to 255.
+/// Adds `delta`, then multiplies by `factor`, clamping each result to 0 to 255.
 fn linear(image: &mut RgbImage, factor: f32, delta: f32) {
     if factor == 1.0 && delta == 0.0 {
         return;

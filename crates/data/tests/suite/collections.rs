@@ -9,9 +9,10 @@ use gradway_data::burn_dataset::transform::{
 };
 use gradway_data::burn_dataset::{Dataset, InMemDataset};
 use gradway_data::{
-    AugmentConfig, DataError, DenseAbout, DenseBatch, DenseCollection, DenseLabels, DenseLoader,
-    DenseSample, DenseTask, DetectionAbout, DetectionCollection, DetectionLoader, DetectionSample,
-    DetectionSizeConfig, EvaluationSize, Instance, LabelMap, LoaderConfig, Normalization,
+    AugmentConfig, DataError, DenseBatch, DenseCollection, DenseLabels, DenseLoader, DenseMetadata,
+    DenseSample, DenseTask, DetectionCollection, DetectionLoader, DetectionMetadata,
+    DetectionSample, DetectionSizeConfig, EvaluationSize, Instance, LabelMap, LoaderConfig,
+    Normalization,
 };
 use image::{Rgb, RgbImage};
 
@@ -93,8 +94,8 @@ impl Dataset<Item> for Stripes {
     }
 }
 
-fn about() -> DenseAbout {
-    DenseAbout::segmentation("stripes", ["dark", "bright"])
+fn metadata() -> DenseMetadata {
+    DenseMetadata::segmentation("stripes", ["dark", "bright"])
 }
 
 fn training(samples: DenseCollection, workers: usize) -> Result<DenseLoader, DataError> {
@@ -117,7 +118,7 @@ fn batches(loader: &DenseLoader, epoch: u64) -> Vec<DenseBatch> {
 
 #[test]
 fn our_loader_takes_a_dataset_of_somebody_else() {
-    let stripes = |count| DenseCollection::new(Stripes { count, second: 1 }, about());
+    let stripes = |count| DenseCollection::new(Stripes { count, second: 1 }, metadata());
     let load = |workers, epoch| batches(&training(stripes(10), workers).unwrap(), epoch);
     let expected = load(0, 1);
     assert_eq!(expected.len(), 3);
@@ -125,12 +126,12 @@ fn our_loader_takes_a_dataset_of_somebody_else() {
     assert_ne!(ids(&expected[0]), ids(&load(0, 2)[0]));
     let loader = training(stripes(10), 0).unwrap();
     assert_eq!(loader.tasks(), [DenseTask::SemanticSegmentation]);
-    let about = loader.pipeline().about();
+    let metadata = loader.pipeline().metadata();
     assert_eq!(
-        about.classes(DenseTask::SemanticSegmentation),
+        metadata.classes(DenseTask::SemanticSegmentation),
         ["dark", "bright"]
     );
-    assert_eq!(about.palette(DenseTask::SemanticSegmentation).len(), 2);
+    assert_eq!(metadata.palette(DenseTask::SemanticSegmentation).len(), 2);
     let none = training(stripes(0), 0).err().unwrap();
     assert_says(&none, &["dataset `stripes` has no samples"]);
     let error = stripes(4).read(4).unwrap_err();
@@ -145,16 +146,16 @@ fn our_loader_takes_what_burn_makes_of_datasets() {
                 count: 10,
                 second: 1,
             },
-            about(),
+            metadata(),
         )
     };
-    let part = DenseCollection::new(PartialDataset::new(samples(), 2, 8), about());
+    let part = DenseCollection::new(PartialDataset::new(samples(), 2, 8), metadata());
     let loader = training(part, 2).unwrap();
     let found: BTreeSet<String> = batches(&loader, 0).iter().flat_map(ids).collect();
     let expected: BTreeSet<String> = (2..8).map(|index| format!("stripes {index}")).collect();
     assert_eq!(found, expected);
     let kept: Vec<Item> = (0..10).map(|index| samples().read(index)).collect();
-    let kept = DenseCollection::new(InMemDataset::new(kept), about());
+    let kept = DenseCollection::new(InMemDataset::new(kept), metadata());
     let (kept, made) = (training(kept, 1).unwrap(), training(samples(), 0).unwrap());
     assert!(batches(&kept, 5) == batches(&made, 5));
 }
@@ -166,7 +167,7 @@ fn samples_of_somebody_else_are_checked() {
             count: 6,
             second: 2,
         },
-        about(),
+        metadata(),
     );
     let loader = training(beyond, 1).unwrap();
     let error = loader.iter(0).next().unwrap().unwrap_err();
@@ -188,7 +189,7 @@ fn samples_of_somebody_else_are_checked() {
     .unwrap();
     let map = DenseLabels::Classes(LabelMap::filled(5, 5, 0));
     sample.labels.insert(DenseTask::SemanticSegmentation, map);
-    let small = DenseCollection::new(InMemDataset::new(vec![Ok(sample); 3]), about());
+    let small = DenseCollection::new(InMemDataset::new(vec![Ok(sample); 3]), metadata());
     let error = training(small, 0)
         .unwrap()
         .iter(0)
@@ -201,11 +202,11 @@ fn samples_of_somebody_else_are_checked() {
         dataset: "a fault of theirs".into(),
     };
     let faulty = InMemDataset::new(vec![Err::<DenseSample, _>(fault); 3]);
-    let loader = training(DenseCollection::new(faulty, about()), 2).unwrap();
+    let loader = training(DenseCollection::new(faulty, metadata()), 2).unwrap();
     let error = loader.iter(0).next().unwrap().unwrap_err();
     assert_says(&error, &["a fault of theirs"]);
 
-    let nothing = DenseAbout::new("nothing", []);
+    let nothing = DenseMetadata::new("nothing", []);
     let samples = DenseCollection::new(
         Stripes {
             count: 6,
@@ -218,7 +219,7 @@ fn samples_of_somebody_else_are_checked() {
 
 #[test]
 fn binary_tasks_have_their_two_classes() {
-    let about = DenseAbout::new(
+    let metadata = DenseMetadata::new(
         "several",
         [
             (DenseTask::Saliency, Vec::new()),
@@ -227,12 +228,12 @@ fn binary_tasks_have_their_two_classes() {
         ],
     );
     assert_eq!(
-        about.classes(DenseTask::Saliency),
+        metadata.classes(DenseTask::Saliency),
         ["background", "salient"]
     );
-    assert!(about.classes(DenseTask::Depth).is_empty());
-    assert_eq!(about.classes(DenseTask::HumanParts), ["none", "head"]);
-    assert!(about.classes(DenseTask::Edges).is_empty());
+    assert!(metadata.classes(DenseTask::Depth).is_empty());
+    assert_eq!(metadata.classes(DenseTask::HumanParts), ["none", "head"]);
+    assert!(metadata.classes(DenseTask::Edges).is_empty());
 }
 
 /// Objects of somebody else.
@@ -264,8 +265,8 @@ impl Dataset<Result<DetectionSample, DataError>> for Boxes {
 #[test]
 fn our_loader_takes_objects_of_somebody_else() {
     let load = |classes: &[&str]| {
-        let about = DetectionAbout::new("boxes", classes.iter().copied());
-        assert_eq!(about.category_ids.len(), classes.len());
+        let metadata = DetectionMetadata::new("boxes", classes.iter().copied());
+        assert_eq!(metadata.category_ids.len(), classes.len());
         let config = LoaderConfig {
             batch_size: 3,
             ..LoaderConfig::default()
@@ -274,7 +275,7 @@ fn our_loader_takes_objects_of_somebody_else() {
             scale: [40, 30],
             stride: None,
         };
-        let samples = DetectionCollection::new(Boxes, about);
+        let samples = DetectionCollection::new(Boxes, metadata);
         let input = any_size(Normalization::default());
         let loader = DetectionLoader::evaluation(samples, size, input, config).unwrap();
         loader.iter(0).next().unwrap()
@@ -297,7 +298,7 @@ fn evaluation_takes_samples_in_their_order() {
             count: 5,
             second: 1,
         },
-        about(),
+        metadata(),
     );
     let config = LoaderConfig {
         batch_size: 2,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::common::{assert_says, config, write_image};
 use gradway_data::detection::DetectionDataset;
-use gradway_data::{DataError, DatasetConfig, Split, Task, check_detection, table};
+use gradway_data::{DataError, DatasetConfig, Split, TaskKind, check_detection, table};
 use serde_json::{Value, json};
 
 const COCO: &str = "format = \"coco\"\nroot = \"ROOT\"\n";
@@ -223,19 +223,22 @@ fn a_dataset_opens_for_its_own_task_alone() {
         };
         let config = config(folder.path(), &text);
         let error = match format.tasks {
-            [Task::Detection] => config.open(Split::Val).map(|_| ()),
+            [TaskKind::Detection] => config.open(Split::Val).map(|_| ()),
             _ => config.open_detection(Split::Val).map(|_| ()),
         };
         let (found, expected, other) = match format.tasks {
-            [Task::Detection] => ("a detection", "for segmentation", "ade20k"),
-            [Task::Segmentation] => ("a segmentation", "for detection", "coco"),
-            [Task::MultiTask] => ("a multi_task", "for detection", "coco"),
+            [TaskKind::Detection] => ("a detection", "for segmentation", "ade20k"),
+            [TaskKind::Segmentation] => ("a segmentation", "for detection", "coco"),
+            [TaskKind::MultiTask] => ("a multi_task", "for detection", "coco"),
             _ => ("a segmentation and multi_task", "for detection", "coco"),
         };
         let parts = [format.name, found, expected, other];
         assert_says(&error.unwrap_err(), &parts);
     }
-    assert_eq!(serde_json::to_value(Task::Detection).unwrap(), "detection");
+    assert_eq!(
+        serde_json::to_value(TaskKind::Detection).unwrap(),
+        "detection"
+    );
 }
 
 fn write_voc(root: &Path, year: &str, id: &str, objects: &str) {

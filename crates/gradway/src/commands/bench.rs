@@ -14,7 +14,7 @@ use gradway::report::{mebibytes, percent, thousands};
 use gradway::run::provenance;
 use gradway::table::Table;
 use gradway::terminal::note;
-use gradway::trainer::config::{self, Compared, Overrides, Source};
+use gradway::trainer::config::{self, MethodOverrides, Overrides, Source};
 use gradway::trainer::{Provenance, RunConfig, StepBytes, StepCost, step_cost};
 use serde::{Deserialize, Serialize};
 
@@ -122,7 +122,7 @@ impl Measure {
         };
         let mut configs = Vec::new();
         for method in compared {
-            let Compared {
+            let MethodOverrides {
                 method,
                 overrides,
                 left_out,

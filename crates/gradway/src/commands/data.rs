@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use gradway::data::Split;
-use gradway::data::check::{InstanceReport, LabelCount, Report, TaskReport};
+use gradway::data::check::{DatasetReport, InstanceReport, LabelCount, TaskReport};
 use gradway::trainer::config;
 
 use gradway::table::{Align, Table};
@@ -61,7 +61,7 @@ impl Check {
         let reports = [Split::Train, Split::Val]
             .into_iter()
             .map(|split| Ok((split.name(), dataset.check(split)?)))
-            .collect::<Result<Vec<(&str, Report)>>>()?;
+            .collect::<Result<Vec<(&str, DatasetReport)>>>()?;
         if self.json {
             print_json(
                 &reports
@@ -88,7 +88,7 @@ impl Check {
     }
 }
 
-fn print_report(split: &str, report: &Report) -> Result<()> {
+fn print_report(split: &str, report: &DatasetReport) -> Result<()> {
     print_line(format_args!(
         "{split}: {} samples, {} readable",
         report.samples, report.readable

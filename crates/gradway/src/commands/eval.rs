@@ -32,7 +32,7 @@ pub struct Eval {
 }
 
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct EvalReport {
     run: PathBuf,
     step: usize,
     classes: Vec<String>,
@@ -108,13 +108,13 @@ fn print_classes(heading: &str, scores: impl Iterator<Item = (String, Option<f64
 }
 
 impl Job for Eval {
-    type Output = Result<Report>;
+    type Output = Result<EvalReport>;
 
-    fn run<B: TrainBackend>(self, device: B::Device) -> Result<Report> {
+    fn run<B: TrainBackend>(self, device: B::Device) -> Result<EvalReport> {
         let (directory, config) = RunDirectory::open(&self.run)?;
         let file = directory.checkpoint_file(self.last);
         let (evaluation, state) = evaluate_run::<B>(&config, &file, &device)?;
-        Ok(Report {
+        Ok(EvalReport {
             run: self.run,
             step: state.step,
             classes: state.labels.classes,

@@ -48,7 +48,7 @@ pub struct Export {
 }
 
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct ExportReport {
     output: PathBuf,
     method: &'static str,
     parameters: usize,
@@ -88,9 +88,9 @@ impl Export {
 }
 
 impl Job for Export {
-    type Output = Result<Report>;
+    type Output = Result<ExportReport>;
 
-    fn run<B: TrainBackend>(self, device: B::Device) -> Result<Report> {
+    fn run<B: TrainBackend>(self, device: B::Device) -> Result<ExportReport> {
         let (directory, config) = RunDirectory::open(&self.run)?;
         config.task.dispatch::<B, _>(Exporting {
             command: &self,
@@ -110,9 +110,9 @@ struct Exporting<'a, B: TrainBackend> {
 }
 
 impl<B: TrainBackend> TaskJob<B> for Exporting<'_, B> {
-    type Output = Result<Report>;
+    type Output = Result<ExportReport>;
 
-    fn run<T: Task<B>>(self) -> Result<Report> {
+    fn run<T: Task<B>>(self) -> Result<ExportReport> {
         let Self {
             command,
             directory,
@@ -122,7 +122,7 @@ impl<B: TrainBackend> TaskJob<B> for Exporting<'_, B> {
         let file = directory.checkpoint_file(command.last);
         let (model, _) = Model::<B, T>::open(config, &file, device)?;
         let tuned = &model.trainable.method;
-        let mut report = Report {
+        let mut report = ExportReport {
             output: command.output.clone(),
             method: config.method.descriptor().name,
             parameters: gradway::adapters::count(tuned).total,

@@ -49,7 +49,7 @@ pub struct Params {
 }
 
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct ParamsReport {
     backbone: String,
     method: &'static str,
     /// Parameters of the backbone without classifier and output norms.
@@ -110,9 +110,9 @@ impl Params {
 }
 
 impl Job for Params {
-    type Output = Result<Report>;
+    type Output = Result<ParamsReport>;
 
-    fn run<B: TrainBackend>(self, device: B::Device) -> Result<Report> {
+    fn run<B: TrainBackend>(self, device: B::Device) -> Result<ParamsReport> {
         let (backbone, method, trainable, head) = match &self.config {
             Some(path) => {
                 let config = config::load(path, &self.set)?;
@@ -132,7 +132,7 @@ impl Job for Params {
         let module = backbone.init::<B::InnerBackend>(&device)?;
         let backbone_parameters = module.num_params();
         let published_groups = method.published_groups().to_vec();
-        Ok(Report {
+        Ok(ParamsReport {
             backbone: backbone.name,
             method: method.descriptor().name,
             backbone_parameters,

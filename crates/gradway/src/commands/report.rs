@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use gradway::beside::{self, Beside};
+use gradway::beside::{self, CaseComparison};
 use gradway::report;
 use gradway::table::Table;
 use gradway::trainer::{RunDirectory, RunOutcome};
@@ -36,7 +36,7 @@ enum Results {
     /// Of `gradway bench`.
     Costs(Vec<Measured>),
     /// Of cases beside another library's.
-    Beside(Vec<Beside>),
+    Comparisons(Vec<CaseComparison>),
     /// Any other rows.
     Rows(Vec<Map<String, Value>>),
 }
@@ -165,7 +165,7 @@ impl Results {
         } else if is_cost {
             Self::Costs(serde_json::from_value(all)?)
         } else if is_case {
-            Self::Beside(serde_json::from_value(all)?)
+            Self::Comparisons(serde_json::from_value(all)?)
         } else {
             Self::Rows(serde_json::from_value(all)?)
         })
@@ -175,7 +175,7 @@ impl Results {
         match self {
             Self::Runs(runs) => vec![report::comparison(runs)],
             Self::Costs(rows) => vec![bench::speed_table(rows), bench::memory_table(rows)],
-            Self::Beside(rows) => vec![beside::table(rows)],
+            Self::Comparisons(rows) => vec![beside::table(rows)],
             Self::Rows(rows) => vec![plain(rows)],
         }
     }

@@ -1,4 +1,4 @@
-//! Shapes and letters in an image.
+//! Drawing shapes and text on an image.
 
 use std::convert::Infallible;
 
@@ -9,7 +9,7 @@ use embedded_graphics::prelude::*;
 use embedded_graphics::text::{Alignment, Baseline, Text, TextStyleBuilder};
 use image::{Rgb, RgbImage, imageops};
 
-/// An image to draw on; what lies outside is left out.
+/// An image to draw on; pixels outside are ignored.
 pub(super) struct Canvas<'a>(pub(super) &'a mut RgbImage);
 
 impl OriginDimensions for Canvas<'_> {
@@ -37,7 +37,7 @@ impl DrawTarget for Canvas<'_> {
     }
 }
 
-/// A picture below a line of text, black on white.
+/// Returns a picture below a line of text, black on white.
 pub fn captioned(picture: &RgbImage, caption: &str) -> RgbImage {
     let (width, height) = picture.dimensions();
     let letters = caption.chars().count() as u32;

@@ -1,4 +1,4 @@
-//! Pictures of label maps, of objects and of dense tasks.
+//! Pictures of label maps, objects and dense predictions.
 
 mod canvas;
 mod objects;
@@ -14,14 +14,14 @@ pub use canvas::captioned;
 pub use objects::objects;
 pub use tasks::task;
 
-/// Share of the class colours in an overlay.
+/// Opacity of the class colours in an overlay.
 const OPACITY: f32 = 0.6;
-/// What pixels without a class look like.
+/// Colour of pixels without a class.
 const NO_CLASS: Rgb<u8> = Rgb([0, 0, 0]);
-/// Pixels between the pictures of a sheet.
+/// Gap between the pictures of a sheet, in pixels.
 const GAP: u32 = 4;
 
-/// The colour of every label of a map, row by row.
+/// Returns a picture of a label map in the colours of the palette.
 pub fn colors(labels: &[u8], width: u32, palette: &[[u8; 3]]) -> RgbImage {
     let height = labels.len() as u32 / width.max(1);
     RgbImage::from_fn(width, height, |x, y| {
@@ -33,7 +33,7 @@ pub fn colors(labels: &[u8], width: u32, palette: &[[u8; 3]]) -> RgbImage {
     })
 }
 
-/// A picture with the class colours laid over it; pixels without a class stay as they are.
+/// Returns a picture with the class colours as an overlay; pixels without a class are not changed.
 pub fn overlay(image: &RgbImage, labels: &[u8], palette: &[[u8; 3]]) -> RgbImage {
     let mut blended = image.clone();
     for (pixel, &label) in blended.pixels_mut().zip(labels) {
@@ -45,7 +45,7 @@ pub fn overlay(image: &RgbImage, labels: &[u8], palette: &[[u8; 3]]) -> RgbImage
     blended
 }
 
-/// Lays a colour over a pixel.
+/// Blends a colour into a pixel.
 fn blend(pixel: &mut Rgb<u8>, color: [u8; 3], opacity: f32) {
     for (value, color) in pixel.0.iter_mut().zip(color) {
         let mixed = f32::from(*value) * (1.0 - opacity) + f32::from(color) * opacity;
@@ -53,7 +53,7 @@ fn blend(pixel: &mut Rgb<u8>, color: [u8; 3], opacity: f32) {
     }
 }
 
-/// Pictures of one size in rows, on white.
+/// Arranges pictures of the same size in rows, on white.
 pub fn sheet(rows: &[Vec<RgbImage>]) -> RgbImage {
     let (width, height) = rows
         .first()
@@ -73,11 +73,11 @@ pub fn sheet(rows: &[Vec<RgbImage>]) -> RgbImage {
     sheet
 }
 
-/// Writes a label map as a PNG whose palette indices are the labels, as Pascal VOC's masks are.
+/// Writes a label map as a PNG whose palette indices are the labels, as Pascal VOC's masks.
 ///
 /// # Errors
 ///
-/// What the file system or the encoder says.
+/// An error of the file system or the encoder.
 pub fn write_labels(
     path: &Path,
     labels: &[u8],

@@ -1,4 +1,4 @@
-//! Objects drawn into their image.
+//! Pictures of objects in their image.
 
 use std::convert::Infallible;
 
@@ -16,14 +16,14 @@ use image::RgbImage;
 use super::blend;
 use super::canvas::Canvas;
 
-/// Brightness from which on text on a colour is black, of 255.
+/// Brightness, of 255, from which on text on a colour is black.
 const BRIGHT: f32 = 140.0;
 
-/// Share of an object's colour in its mask.
+/// Opacity of an object's mask.
 const OPACITY: f32 = 0.5;
 
-/// An image with the boxes, masks, classes and scores of objects, the surest on top, each in a colour of
-/// its own, since neighbours are often of one class.
+/// Returns an image with the boxes, masks, classes and scores of objects, the highest score on top. Every
+/// object has its own colour, since neighbours often have the same class.
 pub fn objects(image: &RgbImage, objects: &[PredictedObject], labels: &Labels) -> RgbImage {
     let mut picture = image.clone();
     let size = [image.height() as usize, image.width() as usize];
@@ -56,7 +56,7 @@ pub fn objects(image: &RgbImage, objects: &[PredictedObject], labels: &Labels) -
     picture
 }
 
-/// What is written at a box.
+/// The label of a box.
 struct Label<'a> {
     text: String,
     color: [u8; 3],

@@ -1,11 +1,11 @@
-//! What is predicted of dense tasks, as pictures.
+//! Pictures of dense predictions.
 
 use gradway_trainer::task::TaskPrediction;
 use image::{Rgb, RgbImage};
 
 use super::colors;
 
-/// The colours of distances from the nearest to the farthest, between which is mixed.
+/// The colours of distances from the nearest to the farthest, which are interpolated.
 const NEAR_TO_FAR: [[f32; 3]; 5] = [
     [252.0, 253.0, 191.0],
     [252.0, 137.0, 97.0],
@@ -14,8 +14,8 @@ const NEAR_TO_FAR: [[f32; 3]; 5] = [
     [0.0, 0.0, 4.0],
 ];
 
-/// The prediction of a task: classes in their colours, probabilities in grey, normals as `(n + 1) / 2` in
-/// red, green and blue, distances from light to dark.
+/// Returns a picture of a task's prediction: classes in their colours, probabilities in grey, normals as `(n +
+/// 1) / 2` in red, green and blue, distances from light to dark.
 pub fn task(prediction: &TaskPrediction, width: usize, palette: &[[u8; 3]]) -> RgbImage {
     match prediction {
         TaskPrediction::Classes(labels) => colors(labels, width as u32, palette),
@@ -40,7 +40,7 @@ pub fn task(prediction: &TaskPrediction, width: usize, palette: &[[u8; 3]]) -> R
     }
 }
 
-/// The colour of a share of the way from near to far.
+/// The interpolated colour at a share of the way from near to far.
 fn mixed(share: f32) -> [f32; 3] {
     let last = NEAR_TO_FAR.len() - 1;
     let at = share.clamp(0.0, 1.0) * last as f32;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::common::{SCENES, fail, succeed, text, tiny_config};
-use gradway::backbone::{TensorFile, Words, write_tensors};
+use gradway::backbone::{HeaderMetadata, TensorFile, write_tensors};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use tempfile::TempDir;
@@ -183,9 +183,9 @@ fn weights_that_are_no_numbers_are_refused_whoever_wrote_them() {
             .collect();
         let first = tensors.values_mut().next().expect("a tensor");
         first.as_mut_slice::<f32>().expect("floats")[0] = f32::NAN;
-        let words: Words = file.words().clone();
+        let metadata: HeaderMetadata = file.metadata().clone();
         // With a checksum that is right.
-        write_tensors(&path, &tensors, Some(words)).expect("written");
+        write_tensors(&path, &tensors, Some(metadata)).expect("written");
     }
     for error in trained.errors() {
         assert!(
@@ -201,9 +201,9 @@ fn a_checkpoint_without_a_checksum_is_told_from_a_damaged_one() {
     trained.damage(|whole| {
         let file = SafeTensors::deserialize(&whole).expect("a checkpoint");
         let (_, header) = SafeTensors::read_metadata(&whole).expect("a header");
-        let mut words = header.metadata().clone().expect("words");
-        words.remove("sha256").expect("a checksum");
-        safetensors::serialize(file.tensors(), Some(words)).expect("a file")
+        let mut metadata = header.metadata().clone().expect("words");
+        metadata.remove("sha256").expect("a checksum");
+        safetensors::serialize(file.tensors(), Some(metadata)).expect("a file")
     });
     for error in trained.errors() {
         assert!(error.contains("its header has no checksum"), "{error}");

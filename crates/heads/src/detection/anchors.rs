@@ -1,27 +1,27 @@
-//! Anchors: rectangles of several sizes and shapes at every position of a pyramid of maps.
+//! Anchors: boxes of several sizes and shapes at every position of a feature pyramid.
 
 use super::bounds::Bounds;
 
-/// Anchors of every level of a pyramid.
+/// Generates the anchors of every level of a pyramid.
 ///
-/// A level's anchors have the areas `(size scale)^2` and the ratios of height to width; ratios vary
-/// slower than scales. They lie about the upper left corner of every cell, as in mmdetection, which
-/// neither rounds them nor moves them by half a cell.
+/// A level's anchors have the areas `(size scale)^2` and the given ratios of height to width; ratios vary
+/// slower than scales. They are centred on the upper left corner of every cell, as in mmdetection, without
+/// rounding and without an offset of half a cell.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnchorGenerator {
-    /// Pixels from position to position, by level.
+    /// Stride of every level in pixels.
     pub strides: Vec<usize>,
-    /// Side of a square anchor of scale 1 in pixels, by level.
+    /// Side of a square anchor with scale 1 in pixels, by level.
     pub sizes: Vec<f32>,
     /// Factors of the side.
     pub scales: Vec<f32>,
-    /// Heights over widths.
+    /// Ratios of height to width.
     pub ratios: Vec<f32>,
 }
 
 impl AnchorGenerator {
-    /// Of RetinaNet (Lin et al. 2017, arXiv 1708.02002): three scales in an octave from four strides
-    /// on, three ratios.
+    /// The anchors of RetinaNet (Lin et al. 2017, arXiv 1708.02002): three scales per octave from a size of
+    /// four strides, three ratios.
     pub fn retinanet(strides: &[usize]) -> Self {
         let scales = (0..3).map(|step| 4.0 * 2f32.powf(step as f32 / 3.0));
         Self {
@@ -32,8 +32,8 @@ impl AnchorGenerator {
         }
     }
 
-    /// Of a region proposal network on a pyramid (Lin et al. 2017, arXiv 1612.03144): one scale of
-    /// eight strides, three ratios.
+    /// The anchors of a region proposal network on a pyramid (Lin et al. 2017, arXiv 1612.03144): one scale
+    /// with a size of eight strides, three ratios.
     pub fn proposals(strides: &[usize]) -> Self {
         Self {
             scales: vec![8.0],
@@ -41,12 +41,12 @@ impl AnchorGenerator {
         }
     }
 
-    /// Anchors of a position.
+    /// Returns the number of anchors per position.
     pub fn per_position(&self) -> usize {
         self.scales.len() * self.ratios.len()
     }
 
-    /// The anchors about the origin.
+    /// The anchors centred on the origin.
     fn base(&self, level: usize) -> Vec<Bounds> {
         let size = self.sizes[level];
         let shapes = self.ratios.iter().flat_map(|ratio| {
@@ -59,13 +59,13 @@ impl AnchorGenerator {
         shapes.map(centred).collect()
     }
 
-    /// Width and height of the anchors of a position.
+    /// Returns the width and height of the anchors of a position.
     pub fn sides(&self, level: usize) -> Vec<[f32; 2]> {
         let sides = |[left, top, right, bottom]: Bounds| [right - left, bottom - top];
         self.base(level).into_iter().map(sides).collect()
     }
 
-    /// The anchors of a level of `[height, width]` cells, line by line, all of a cell together.
+    /// Returns the anchors of a level of `[height, width]` cells, row by row, with all anchors of a cell together.
     pub fn level(&self, level: usize, [height, width]: [usize; 2]) -> Vec<Bounds> {
         let base = self.base(level);
         let stride = self.strides[level];
@@ -80,8 +80,7 @@ impl AnchorGenerator {
         anchors
     }
 
-    /// Whether the cell of an anchor is inside an image of `size` in a batch of larger ones: where an
-    /// image ends, there are no anchors any more.
+    /// Whether the cell of an anchor is inside an image of `size` in a padded batch. Cells outside have no anchors.
     pub fn is_inside(
         &self,
         level: usize,
@@ -97,8 +96,8 @@ impl AnchorGenerator {
         cell / width < size[0].div_ceil(stride) && cell % width < size[1].div_ceil(stride)
     }
 
-    /// For every cell of every image 0 where it [is inside](Self::is_inside), negative infinity where it is not,
-    /// `[images, height * width]`; none where all are.
+    /// Returns 0 for every cell that [is inside](Self::is_inside) its image and negative infinity for the
+    /// others, `[images, height * width]`; `None` if all are inside.
     pub fn outside(
         &self,
         level: usize,

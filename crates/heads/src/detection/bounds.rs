@@ -1,14 +1,14 @@
-//! Rectangles of an image: left, top, right and bottom in pixels, in continuous coordinates.
+//! Boxes in an image: left, top, right and bottom in pixels, in continuous coordinates.
 
-/// Left, top, right, bottom in pixels.
+/// A box: left, top, right, bottom in pixels.
 pub type Bounds = [f32; 4];
 
-/// Area in square pixels; 0 where a side is not positive.
+/// Returns the area in square pixels; 0 if a side is not positive.
 pub fn area([left, top, right, bottom]: Bounds) -> f32 {
     (right - left).max(0.0) * (bottom - top).max(0.0)
 }
 
-/// Area that two rectangles share.
+/// Returns the area of the intersection of two boxes.
 pub fn intersection(a: Bounds, b: Bounds) -> f32 {
     area([
         a[0].max(b[0]),
@@ -18,7 +18,7 @@ pub fn intersection(a: Bounds, b: Bounds) -> f32 {
     ])
 }
 
-/// Intersection over union; 0 where the union is empty.
+/// Returns the intersection over union; 0 if the union is empty.
 pub fn iou(a: Bounds, b: Bounds) -> f32 {
     let shared = intersection(a, b);
     if shared > 0.0 {
@@ -28,8 +28,8 @@ pub fn iou(a: Bounds, b: Bounds) -> f32 {
     }
 }
 
-/// Generalised intersection over union (Rezatofighi et al. 2019, arXiv 1902.09630), from -1 to 1: the
-/// IoU less the share of the smallest rectangle around both that neither covers.
+/// Returns the generalised intersection over union (Rezatofighi et al. 2019, arXiv 1902.09630), from -1 to 1:
+/// the IoU minus the share of the smallest enclosing box that neither covers.
 pub fn giou(a: Bounds, b: Bounds) -> f32 {
     let around = [
         a[0].min(b[0]),
@@ -46,7 +46,7 @@ pub fn giou(a: Bounds, b: Bounds) -> f32 {
     }
 }
 
-/// The part inside an image of `[height, width]`.
+/// Clips a box to an image of `[height, width]`.
 pub fn clip([left, top, right, bottom]: Bounds, [height, width]: [usize; 2]) -> Bounds {
     let (height, width) = (height as f32, width as f32);
     [

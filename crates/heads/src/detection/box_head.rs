@@ -1,4 +1,4 @@
-//! What is in a region, and where exactly: the head of Fast R-CNN (Girshick 2015, arXiv 1504.08083).
+//! The box head of Fast R-CNN (Girshick 2015, arXiv 1504.08083), which classifies regions and refines their boxes.
 
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
@@ -13,7 +13,7 @@ use super::coder::BoxCoder;
 use super::losses::BoxLoss;
 use crate::convolution::ConvNormRelu;
 
-/// A layer of a [`BoxHead`].
+/// A linear layer of a [`BoxHead`].
 #[derive(Module, Debug)]
 pub struct Layer<B: Backend> {
     /// `[inputs, outputs]`
@@ -41,20 +41,21 @@ impl<B: KernelBackend> Layer<B> {
 /// Configuration of a [`BoxHead`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BoxHeadConfig {
-    /// Convolutions before the hidden layers.
+    /// Number of convolutions before the hidden layers.
     pub convolutions: usize,
-    /// Width of the hidden layers: one after convolutions, two without.
+    /// Width of the hidden layers: one layer after convolutions, two without convolutions.
     pub width: usize,
-    /// Whether a region is moved alike for all classes.
+    /// Whether the box offsets are the same for all classes.
     pub is_class_agnostic: bool,
 }
 
-/// Convolutions, if it has any, layers over all of a region, then its class and the offsets of its sides.
+/// The box head: optional convolutions, hidden layers over the flattened region, and outputs for classes and
+/// box offsets.
 #[derive(Module, Debug)]
 pub struct BoxHead<B: Backend> {
-    /// 3x3, none in Fast R-CNN.
+    /// 3x3 convolutions; empty in Fast R-CNN.
     pub convolutions: Vec<ConvNormRelu<B>>,
-    /// Over `[channels * size * size]`, and over its own width.
+    /// Hidden layers, from `[channels * size * size]` inputs to the width, and from the width to the width.
     pub hidden: Vec<Layer<B>>,
     /// `[width, classes + 1]`, background last.
     pub class_output: Layer<B>,
@@ -63,7 +64,7 @@ pub struct BoxHead<B: Backend> {
     classes: usize,
 }
 
-/// What a [`BoxHead`] says of regions.
+/// The outputs of a [`BoxHead`].
 #[derive(Debug, Clone)]
 pub struct BoxOutputs<B: KernelBackend> {
     /// `[regions, classes + 1]`, background last.
@@ -72,26 +73,26 @@ pub struct BoxOutputs<B: KernelBackend> {
     pub offsets: Tensor<B, 2>,
 }
 
-/// A region's target.
+/// The target of a region.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BoxTarget {
     /// The region.
     pub region: Bounds,
-    /// Class and bounds of its object; none: background.
+    /// Class and box of its object; `None` for background.
     pub object: Option<(usize, Bounds)>,
 }
 
-/// The two losses, before their weights.
+/// The two losses, without their weights.
 #[derive(Debug, Clone)]
 pub struct BoxHeadLosses<B: KernelBackend> {
     /// Mean cross entropy of the classes.
     pub classes: Tensor<B, 1>,
-    /// Loss of the boxes of objects over the number of all regions.
+    /// Box loss of the regions with an object, divided by the number of all regions.
     pub boxes: Tensor<B, 1>,
 }
 
 impl BoxHeadConfig {
-    /// A head on regions of `[channels, size, size]`.
+    /// Initialises the head for regions of `[channels, size, size]`.
     pub fn init<B: Backend>(
         &self,
         [channels, size]: [usize; 2],
@@ -140,7 +141,7 @@ impl<B: KernelBackend> BoxHead<B> {
         }
     }
 
-    /// The losses of regions, a target each; both 0 where there is none.
+    /// Returns the losses of regions with one target each; both are 0 without regions.
     pub fn losses(
         &self,
         outputs: BoxOutputs<B>,

@@ -1,30 +1,30 @@
-//! Rectangles as offsets from others, which a network can learn.
+//! Encoding of boxes as offsets from reference boxes.
 
 use burn::tensor::{Tensor, TensorData};
 use gradway_kernels::{KernelBackend, clamp_max};
 
 use super::bounds::Bounds;
 
-/// Largest logarithm of a change of side: 1000 / 16, as everywhere.
+/// Maximum logarithm of a change of side, `ln(1000 / 16)`, as in other libraries.
 const LARGEST: f32 = 4.135_166_6;
 
-/// Offsets of the centre in sides of the reference, and logarithms of the changes of side, over
-/// deviations (Girshick et al. 2014, arXiv 1311.2524, appendix C).
+/// Encodes the offset of the centre relative to the reference's sides, and the logarithms of the changes of the
+/// sides, divided by deviations (Girshick et al. 2014, arXiv 1311.2524, appendix C).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BoxCoder {
-    /// What the four offsets are divided by: x, y, width, height.
+    /// Divisors of the four offsets: x, y, width, height.
     pub deviations: [f32; 4],
 }
 
 impl BoxCoder {
-    /// Without deviations: of anchors.
+    /// A coder without deviations, for anchors.
     pub const PLAIN: Self = Self {
         deviations: [1.0; 4],
     };
 
-    /// The offsets of `bounds` from `reference`.
+    /// Returns the offsets of `bounds` from `reference`.
     ///
-    /// Sides are taken to be at least a thousandth of a pixel, so that the logarithms are finite.
+    /// Sides are clamped to at least a thousandth of a pixel, so that the logarithms are finite.
     pub fn encode(&self, bounds: Bounds, reference: Bounds) -> [f32; 4] {
         let ([x, y, width, height], [of_x, of_y, of_width, of_height]) =
             (centred(bounds), centred(reference));
@@ -37,7 +37,7 @@ impl BoxCoder {
         ]
     }
 
-    /// The rectangle at these offsets from `reference`.
+    /// Returns the box at these offsets from `reference`.
     pub fn decode(&self, offsets: [f32; 4], reference: Bounds) -> Bounds {
         let [of_x, of_y, of_width, of_height] = centred(reference);
         let mut offsets = offsets;
@@ -81,7 +81,7 @@ impl BoxCoder {
         self.decode_about(offsets, constant(centres), constant(sides))
     }
 
-    /// As [`decode_each`](Self::decode_each), of references with these centres and sides, `[references, 2]`.
+    /// As [`decode_each`](Self::decode_each), for references with these centres and sides, `[references, 2]`.
     pub fn decode_about<B: KernelBackend>(
         &self,
         offsets: Tensor<B, 2>,
@@ -96,7 +96,7 @@ impl BoxCoder {
     }
 }
 
-/// Centre and sides.
+/// The centre and sides of a box.
 fn centred([left, top, right, bottom]: Bounds) -> [f32; 4] {
     let (width, height) = ((right - left).max(1e-3), (bottom - top).max(1e-3));
     [(left + right) / 2.0, (top + bottom) / 2.0, width, height]

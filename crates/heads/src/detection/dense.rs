@@ -1,4 +1,4 @@
-//! Outputs on anchors: what RetinaNet and a region proposal network have in common.
+//! Outputs on anchors: the common part of RetinaNet and region proposal networks.
 
 use burn::tensor::{Int, Tensor, TensorData};
 use gradway_kernels::{BACKGROUND, KernelBackend, NOT_COUNTED, clamp_min, read, top_k};
@@ -7,7 +7,7 @@ use super::anchors::AnchorGenerator;
 use super::bounds::Bounds;
 use super::coder::BoxCoder;
 use super::matcher::{Match, Matcher};
-use super::objects::{Detected, Objects};
+use super::objects::{DetectedObject, Objects};
 use super::sampler::Sampler;
 
 /// The outputs of a level of a pyramid.
@@ -15,14 +15,14 @@ use super::sampler::Sampler;
 pub struct Level<B: KernelBackend> {
     /// `[batch * anchors, classes, positions]`
     pub logits: Tensor<B, 3>,
-    /// Of the anchors of all positions, `[batch * anchors * positions, 4]`.
+    /// Offsets of the anchors of all positions, `[batch * anchors * positions, 4]`.
     pub offsets: Tensor<B, 2>,
     /// Height and width of the map.
     pub size: [usize; 2],
 }
 
 impl<B: KernelBackend> Level<B> {
-    /// Of maps with `anchors` groups of channels.
+    /// Creates a level from maps with `anchors` groups of channels.
     ///
     /// # Shapes
     ///
@@ -39,8 +39,8 @@ impl<B: KernelBackend> Level<B> {
         }
     }
 
-    /// The surest candidates of every image, at most `count` of them, the surest first. Nothing is read from
-    /// the device, and nothing is differentiated.
+    /// Returns the candidates with the highest scores of every image, at most `count`, in descending order.
+    /// Nothing is read from the device, and the result has no gradient.
     pub(super) fn best(
         self,
         index: usize,
@@ -93,19 +93,20 @@ impl<B: KernelBackend> Level<B> {
     }
 }
 
-/// Possible objects of every image of a level, the surest first.
+/// Candidate objects of every image of a level, in descending order of score.
 #[derive(Debug, Clone)]
 pub(super) struct Candidates<B: KernelBackend> {
-    /// Inside the images, `[images, candidates, 4]`.
+    /// Boxes, clipped to the images, `[images, candidates, 4]`.
     pub(super) bounds: Tensor<B, 3>,
-    /// `[images, candidates]`; negative infinity: there is none.
+    /// `[images, candidates]`; negative infinity where there is no candidate.
     pub(super) logits: Tensor<B, 2>,
     /// `[images, candidates]`
     pub(super) classes: Tensor<B, 2, Int>,
 }
 
 impl<B: KernelBackend> Candidates<B> {
-    /// Bounds, logit, and one more number of every candidate, `[images, candidates, 6]`: what is read.
+    /// Concatenates box, logit and one more number of every candidate, `[images, candidates, 6]`, to read them
+    /// at once.
     pub(super) fn with(self, number: Tensor<B, 2>) -> Tensor<B, 3> {
         let columns = vec![
             self.bounds,
@@ -116,18 +117,18 @@ impl<B: KernelBackend> Candidates<B> {
     }
 }
 
-/// What was made [`with`](Candidates::with) another number, read from the device: of every image the objects
-/// whose logit is above `least`, each with its number.
+/// Reads the result of [`with`](Candidates::with) from the device: for every image the objects whose logit is
+/// above `least`, each with its number.
 pub(super) fn found<B: KernelBackend>(
     levels: Vec<Tensor<B, 3>>,
     least: f32,
-) -> Vec<Vec<(Detected, f32)>> {
+) -> Vec<Vec<(DetectedObject, f32)>> {
     let candidates = Tensor::cat(levels, 1);
     let [images, count, width] = candidates.dims();
     let numbers: Vec<f32> = read(candidates).iter::<f32>().collect();
     let object = |row: &[f32]| {
         let [left, top, right, bottom, logit, number] = row.try_into().ok()?;
-        let object = Detected {
+        let object = DetectedObject {
             bounds: [left, top, right, bottom],
             class: 0,
             score: 1.0 / (1.0 + f32::exp(-logit)),
@@ -142,24 +143,25 @@ pub(super) fn found<B: KernelBackend>(
         .collect()
 }
 
-/// How anchors become targets.
+/// The assignment of targets to anchors.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Assignment {
     pub(super) matcher: Matcher,
-    /// Which of them count; none: all that the matcher is sure of.
+    /// Sampling of the anchors; `None` uses all that are matched with an object or background.
     pub(super) sampling: Option<(Sampler, u64)>,
 }
 
-/// What the outputs of a batch should be.
+/// The targets of a batch.
 pub(super) struct Targets {
-    /// By level, `[batch * anchors, positions]`.
+    /// Labels by level, `[batch * anchors, positions]`.
     labels: Vec<Vec<i32>>,
-    /// By level, the rows of the offsets that are for an object.
+    /// By level, the rows of the offsets whose anchors have an object.
     rows: Vec<Vec<i32>>,
-    /// The anchors of all of these rows, level after level, and the objects' bounds.
+    /// The anchors of all of these rows, level after level.
     pub(super) anchors: Vec<Bounds>,
+    /// The objects' boxes for all of these rows.
     pub(super) wanted: Vec<Bounds>,
-    /// Anchors that count.
+    /// Number of anchors that count in the loss.
     pub(super) counted: usize,
 }
 
@@ -221,7 +223,7 @@ impl Targets {
         targets
     }
 
-    /// The sum of a loss of logits and labels over the levels, `[1]`.
+    /// Returns the sum over the levels of a loss of logits and labels, `[1]`.
     pub(super) fn class_loss<B: KernelBackend>(
         &self,
         levels: &[Level<B>],
@@ -239,7 +241,7 @@ impl Targets {
         sum
     }
 
-    /// The offsets of the anchors for objects, `[objects' anchors, 4]`; none where there are none.
+    /// Returns the offsets of the anchors with an object, `[anchors with an object, 4]`; `None` if there are none.
     pub(super) fn offsets<B: KernelBackend>(&self, levels: &[Level<B>]) -> Option<Tensor<B, 2>> {
         let levels = levels.iter().zip(&self.rows);
         let chosen = levels.filter(|(_, rows)| !rows.is_empty());
@@ -255,7 +257,7 @@ impl Targets {
 }
 
 impl Assignment {
-    /// A match for every anchor of all levels; those where the image has ended are in between.
+    /// Returns a match for every anchor of all levels; anchors outside the image are ignored ([`Match::Between`]).
     fn matches(
         &self,
         generator: &AnchorGenerator,
@@ -282,7 +284,7 @@ impl Assignment {
             .collect()
     }
 
-    /// The matches of those that count; the others are in between.
+    /// Returns the matches of the sampled anchors; the others are ignored ([`Match::Between`]).
     fn sampled(&self, found: Vec<Match>, image: usize) -> Vec<Match> {
         let Some((sampler, seed)) = self.sampling else {
             return found;

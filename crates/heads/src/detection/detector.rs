@@ -1,4 +1,4 @@
-//! The table of detectors: a line for each network, and in it one for each detector that is made of it.
+//! The table of detectors: a line for each network, with a line for each of its detectors.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -8,19 +8,19 @@ use gradway_kernels::{KernelBackend, TrainBackend};
 use serde::{Deserialize, Serialize};
 
 use super::bounds::Bounds;
-use super::objects::{DetectionLimits, Segmented, Truth};
+use super::objects::{BatchTargets, DetectionLimits, SegmentedObject};
 use super::settings::{DetectorNetwork, DetectorSettings};
 use crate::head::HeadDescriptor;
 
-/// Declares the configuration, the network and the list that follow from the table.
+/// Declares the configuration enum, the network enum and the list of detectors.
 ///
-/// A detector is a configuration with a `DESCRIPTOR` and an `init`; its name in files is its own in snake case, or what
-/// its attribute says.
+/// A detector is a configuration with a `DESCRIPTOR` and an `init`. Its name in files is its own in snake case,
+/// unless an attribute sets another.
 macro_rules! detectors {
     ($($network:ident in $file:ident {
         $($(#[$attribute:meta])* $name:ident($config:ident),)*
     })*) => {
-        /// Whichever detector a configuration names, with its fields.
+        /// The detector that a configuration names, with its fields.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "name", rename_all = "snake_case")]
         pub enum DetectorConfig {
@@ -29,7 +29,7 @@ macro_rules! detectors {
             $name(super::$file::$config),)*)*
         }
 
-        /// Whichever network a [`DetectorConfig`] makes.
+        /// The network of a [`DetectorConfig`].
         #[derive(Module, Debug)]
         pub enum Detector<B: Backend> {
             $(#[doc = concat!("See [`", stringify!($file), "`](super::", stringify!($file), ").")]
@@ -40,7 +40,7 @@ macro_rules! detectors {
             &[$($(super::$file::$config::DESCRIPTOR,)*)*];
 
         impl DetectorConfig {
-            /// What a listing says of it.
+            /// Returns its description in listings.
             pub fn descriptor(&self) -> &'static HeadDescriptor {
                 match self {
                     $($(Self::$name(_) => &super::$file::$config::DESCRIPTOR,)*)*
@@ -53,7 +53,7 @@ macro_rules! detectors {
                 }
             }
 
-            /// The detector for the features of these stages, the finest first.
+            /// Initialises the detector for the features of these stages, the finest first.
             pub fn init<B: Backend>(
                 &self,
                 stages: &[StageShape],
@@ -69,7 +69,7 @@ macro_rules! detectors {
         }
 
         impl<B: TrainBackend> Detector<B> {
-            /// The weighted sum of the losses of a batch, `[1]`.
+            /// Returns the weighted sum of the losses of a batch, `[1]`.
             ///
             /// # Shapes
             ///
@@ -77,7 +77,7 @@ macro_rules! detectors {
             pub fn loss(
                 &self,
                 features: &[Tensor<B, 4>],
-                truth: &Truth<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
+                truth: &BatchTargets<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
             ) -> Tensor<B, 1> {
                 match self {
                     $(Self::$network(network) => network.batch_loss(features, truth),)*
@@ -86,18 +86,18 @@ macro_rules! detectors {
         }
 
         impl<B: KernelBackend> Detector<B> {
-            /// The objects of every image, the surest first.
+            /// Returns the objects of every image, in descending order of score.
             ///
             /// # Shapes
             ///
-            /// - `features`: as of [`loss`](Self::loss)
+            /// - `features`: as for [`loss`](Self::loss)
             /// - `sizes`: `[batch]`, `[height, width]` of the images without padding
             pub fn detect(
                 &self,
                 features: &[Tensor<B, 4>],
                 sizes: &[[usize; 2]],
                 limits: DetectionLimits,
-            ) -> Vec<Vec<Segmented>> {
+            ) -> Vec<Vec<SegmentedObject>> {
                 match self {
                     $(Self::$network(network) => network.find(features, sizes, limits),)*
                 }
@@ -119,23 +119,23 @@ detectors! {
 }
 
 impl DetectorConfig {
-    /// Whether a parameter of the detector has a gradient only where there are objects, or regions of some: a
-    /// batch without any leaves it alone. All others have one in every batch.
+    /// Whether a parameter of the detector has a gradient only in batches with objects, or with regions matched
+    /// with objects. All other parameters have a gradient in every batch.
     pub fn waits_for_objects(&self, path: &str) -> bool {
         let parts = ["boxes", "masks", "offsets", "box_tower", "box_output"];
         path.split('.').any(|part| parts.contains(&part))
     }
 
-    /// What is wrong with the fields, if anything: the key and why.
+    /// Checks the fields.
     ///
     /// # Errors
     ///
-    /// A sentence that names the key and its value.
+    /// A message with the key and its value.
     pub fn validate(&self) -> Result<(), String> {
         self.settings().validate()
     }
 
-    /// Whether it predicts masks, and so is trained on some.
+    /// Whether it predicts masks, and is trained on masks.
     pub fn has_masks(&self) -> bool {
         self.settings().has_masks()
     }

@@ -1,5 +1,4 @@
-//! Losses of rectangles and of independent classes. All are sums: what they are divided by is the
-//! network's affair.
+//! Losses of boxes and of independent classes. All are sums, which the networks normalise.
 
 use burn::tensor::TensorData;
 use burn::tensor::activation::relu;
@@ -10,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::bounds::Bounds;
 use super::coder::BoxCoder;
 
-/// Smooth L1 (Girshick 2015, arXiv 1504.08083): quadratic up to `beta`, linear beyond; with a `beta` of 0
-/// the absolute difference.
+/// Smooth L1 loss (Girshick 2015, arXiv 1504.08083): quadratic up to `beta`, linear beyond; with `beta` 0 the
+/// absolute difference.
 ///
 /// # Shapes
 ///
@@ -32,7 +31,7 @@ pub fn smooth_l1<B: KernelBackend>(
     (near.powi_scalar(2) * (0.5 / beta) + far).sum()
 }
 
-/// One less the generalised IoU (Rezatofighi et al. 2019, arXiv 1902.09630) of rectangles in pairs.
+/// GIoU loss of pairs of boxes: 1 minus the generalised IoU (Rezatofighi et al. 2019, arXiv 1902.09630).
 ///
 /// # Shapes
 ///
@@ -57,8 +56,7 @@ pub fn giou_loss<B: KernelBackend>(predicted: Tensor<B, 2>, wanted: Tensor<B, 2>
     giou.sum().neg() + rows as f32
 }
 
-/// Binary cross entropy of independent classes; see [`focal_loss`], of which it is twice the case without
-/// focus.
+/// Binary cross entropy of independent classes: twice the [`focal_loss`] with `gamma` 0 and `alpha` 0.5.
 ///
 /// # Shapes
 ///
@@ -76,24 +74,25 @@ pub fn binary_cross_entropy<B: KernelBackend>(
     focal_loss(logits, labels, options) * 2.0
 }
 
-/// Loss of boxes.
+/// The box loss.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum BoxLoss {
-    /// Absolute differences of the offsets, as mmdetection's default.
+    /// L1 loss of the offsets, mmdetection's default.
     #[default]
     L1,
-    /// Smooth L1 of the offsets.
+    /// Smooth L1 loss of the offsets.
     SmoothL1 {
-        /// Where it becomes linear.
+        /// Difference at which it becomes linear.
         beta: f32,
     },
-    /// Generalised IoU of the boxes.
+    /// GIoU loss of the boxes.
     Giou,
 }
 
 impl BoxLoss {
-    /// The sum over predicted offsets from `references` of rectangles that should be `wanted`, `[1]`.
+    /// Returns the sum of the losses of predicted `offsets` from `references`, whose target boxes are `wanted`,
+    /// `[1]`.
     ///
     /// # Shapes
     ///

@@ -1,5 +1,5 @@
-//! Which pixels of a region belong to its object: the head of Mask R-CNN (He et al. 2017, arXiv
-//! 1703.06870).
+//! The mask head of Mask R-CNN (He et al. 2017, arXiv 1703.06870), which predicts the pixels of a region that
+//! belong to its object.
 
 use burn::module::{Module, Param};
 use burn::nn::Initializer;
@@ -10,13 +10,12 @@ use gradway_kernels::{Activation, BACKGROUND, KernelBackend, project_channels, r
 use super::losses::binary_cross_entropy;
 use crate::convolution::{Convolution, Pointwise, kaiming};
 
-/// Side of a predicted mask, twice that of a region.
+/// Side of a predicted mask, twice that of a pooled region.
 pub const MASK: usize = 28;
-/// Positions of the output along either side for one of the input.
+/// Upsampling factor along either side.
 const FACTOR: usize = 2;
 
-/// A transposed convolution of kernel and stride 2: every position becomes four, each by a weight of its
-/// own.
+/// A transposed convolution with kernel 2 and stride 2: every position becomes four, each with its own weights.
 #[derive(Module, Debug)]
 pub struct Enlarging<B: Backend> {
     /// `[inputs, 4 * outputs]`, the four positions row by row.
@@ -45,19 +44,19 @@ impl<B: KernelBackend> Enlarging<B> {
     }
 }
 
-/// Convolutions, a transposed one that doubles the size, and a map for every class.
+/// The mask head: convolutions, a transposed convolution that doubles the size, and a mask for every class.
 #[derive(Module, Debug)]
 pub struct MaskHead<B: Backend> {
-    /// 3x3.
+    /// 3x3 convolutions.
     pub convolutions: Vec<Convolution<B>>,
-    /// Doubles the size.
+    /// Transposed convolution that doubles the size.
     pub enlarging: Enlarging<B>,
     /// `[channels, classes]`
     pub output: Pointwise<B>,
 }
 
 impl<B: Backend> MaskHead<B> {
-    /// With this number of convolutions.
+    /// Creates a head with this number of convolutions.
     pub fn new(channels: usize, convolutions: usize, classes: usize, device: &B::Device) -> Self {
         let convolution = |_| Convolution::kaiming([channels, channels, 3], device);
         // mmdetection's fan counts all taps, though an output sees one.
@@ -74,8 +73,8 @@ impl<B: Backend> MaskHead<B> {
 }
 
 impl<B: KernelBackend> MaskHead<B> {
-    /// Logits, the four positions that one of the input becomes side by side: they meet in
-    /// [`masks`](Self::masks) alone, where there is one class and not all channels.
+    /// Returns the logits. The four output positions of an input position are separate entries; they are
+    /// interleaved in [`masks`](Self::masks), for one class instead of all channels.
     ///
     /// # Shapes
     ///
@@ -90,12 +89,11 @@ impl<B: KernelBackend> MaskHead<B> {
         self.output.forward(x)
     }
 
-    /// Mean binary cross entropy of the maps of the regions' classes, `[1]`; 0 where there are no
-    /// regions.
+    /// Returns the mean binary cross entropy of the masks of the regions' classes, `[1]`; 0 without regions.
     ///
     /// # Shapes
     ///
-    /// - `logits`: of [`forward`](Self::forward)
+    /// - `logits`: the output of [`forward`](Self::forward)
     /// - `classes`: `[regions]`
     /// - `masks`: `[regions, 2 * size, 2 * size]`, whether a pixel belongs to the object
     pub fn loss(&self, logits: Tensor<B, 4>, classes: &[usize], masks: &[bool]) -> Tensor<B, 1> {
@@ -125,8 +123,7 @@ impl<B: KernelBackend> MaskHead<B> {
         binary_cross_entropy(chosen, labels) / masks.len() as f32
     }
 
-    /// How sure it is of every pixel of the regions' classes, from 0 to 1, `[regions, 2 * size, 2 *
-    /// size]`.
+    /// Returns the mask probabilities of the regions' classes, from 0 to 1, `[regions, 2 * size, 2 * size]`.
     pub fn masks(&self, logits: Tensor<B, 4>, classes: &[usize]) -> Vec<f32> {
         if classes.is_empty() {
             return Vec::new();
@@ -141,7 +138,7 @@ impl<B: KernelBackend> MaskHead<B> {
         values.map(|logit| 1.0 / (1.0 + (-logit).exp())).collect()
     }
 
-    /// `[regions * 4, 1, size * size]` of the regions' classes.
+    /// Selects the logits of the regions' classes, `[regions * 4, 1, size * size]`.
     fn of_classes(&self, logits: Tensor<B, 4>, classes: &[usize]) -> Tensor<B, 3> {
         let [outer, all, height, width] = logits.dims();
         let positions = FACTOR * FACTOR;

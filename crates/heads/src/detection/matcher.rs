@@ -1,32 +1,32 @@
-//! Which anchor or proposal is for which object.
+//! Matching of anchors or proposals with objects.
 
 use super::bounds::{Bounds, iou};
 
-/// What a candidate is matched with.
+/// The match of a candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Match {
     /// The object of this index.
     Object(usize),
-    /// Nothing: background.
+    /// Background.
     Background,
-    /// Neither clearly an object nor clearly none: not trained on.
+    /// Neither an object nor background: ignored in training.
     Between,
 }
 
 /// Matches by intersection over union (Ren et al. 2015, arXiv 1506.01497, section 3.1.2).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Matcher {
-    /// A candidate of this IoU or more with an object is for the one it overlaps most.
+    /// A candidate with this IoU or more is matched with the object that it overlaps most.
     pub object: f32,
-    /// One below this with all objects is background.
+    /// A candidate whose IoU with all objects is below this is background.
     pub background: f32,
-    /// Whether the candidates that overlap an object most are for an object too, however little that is, so
-    /// that no object goes without: the IoU from which on; none: they are not.
+    /// Minimum IoU at which the candidates that overlap an object most are matched with it even below `object`,
+    /// so that every object has a match. `None` disables this.
     pub best_from: Option<f32>,
 }
 
 impl Matcher {
-    /// A match for every candidate; without objects all are background.
+    /// Returns a match for every candidate; without objects all are background.
     pub fn matches(&self, candidates: &[Bounds], objects: &[Bounds]) -> Vec<Match> {
         let mut best = vec![(0.0_f32, 0); candidates.len()];
         let mut best_of_object = vec![0.0_f32; objects.len()];

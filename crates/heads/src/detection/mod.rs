@@ -1,7 +1,7 @@
 //! Object detection and instance segmentation.
 //!
-//! What needs no gradient (anchors, matching, sampling, suppression) works on plain slices, on the host
-//! whatever the device; networks and losses work on tensors.
+//! Steps without gradients (anchors, matching, sampling, suppression) work on plain slices, on the host for
+//! every device; networks and losses work on tensors.
 
 pub mod anchors;
 pub mod bounds;
@@ -30,7 +30,7 @@ pub use coder::BoxCoder;
 pub use detector::{Detector, DetectorConfig};
 pub use matcher::{Match, Matcher};
 pub use nms::{nms, nms_by_class};
-pub use objects::{Detected, DetectionLimits, Objects, Segmented, Truth};
+pub use objects::{BatchTargets, DetectedObject, DetectionLimits, Objects, SegmentedObject};
 pub use paste::paste;
 pub use pooler::{Pooler, Regions};
 pub use pyramid::{ExtraLevels, FeaturePyramid};

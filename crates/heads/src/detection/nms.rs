@@ -3,14 +3,14 @@
 use gradway_kernels::unsuppressed;
 
 use super::bounds::Bounds;
-use super::objects::Detected;
+use super::objects::DetectedObject;
 
-/// The rectangles that no better one overlaps by more than `threshold` in IoU: their indices, the best
-/// first, equals in their order.
+/// Returns the indices of the boxes that no kept box with a higher score overlaps by an IoU above `threshold`,
+/// in descending order of score. Boxes with equal scores keep their order.
 ///
 /// # Panics
 ///
-/// If there are not as many scores as rectangles.
+/// If the numbers of scores and boxes differ.
 pub fn nms(bounds: &[Bounds], scores: &[f32], threshold: f32) -> Vec<usize> {
     assert_eq!(bounds.len(), scores.len());
     let mut order: Vec<usize> = (0..scores.len()).collect();
@@ -18,7 +18,7 @@ pub fn nms(bounds: &[Bounds], scores: &[f32], threshold: f32) -> Vec<usize> {
     suppress(&order, bounds, threshold)
 }
 
-/// As [`nms`] of every class for itself: indices of all classes, the best first.
+/// As [`nms`], within each class: returns the indices of all classes, in descending order of score.
 pub fn nms_by_class(
     bounds: &[Bounds],
     scores: &[f32],
@@ -41,8 +41,12 @@ pub fn nms_by_class(
     kept
 }
 
-/// The best of what was found, without what was found twice in its class.
-pub(super) fn suppressed(found: &[Detected], overlap: f32, count: usize) -> Vec<Detected> {
+/// Returns the best detections after non-maximum suppression within each class.
+pub(super) fn suppressed(
+    found: &[DetectedObject],
+    overlap: f32,
+    count: usize,
+) -> Vec<DetectedObject> {
     let bounds: Vec<Bounds> = found.iter().map(|object| object.bounds).collect();
     let scores: Vec<f32> = found.iter().map(|object| object.score).collect();
     let classes: Vec<usize> = found.iter().map(|object| object.class).collect();
@@ -51,7 +55,7 @@ pub(super) fn suppressed(found: &[Detected], overlap: f32, count: usize) -> Vec<
     kept.map(|index| found[index]).collect()
 }
 
-/// Those of some rectangles in descending order that none before overlaps.
+/// Suppresses boxes in this order: returns those that no kept box before overlaps.
 fn suppress(order: &[usize], bounds: &[Bounds], threshold: f32) -> Vec<usize> {
     let ordered: Vec<Bounds> = order.iter().map(|index| bounds[*index]).collect();
     let kept = order.iter().zip(unsuppressed(&ordered, threshold));

@@ -1,20 +1,20 @@
-//! What is in an image, and what a detector finds there.
+//! True and detected objects of an image.
 
 use serde::{Deserialize, Serialize};
 
 use super::bounds::Bounds;
 
-/// The objects of an image that a detector is to find.
+/// The true objects of an image.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Objects {
-    /// Where they are, in pixels of the image as the network sees it.
+    /// Their boxes, in pixels of the network's input image.
     pub bounds: Vec<Bounds>,
     /// Their classes.
     pub classes: Vec<usize>,
 }
 
 impl Objects {
-    /// The same, all of one class.
+    /// Returns the objects with one class for all.
     pub fn without_classes(&self) -> Self {
         Self {
             bounds: self.bounds.clone(),
@@ -23,57 +23,56 @@ impl Objects {
     }
 }
 
-/// What a batch is trained on, `[batch]` each.
+/// The targets of a batch, `[batch]` each.
 #[derive(Debug, Clone, Copy)]
-pub struct Truth<'a, F> {
+pub struct BatchTargets<'a, F> {
     /// The objects.
     pub objects: &'a [Objects],
     /// `[height, width]` of the images without padding.
     pub sizes: &'a [[usize; 2]],
-    /// Says of an image, an object of it and bounds which parts of the bounds belong to the object,
-    /// `[MASK, MASK]` of [`mask_head`](super::mask_head); asked only where there is a mask head.
+    /// Returns, for an image, one of its objects and a box, the object's mask in the box, `[MASK, MASK]` of
+    /// [`mask_head`](super::mask_head). Called only if there is a mask head.
     pub mask: F,
-    /// Of what is drawn.
+    /// Seed of random samples.
     pub seed: u64,
 }
 
 /// A detected object.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Detected {
-    /// Where it is, in pixels of the image as the network sees it.
+pub struct DetectedObject {
+    /// Its box, in pixels of the network's input image.
     pub bounds: Bounds,
-    /// What it is.
+    /// Its class.
     pub class: usize,
-    /// How sure that is, from 0 to 1.
+    /// Its score, from 0 to 1.
     pub score: f32,
 }
 
-/// An object with its mask.
+/// A detected object with its mask.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Segmented {
-    /// Where and what.
-    pub object: Detected,
-    /// How sure every part of its bounds is to belong to it, `[MASK, MASK]` of
-    /// [`mask_head`](super::mask_head); none without a mask head.
+pub struct SegmentedObject {
+    /// The detected object.
+    pub object: DetectedObject,
+    /// Mask probabilities in its box, `[MASK, MASK]` of [`mask_head`](super::mask_head); `None` without a mask head.
     pub mask: Option<Vec<f32>>,
 }
 
-/// What of the outputs of a detector becomes a detection.
+/// Limits on the detections of a detector.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DetectionLimits {
-    /// Least score.
+    /// Minimum score.
     pub score: f32,
-    /// Most candidates of a level of a dense detector; others count their regions themselves.
+    /// Maximum number of candidates per level of a dense detector; other detectors have their own limit of regions.
     pub per_level: usize,
-    /// IoU from which on the better of two of a class suppresses the other.
+    /// IoU threshold of non-maximum suppression within a class.
     pub overlap: f32,
-    /// Most detections of an image.
+    /// Maximum number of detections per image.
     pub per_image: usize,
 }
 
 impl Default for DetectionLimits {
-    /// mmdetection's.
+    /// The defaults of mmdetection.
     fn default() -> Self {
         Self {
             score: 0.05,
@@ -85,11 +84,11 @@ impl Default for DetectionLimits {
 }
 
 impl DetectionLimits {
-    /// What is wrong with the numbers, if anything: the key, the value and what would be right.
+    /// Checks the ranges of the numbers.
     ///
     /// # Errors
     ///
-    /// A sentence that names the key and its value.
+    /// A message with the key and its value.
     pub fn validate(&self) -> Result<(), String> {
         let shares = [("score", self.score), ("overlap", self.overlap)];
         let counts = [("per_level", self.per_level), ("per_image", self.per_image)];

@@ -1,14 +1,14 @@
-//! From the mask of a region to the pixels of an image.
+//! Pasting the mask of a region into an image.
 
 use super::bounds::Bounds;
 
-/// From which on a pixel belongs to the object.
+/// Probability from which on a pixel belongs to the object.
 const THRESHOLD: f32 = 0.5;
 
-/// The pixels of an image that a mask of `[side, side]` shares over `bounds` covers, row by row.
+/// Returns the pixels of an image that a mask of `[side, side]` over `bounds` covers, row by row.
 ///
-/// A pixel takes what the mask has at its centre, by bilinear interpolation between the centres of the
-/// mask's cells and with nothing around them: detectron2's `paste_masks_in_image`.
+/// A pixel takes the value of the mask at its centre, by bilinear interpolation between the centres of the
+/// mask's cells and with zeros around them, as detectron2's `paste_masks_in_image`.
 ///
 /// # Shapes
 ///
@@ -17,8 +17,8 @@ const THRESHOLD: f32 = 0.5;
 pub fn paste(mask: &[f32], side: usize, bounds: Bounds, [height, width]: [usize; 2]) -> Vec<bool> {
     let mut pixels = vec![false; height * width];
     let [left, top, right, bottom] = bounds;
-    let columns = places(left, right, side, width);
-    for (y, row) in places(top, bottom, side, height) {
+    let columns = interpolations(left, right, side, width);
+    for (y, row) in interpolations(top, bottom, side, height) {
         for (x, column) in &columns {
             let mut share = 0.0;
             for (row, of_row) in row.cells(side) {
@@ -33,16 +33,16 @@ pub fn paste(mask: &[f32], side: usize, bounds: Bounds, [height, width]: [usize;
     pixels
 }
 
-/// Between which two cells a pixel's centre is.
-struct Place {
-    /// The second of the two; the first is the one before, and either may be outside.
+/// The two cells that a pixel's centre is interpolated from.
+struct Interpolation {
+    /// Index of the second cell; the first is the one before, and either may be outside.
     second: usize,
-    /// Share of the second.
+    /// Weight of the second cell.
     share: f32,
 }
 
-impl Place {
-    /// Those of the two that exist, and their shares.
+impl Interpolation {
+    /// The cells that are inside, with their weights.
     fn cells(&self, side: usize) -> impl Iterator<Item = (usize, f32)> {
         let first = self.second.checked_sub(1);
         let second = (self.second < side).then_some(self.second);
@@ -52,15 +52,15 @@ impl Place {
     }
 }
 
-/// The pixels along an axis whose centres see any of the cells.
-fn places(low: f32, high: f32, side: usize, length: usize) -> Vec<(usize, Place)> {
+/// The pixels along an axis whose centres are interpolated from any cell.
+fn interpolations(low: f32, high: f32, side: usize, length: usize) -> Vec<(usize, Interpolation)> {
     let place = |pixel: usize| {
         let share = (pixel as f32 + 0.5 - low) / (high - low);
         // From half a cell before the first centre to half a cell after the last, at least.
         let at = share * side as f32 + 0.5;
         (at > 0.0 && at < side as f32 + 1.0).then(|| {
             let second = at.floor();
-            let place = Place {
+            let place = Interpolation {
                 second: second as usize,
                 share: at - second,
             };

@@ -1,4 +1,4 @@
-//! Regions of a feature pyramid.
+//! Pooling of regions from a feature pyramid.
 
 use std::sync::Arc;
 
@@ -7,47 +7,48 @@ use gradway_kernels::{KernelBackend, Roi, RoiAlign, roi_align};
 
 use super::bounds::{Bounds, area};
 
-/// Positions on the finest level's map along a region's side, from twice as many on it is of the second level.
+/// Side of a region in positions of the finest level's map; regions of twice this side use the second level.
 const POSITIONS: usize = 14;
 
-/// Pools every region from the level of a pyramid that suits its size (Lin et al. 2017, arXiv
-/// 1612.03144, equation 1).
+/// Pools every region from the level of a pyramid that matches its size (Lin et al. 2017, arXiv 1612.03144,
+/// equation 1).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pooler {
-    /// Pixels from position to position of the levels that are used.
+    /// Strides of the levels that are used, in pixels.
     pub strides: Vec<usize>,
-    /// Side of what comes out.
+    /// Side of the pooled regions.
     pub size: usize,
 }
 
-/// Regions in the order of their levels, which pooling wants.
+/// Regions in the order of their levels, as pooling requires.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Regions {
     rois: Vec<Roi>,
-    /// Where the regions of the next level begin.
+    /// End of every level's regions.
     ends: Vec<usize>,
 }
 
 impl Pooler {
-    /// The level of a region: where the finest has a stride of 4, that one for sides of less than 112 pixels.
+    /// Returns the level of a region. If the finest level has a stride of 4, it is used for sides of less than
+    /// 112 pixels.
     pub fn level(&self, bounds: Bounds) -> usize {
         let finest = self.strides.first().map_or(1, |stride| POSITIONS * stride);
         let octaves = (area(bounds).sqrt() / finest as f32 + 1e-6).log2().floor();
         octaves.clamp(0.0, (self.strides.len() - 1) as f32) as usize
     }
 
-    /// The indices of regions by level, those of a level in their order.
+    /// Returns the indices of regions sorted by level; regions of a level keep their order.
     pub fn order(&self, bounds: &[Bounds]) -> Vec<usize> {
         let mut order: Vec<usize> = (0..bounds.len()).collect();
         order.sort_by_key(|index| self.level(bounds[*index]));
         order
     }
 
-    /// Regions that are in the [`order`](Self::order) of their levels already.
+    /// Creates regions that are already in the [`order`](Self::order) of their levels.
     ///
     /// # Panics
     ///
-    /// If they are not.
+    /// If they are not in this order.
     pub fn regions(&self, rois: Vec<Roi>) -> Regions {
         let levels: Vec<usize> = rois.iter().map(|roi| self.level(roi.bounds)).collect();
         assert!(levels.is_sorted(), "regions are in the order of levels");
@@ -60,7 +61,7 @@ impl Pooler {
 
     /// # Shapes
     ///
-    /// - `maps`: per level `[batch, channels, height, width]`, the finest first; further ones are not used
+    /// - `maps`: per level `[batch, channels, height, width]`, the finest first; further maps are not used
     /// - output: `[regions, channels, size, size]`
     pub fn pool<B: KernelBackend>(&self, maps: &[Tensor<B, 4>], regions: &Regions) -> Tensor<B, 4> {
         let mut first = 0;
@@ -88,17 +89,17 @@ impl Pooler {
 }
 
 impl Regions {
-    /// The regions.
+    /// Returns the regions.
     pub fn rois(&self) -> &[Roi] {
         &self.rois
     }
 
-    /// Number of regions.
+    /// Returns the number of regions.
     pub fn len(&self) -> usize {
         self.rois.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no regions.
     pub fn is_empty(&self) -> bool {
         self.rois.is_empty()
     }

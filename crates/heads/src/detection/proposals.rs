@@ -11,45 +11,45 @@ use super::coder::BoxCoder;
 use super::dense::{Assignment, Level, Targets, found};
 use super::losses::{BoxLoss, binary_cross_entropy};
 use super::matcher::Matcher;
-use super::objects::{Detected, Objects};
+use super::objects::{DetectedObject, Objects};
 use super::sampler::Sampler;
 use crate::convolution::Convolution;
 
-/// Anchors of an image that take part in the loss, and the largest share of those for an object.
+/// The number of anchors per image in the loss, and the maximum share of those with an object.
 const SAMPLER: Sampler = Sampler {
     count: 256,
     objects: 0.5,
 };
 
-/// What of the outputs becomes a proposal.
+/// Limits on the proposals.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ProposalLimits {
-    /// Most candidates of a level.
+    /// Maximum number of candidates per level.
     pub per_level: usize,
-    /// IoU from which on the better of two of a level suppresses the other.
+    /// IoU threshold of non-maximum suppression within a level.
     pub overlap: f32,
-    /// Most proposals of an image.
+    /// Maximum number of proposals per image.
     pub per_image: usize,
 }
 
 impl ProposalLimits {
-    /// Of a step of training.
+    /// The limits in training.
     pub const TRAINING: Self = Self {
         per_level: 2000,
         overlap: 0.7,
         per_image: 1000,
     };
-    /// Of detection.
+    /// The limits in inference.
     pub const INFERENCE: Self = Self {
         per_level: 1000,
         ..Self::TRAINING
     };
 }
 
-/// A convolution that all levels share, and whether there is an object at an anchor and where.
+/// The network: a convolution and outputs for objectness and box offsets, all shared by the levels.
 #[derive(Module, Debug)]
 pub struct ProposalNetwork<B: Backend> {
-    /// 3x3.
+    /// 3x3 convolution.
     pub convolution: Convolution<B>,
     /// `[anchors, channels, 1, 1]`
     pub objectness: Convolution<B>,
@@ -58,17 +58,17 @@ pub struct ProposalNetwork<B: Backend> {
     strides: Vec<usize>,
 }
 
-/// The two losses, before their weights.
+/// The two losses, without their weights.
 #[derive(Debug, Clone)]
 pub struct ProposalLosses<B: KernelBackend> {
-    /// Binary cross entropy over the sampled anchors.
+    /// Mean binary cross entropy over the sampled anchors.
     pub objectness: Tensor<B, 1>,
-    /// Absolute differences of the offsets over the same number.
+    /// L1 loss of the offsets, divided by the same number.
     pub boxes: Tensor<B, 1>,
 }
 
 impl<B: Backend> ProposalNetwork<B> {
-    /// On maps of this width and these strides.
+    /// Creates the network for maps with these channels and strides.
     pub fn new(channels: usize, strides: &[usize], device: &B::Device) -> Self {
         let anchors = AnchorGenerator::proposals(strides).per_position();
         let normal =
@@ -101,7 +101,7 @@ impl<B: KernelBackend> ProposalNetwork<B> {
         maps.iter().map(level).collect()
     }
 
-    /// The losses of a batch; `seed` decides which anchors take part.
+    /// Returns the losses of a batch; `seed` decides which anchors are sampled.
     pub fn losses(
         &self,
         levels: &[Level<B>],
@@ -135,7 +135,7 @@ impl<B: KernelBackend> ProposalNetwork<B> {
         }
     }
 
-    /// What may become a proposal, as the device has it: sent to it, but nothing read.
+    /// Computes the candidates for proposals on the device, without reading them.
     pub fn candidates(
         &self,
         levels: Vec<Level<B>>,
@@ -156,7 +156,7 @@ impl<B: KernelBackend> ProposalNetwork<B> {
     }
 }
 
-/// Candidates of every level, with 1 for those that no other suppresses.
+/// Candidates of every level, with 1 for those that are kept by non-maximum suppression.
 #[derive(Debug)]
 pub struct ProposalCandidates<B: KernelBackend> {
     levels: Vec<Tensor<B, 3>>,
@@ -164,12 +164,13 @@ pub struct ProposalCandidates<B: KernelBackend> {
 }
 
 impl<B: KernelBackend> ProposalCandidates<B> {
-    /// The proposals of every image, the surest first, read from the device; their class means nothing.
-    pub fn read(self) -> Vec<Vec<Detected>> {
+    /// Reads the proposals of every image from the device, in descending order of score; their class has no meaning.
+    pub fn read(self) -> Vec<Vec<DetectedObject>> {
         let images = found(self.levels, f32::NEG_INFINITY).into_iter();
         let proposals = images.map(|found| {
-            let is_proposal =
-                |(object, kept): &(Detected, f32)| *kept > 0.5 && is_larger(object.bounds, 0.0);
+            let is_proposal = |(object, kept): &(DetectedObject, f32)| {
+                *kept > 0.5 && is_larger(object.bounds, 0.0)
+            };
             let mut found: Vec<_> = found.into_iter().filter(is_proposal).collect();
             found.sort_by(|(a, _), (b, _)| b.score.total_cmp(&a.score));
             found.truncate(self.limits.per_image);

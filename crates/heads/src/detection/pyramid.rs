@@ -8,30 +8,30 @@ use gradway_kernels::{Activation, KernelBackend, add_nearest};
 
 use crate::convolution::Convolution;
 
-/// Coarser levels than those of the backbone.
+/// Additional levels coarser than those of the backbone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExtraLevels {
-    /// One: every second position of the coarsest, for region proposals.
+    /// One level: every second position of the coarsest, for region proposals.
     Subsampled,
-    /// So many convolutions of stride 2, the first on the backbone's coarsest stage (RetinaNet).
+    /// This number of convolutions with stride 2, the first on the backbone's coarsest stage (RetinaNet).
     Convolved(usize),
 }
 
-/// Maps of one width, the finest first.
+/// A feature pyramid: maps with the same number of channels, the finest first.
 #[derive(Module, Debug)]
 pub struct FeaturePyramid<B: Backend> {
-    /// 1x1, for each stage that is used.
+    /// 1x1 convolutions, one per stage that is used.
     pub laterals: Vec<Convolution<B>>,
-    /// 3x3, on every sum.
+    /// 3x3 convolutions, one per sum.
     pub outputs: Vec<Convolution<B>>,
-    /// 3x3 of stride 2; none where the extra level is subsampled.
+    /// 3x3 convolutions with stride 2; empty if the extra level is subsampled.
     pub extra: Vec<Convolution<B>>,
     first_stage: usize,
     strides: Vec<usize>,
 }
 
 impl<B: Backend> FeaturePyramid<B> {
-    /// On the stages of a backbone from `first_stage` on; `stages` are all of them.
+    /// Creates a pyramid on the stages of a backbone from `first_stage` on; `stages` are all stages.
     pub fn new(
         stages: &[StageShape],
         first_stage: usize,
@@ -63,12 +63,12 @@ impl<B: Backend> FeaturePyramid<B> {
         }
     }
 
-    /// Number of maps.
+    /// Returns the number of maps.
     pub fn levels(&self) -> usize {
         self.strides.len()
     }
 
-    /// Pixels from position to position of every map.
+    /// Returns the stride of every map in pixels.
     pub fn strides(&self) -> Vec<usize> {
         self.strides.clone()
     }
@@ -106,7 +106,7 @@ impl<B: KernelBackend> FeaturePyramid<B> {
     }
 }
 
-/// Every second position of both axes.
+/// Takes every second position of both axes.
 fn subsample<B: KernelBackend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
     let [_, _, height, width] = x.dims();
     let device = x.device();

@@ -1,23 +1,22 @@
-//! What a second stage is trained on: proposals, some for an object and some not.
+//! Sampling of the regions that a stage is trained on.
 
 use super::bounds::Bounds;
 use super::matcher::{Match, Matcher};
 use super::objects::Objects;
 use super::sampler::Sampler;
 
-/// A region of an image that is trained on.
+/// A sampled region of an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Region {
     /// Index of the image in the batch.
     pub image: usize,
-    /// Where it is.
+    /// Its box.
     pub bounds: Bounds,
-    /// The object it is for; none: background.
+    /// Index of its object; `None` for background.
     pub object: Option<usize>,
 }
 
-/// Chooses the regions of an image from its proposals and, so that there are some for every object, the
-/// objects' own bounds.
+/// Samples the regions of an image from its proposals and from the true boxes, so that every object has a region.
 pub fn choose(
     image: usize,
     proposals: &[Bounds],

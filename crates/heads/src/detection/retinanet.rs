@@ -14,31 +14,31 @@ use super::dense::{Assignment, Level, Targets, found};
 use super::losses::BoxLoss;
 use super::matcher::Matcher;
 use super::nms::suppressed;
-use super::objects::{Detected, DetectionLimits, Objects, Segmented, Truth};
+use super::objects::{BatchTargets, DetectedObject, DetectionLimits, Objects, SegmentedObject};
 use super::pyramid::{ExtraLevels, FeaturePyramid};
 use super::settings::{DetectorNetwork, DetectorSettings};
 use crate::convolution::Convolution;
 use crate::head::{HeadDescriptor, HeadTask, in_range, positive};
 
-/// Share of anchors that an untrained network takes for an object.
+/// Prior probability of an object at an anchor in an untrained network.
 const PRIOR: f64 = 0.01;
-/// The published constants.
+/// The published constants of the focal loss.
 const FOCUS: FocalLoss = FocalLoss {
     alpha: 0.25,
     gamma: 2.0,
 };
-/// The stage that the pyramid begins with: of stride 8 where the first has 4.
+/// First stage of the pyramid, with stride 8 if the finest stage has stride 4.
 const FIRST_STAGE: usize = 1;
 
 /// Configuration of a [`RetinaNet`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetinaNetConfig {
-    /// Width of the pyramid and of the towers.
+    /// Number of channels of the pyramid and the towers.
     pub channels: usize,
-    /// Convolutions of either tower.
+    /// Number of convolutions of each tower.
     pub convolutions: usize,
-    /// Loss of the boxes.
+    /// The box loss.
     pub box_loss: BoxLoss,
     /// Weight of the box loss.
     pub box_weight: f64,
@@ -55,14 +55,14 @@ impl Default for RetinaNetConfig {
     }
 }
 
-/// Pyramid, two towers of convolutions that all levels share, and their outputs.
+/// A feature pyramid, and two towers of convolutions with outputs, shared by all levels.
 #[derive(Module, Debug)]
 pub struct RetinaNet<B: Backend> {
-    /// The stages but the finest, and two coarser levels.
+    /// Pyramid on all stages but the finest, with two coarser levels.
     pub pyramid: FeaturePyramid<B>,
-    /// Before the classes.
+    /// Convolutions before the class output.
     pub class_tower: Vec<Convolution<B>>,
-    /// Before the boxes.
+    /// Convolutions before the box output.
     pub box_tower: Vec<Convolution<B>>,
     /// `[anchors * classes, channels, 3, 3]`
     pub class_output: Convolution<B>,
@@ -73,17 +73,17 @@ pub struct RetinaNet<B: Backend> {
     config: RetinaNetConfig,
 }
 
-/// The two losses, before their weights.
+/// The two losses, without their weights.
 #[derive(Debug, Clone)]
 pub struct RetinaNetLosses<B: KernelBackend> {
-    /// Focal loss of the classes over the number of anchors for an object.
+    /// Focal loss of the classes, divided by the number of anchors with an object.
     pub classes: Tensor<B, 1>,
-    /// Loss of the boxes over the same number.
+    /// Box loss, divided by the same number.
     pub boxes: Tensor<B, 1>,
 }
 
 impl<B: KernelBackend> RetinaNetLosses<B> {
-    /// Both with the weight of the boxes, `[1]`.
+    /// Returns the weighted sum of both losses, `[1]`.
     pub fn total(self, config: &RetinaNetConfig) -> Tensor<B, 1> {
         self.classes + self.boxes * config.box_weight
     }
@@ -97,7 +97,7 @@ impl RetinaNetConfig {
         source: "RetinaNet, arXiv 1708.02002",
     };
 
-    /// A detector for the features of these stages, the finest first.
+    /// Initialises the detector for the features of these stages, the finest first.
     pub fn init<B: Backend>(
         &self,
         stages: &[StageShape],
@@ -142,7 +142,7 @@ impl<B: KernelBackend> DetectorNetwork<B> for RetinaNet<B> {
     fn batch_loss(
         &self,
         features: &[Tensor<B, 4>],
-        truth: &Truth<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
+        truth: &BatchTargets<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
     ) -> Tensor<B, 1>
     where
         B: TrainBackend,
@@ -157,9 +157,9 @@ impl<B: KernelBackend> DetectorNetwork<B> for RetinaNet<B> {
         features: &[Tensor<B, 4>],
         sizes: &[[usize; 2]],
         limits: DetectionLimits,
-    ) -> Vec<Vec<Segmented>> {
+    ) -> Vec<Vec<SegmentedObject>> {
         let found = self.detect(self.forward(features), sizes, limits);
-        let without = |object| Segmented { object, mask: None };
+        let without = |object| SegmentedObject { object, mask: None };
         let images = found.into_iter();
         images
             .map(|found| found.into_iter().map(without).collect())
@@ -168,7 +168,7 @@ impl<B: KernelBackend> DetectorNetwork<B> for RetinaNet<B> {
 }
 
 impl<B: KernelBackend> RetinaNet<B> {
-    /// What it was made from.
+    /// Returns the configuration.
     pub fn config(&self) -> &RetinaNetConfig {
         &self.config
     }
@@ -198,7 +198,7 @@ impl<B: KernelBackend> RetinaNet<B> {
         maps.into_iter().map(level).collect()
     }
 
-    /// The losses of a batch.
+    /// Returns the losses of a batch.
     ///
     /// # Shapes
     ///
@@ -237,13 +237,13 @@ impl<B: KernelBackend> RetinaNet<B> {
         }
     }
 
-    /// The objects of every image, the surest first; `sizes` as of [`losses`](Self::losses).
+    /// Returns the objects of every image, in descending order of score; `sizes` as for [`losses`](Self::losses).
     pub fn detect(
         &self,
         levels: Vec<Level<B>>,
         sizes: &[[usize; 2]],
         limits: DetectionLimits,
-    ) -> Vec<Vec<Detected>> {
+    ) -> Vec<Vec<DetectedObject>> {
         let generator = self.anchors();
         // The logit of the least score.
         let least = (limits.score / (1.0 - limits.score)).ln();
@@ -254,11 +254,11 @@ impl<B: KernelBackend> RetinaNet<B> {
         };
         let levels = levels.into_iter().enumerate().map(level).collect();
         let images = found(levels, least).into_iter().map(|found| {
-            let object = |(object, class)| Detected {
+            let object = |(object, class)| DetectedObject {
                 class: class as usize,
                 ..object
             };
-            let found: Vec<Detected> = found.into_iter().map(object).collect();
+            let found: Vec<DetectedObject> = found.into_iter().map(object).collect();
             suppressed(&found, limits.overlap, limits.per_image)
         });
         images.collect()

@@ -1,32 +1,32 @@
-//! Which of many candidates take part in a loss.
+//! Sampling of the candidates in a loss.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use super::matcher::Match;
 
-/// Draws candidates with a bound on the share of those that are for an object (Girshick 2015, arXiv
-/// 1504.08083, section 2.3).
+/// Draws candidates with a limit on the share of those matched with an object (Girshick 2015, arXiv 1504.08083,
+/// section 2.3).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampler {
-    /// Candidates of an image.
+    /// Number of candidates per image.
     pub count: usize,
-    /// Largest share that is for objects.
+    /// Maximum share of candidates matched with an object.
     pub objects: f32,
 }
 
-/// Indices of candidates, ascending.
+/// Indices of the sampled candidates, in ascending order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
-    /// For an object.
+    /// Candidates matched with an object.
     pub objects: Vec<usize>,
-    /// Background.
+    /// Background candidates.
     pub background: Vec<usize>,
 }
 
 impl Sampler {
-    /// A sample of an image's candidates: a function of `seed` and `stream`, which tells apart images
-    /// and uses in one step.
+    /// Samples the candidates of an image. The result depends only on `seed` and `stream`, which differs
+    /// between the images and uses of one step.
     pub fn sample(&self, matches: &[Match], seed: u64, stream: u64) -> Sample {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         random.set_stream(stream);
@@ -49,7 +49,7 @@ impl Sampler {
     }
 }
 
-/// `count` of these at random, in their order; all where there are not so many.
+/// Draws `count` values at random, in their order; all if there are fewer.
 fn draw(mut all: Vec<usize>, count: usize, random: &mut impl RngCore) -> Vec<usize> {
     if all.len() <= count {
         return all;
@@ -69,7 +69,7 @@ fn draw(mut all: Vec<usize>, count: usize, random: &mut impl RngCore) -> Vec<usi
 mod tests {
     use super::*;
 
-    /// Every tenth is for an object, every tenth in between.
+    /// Every tenth is matched with an object, every tenth is ignored.
     fn matches() -> Vec<Match> {
         let found = |index: usize| match index % 10 {
             0 => Match::Object(index / 10),

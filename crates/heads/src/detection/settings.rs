@@ -1,22 +1,22 @@
-//! What every detector says of itself, and does.
+//! The traits of detectors.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
 use gradway_kernels::{KernelBackend, TrainBackend};
 
 use super::bounds::Bounds;
-use super::objects::{DetectionLimits, Segmented, Truth};
+use super::objects::{BatchTargets, DetectionLimits, SegmentedObject};
 
-/// What the configuration of a detector says beside its fields.
+/// The configuration of a detector.
 pub trait DetectorSettings {
-    /// What is wrong with the fields, if anything: the key and why.
+    /// Checks the fields.
     ///
     /// # Errors
     ///
-    /// A sentence that names the key and its value.
+    /// A message with the key and its value.
     fn validate(&self) -> Result<(), String>;
 
-    /// Whether it predicts masks, and so is trained on some.
+    /// Whether it predicts masks, and is trained on masks.
     fn has_masks(&self) -> bool {
         false
     }
@@ -27,9 +27,9 @@ pub trait DetectorSettings {
     }
 }
 
-/// The network of one detector or several.
+/// The network of one or several detectors.
 pub trait DetectorNetwork<B: KernelBackend>: Module<B> {
-    /// The weighted sum of the losses of a batch, `[1]`.
+    /// Returns the weighted sum of the losses of a batch, `[1]`.
     ///
     /// # Shapes
     ///
@@ -37,21 +37,21 @@ pub trait DetectorNetwork<B: KernelBackend>: Module<B> {
     fn batch_loss(
         &self,
         features: &[Tensor<B, 4>],
-        truth: &Truth<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
+        truth: &BatchTargets<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
     ) -> Tensor<B, 1>
     where
         B: TrainBackend;
 
-    /// The objects of every image, the surest first.
+    /// Returns the objects of every image, in descending order of score.
     ///
     /// # Shapes
     ///
-    /// - `features`: as of [`batch_loss`](Self::batch_loss)
+    /// - `features`: as for [`batch_loss`](Self::batch_loss)
     /// - `sizes`: `[batch]`, `[height, width]` of the images without padding
     fn find(
         &self,
         features: &[Tensor<B, 4>],
         sizes: &[[usize; 2]],
         limits: DetectionLimits,
-    ) -> Vec<Vec<Segmented>>;
+    ) -> Vec<Vec<SegmentedObject>>;
 }

@@ -1,24 +1,24 @@
-//! Losses of dense tasks. All take predictions at the size of the labels, and give 0 where no pixel counts.
+//! Losses of dense tasks. All take predictions at the size of the labels, and are 0 if no pixel is labelled.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 use gradway_kernels::clamp_min;
 
-/// What keeps a normal of no length, and a mean over no pixel, a number.
+/// Avoids a division by zero for normals of length 0 and means over no pixels.
 const EPSILON: f64 = 1e-12;
 
-/// How the two classes of [`binary_cross_entropy`] are weighed.
+/// The weights of the two classes of [`binary_cross_entropy`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum PositiveWeight {
-    /// Positives by this, negatives by the rest to 1.
+    /// This weight for positives, and 1 minus it for negatives.
     Fixed(f64),
-    /// Positives by the share of negatives among the pixels of the batch that count, and the other way
-    /// round.
+    /// The share of negatives among the labelled pixels of the batch as the weight of positives, and the other
+    /// way round.
     Balanced,
 }
 
-/// Mean of `-w y log p - (1 - w) (1 - y) log(1 - p)` over the pixels that count, `p` the sigmoid of the
-/// logit (saliency and edges as in Maninis et al. 2019, arXiv 1904.08918).
+/// The mean of `-w y log p - (1 - w) (1 - y) log(1 - p)` over the labelled pixels, where `p` is the sigmoid of
+/// the logit (for saliency and edges as in Maninis et al. 2019, arXiv 1904.08918).
 ///
 /// # Shapes
 ///
@@ -52,12 +52,12 @@ pub fn binary_cross_entropy<B: Backend>(
     }
 }
 
-/// Mean difference of the components of unit normals over the pixels that count.
+/// The mean absolute difference of the components of unit normals over the labelled pixels.
 ///
 /// # Shapes
 ///
 /// - `predicted`: `[batch, 3, height, width]`, of any length
-/// - `normals`: the same, of length 1; 0 where a pixel does not count
+/// - `normals`: the same shape, of length 1; 0 at unlabelled pixels
 /// - output: `[1]`
 pub fn normals_l1<B: Backend>(predicted: Tensor<B, 4>, normals: Tensor<B, 4>) -> Tensor<B, 1> {
     let counted = normals.clone().abs().sum_dim(1).greater_elem(0.0).float();
@@ -66,7 +66,7 @@ pub fn normals_l1<B: Backend>(predicted: Tensor<B, 4>, normals: Tensor<B, 4>) ->
     (difference * counted).sum() / count.clamp_min(1.0)
 }
 
-/// Vectors of length 1 in the same directions.
+/// Normalises vectors to length 1.
 ///
 /// # Shapes
 ///
@@ -77,12 +77,12 @@ pub fn unit<B: Backend>(x: Tensor<B, 4>) -> Tensor<B, 4> {
     x / length
 }
 
-/// Mean difference over the pixels that count.
+/// The mean absolute difference over the labelled pixels.
 ///
 /// # Shapes
 ///
 /// - `predicted`: `[batch, 1, height, width]`
-/// - `depth`: the same; 0 where a pixel does not count
+/// - `depth`: the same shape; 0 at unlabelled pixels
 /// - output: `[1]`
 pub fn depth_l1<B: Backend>(predicted: Tensor<B, 4>, depth: Tensor<B, 4>) -> Tensor<B, 1> {
     let counted = depth.clone().greater_elem(0.0).float();

@@ -1,4 +1,4 @@
-//! Many dense tasks: a decoder for each, their losses and the weights of these.
+//! The head for several dense tasks: one decoder per task, their losses and loss weights.
 
 pub mod losses;
 
@@ -12,17 +12,17 @@ use gradway_kernels::KernelBackend;
 use crate::segmentation::{SegmentationHead, SegmentationOutput};
 use crate::table::HeadConfig;
 
-/// The decoders of several tasks, of one kind each, and what weights their losses.
+/// The decoders of several tasks and the weights of their losses.
 #[derive(Module, Debug)]
 pub struct MultiTaskHead<B: Backend> {
     /// A decoder for every task, in their order.
     pub decoders: Vec<SegmentationHead<B>>,
-    /// The logarithm of every task's variance, `[tasks]`, where the weights are learnt.
+    /// The log variance of every task, `[tasks]`, if the weights are learnt.
     pub log_variances: Option<Param<Tensor<B, 1>>>,
 }
 
 impl<B: Backend> MultiTaskHead<B> {
-    /// Decoders for features of these widths, each with its number of output channels.
+    /// Creates decoders for features with these channels, each with its number of outputs.
     pub fn new(
         config: &HeadConfig,
         inputs: &[usize],
@@ -41,7 +41,7 @@ impl<B: Backend> MultiTaskHead<B> {
 }
 
 impl<B: KernelBackend> MultiTaskHead<B> {
-    /// What the decoder of a task makes of its features.
+    /// Runs the decoder of a task on its features.
     ///
     /// # Shapes
     ///
@@ -56,9 +56,9 @@ impl<B: KernelBackend> MultiTaskHead<B> {
         self.decoders[task].forward(features, phase)
     }
 
-    /// The share of a task in the sum of losses: `weight * loss`, or, where the weights are learnt,
-    /// `weight * (exp(-s) loss + s)` of the task's log variance `s` (Kendall et al. 2018, arXiv
-    /// 1705.07115, equation 7 for a classification).
+    /// Returns the weighted loss of a task: `weight * loss`, or, if the weights are learnt, `weight * (exp(-s)
+    /// loss + s)` with the task's log variance `s` (Kendall et al. 2018, arXiv 1705.07115, equation 7 for a
+    /// classification).
     ///
     /// # Shapes
     ///

@@ -295,7 +295,7 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
     }
 }
 
-/// Ends the preparation of an operator: what it keeps is dropped where nothing is tracked.
+/// Finishes the preparation of an operator. The saved state is dropped if no input is tracked.
 fn finish<B, C, Op, const N: usize>(
     kind: OpsKind<Op, B, Op::State, C, N>,
     state: Op::State,

@@ -1,5 +1,4 @@
-//! The backward pass of each operator: a node of the graph whose state is what that pass needs and
-//! nothing more.
+//! The backward pass of each operator: a graph node whose state holds only what that pass needs.
 
 use std::sync::Arc;
 
@@ -203,7 +202,7 @@ impl<B: KernelBackend> Backward<B, 2> for Add {
 pub(super) struct MoveChannels;
 
 impl<B: KernelBackend> Backward<B, 1> for MoveChannels {
-    /// Where they were.
+    /// The axis of the channels before the move.
     type State = ChannelAxis;
 
     fn backward(self, ops: Ops<ChannelAxis, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
@@ -217,7 +216,7 @@ impl<B: KernelBackend> Backward<B, 1> for MoveChannels {
 #[derive(Debug)]
 pub(super) struct BiasActivation;
 
-/// What [`BiasActivation`] keeps: the input and bias of GELU, the output of a rectifier.
+/// The saved state of [`BiasActivation`]: the input and bias of GELU, or the output of a rectifier.
 #[derive(Debug, Clone)]
 pub(super) struct BiasActivationState<B: KernelBackend> {
     pub(super) kept: Option<FloatTensor<B>>,
@@ -250,7 +249,7 @@ impl<B: KernelBackend, const N: usize> Backward<B, N> for BiasActivation {
 #[derive(Debug)]
 pub(super) struct Linear;
 
-/// What [`Linear`] keeps: the input for the weight's gradient, the weight for the input's.
+/// The saved state of [`Linear`]: the input for the weight's gradient, and the weight for the input's gradient.
 #[derive(Debug, Clone)]
 pub(super) struct LinearState<B: KernelBackend> {
     pub(super) input: Option<FloatTensor<B>>,
@@ -287,7 +286,7 @@ impl<B: KernelBackend, const N: usize> Backward<B, N> for Linear {
 #[derive(Debug)]
 pub(super) struct Convolution;
 
-/// What [`Convolution`] keeps: the input for the weight's gradient, the weight for the input's.
+/// The saved state of [`Convolution`]: the input for the weight's gradient, and the weight for the input's gradient.
 #[derive(Debug, Clone)]
 pub(super) struct ConvolutionState<B: KernelBackend> {
     pub(super) input: Option<FloatTensor<B>>,

@@ -15,7 +15,7 @@ fn identity(x: f32) -> f32 {
     x
 }
 
-/// Not `max`, which would make a number of what is none.
+/// Keeps NaN, unlike `f32::max`.
 #[inline(always)]
 fn relu(x: f32) -> f32 {
     if x < 0.0 { 0.0 } else { x }
@@ -31,14 +31,14 @@ fn gelu(x: f32) -> f32 {
     x * normal(x).0
 }
 
-/// What becomes of a product's sums as they are written.
+/// The bias and activation applied to a product's sums as they are written.
 #[derive(Clone, Copy)]
 pub(super) struct Finish<'a> {
     bias: SumBias<'a>,
     activation: Activation,
 }
 
-/// What is added to a sum.
+/// The bias of a product.
 #[derive(Clone, Copy)]
 pub(super) enum SumBias<'a> {
     None,
@@ -58,8 +58,7 @@ impl<'a> Finish<'a> {
         Self { bias, activation }
     }
 
-    /// What is added to sums of these columns where nothing else is left to be done; an empty slice is
-    /// nothing.
+    /// The bias of these columns if there is no activation; an empty slice if there is no bias.
     pub(super) fn bias_alone(&self, columns: Range<usize>) -> Option<&'a [f32]> {
         match (self.activation, self.bias) {
             (Activation::Identity, SumBias::None) => Some(&[]),
@@ -68,8 +67,8 @@ impl<'a> Finish<'a> {
         }
     }
 
-    /// Writes `activation(sum + bias)` to these rows and columns of a product, where `places` are;
-    /// `sums` are `[rows, width]`.
+    /// Writes `activation(sum + bias)` for these rows and columns of a product to `places`; `sums` are `[rows,
+    /// width]`.
     pub(super) fn write<'p>(
         &self,
         sums: &[f32],
@@ -86,7 +85,7 @@ impl<'a> Finish<'a> {
         }
     }
 
-    /// As [`Finish::write`], in places of rows of so many columns.
+    /// As [`Finish::write`], into a matrix with this number of columns.
     pub(super) fn write_into(
         &self,
         places: &mut [MaybeUninit<f32>],
@@ -136,7 +135,7 @@ impl<'a> Finish<'a> {
     }
 }
 
-/// The activation in place.
+/// Applies the activation in place.
 #[inline(always)]
 pub(super) fn apply(activation: Activation, values: &mut [f32]) {
     match activation {
@@ -249,7 +248,7 @@ pub(super) fn backward(
     }
 }
 
-/// Nothing where the output is flat, and the gradient elsewhere, as on the slope so where it is no number.
+/// The gradient of a rectifier: 0 where the output is constant, and the incoming gradient elsewhere, NaN included.
 fn rectifier_backward(
     outputs: &[f32],
     grad: FlexTensor,
@@ -276,8 +275,7 @@ fn gelu_slope(x: f32) -> f32 {
     x.mul_add(density * INVERSE_SQRT_TWO_PI as f32, distribution)
 }
 
-/// Where the channel of an element of `[outer, channels, inner]` is: rows of one channel each, or,
-/// where `inner` is 1, rows of all channels.
+/// The rows of `[outer, channels, inner]`: rows of one channel each, or of all channels if `inner` is 1.
 struct Rows<'a> {
     bias: Option<&'a [f32]>,
     channels: usize,
@@ -308,7 +306,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Replaces the elements that begin at `start` by rows of one bias or one bias each.
+    /// Replaces the elements from `start` on, row by row, with one bias per row or per element.
     #[inline(always)]
     fn each(
         &self,

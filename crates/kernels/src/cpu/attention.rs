@@ -1,4 +1,4 @@
-//! Window attention: one task a window, one head after the other in the first cache.
+//! Window attention: one task per window, whose heads are computed one after the other in the first-level cache.
 
 use std::mem::MaybeUninit;
 
@@ -13,13 +13,13 @@ use super::vector::{total, vectorised};
 use crate::window::Windows;
 use crate::window_attention::MASKED;
 
-/// Most partial sums of the table's gradient: enough for many threads, few enough to add up.
+/// Maximum number of partial sums of the table's gradient: enough for many threads, few enough to add up.
 const PARTS: usize = 32;
 
-/// What all windows have in common.
+/// The data that all windows share.
 struct Geometry {
     windows: Windows,
-    /// Position of the padded map behind every position in window order.
+    /// Index in the padded map of every position in window order.
     sources: Vec<usize>,
     regions: Vec<u8>,
     offsets: Vec<usize>,
@@ -83,7 +83,7 @@ impl Geometry {
         move |position| &image[sources[position] * width..][..width]
     }
 
-    /// The place of a position of a window in the map without padding, if it has one.
+    /// The index of a window's position in the map without padding; `None` for padding.
     fn place(&self, window: usize, position: usize) -> Option<usize> {
         let count = self.windows.count();
         let source = self.sources[window % count * self.area + position];
@@ -93,7 +93,7 @@ impl Geometry {
         inside.then(|| ((window / count) * size[0] + y) * size[1] + x)
     }
 
-    /// The regions of a window where it has several.
+    /// The regions of a window if it has several.
     fn mixed_regions(&self, window: usize) -> Option<&[u8]> {
         let window = window % self.windows.count();
         let regions = self
@@ -136,7 +136,7 @@ impl Scratch {
         }
     }
 
-    /// Reads queries, keys and values of a head, and computes the probabilities into `scores`.
+    /// Reads queries, keys and values of a head and writes the probabilities to `scores`.
     #[inline(always)]
     fn attend<'a>(
         &mut self,
@@ -270,7 +270,7 @@ fn attend_window(
     }
 }
 
-/// Gradients of `qkv` and, if asked for, the table.
+/// Gradients of `qkv` and, if requested, of the table.
 pub(super) fn backward(
     qkv: FlexTensor,
     table: &FlexTensor,

@@ -1,5 +1,5 @@
-//! Which convolution is which kernel: depthwise ones and those of one group are our own, the rest
-//! take the plain statement.
+//! Selects the kernel of a convolution: depthwise convolutions and those of one group have their own, the rest
+//! use the reference implementation.
 
 use burn::tensor::TensorMetadata;
 use burn_flex::{Flex, FlexTensor};
@@ -10,7 +10,7 @@ use super::depthwise::{self, Geometry};
 use super::storage::{contiguous, tensor};
 use crate::convolution::{self as plain, ConvolutionOptions};
 
-/// Whether a convolution is one of the depthwise kernels.
+/// Whether there is a depthwise kernel for a convolution.
 fn is_depthwise(input: [usize; 4], weight: [usize; 4], options: ConvolutionOptions) -> bool {
     let [outputs, per_group, height, width] = weight;
     let depthwise = options.groups == input[1] && outputs == input[1] && per_group == 1;
@@ -21,7 +21,7 @@ fn is_depthwise(input: [usize; 4], weight: [usize; 4], options: ConvolutionOptio
         && options.stride <= 2
 }
 
-/// Whether the padding before is shorter than the kernel, as its turned kernel needs.
+/// Whether the leading padding is shorter than the kernel, as the convolution with the flipped kernel needs.
 fn is_short(kernel: usize, options: ConvolutionOptions) -> bool {
     options.padding.iter().all(|[before, _]| *before < kernel)
 }

@@ -1,8 +1,8 @@
-//! The gradient of a convolution's weight, of one group: the map correlated with the output's gradient.
+//! The weight gradient of a convolution of one group: the map correlated with the output's gradient.
 //!
-//! The sum for an output and a tap of an input channel runs over the positions, a vector of them at a
-//! time. In lines of one pitch, what a tap sees are consecutive values from an offset of its own on, so
-//! that nothing is copied per tap; kernels of one see the map as it is.
+//! The sum for an output and a tap of an input channel runs over the positions, a vector of them at a time. In
+//! lines of one pitch a tap reads consecutive values from its own offset on, so nothing is copied per tap. 1x1
+//! kernels read the map as it is.
 
 use std::ops::Range;
 
@@ -12,14 +12,14 @@ use rayon::prelude::*;
 use super::dense::Dense;
 use super::vector::{copy_strided, vectorised};
 
-/// Positions that a task takes at once, about: their gradient for a tile's outputs is half of a usual
-/// first-level cache of 32 KiB.
+/// Approximate number of positions that a task takes at once: their gradient for a tile's outputs is half of a
+/// typical first-level cache of 32 KiB.
 const POSITIONS: usize = 1024;
-/// Taps of a task, about.
+/// Approximate number of taps of a task.
 const TAPS: usize = 96;
-/// Tasks that are enough for many threads.
+/// Number of tasks that is enough for many threads.
 const TASKS: usize = 16;
-/// Outputs and taps of a tile: their sums fill twelve registers.
+/// Outputs and taps of a tile, whose sums fill twelve registers.
 const TILE: [usize; 2] = [4, 3];
 
 /// The gradient of the weight, `[outputs, inputs * taps]`.
@@ -92,12 +92,12 @@ struct Padded {
     seen: Vec<f32>,
     height: usize,
     pitch: usize,
-    /// Of a tile's outputs.
+    /// Gradients of a tile's outputs.
     grads: Vec<f32>,
 }
 
 impl Padded {
-    /// Positions that are taken at once: whole lines, where there is padding.
+    /// Number of positions that are taken at once; whole lines if there is padding.
     fn positions(dense: Dense) -> usize {
         let [height, width] = dense.geometry.output;
         match dense.is_pointwise() {
@@ -158,7 +158,7 @@ impl Padded {
         }
     }
 
-    /// Copies what the output's lines from this one on see.
+    /// Copies the input of the output's lines from this one on.
     #[inline(always)]
     fn fill(&mut self, planes: &[f32], first: usize) {
         let Dense {

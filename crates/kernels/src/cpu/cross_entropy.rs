@@ -9,7 +9,7 @@ use super::math::exp;
 use super::storage::{tensor, transform};
 use super::vector::vectorised;
 
-/// Positions that a thread takes at once; their maxima and sums stay in the first-level cache.
+/// Number of positions that a thread takes at once; their maxima and sums stay in the first-level cache.
 const POSITIONS: usize = 1024;
 
 /// `weights * (log sum exp(logits) - logit of the label)`, summed, and the logarithm of every

@@ -1,8 +1,8 @@
 //! Convolution of one group, and the gradient of its input, as matrix products that never hold the columns of
 //! a whole map (Dukhan 2019, arXiv 1907.02129, has the idea and its history).
 //!
-//! A panel is what the kernel sees at as many positions as two vectors have lanes: small enough for
-//! the cache, and as wide as the tile of [`product`]. Kernels of one are the same with less to copy.
+//! A panel holds the input of the kernel at as many positions as two vectors have lanes: small enough for the
+//! cache, and as wide as the tile of [`product`]. 1x1 kernels work the same way with less to copy.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -18,10 +18,10 @@ use super::vector::{copy_strided, vectorised};
 use super::winograd;
 use crate::activation::Activation;
 
-/// Elements of a task's output, about: half a usual second-level cache of 256 KiB.
+/// Approximate number of elements of a task's output: half of a typical second-level cache of 256 KiB.
 const BLOCK: usize = 1 << 15;
-/// Elements that are packed before they are multiplied, about: a line of a map in the second-level
-/// cache.
+/// Approximate number of elements that are packed before they are multiplied: a line of a map in the
+/// second-level cache.
 const PACKED: usize = 1 << 15;
 
 /// Sizes of a convolution of one group.
@@ -44,7 +44,7 @@ impl Dense {
         self.geometry.output.iter().product()
     }
 
-    /// Whether an output sees the input at its own position alone.
+    /// Whether an output reads the input only at its own position.
     pub(super) fn is_pointwise(&self) -> bool {
         self.kernel == 1 && self.stride == 1 && self.geometry.input == self.geometry.output
     }
@@ -53,7 +53,7 @@ impl Dense {
         self.geometry.input.iter().product()
     }
 
-    /// Packs what the kernel sees of `planes` at `count` positions from `first` on.
+    /// Packs the input of the kernel in `planes` at `count` positions from `first` on.
     #[inline(always)]
     fn pack(&self, planes: &[f32], first: usize, count: usize, panels: &mut Panels) {
         let width = panels.width;
@@ -84,7 +84,7 @@ impl Dense {
         }
     }
 
-    /// What a tap sees from the positions of a line that begin at `[y, x]`.
+    /// The input of a tap for the positions of a line from `[y, x]` on.
     #[inline(always)]
     fn seen(&self, [y, x]: [usize; 2], [row, shift]: [usize; 2], to: Range<usize>) -> Piece {
         let [height, columns] = self.geometry.input;
@@ -112,11 +112,11 @@ impl Dense {
     }
 }
 
-/// What the kernel sees at some positions, `width` of them to a panel.
+/// The input of the kernel at some positions, `width` of them per panel.
 struct Panels {
     /// `[panels, depth, width]`, where the depth is that of all channels and taps.
     values: Vec<f32>,
-    /// Of one channel: what only depends on taps and positions, and costs divisions to know.
+    /// The pieces of one channel: they depend only on taps and positions, and computing them needs divisions.
     pieces: Vec<Piece>,
     depth: usize,
     width: usize,
@@ -132,20 +132,20 @@ impl Panels {
         }
     }
 
-    /// The panels of as many positions.
+    /// The panels of this number of positions.
     fn each(&self, positions: usize) -> impl Iterator<Item = &[f32]> {
         let panels = self.values.chunks_exact(self.depth * self.width);
         panels.take(positions.div_ceil(self.width))
     }
 }
 
-/// A part of a line for one tap: of its places `to` in a panel, those from `begin` to `end` see the
-/// map, the others padding.
+/// A part of a line for one tap: of its indices `to` in a panel, those from `begin` to `end` read the map, the
+/// others padding.
 struct Piece {
     to: Range<usize>,
     begin: usize,
     end: usize,
-    /// Where in the plane the first of them is.
+    /// Index in the plane of the first of them.
     from: usize,
 }
 
@@ -240,8 +240,8 @@ pub(super) fn forward(
     unsafe { written(batch * dense.outputs * positions, write) }
 }
 
-/// The gradient of the input at stride 1: a convolution of the output's with the kernel turned
-/// about and its channels exchanged.
+/// The gradient of the input at stride 1: a convolution of the output's gradient with the flipped kernel and
+/// its channels exchanged.
 pub(super) fn backward_input(grad: &[f32], weight: &[f32], dense: Dense) -> Vec<f32> {
     let taps = dense.taps();
     let mut turned = vec![0.0; weight.len()];

@@ -1,9 +1,9 @@
 //! Depthwise convolution, forward and backward.
 //!
-//! A band of the padded plane is copied into a buffer that fits the first-level cache; at stride 2
-//! its even and odd columns are kept apart, so that every tap of the kernel reads consecutive
-//! values. Tiles of 4 rows by two vectors then stay in registers over all taps, and what a tap reads
-//! from one of the band's lines serves every row of the tile that sees the line.
+//! A band of the padded plane is copied into a buffer that fits the first-level cache; at stride 2 its even and
+//! odd columns are kept apart, so every tap of the kernel reads consecutive values. Tiles of 4 rows by two
+//! vectors then stay in registers over all taps, and a value that a tap reads serves every row of the tile that
+//! uses its line.
 
 use std::mem::MaybeUninit;
 
@@ -16,11 +16,11 @@ use super::storage::{write_copy, written};
 use super::vector::{every_second, vectorised};
 use crate::activation::Activation;
 
-/// Columns that a weight's gradient takes at once.
+/// Number of columns that the weight gradient takes at once.
 const LANES: usize = 16;
 /// Rows of a tile.
 const ROWS: usize = 4;
-/// Elements of a band's buffer: half of a usual first-level cache of 32 KiB.
+/// Elements of a band's buffer: half of a typical first-level cache of 32 KiB.
 const BAND: usize = 4096;
 
 /// Sizes of a depthwise convolution.
@@ -34,7 +34,7 @@ pub(super) struct Geometry {
     pub before: [usize; 2],
 }
 
-/// The padded rows behind a band of output rows, columns sorted by their remainder by `STRIDE`.
+/// The padded input rows of a band of output rows, with columns sorted by their remainder modulo `STRIDE`.
 struct Band<const KERNEL: usize, const STRIDE: usize> {
     geometry: Geometry,
     /// Columns of one remainder.
@@ -96,7 +96,7 @@ impl<const KERNEL: usize, const STRIDE: usize> Band<KERNEL, STRIDE> {
         }
     }
 
-    /// Offset in a row of what tap `kernel` of output column 0 reads.
+    /// Offset in a row of the value that tap `kernel` of output column 0 reads.
     #[inline(always)]
     fn tap(&self, kernel: usize) -> usize {
         kernel % STRIDE * self.columns + kernel / STRIDE
@@ -192,7 +192,7 @@ impl<const KERNEL: usize, const STRIDE: usize> WithSimd for Convolve<'_, KERNEL,
 
 /// A column of a kernel.
 struct Tap<const KERNEL: usize> {
-    /// Where in a line of the band output column 0 sees.
+    /// Offset in a line of the band that output column 0 reads.
     offset: usize,
     weights: [f32; KERNEL],
 }
@@ -201,7 +201,7 @@ struct Tap<const KERNEL: usize> {
 struct Tile<S: Simd>([[S::f32s; 2]; ROWS]);
 
 impl<S: Simd> Tile<S> {
-    /// Adds what one column of the kernel sees.
+    /// Adds the products of one column of the kernel.
     #[inline(always)]
     fn add<const KERNEL: usize, const STRIDE: usize>(
         &mut self,
@@ -274,8 +274,8 @@ pub(super) fn forward<const KERNEL: usize, const STRIDE: usize>(
 
 /// The gradient of the input.
 ///
-/// At stride 1 it is a convolution with the kernel turned around; at a larger stride the gradient is
-/// first spread over the input's grid.
+/// At stride 1 it is a convolution with the flipped kernel; at a larger stride the gradient is first spread
+/// over the input's grid.
 pub(super) fn backward_input<const KERNEL: usize>(
     grad: &[f32],
     weight: &[f32],

@@ -1,5 +1,5 @@
-//! Cross entropy of logits that are smaller than the labels: enlarged a band of lines at a time, in the cache, and never
-//! held as a whole.
+//! Cross entropy of logits that are smaller than the labels. The logits are enlarged one band of lines at a
+//! time, in the cache, and never stored as a whole.
 
 use std::ops::Range;
 
@@ -13,8 +13,8 @@ use super::storage::tensor;
 use super::vector::vectorised;
 use crate::resize::Tap;
 
-/// How lines and columns of logits become those of labels. A band is the lines of labels between a line of logits and
-/// the next.
+/// The mapping from lines and columns of logits to those of labels. A band is the lines of labels between two
+/// neighbouring lines of logits.
 struct Bands {
     down: Vec<Tap>,
     across: Vec<Tap>,
@@ -43,7 +43,7 @@ impl Bands {
     }
 }
 
-/// Two lines of logits of all classes, enlarged along their width; and the largest logit of every pixel of a line.
+/// Two lines of logits of all classes, enlarged along their width, and the largest logit of every pixel of a line.
 struct Lines {
     upper: Vec<f32>,
     lower: Vec<f32>,
@@ -59,7 +59,7 @@ impl Lines {
         }
     }
 
-    /// Those about a band of an image, `[classes, height, width]`.
+    /// Reads the two lines around a band of an image, `[classes, height, width]`.
     fn fill(&mut self, logits: &[f32], bands: &Bands, band: usize) {
         let [height, width] = bands.old;
         for (lines, row) in [(&mut self.upper, band), (&mut self.lower, bands.next(band))] {
@@ -74,7 +74,7 @@ impl Lines {
         }
     }
 
-    /// `log sum over classes exp(logit)` of every pixel of the line that has `share` of the lower one.
+    /// `log sum over classes exp(logit)` of every pixel of the line in which the lower line has the weight `share`.
     #[inline(always)]
     fn normalise(&mut self, output: &mut [f32], share: f32) {
         let mut largest = std::mem::take(&mut self.largest);
@@ -104,7 +104,7 @@ impl Lines {
     }
 }
 
-/// What a band of an image has of `all`, `[batch, pixels]`, or nothing.
+/// Splits `all`, `[batch, pixels]`, into parts: image, band and its pixels, which may be none.
 fn split<'a>(all: &'a mut [f32], bands: &Bands) -> Vec<(usize, usize, &'a mut [f32])> {
     let (lines, width) = (bands.down.len(), bands.across.len());
     let mut parts = Vec::new();
@@ -168,7 +168,7 @@ pub(super) fn forward(
     ]
 }
 
-/// What a line of pixels adds to the gradients of the lines of logits about it.
+/// The contribution of a line of pixels to the gradients of the two lines of logits around it.
 struct Line<'a> {
     normalisers: &'a [f32],
     weights: &'a [f32],

@@ -9,8 +9,8 @@ use super::storage::{tensor, transform};
 use super::vector::vectorised;
 use crate::focal_loss::{FocalLoss, NOT_COUNTED};
 
-/// Of a class at a position: `q^gamma`, `q = sigmoid(s)` and `softplus(s)`, where `s` is the logit with the
-/// sign that makes it wrong.
+/// `q^gamma`, `q = sigmoid(s)` and `softplus(s)` of a class at a position, where `s` is the signed logit:
+/// negated where the class is present.
 #[inline(always)]
 fn parts(s: f32, gamma: f32) -> [f32; 3] {
     let q = 1.0 / (1.0 + exp(-s));
@@ -18,7 +18,7 @@ fn parts(s: f32, gamma: f32) -> [f32; 3] {
     [focus, q, softplus(s)]
 }
 
-/// The sign and the weight of a class where the label is `label`.
+/// The sign and the weight of a class at a position with this label.
 #[inline(always)]
 fn side(label: i32, class: i32, alpha: f32) -> [f32; 2] {
     let [sign, weight] = match label == class {
@@ -77,7 +77,7 @@ pub(super) fn forward(
     tensor(vec![losses.iter().sum::<f64>() as f32], [1])
 }
 
-/// The gradient of the logits, in their place.
+/// The gradient of the logits, computed in place.
 pub(super) fn backward(
     logits: FlexTensor,
     labels_of: &FlexTensor,

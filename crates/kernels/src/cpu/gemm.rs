@@ -1,5 +1,5 @@
-//! Products of matrices of any size: a task holds one panel of its result in the first cache and gives
-//! it away, finished, to be written once.
+//! Products of matrices of any size. A task holds one panel of its result in the first-level cache, finishes it
+//! there and writes it once.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -14,16 +14,16 @@ use super::packed::{
 use super::storage::{Elements, refill, split_columns, written};
 use super::vector::vectorised;
 
-/// Elements of a task's packed rows, about: half of a usual second-level cache of 512 KiB.
+/// Approximate number of elements of a task's packed rows: half of a typical second-level cache of 512 KiB.
 const PACKED: usize = 1 << 16;
-/// Fewest and most rows of a task: fewer read the right side too often.
+/// Minimum and maximum number of rows of a task: with fewer rows the right side is read too often.
 const ROWS: [usize; 2] = [48, 96];
-/// With fewer rows the tasks are columns, and no side is packed twice.
+/// With fewer rows than this, tasks are columns and no side is packed twice.
 const FEW: usize = 512;
-/// Panels of a task that takes columns.
+/// Number of panels of a task that takes columns.
 const PANELS: usize = 4;
 
-/// What a thread needs for a product, kept for the next.
+/// The buffers of a thread, kept for the next product.
 #[derive(Default)]
 pub(super) struct Scratch {
     left: Left,
@@ -32,8 +32,8 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// The product of these rows and a packed right side, finished, in `places` of so many columns:
-    /// every place of these rows is written.
+    /// Writes the finished product of these rows and a packed right side to `places`, which has this number of
+    /// columns. Every element of these rows is written.
     pub(super) fn finished_rows(
         &mut self,
         a: Matrix<'_>,
@@ -61,8 +61,8 @@ impl Scratch {
         }
     }
 
-    /// The product of packed rows and some panels of a right side with this many columns: `emit` is given
-    /// some rows and columns at a time, `[rows, width]`.
+    /// The product of packed rows and some panels of a right side with this many columns: `emit` receives some
+    /// rows and columns at a time, `[rows, width]`.
     fn panels(
         &mut self,
         left: &Left,
@@ -93,7 +93,7 @@ impl Scratch {
         }
     }
 
-    /// `a b` by this thread, panel by panel; see [`Scratch::panels`].
+    /// Computes `a b` on this thread, panel by panel; see [`Scratch::panels`].
     fn product(
         &mut self,
         a: Matrix<'_>,
@@ -112,7 +112,7 @@ impl Scratch {
         self.left = left;
     }
 
-    /// `c = a b` by this thread.
+    /// Computes `c = a b` on this thread.
     pub(super) fn multiply(
         &mut self,
         a: Matrix<'_>,
@@ -123,7 +123,7 @@ impl Scratch {
         self.combine(a, b, c, sizes, |_, sum| sum);
     }
 
-    /// `c += a b` by this thread.
+    /// Computes `c += a b` on this thread.
     pub(super) fn multiply_add(
         &mut self,
         a: Matrix<'_>,
@@ -134,7 +134,7 @@ impl Scratch {
         self.combine(a, b, c, sizes, |value, sum| value + sum);
     }
 
-    /// `c = f(c, a b)` by this thread.
+    /// Computes `c = f(c, a b)` on this thread.
     fn combine(
         &mut self,
         a: Matrix<'_>,
@@ -162,17 +162,17 @@ impl Scratch {
     }
 }
 
-/// Rows of a task of a product of this depth.
+/// Number of rows of a task for a product of this depth.
 pub(super) fn task_rows(depth: usize) -> usize {
     (PACKED / depth.max(1)).clamp(ROWS[0], ROWS[1])
 }
 
-/// Whether tasks of a product are columns.
+/// Whether the tasks of a product are columns.
 pub(super) fn is_by_columns(rows: usize, columns: usize) -> bool {
     rows < FEW && rows < columns
 }
 
-/// `a b`, finished, by all threads.
+/// The finished product `a b`, computed by all threads.
 ///
 /// # Panics
 ///
@@ -223,7 +223,7 @@ pub(super) fn multiply(
     }
 }
 
-/// Rows of a task, about `rows` of them, such that every thread has as many tasks.
+/// Number of rows of a task, close to `rows`, such that every thread has the same number of tasks.
 pub(super) fn balanced(count: usize, rows: usize) -> usize {
     let threads = rayon::current_num_threads();
     let tasks = count.div_ceil(rows).next_multiple_of(threads);

@@ -3,7 +3,7 @@
 use burn::tensor::DType;
 use burn_flex::FlexTensor;
 
-/// Labels whatever their integer type.
+/// Returns labels of any integer type as `i32`.
 pub(super) fn labels(tensor: &FlexTensor) -> Vec<i32> {
     let tensor = tensor.to_contiguous();
     match tensor.dtype() {

@@ -1,5 +1,5 @@
-//! Linear layers and chains of them over rows: every task takes some rows through all layers, so that
-//! what lies between two stays in the cache.
+//! Linear layers and chains of them over rows. Every task takes some rows through all layers, so the values
+//! between two layers stay in the cache.
 
 use std::mem::MaybeUninit;
 
@@ -14,12 +14,11 @@ use super::storage::{refill, tensor, written};
 use super::vector::total;
 use crate::activation::Activation;
 
-/// Largest weight whose gradient is a sum over shares of the rows; a larger one has parts enough for
-/// all threads.
+/// Largest weight whose gradient is a sum over shares of the rows; a larger one has enough parts for all threads.
 const SHARED: usize = 1 << 18;
-/// Most shares: a fixed division, so that sums do not depend on threads.
+/// Maximum number of shares: the division is fixed, so sums do not depend on the number of threads.
 const SHARES: usize = 16;
-/// Rows that a share adds at once.
+/// Number of rows that a share adds at once.
 const ROWS: usize = 384;
 
 /// `activation(x W + b)`
@@ -62,7 +61,7 @@ impl Layer {
         }
     }
 
-    /// The layer on rows.
+    /// Applies the layer to rows.
     fn forward(&self, x: &[f32]) -> Vec<f32> {
         let [inputs, outputs] = self.size();
         let sizes = [x.len() / inputs, inputs, outputs];
@@ -133,7 +132,7 @@ pub(super) fn backward_weight(x: &FlexTensor, grad: &FlexTensor) -> FlexTensor {
     tensor(values, [inputs, outputs])
 }
 
-/// The layers one after the other on `[rows, inputs]`.
+/// Applies the layers one after the other to `[rows, inputs]`.
 pub(super) fn chain(x: FlexTensor, layers: &[Layer]) -> FlexTensor {
     let Some(last) = layers.last() else {
         return x;

@@ -1,4 +1,4 @@
-//! The dual low-rank adapter, some positions at a time: its half-width maps never exist as a whole.
+//! The dual low-rank adapter, some positions at a time: its half-width maps are never stored as a whole.
 
 use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
@@ -13,9 +13,9 @@ use crate::activation::{Activation, INVERSE_SQRT_TWO_PI};
 use crate::layout::ChannelAxis;
 use crate::low_rank as plain;
 
-/// Positions that a task takes at once.
+/// Number of positions that a task takes at once.
 const POSITIONS: usize = 128;
-/// Partial sums of the weights' gradients: a fixed number, so that sums do not depend on threads.
+/// Number of partial sums of the weights' gradients: it is fixed, so sums do not depend on the number of threads.
 const PARTS: usize = 16;
 
 /// See [`crate::low_rank_adapter`].
@@ -49,7 +49,7 @@ struct Map<'a> {
 }
 
 impl<'a> Map<'a> {
-    /// Of `[batch, positions, channels]` or `[batch, channels, positions]`.
+    /// A view of `[batch, positions, channels]` or `[batch, channels, positions]`.
     fn of(x: &'a FlexTensor, axis: ChannelAxis) -> Self {
         let shape = x.layout().shape();
         let (positions, channels) = match axis {
@@ -86,8 +86,8 @@ struct Sizes {
 }
 
 impl Sizes {
-    /// Elements of the six weights: of the down projection its two factors and bias, then of the up
-    /// projection.
+    /// Number of elements of the six weights: the two factors and the bias of the down projection, then those
+    /// of the up projection.
     fn weights(&self) -> [usize; 6] {
         let Self {
             channels,
@@ -105,7 +105,7 @@ impl Sizes {
     }
 }
 
-/// The gradients of the input, if asked for, and of the six weights.
+/// The gradients of the input, if requested, and of the six weights.
 pub(super) fn backward(
     input: &FlexTensor,
     weights: &[FlexTensor; 6],
@@ -193,7 +193,7 @@ struct Scratch {
     grad_hidden: Vec<f32>,
 }
 
-/// `a b` in a buffer that grows to it.
+/// Computes `a b` in a buffer, which grows as needed.
 fn product<'a>(
     gemm: &mut gemm::Scratch,
     buffer: &'a mut Vec<f32>,
@@ -207,8 +207,8 @@ fn product<'a>(
 }
 
 impl Scratch {
-    /// Adds the gradients that `count` positions have in the weights; answers that of the first
-    /// factor's output, `[count, rank]`.
+    /// Adds the weight gradients of `count` positions; returns the gradient of the first factor's output,
+    /// `[count, rank]`.
     fn add<'a>(
         &'a mut self,
         [z, grad]: [Matrix<'_>; 2],
@@ -334,7 +334,7 @@ impl Scratch {
     }
 }
 
-/// `active = gelu(hidden + bias)`, and `hidden` its derivative there.
+/// Sets `active = gelu(hidden + bias)` and replaces `hidden` by the derivative.
 #[inline(always)]
 fn activate(hidden: &mut [f32], active: &mut [f32], bias: &[f32]) {
     let rows = hidden.chunks_exact_mut(bias.len());

@@ -1,4 +1,4 @@
-//! Elementary functions written so that a loop over them vectorises: no branch, no table, no call.
+//! Elementary functions without branches, tables or calls, so that loops over them vectorise.
 
 /// `e^x`, relative error below 2e-7 for -87 < x < 88; clamped outside.
 ///

@@ -2,7 +2,7 @@
 
 use burn_flex::FlexTensor;
 
-/// A matrix somewhere in a slice.
+/// A strided view of a matrix in a slice.
 #[derive(Clone, Copy)]
 pub(super) struct Matrix<'a> {
     pub(super) values: &'a [f32],
@@ -11,7 +11,7 @@ pub(super) struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// Rows one after the other.
+    /// A matrix of contiguous rows.
     pub(super) fn rows(values: &'a [f32], columns: usize) -> Self {
         Self {
             values,
@@ -19,7 +19,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// The same values by columns.
+    /// The transposed view.
     pub(super) fn transposed(self) -> Self {
         let [row, column] = self.strides;
         Self {
@@ -28,7 +28,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// The rows from this one on.
+    /// The rows from this row on.
     pub(super) fn after(self, row: usize) -> Self {
         Self {
             values: &self.values[row * self.strides[0]..],
@@ -36,7 +36,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// A tensor of rank 2 where it is, transposed or not; none where it is laid out otherwise.
+    /// A view of a tensor of rank 2, transposed or not; `None` for any other layout.
     pub(super) fn of(tensor: &'a FlexTensor) -> Option<Self> {
         let layout = tensor.layout();
         let [row, column] = *layout.strides() else {
@@ -50,7 +50,7 @@ impl<'a> Matrix<'a> {
         })
     }
 
-    /// Whether every element of a matrix of this size is inside.
+    /// Whether the slice holds every element of a matrix of this size.
     pub(super) fn holds(&self, [rows, columns]: [usize; 2]) -> bool {
         let [row, column] = self.strides;
         rows == 0 || columns == 0 || (rows - 1) * row + (columns - 1) * column < self.values.len()

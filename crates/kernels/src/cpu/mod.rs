@@ -1,7 +1,7 @@
-//! The operators on Burn's CPU backend, Flex: threads by rayon, vectors by loops that are compiled
-//! once more for the processor's best instructions (pulp).
+//! The operators on Burn's CPU backend, Flex. Threads are rayon's. Loops are also compiled for the processor's
+//! best vector instructions (pulp).
 //!
-//! Tensors of other types than `f32` take the plain statement.
+//! Tensors of types other than `f32` use the reference implementation.
 
 mod activation;
 mod add_nearest;
@@ -48,7 +48,7 @@ use crate::{layer_norm as plain_layer_norm, linear as plain_linear, resize as pl
 use crate::{softmax as plain_softmax, window_attention as plain_window_attention};
 use storage::are_f32;
 
-/// An operator: under its name in traces, and as here where all is single precision.
+/// Declares an operator: a tracing span under its name, and the implementation here if all tensors are `f32`.
 macro_rules! operator {
     ($name:literal, [$($tensor:expr),+], $here:expr, $plain:expr) => {{
         let _span = tracing::trace_span!($name).entered();

@@ -205,7 +205,7 @@ pub(super) fn batch_norm_backward(
     ]
 }
 
-/// The sum over everything but the channels of `[outer, channels, inner]`.
+/// The sum of `[outer, channels, inner]` over all axes but the channels.
 pub(super) fn channel_sum(x: &FlexTensor) -> FlexTensor {
     let x = x.to_contiguous();
     let shape = x.layout().shape();
@@ -279,7 +279,7 @@ pub(super) fn layer_norm(
     )
 }
 
-/// Most partial sums of a weight's gradient: enough for many threads, few enough to add up.
+/// Maximum number of partial sums of a weight's gradient: enough for many threads, few enough to add up.
 const PARTS: usize = 64;
 
 /// Gradients of the rows, `gamma` and `beta`.
@@ -317,7 +317,7 @@ pub(super) fn layer_norm_backward(
     [grad, total(0), total(1)]
 }
 
-/// Turns the gradient of a normalised row into that of the row; adds to those of gamma and beta.
+/// Turns the gradient of a normalised row into the gradient of the row, and adds to the gradients of gamma and beta.
 #[inline(always)]
 fn layer_norm_row(
     grad: Elements<'_>,

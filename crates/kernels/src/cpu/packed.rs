@@ -15,12 +15,12 @@ use super::product::{add_step, bands, lanes};
 use super::storage::{refill, write_copy, written};
 use super::vector::vectorised;
 
-/// Most of the depth that a tile takes at once: a panel's part stays in the first cache.
+/// Maximum depth that a tile takes at once: the panel's part stays in the first-level cache.
 const DEPTH: usize = 384;
-/// Rows of a panel that are more than enough to be written.
+/// Number of rows of a panel after which they are written.
 const EMITTED: usize = 18;
 
-/// Rows of a left side, packed: `[depth, rows]` of every band.
+/// The packed rows of a left side, `[depth, rows]` for every band.
 #[derive(Default)]
 pub(super) struct Left {
     values: Vec<f32>,
@@ -55,7 +55,7 @@ impl Left {
     }
 }
 
-/// Columns of a right side, packed: `[depth, width]` of every panel; the last is filled up by zeros.
+/// The packed columns of a right side, `[depth, width]` for every panel; the last is filled up with zeros.
 pub(super) struct Right {
     values: Vec<f32>,
     pub(super) depth: usize,
@@ -63,7 +63,7 @@ pub(super) struct Right {
 }
 
 impl Right {
-    /// By all threads.
+    /// Packs a matrix with all threads.
     pub(super) fn new(matrix: Matrix<'_>, [depth, columns]: [usize; 2]) -> Self {
         let width = width();
         let write = |places: &mut [MaybeUninit<f32>]| {
@@ -81,7 +81,7 @@ impl Right {
         }
     }
 
-    /// The panels and which columns they are.
+    /// The panels and their columns.
     pub(super) fn panels(&self) -> impl Iterator<Item = (Range<usize>, &[f32])> {
         let panels = self.values.chunks_exact(self.depth * width());
         let columns = (0..).map(|panel| panel_columns(panel, self.columns));
@@ -89,18 +89,18 @@ impl Right {
     }
 }
 
-/// Most columns of a panel.
+/// Maximum number of columns of a panel.
 pub(super) fn width() -> usize {
     2 * lanes()
 }
 
-/// Columns of a panel of so many.
+/// The columns of a panel of a matrix with this number of columns.
 pub(super) fn panel_columns(panel: usize, columns: usize) -> Range<usize> {
     let first = panel * width();
     first..(first + width()).min(columns)
 }
 
-/// A panel of a right side.
+/// Packs a panel of a right side.
 pub(super) fn pack_panel(
     matrix: Matrix<'_>,
     columns: Range<usize>,
@@ -114,7 +114,7 @@ pub(super) fn pack_panel(
     );
 }
 
-/// Rows of a matrix side by side, `[columns, width]`, filled up by zeros.
+/// Interleaves rows of a matrix, `[columns, width]`, filled up with zeros.
 #[inline(always)]
 fn interleave(
     matrix: Matrix<'_>,
@@ -150,7 +150,7 @@ fn interleave(
     }
 }
 
-/// `R` lines that are `row` apart.
+/// Interleaves `R` lines that are `row` elements apart.
 #[inline(always)]
 fn interleave_lines<const R: usize>(values: &[f32], row: usize, places: &mut [MaybeUninit<f32>]) {
     let (places, _) = places.as_chunks_mut::<R>();
@@ -165,7 +165,7 @@ fn interleave_lines<const R: usize>(values: &[f32], row: usize, places: &mut [Ma
     }
 }
 
-/// Where the rows of a panel will be written.
+/// The memory that the rows of a panel will be written to.
 #[derive(Clone, Copy)]
 pub(super) struct Destination {
     first: *const f32,
@@ -182,7 +182,7 @@ impl Destination {
         }
     }
 
-    /// From a later column on.
+    /// The destination from a later column on.
     pub(super) fn after(self, columns: usize) -> Self {
         Self {
             first: self.first.wrapping_add(columns),
@@ -190,8 +190,7 @@ impl Destination {
         }
     }
 
-    /// Asks for the lines of these rows, so that they are there when they are written: there are more of
-    /// them than the processor foresees by itself.
+    /// Prefetches the cache lines of these rows: there are more than the processor prefetches by itself.
     #[inline(always)]
     fn expect(self, rows: Range<usize>, width: usize) {
         #[cfg(target_arch = "x86_64")]
@@ -209,15 +208,15 @@ impl Destination {
     }
 }
 
-/// A panel of a product of packed rows and a packed panel; `result` holds it, `[rows, width]`, and
-/// `emit` is given some rows at a time as soon as they are ready, so that what it writes goes to
-/// memory beside the arithmetic. `to` is where `emit` writes, if that is in so many rows that the
-/// processor does not foresee it: measured, a pointwise convolution takes 0.85 of its time, and a product
-/// by rows, whose task is small and near, no less than without.
+/// Computes a panel of a product of packed rows and a packed panel. `result` holds it, `[rows, width]`, and
+/// `emit` receives some rows at a time as soon as they are ready, so writing them to memory overlaps with the
+/// arithmetic. `to` is where `emit` writes, if that is more rows than the processor prefetches by itself:
+/// measured, a pointwise convolution then takes 0.85 of its time, and a product by rows, whose tasks are small,
+/// gains nothing.
 ///
 /// # Panics
 ///
-/// If `panel` is not as deep as the rows, that is not at all, or `result` is too short.
+/// If the depths of `panel` and the rows differ or are 0, or `result` is too short.
 pub(super) fn product_panel(
     left: &Left,
     panel: &[f32],
@@ -285,11 +284,10 @@ pub(super) fn product_panel(
     });
 }
 
-/// As [`product_panel`], of a panel without columns of padding whose sums are written where they belong
-/// straight from the registers: to the first columns of `places`, rows of `row` elements, with `bias` or
-/// nothing added.
+/// As [`product_panel`], for a panel without padding columns. The sums are written straight from the registers
+/// to the first columns of `places`, whose rows have `row` elements, with `bias` added if there is any.
 ///
-/// Answers whether it was done: the sums of a panel too deep for the first cache are made in parts.
+/// Returns `false` without writing if the panel is too deep for the first-level cache: its sums are made in parts.
 pub(super) fn write_panel(
     left: &Left,
     panel: &[f32],
@@ -347,7 +345,7 @@ pub(super) fn write_panel(
     true
 }
 
-/// `R` rows of a panel, written to `places`.
+/// Writes `R` rows of a panel to `places`.
 #[inline(always)]
 fn write_tile<S: Simd, const R: usize>(
     simd: S,

@@ -1,5 +1,4 @@
-//! Products of matrices small enough for the first cache, where a library's packing would cost more
-//! than it saves.
+//! Products of matrices small enough for the first-level cache, where a library's packing costs more than it saves.
 
 use std::ops::Range;
 
@@ -7,7 +6,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::matrix::Matrix;
 
-/// What the columns of a right side must be a multiple of on this processor.
+/// The number of columns of a right side must be a multiple of this on this processor.
 pub(super) fn lanes() -> usize {
     struct Lanes;
 
@@ -23,7 +22,7 @@ pub(super) fn lanes() -> usize {
     Arch::new().dispatch(Lanes)
 }
 
-/// Rows of a product by tiles of nearly one height: 49 are five of five and four of six.
+/// The rows of a product in tiles of nearly equal height: 49 rows are five tiles of 5 and four of 6.
 #[inline(always)]
 pub(super) fn bands(rows: usize) -> impl Iterator<Item = Range<usize>> {
     let count = rows.div_ceil(6);
@@ -33,11 +32,11 @@ pub(super) fn bands(rows: usize) -> impl Iterator<Item = Range<usize>> {
     )
 }
 
-/// `c = a b` of `[rows, depth]` and `[depth, columns]`.
+/// Computes `c = a b` for `[rows, depth]` and `[depth, columns]`.
 ///
 /// # Panics
 ///
-/// If `columns` is no multiple of [`lanes`], or a side is too short.
+/// If `columns` is not a multiple of [`lanes`], or a side is too short.
 pub(super) fn product(a: Matrix<'_>, b: &[f32], c: &mut [f32], sizes: [usize; 3]) {
     Arch::new().dispatch(Product { a, b, c, sizes });
 }
@@ -131,8 +130,8 @@ fn tile<S: Simd, const R: usize, const V: usize>(
     }
 }
 
-/// Adds a step of the depth to a tile of sums, which stays in registers: written with vectors by
-/// name, since the compiler takes a tile apart into scalars.
+/// Adds one step of the depth to a tile of sums, which stays in registers. It uses explicit vectors, since the
+/// compiler would split a tile into scalars.
 #[inline(always)]
 pub(super) fn add_step<S: Simd, const R: usize, const V: usize>(
     simd: S,

@@ -98,7 +98,7 @@ pub(super) fn backward(grad: FlexTensor, size: [usize; 2]) -> FlexTensor {
     tensor(output, [batch, channels, size[0], size[1]])
 }
 
-/// The transpose of [`Rows::resize`]: first down into `rows`, then across.
+/// The transpose of [`Rows::resize`]: first vertically into `rows`, then horizontally.
 #[inline(always)]
 fn spread(grad: &[f32], output: &mut [f32], down: &[Tap], across: &[Tap], rows: &mut [f32]) {
     let width = across.len();

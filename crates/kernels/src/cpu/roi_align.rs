@@ -1,5 +1,5 @@
-//! Pooling of regions of interest: what a region sees of a plane is summed down into a line for each
-//! row of bins, and along the line into the bins.
+//! Pooling of regions of interest. A region of a plane is summed vertically into a line for each row of bins,
+//! and along the line into the bins.
 
 use std::mem::MaybeUninit;
 
@@ -11,18 +11,18 @@ use super::storage::{tensor, written};
 use super::vector::vectorised;
 use crate::roi_align::{Axis, Roi, RoiAlign, axes};
 
-/// Bins that are summed at once.
+/// Number of bins that are summed at once.
 const LANES: usize = 8;
 
-/// What a region sees, laid out for the loops.
+/// The cells and weights of a region, laid out for the loops.
 struct Region {
     image: usize,
     size: usize,
     down: Axis,
-    /// First cell of a line that is seen, and how many.
+    /// First cell of a line in the region, and the number of cells.
     first: usize,
     length: usize,
-    /// The share of every cell in every bin of a line, `[cells, bins]`, bins filled up to [`LANES`].
+    /// The weight of every cell in every bin of a line, `[cells, bins]`, with bins filled up to [`LANES`].
     by_cell: Vec<[f32; LANES]>,
     /// The same as `[bins, cells]`.
     by_bin: Vec<f32>,
@@ -145,8 +145,7 @@ pub(super) fn forward(x: FlexTensor, rois: &[Roi], options: RoiAlign) -> FlexTen
     tensor(values, [rois.len(), channels, options.size, options.size])
 }
 
-/// The gradient of the map: a task is a plane, so that regions add to it in their order whatever the
-/// threads.
+/// The gradient of the map. A task is a plane, so regions add to it in the same order for any number of threads.
 pub(super) fn backward(
     grad: FlexTensor,
     rois: &[Roi],

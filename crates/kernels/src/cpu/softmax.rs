@@ -5,10 +5,10 @@ use burn_flex::FlexTensor;
 use super::math::exp;
 use super::storage::transform;
 
-/// Accumulators of a maximum or sum, so that it vectorises; few, since rows are short.
+/// Number of accumulators of a maximum or sum, so that it vectorises; few, since rows are short.
 const LANES: usize = 8;
 
-/// The largest of some values and the sum of others, by vectors.
+/// Folds values with `f`, which is associative, in [`LANES`] lanes.
 #[inline(always)]
 fn fold(values: &[f32], start: f32, f: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [start; LANES];
@@ -23,7 +23,7 @@ fn fold(values: &[f32], start: f32, f: impl Fn(f32, f32) -> f32) -> f32 {
     rest.iter().copied().chain(lanes).fold(start, f)
 }
 
-/// `exp(x - max) / sum exp(x - max)` in place.
+/// Computes `exp(x - max) / sum exp(x - max)` in place.
 #[inline(always)]
 pub(super) fn softmax_row(row: &mut [f32]) {
     let maximum = fold(

@@ -1,4 +1,4 @@
-//! Reading and making of Flex tensors, and elementwise passes over them.
+//! Reading and creating Flex tensors, and elementwise passes over them.
 
 use std::mem::MaybeUninit;
 
@@ -8,11 +8,11 @@ use rayon::prelude::*;
 
 use super::vector::vectorised;
 
-/// Elements that a thread takes at once in an elementwise pass: 64 KiB, so that a chunk stays in the
-/// second-level cache while several loops pass over it, and small tensors are not split.
+/// Number of elements that a thread takes at once in an elementwise pass: 64 KiB, so a chunk stays in the
+/// second-level cache for several loops, and small tensors are not split.
 const GRAIN: usize = 1 << 14;
 
-/// Whether all are single precision, the one type these kernels are written for.
+/// Whether all tensors are single precision, the only type of these kernels.
 pub(super) fn are_f32(tensors: &[&FlexTensor]) -> bool {
     tensors.iter().all(|tensor| tensor.dtype() == DType::F32)
 }
@@ -26,8 +26,8 @@ pub(super) fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
     )
 }
 
-/// [`FlexTensor::to_contiguous`], but of every image of a batch by itself: Flex turns a matrix by tiles,
-/// and walks over a batch of matrices element by element, ten times as long.
+/// [`FlexTensor::to_contiguous`] for every image of a batch by itself: Flex transposes one matrix in tiles, but
+/// a batch of matrices element by element, which takes ten times as long.
 pub(super) fn contiguous(x: FlexTensor) -> FlexTensor {
     let shape = x.layout().shape().clone();
     let is_batch = shape.num_dims() > 2 && shape[0] > 1 && shape.num_elements() > 0;
@@ -45,11 +45,11 @@ pub(super) fn contiguous(x: FlexTensor) -> FlexTensor {
     tensor(values, shape.clone())
 }
 
-/// A vector of this length whose places `write` has written.
+/// Returns a vector of this length, filled by `write`.
 ///
 /// # Safety
 ///
-/// `write` writes every place.
+/// `write` must write every element.
 pub(super) unsafe fn written(
     length: usize,
     write: impl FnOnce(&mut [MaybeUninit<f32>]),
@@ -60,12 +60,11 @@ pub(super) unsafe fn written(
     values
 }
 
-/// Gives a vector this length and what `write` writes in its places, in the memory it has if that is
-/// enough.
+/// Resizes a vector to this length and fills it by `write`, reusing its memory if that is large enough.
 ///
 /// # Safety
 ///
-/// `write` writes every place.
+/// `write` must write every element.
 #[inline(always)]
 pub(super) unsafe fn refill(
     values: &mut Vec<f32>,
@@ -79,8 +78,8 @@ pub(super) unsafe fn refill(
     unsafe { values.set_len(length) };
 }
 
-/// Writes a copy of values of the same length, by vectors: a call of the C library costs more here,
-/// and its copies of some KiB by string instructions are slow on many processors.
+/// Copies values of the same length with vector instructions: a call of the C library costs more here, and its
+/// copies of a few KiB by string instructions are slow on many processors.
 #[inline(always)]
 pub(super) fn write_copy<'a>(places: &'a mut [MaybeUninit<f32>], values: &[f32]) -> &'a mut [f32] {
     let values = &values[..places.len()];
@@ -97,8 +96,7 @@ pub(super) fn write_copy<'a>(places: &'a mut [MaybeUninit<f32>], values: &[f32])
     unsafe { places.assume_init_mut() }
 }
 
-/// The places of a matrix's rows by columns, at most `width` of them to a part: for every part its
-/// piece of every row.
+/// Splits the rows of a matrix into parts of at most `width` columns: for every part its piece of every row.
 pub(super) fn split_columns(
     places: &mut [MaybeUninit<f32>],
     columns: usize,
@@ -116,11 +114,10 @@ pub(super) fn split_columns(
     parts
 }
 
-/// Changes a tensor chunk by chunk, in parallel; in place where nobody else holds it, otherwise a
-/// copy. `f` is given where a chunk begins; its length is a multiple of `unit`, which divides the
-/// number of elements.
+/// Changes a tensor chunk by chunk, in parallel; in place if nothing else holds it, otherwise in a copy. `f`
+/// receives the start of each chunk; its length is a multiple of `unit`, which divides the number of elements.
 ///
-/// For what passes over a chunk more than once; a single pass is a [`map`].
+/// It is for functions that pass over a chunk more than once; a single pass is a [`map`].
 pub(super) fn transform(
     tensor: FlexTensor,
     unit: usize,
@@ -138,7 +135,7 @@ pub(super) fn transform(
     )
 }
 
-/// As [`transform`], of elements that are read and written once.
+/// As [`transform`], for elements that are read and written once.
 pub(super) fn map(
     tensor: FlexTensor,
     unit: usize,
@@ -154,7 +151,7 @@ pub(super) fn map(
     tensor
 }
 
-/// As [`map`], by chunks of this length; `f` makes something of each.
+/// As [`map`], in chunks of this length; returns what `f` returns for each.
 pub(super) fn map_parts<T: Send>(
     tensor: FlexTensor,
     length: usize,
@@ -192,18 +189,18 @@ pub(super) fn map_parts<T: Send>(
     (self::tensor(copy, source.layout().shape().clone()), parts)
 }
 
-/// Values that a function replaces: where they are, or in a copy.
+/// Values that a function replaces, in place or in a copy.
 pub(super) enum Elements<'a> {
     InPlace(&'a mut [f32]),
     Copied(&'a [f32], &'a mut [MaybeUninit<f32>]),
 }
 
-/// Says that all of some elements have been replaced.
+/// Proof that all elements have been replaced.
 #[must_use]
 pub(super) struct Written(());
 
 impl<'a> Elements<'a> {
-    /// The values as they are.
+    /// The current values.
     #[inline(always)]
     pub(super) fn values(&self) -> &[f32] {
         match self {
@@ -212,7 +209,7 @@ impl<'a> Elements<'a> {
         }
     }
 
-    /// The values, to be changed where they are from now on.
+    /// The values, to be changed in place.
     #[inline(always)]
     fn in_place(self) -> (&'a mut [f32], Written) {
         let values = match self {
@@ -232,7 +229,7 @@ impl<'a> Elements<'a> {
         )
     }
 
-    /// Replaces every value, given what is at its place in others of the same length or more.
+    /// Replaces every value, given the values at the same index in other slices of at least the same length.
     #[inline(always)]
     pub(super) fn replace_with<const N: usize>(
         self,
@@ -263,8 +260,8 @@ impl<'a> Elements<'a> {
         Written(())
     }
 
-    /// As [`Elements::replace_with`], of about as many elements as a tile is wide: for so few, a loop
-    /// of unknown length costs more than what it does.
+    /// As [`Elements::replace_with`], for about as many elements as a tile is wide: for so few, a loop of
+    /// unknown length costs more than its body.
     #[inline(always)]
     pub(super) fn combine_few(self, others: &[f32], f: impl Fn(f32, f32) -> f32) -> Written {
         const LANES: usize = 8;
@@ -311,7 +308,7 @@ impl<'a> Elements<'a> {
         Written(())
     }
 
-    /// Replaces row after row of one length, which divides that of all; the last is as long.
+    /// Replaces the values row by row; the length of a row divides the number of values.
     #[inline(always)]
     pub(super) fn rows(
         self,
@@ -343,7 +340,7 @@ fn at<const N: usize>(others: [&[f32]; N], index: usize) -> [f32; N] {
     )
 }
 
-/// The sum of two tensors of one shape, in place of one that nobody else holds.
+/// The sum of two tensors of one shape, computed in place of one that nothing else holds.
 pub(super) fn add(a: FlexTensor, b: FlexTensor) -> FlexTensor {
     if !a.is_unique() && b.is_unique() {
         return add(b, a);

@@ -1,12 +1,12 @@
-//! Compiling a loop for the processor's best instructions.
+//! Compiling a loop for the processor's best vector instructions.
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// Runs `f` as it is compiled for the best vector instructions of this processor.
+/// Runs `f` compiled for the best vector instructions of this processor.
 ///
-/// That reaches only what is inlined here, and a fused multiply-add that is not becomes a call: every
-/// closure on the way needs `#[inline(always)]`. `f` is a `FnMut` since calling a closure as `FnOnce`
-/// goes through a shim that has no such mark.
+/// This affects only code that is inlined here, and a fused multiply-add elsewhere becomes a function call:
+/// every closure on the way needs `#[inline(always)]`. `f` is a `FnMut` since calling a closure as `FnOnce`
+/// goes through a shim without that attribute.
 #[inline(always)]
 pub(super) fn vectorised<R>(f: impl FnMut() -> R) -> R {
     struct Call<F>(F);
@@ -23,7 +23,7 @@ pub(super) fn vectorised<R>(f: impl FnMut() -> R) -> R {
     Arch::new().dispatch(Call(f))
 }
 
-/// A copy of every value that is `stride` from the one before; `from` reaches to the last.
+/// Copies every `stride`-th value; `from` ends at the last one or later.
 #[inline(always)]
 pub(super) fn copy_strided(to: &mut [f32], from: &[f32], stride: usize) {
     match stride {
@@ -37,7 +37,7 @@ pub(super) fn copy_strided(to: &mut [f32], from: &[f32], stride: usize) {
     }
 }
 
-/// A copy of a few values without the call that `copy_from_slice` of an unknown length would be.
+/// Copies a few values without the function call of a `copy_from_slice` of unknown length.
 #[inline(always)]
 fn copy(to: &mut [f32], from: &[f32]) {
     let from = &from[..to.len()];
@@ -58,7 +58,7 @@ fn copy(to: &mut [f32], from: &[f32]) {
     }
 }
 
-/// A copy of every second value, as many as both have.
+/// Copies every second value, up to the end of either slice.
 #[inline(always)]
 pub(super) fn every_second(to: &mut [f32], from: &[f32]) {
     let count = to.len().min(from.len().div_ceil(2));
@@ -95,12 +95,12 @@ fn second(from: &[f32; 16]) -> [f32; 8] {
     )
 }
 
-/// Accumulators of a sum, so that it vectorises and its error grows slowly.
+/// Number of accumulators of a sum, so that it vectorises and its error grows slowly.
 const LANES: usize = 16;
 
-/// The sum of `f` over the elements of slices of one length.
+/// The sum of `f` over the elements of slices of the same length.
 ///
-/// One sum at a time: the compiler takes several in one loop for scalars.
+/// One sum at a time: the compiler does not vectorise several sums in one loop.
 #[inline(always)]
 pub(super) fn sum<const N: usize>(slices: [&[f32]; N], f: impl Fn([f32; N]) -> f32) -> f32 {
     let length = slices[0].len();
@@ -128,7 +128,7 @@ pub(super) fn sum<const N: usize>(slices: [&[f32]; N], f: impl Fn([f32; N]) -> f
     total
 }
 
-/// The sum of vectors of one length, in their order.
+/// The sum of vectors of the same length, in their order.
 pub(super) fn total<'a>(length: usize, parts: impl IntoIterator<Item = &'a Vec<f32>>) -> Vec<f32> {
     let mut total = vec![0.0; length];
     for part in parts {

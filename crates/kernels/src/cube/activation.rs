@@ -1,4 +1,4 @@
-//! A bias and an activation, one unit a number.
+//! A bias and an activation, one unit per element.
 
 #![allow(
     unstable_name_collisions,
@@ -11,7 +11,7 @@ use cubecl::prelude::*;
 use super::launch::{dense, elementwise, empty, with_type_of};
 use crate::activation::{Activation, INVERSE_SQRT_TWO_PI};
 
-/// The standard normal distribution.
+/// The cumulative distribution function of the standard normal distribution.
 #[cube]
 fn distribution(x: f32) -> f32 {
     (x * comptime!(std::f32::consts::FRAC_1_SQRT_2)).erf() * 0.5 + 0.5
@@ -82,7 +82,7 @@ fn backward_kernel(
     output[ABSOLUTE_POS] = grad[ABSOLUTE_POS] * slope;
 }
 
-/// Of `[outer, channels, inner]`.
+/// `activation(x + bias)` of `[outer, channels, inner]`.
 pub(super) fn forward<R: CubeRuntime>(
     x: CubeTensor<R>,
     bias: Option<CubeTensor<R>>,

@@ -1,4 +1,4 @@
-//! AdamW in place, and sums of squares: one launch for many tensors, since a highway has hundreds of small ones.
+//! AdamW in place, and sums of squares, with one launch for many tensors: a highway has hundreds of small ones.
 
 use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
 use cubecl::prelude::*;
@@ -8,15 +8,14 @@ use super::rows::cube_sum;
 use crate::KernelBackend;
 use crate::adamw::{AdamWStep, AdamWTensors};
 
-/// Units of a cube.
+/// Number of units of a cube.
 const UNITS: u32 = 256;
-/// The most cubes that add up the squares of one tensor.
+/// Maximum number of cubes that add up the squares of one tensor.
 const PARTS: usize = 64;
-/// How many tensors a launch can be of, the most first. Every other number would be a kernel of its own to
-/// compile.
+/// Numbers of tensors of a launch, the largest first. Each number is one more kernel to compile.
 const LAUNCHES: [usize; 3] = [16, 4, 1];
 
-/// Every tensor has cubes of its own, one after another.
+/// One AdamW step. Every tensor has its own cubes, one after another.
 #[cube(launch_unchecked)]
 fn step_kernel(
     parameters: &mut Sequence<Array<f32>>,
@@ -57,7 +56,7 @@ fn step_kernel(
     }
 }
 
-/// Every tensor has as many cubes as [`parts`] says, each of which writes a sum, from `offset` on.
+/// Sums of squares. Every tensor has [`parts`] cubes, each of which writes a sum, from `offset` on.
 #[cube(launch_unchecked)]
 fn squares_kernel(
     all: &Sequence<Array<f32>>,
@@ -92,13 +91,13 @@ fn squares_kernel(
     }
 }
 
-/// A tensor that nobody else sees.
+/// A tensor that nothing else holds.
 fn owned<R: CubeRuntime>(x: CubeTensor<R>) -> CubeTensor<R> {
     let x = dense(x);
     if x.can_mut() { x } else { x.copy() }
 }
 
-/// Tensors that a step may write to.
+/// Tensors that a step may write to in place.
 pub(super) fn in_place<B: KernelBackend<FloatTensorPrimitive = CubeTensor<R>>, R: CubeRuntime>(
     tensors: AdamWTensors<B>,
 ) -> AdamWTensors<B> {
@@ -109,7 +108,7 @@ pub(super) fn in_place<B: KernelBackend<FloatTensorPrimitive = CubeTensor<R>>, R
     }
 }
 
-/// Cuts as many tensors off as a launch with some bindings for each can be of.
+/// Splits tensors into launches, given the number of bindings of a tensor.
 fn launches<'a, T, R: CubeRuntime>(
     client: &ComputeClient<R>,
     bindings: usize,
@@ -126,7 +125,7 @@ fn launches<'a, T, R: CubeRuntime>(
     })
 }
 
-/// Takes steps, in place.
+/// Runs the steps in place.
 pub(super) fn send<B: KernelBackend<FloatTensorPrimitive = CubeTensor<R>>, R: CubeRuntime>(
     unsent: Vec<(AdamWTensors<B>, AdamWStep)>,
 ) {
@@ -147,8 +146,8 @@ pub(super) fn send<B: KernelBackend<FloatTensorPrimitive = CubeTensor<R>>, R: Cu
                     .num_elements()
                     .div_ceil(UNITS as usize)
             };
-            // SAFETY: a unit has at most one place of four arrays of one length, which it checks; three of
-            // them are nobody else's.
+            // SAFETY: a unit has at most one place of four arrays of one length, which it checks; three of them
+            // are not shared.
             unsafe {
                 step_kernel::launch_unchecked(
                     &client,
@@ -171,13 +170,13 @@ pub(super) fn send<B: KernelBackend<FloatTensorPrimitive = CubeTensor<R>>, R: Cu
     }
 }
 
-/// How many cubes add up the squares of a tensor.
+/// Number of cubes that add up the squares of a tensor.
 fn parts<R: CubeRuntime>(x: &CubeTensor<R>) -> usize {
     let parts = x.meta.num_elements().div_ceil(4 * UNITS as usize);
     parts.min(PARTS)
 }
 
-/// Sums of squares of parts of all tensors, of which there is one, `[parts]`.
+/// Sums of squares over parts of all tensors, `[parts]`. There is at least one tensor.
 pub(super) fn squares<R: CubeRuntime>(tensors: Vec<CubeTensor<R>>) -> CubeTensor<R> {
     let tensors: Vec<_> = tensors.into_iter().map(dense).collect();
     let sums = empty(&tensors[0], [tensors.iter().map(parts).sum::<usize>()]);

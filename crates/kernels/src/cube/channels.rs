@@ -1,4 +1,4 @@
-//! What goes over a channel of all images: bias gradients and batch normalisation.
+//! Reductions over the channels of all images: bias gradients and batch normalisation.
 
 use burn::tensor::TensorMetadata;
 use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
@@ -9,10 +9,10 @@ use super::rows::cube_sum;
 
 const UNITS: u32 = 256;
 
-/// Rows that one unit adds up where channels are last.
+/// Number of rows that one unit adds up if channels are last.
 const ROWS: usize = 64;
 
-/// Sums of `[outer, channels, 1]` over parts of the rows, by a unit a channel.
+/// Sums of `[outer, channels, 1]` over parts of the rows, one unit per channel.
 #[cube(launch_unchecked)]
 fn columns_kernel(
     x: &Array<f32>,
@@ -36,7 +36,7 @@ fn columns_kernel(
     sums[ABSOLUTE_POS] = sum;
 }
 
-/// Sums of `[outer, channels, inner]` over the inner axis, by a cube a row.
+/// Sums of `[outer, channels, inner]` over the inner axis, one cube per row.
 #[cube(launch_unchecked)]
 fn rows_kernel(x: &Array<f32>, sums: &mut Array<f32>, inner: usize) {
     if CUBE_POS >= sums.len() {
@@ -55,7 +55,7 @@ fn rows_kernel(x: &Array<f32>, sums: &mut Array<f32>, inner: usize) {
     }
 }
 
-/// Sums of `[outer, channels, inner]` over parts of everything but the channels, `[parts, channels]`.
+/// Sums of `[outer, channels, inner]` over parts of all axes but the channels, `[parts, channels]`.
 pub(super) fn sums<R: CubeRuntime>(x: CubeTensor<R>) -> CubeTensor<R> {
     let x = dense(x);
     let [outer, channels, inner] = x.shape().dims();
@@ -94,7 +94,7 @@ pub(super) fn sums<R: CubeRuntime>(x: CubeTensor<R>) -> CubeTensor<R> {
     sums
 }
 
-/// Normalises a channel of all images, by a cube.
+/// Normalises a channel of all images, one cube per channel.
 #[cube(launch_unchecked)]
 fn normalise_kernel(
     x: &Array<f32>,
@@ -142,7 +142,7 @@ fn normalise_kernel(
     }
 }
 
-/// Where the `index`-th number of a channel of all images is.
+/// The offset of the `index`-th value of a channel over all images.
 #[cube]
 fn place(index: usize, channel: usize, channels: usize, positions: usize) -> usize {
     ((index / positions) * channels + channel) * positions + index % positions
@@ -196,7 +196,7 @@ fn normalise_backward_kernel(
     }
 }
 
-/// Of `[batch, channels, positions]`: the output, means and biased variances.
+/// The normalised `[batch, channels, positions]`, and the means and biased variances.
 pub(super) fn normalise<R: CubeRuntime>(
     x: CubeTensor<R>,
     gamma: CubeTensor<R>,

@@ -1,6 +1,6 @@
-//! Dense convolutions on a card's matrix units.
+//! Dense convolutions on a GPU's matrix units.
 //!
-//! Burn's own choice without its tuner is a loop over taps, twenty to fifty times slower.
+//! Without its tuner Burn uses a loop over taps, which is twenty to fifty times slower.
 
 use burn::tensor::ops::ConvOptions;
 use burn_cubecl::kernel::conv::{
@@ -8,7 +8,7 @@ use burn_cubecl::kernel::conv::{
 };
 use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
 
-/// None where the device has no matrix units for it.
+/// The convolution; `None` if the device has no matrix units for it.
 pub(super) fn forward<R: CubeRuntime>(
     x: CubeTensor<R>,
     weight: CubeTensor<R>,

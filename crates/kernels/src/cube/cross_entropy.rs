@@ -1,5 +1,5 @@
-//! Cross entropy of every pixel. Logits of another size than the labels are interpolated where they are needed: what
-//! is enlarged never is in the card's memory.
+//! Pixel-wise cross entropy. Logits of another size than the labels are interpolated on the fly and never
+//! stored at the larger size.
 
 use burn::tensor::TensorMetadata;
 use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
@@ -8,7 +8,7 @@ use cubecl::prelude::*;
 use super::launch::{dense, elementwise, empty};
 use super::resize::{blend, position, range, share};
 
-/// The normaliser of every pixel, `log sum exp` of its logits, and its share of the loss.
+/// The normaliser of every pixel, `log sum exp` of its logits, and its part of the loss.
 #[cube(launch_unchecked)]
 fn forward_kernel(
     logits: &Array<f32>,
@@ -47,7 +47,7 @@ fn forward_kernel(
     losses[ABSOLUTE_POS] = weights[ABSOLUTE_POS] * (normaliser - wanted);
 }
 
-/// The gradient of every logit, which asks all pixels that it has a share in.
+/// The gradient of every logit, summed over all pixels that are interpolated from it.
 #[cube(launch_unchecked)]
 fn backward_kernel(
     logits: &Array<f32>,
@@ -94,7 +94,8 @@ fn backward_kernel(
     output[ABSOLUTE_POS] = sum * grad[0];
 }
 
-/// Shares of the loss and normalisers, `[batch, positions]` each, of `[batch, classes, height, width]` as of `size`.
+/// The parts of the loss and the normalisers, `[batch, positions]` each, of logits `[batch, classes, height,
+/// width]` resized to `size`.
 pub(super) fn forward<R: CubeRuntime>(
     logits: CubeTensor<R>,
     labels: CubeTensor<R>,

@@ -1,4 +1,4 @@
-//! Focal loss, a unit for every logit.
+//! Focal loss, one unit per logit.
 
 use burn::tensor::TensorMetadata;
 use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
@@ -8,12 +8,12 @@ use super::launch::{cubes, dense, elementwise, empty};
 use super::rows::cube_sum;
 use crate::focal_loss::{FocalLoss, NOT_COUNTED};
 
-/// Units of a cube, and logits of each, where they are added up.
+/// Number of units of a cube, and of logits of each, for the sum.
 const UNITS: u32 = 256;
 const EACH: usize = 16;
 
-/// Of a logit: its sign and its weight. The loss is that of the logit where the class is absent, of its negative
-/// where it is there.
+/// The sign and the weight of a logit: the sign is positive where the class is absent and negative where it is
+/// present.
 #[cube]
 fn sign_and_weight(label: i32, class: usize, alpha: f32) -> (f32, f32) {
     let mut sign = 1.0f32;

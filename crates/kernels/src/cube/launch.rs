@@ -1,4 +1,4 @@
-//! What every kernel's launch has in common.
+//! Helpers to launch kernels.
 
 use burn::tensor::{DType, Shape};
 use burn_cubecl::kernel::into_contiguous;
@@ -7,15 +7,15 @@ use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
 use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
-/// Units of a cube whose units do not work together.
+/// Number of units of a cube whose units work independently.
 const UNITS: u32 = 256;
 
-/// A tensor whose rows lie one after another: the runtime pads rows, and a view's rows can be anywhere.
+/// Returns a contiguous tensor: the runtime pads rows, and a view's rows can be anywhere.
 pub(super) fn dense<R: CubeRuntime>(x: CubeTensor<R>) -> CubeTensor<R> {
     into_contiguous(x)
 }
 
-/// An uninitialised tensor on the device of another one, its rows one after another.
+/// A contiguous uninitialised tensor on the device of another one.
 pub(super) fn empty<R: CubeRuntime>(
     like: &CubeTensor<R>,
     shape: impl Into<Shape>,
@@ -23,7 +23,7 @@ pub(super) fn empty<R: CubeRuntime>(
     empty_of(like, shape, like.dtype)
 }
 
-/// As [`empty`], of another type.
+/// As [`empty`], with another type.
 pub(super) fn empty_of<R: CubeRuntime>(
     like: &CubeTensor<R>,
     shape: impl Into<Shape>,
@@ -37,18 +37,18 @@ pub(super) fn empty_of<R: CubeRuntime>(
     )
 }
 
-/// Whether kernels of single precision can take a tensor.
+/// Whether single-precision kernels support a tensor.
 pub(super) fn is_single<R: CubeRuntime>(x: &CubeTensor<R>) -> bool {
     x.dtype == DType::F32
 }
 
-/// Whether kernels of a frozen backbone can take a tensor: half precision of either kind, too. They compute
-/// in single precision all the same.
+/// Whether the kernels of a frozen backbone support a tensor: single precision or half precision of either
+/// kind. They compute in single precision.
 pub(super) fn is_float<R: CubeRuntime>(x: &CubeTensor<R>) -> bool {
     matches!(x.dtype, DType::F32 | DType::F16 | DType::BF16)
 }
 
-/// `launch` with `float` for the type of a tensor's numbers.
+/// Runs `launch` with `float` as the element type of a tensor.
 macro_rules! with_type_of {
     ($tensor:expr, $float:ident => $launch:expr) => {
         match $tensor.dtype {
@@ -69,7 +69,7 @@ macro_rules! with_type_of {
 }
 pub(super) use with_type_of;
 
-/// A unit for each of `count` things.
+/// One unit for each of `count` elements.
 pub(super) fn elementwise<R: CubeRuntime>(
     client: &ComputeClient<R>,
     count: usize,
@@ -78,7 +78,7 @@ pub(super) fn elementwise<R: CubeRuntime>(
     (cubes(client, count.div_ceil(UNITS as usize)), dim)
 }
 
-/// `count` cubes or a few more, over as many axes as the device needs for them.
+/// `count` cubes or a few more, over as many axes as the device needs.
 pub(super) fn cubes<R: CubeRuntime>(client: &ComputeClient<R>, count: usize) -> CubeCount {
     calculate_cube_count_elemwise(client, count, CubeDim::new_single())
 }

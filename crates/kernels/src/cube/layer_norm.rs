@@ -1,4 +1,4 @@
-//! Layer normalisation, a cube a row.
+//! Layer normalisation, one cube per row.
 
 use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
 use cubecl::prelude::*;
@@ -6,10 +6,10 @@ use cubecl::prelude::*;
 use super::launch::{cubes, dense, empty, with_type_of};
 use super::rows::cube_sum;
 
-/// Rows whose sums for `gamma` and `beta` one cube adds up.
+/// Number of rows that one cube adds up for `gamma` and `beta`.
 const ROWS: usize = 64;
 
-/// Units for a row: a power of two, none idle where the row is long.
+/// Number of units for a row: a power of two, with none idle if the row is long.
 fn units(channels: usize) -> u32 {
     (channels.next_power_of_two() as u32 / 4).clamp(32, 256)
 }
@@ -138,7 +138,7 @@ fn backward_kernel(
     }
 }
 
-/// Sums of `grad * normalised` and `grad` over some rows, by a unit a channel.
+/// Sums of `grad * normalised` and `grad` over some rows, one unit per channel.
 #[cube(launch_unchecked)]
 fn sums_kernel(
     x: &Array<f32>,

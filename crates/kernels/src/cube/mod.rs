@@ -1,7 +1,7 @@
 //! Graphics cards: CUDA, Vulkan, Metal, WebGPU and ROCm, through CubeCL.
 //!
-//! What is not single precision, or does not fit a card's shared memory, is computed by plain Burn. What a
-//! frozen backbone needs takes half precision, too, of either kind, and computes in single precision.
+//! Tensors that are not single precision, or that do not fit the shared memory, use plain Burn. The kernels of
+//! a frozen backbone also take half precision of either kind, and compute in single precision.
 
 mod activation;
 mod adamw;
@@ -50,7 +50,7 @@ where
 {
     fn memory_gauge(device: &Self::Device) -> Option<MemoryGauge> {
         let client = R::client(device);
-        // Memory belongs to the stream of a thread: this thread's is meant, whoever asks.
+        // Memory belongs to the stream of a thread: this is the stream of the current thread.
         let stream = StreamId::current();
         Some(Box::new(move || {
             let usage = stream.executes(|| client.memory_usage());
@@ -172,8 +172,8 @@ where
         if options.groups != 1 || is_pointwise(kernel, options) {
             return crate::convolution::backward_input::<Self>(size, weight, grad, options);
         }
-        // As without a stride, for a gradient with zeros between: Burn's own answers zeros where the
-        // kernel is not longer than the stride.
+        // As without a stride, for a gradient with zeros between: Burn's own returns zeros where the kernel is
+        // not longer than the stride.
         let grad = crate::convolution::spread::<Self>(grad, size, kernel, options);
         let dense = ConvolutionOptions {
             stride: 1,
@@ -413,12 +413,12 @@ where
     }
 }
 
-/// Whether the kernels of a loss can take logits and labels.
+/// Whether the kernels of a loss support these logits and labels.
 fn are_labelled<R: CubeRuntime>(logits: &CubeTensor<R>, labels: &CubeTensor<R>) -> bool {
     is_single(logits) && labels.dtype == DType::I32
 }
 
-/// Regions as a kernel reads them, `[regions, 5]`: what is no number is far from any map.
+/// Regions as a kernel reads them, `[regions, 5]`; NaN becomes a value far outside any map.
 fn numbers<B: KernelBackend>(rois: &[Roi], device: &B::Device) -> FloatTensor<B> {
     const FAR: f32 = 1e7;
     let place = |number: f32| {
@@ -437,7 +437,7 @@ fn numbers<B: KernelBackend>(rois: &[Roi], device: &B::Device) -> FloatTensor<B>
     float(Tensor::<B, 2>::from_data(data, device))
 }
 
-/// Parts that a sum over `rows` is cut into: as many as divide it, up to what fills a card.
+/// Number of parts of a sum over `rows`: a divisor of it, at most as many as fill a GPU.
 fn parts(rows: usize) -> usize {
     const MOST: usize = 128;
     const SHORTEST: usize = 256;

@@ -1,4 +1,4 @@
-//! The class of the largest logit, by a unit for each position.
+//! The class of the largest logit, one unit per position.
 
 use burn::tensor::{DType, TensorMetadata};
 use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
@@ -24,7 +24,7 @@ fn most_likely_kernel(logits: &Array<f32>, found: &mut Array<i32>, classes: usiz
     found[ABSOLUTE_POS] = class;
 }
 
-/// Of `[outer, classes, inner]`.
+/// The class of the largest logit of `[outer, classes, inner]`.
 pub(super) fn forward<R: CubeRuntime>(logits: CubeTensor<R>) -> CubeTensor<R> {
     let [outer, classes, inner] = logits.shape().dims();
     let logits = dense(logits);

@@ -1,4 +1,4 @@
-//! Non-maximum suppression: all overlaps as bits, then one sweep over them by a cube for each group.
+//! Non-maximum suppression: all overlaps as bits, then one sweep over them with one cube per group.
 
 use burn::tensor::{DType, TensorMetadata};
 use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
@@ -14,7 +14,7 @@ fn area(bounds: &Array<f32>, at: usize) -> f32 {
     max(bounds[at + 2] - bounds[at], 0.0) * max(bounds[at + 3] - bounds[at + 1], 0.0)
 }
 
-/// Which of the rectangles behind it every rectangle overlaps, `[groups, count, words]`.
+/// The later boxes that every box overlaps, as bits, `[groups, count, words]`.
 #[cube(launch_unchecked)]
 fn overlaps_kernel(
     bounds: &Array<f32>,
@@ -49,8 +49,8 @@ fn overlaps_kernel(
     overlaps[ABSOLUTE_POS] = bits;
 }
 
-/// A unit has a word of every row, and knows of which of its rectangles are suppressed. Those of one word are
-/// decided by the unit that has it, all others hear of it.
+/// Decides which boxes are kept. A unit holds one word of every row and tracks which of its boxes are
+/// suppressed. It decides on the boxes of its word and tells the other units.
 #[cube(launch_unchecked)]
 fn sweep_kernel(overlaps: &Array<u32>, kept: &mut Array<f32>, count: usize, words: usize) {
     if CUBE_POS * count >= kept.len() {
@@ -96,7 +96,7 @@ fn sweep_kernel(overlaps: &Array<u32>, kept: &mut Array<f32>, count: usize, word
     }
 }
 
-/// None where a cube has not a unit for every word.
+/// The kept boxes; `None` if a cube does not have a unit for every word.
 pub(super) fn forward<R: CubeRuntime>(
     bounds: &CubeTensor<R>,
     threshold: f32,

@@ -1,4 +1,4 @@
-//! Bilinear interpolation, a unit for every number that is written.
+//! Bilinear interpolation, one unit per output element.
 
 use burn::tensor::TensorMetadata;
 use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
@@ -6,21 +6,21 @@ use cubecl::prelude::*;
 
 use super::launch::{dense, elementwise, empty};
 
-/// Where a new position lies among the old ones, `0..old - 1`.
+/// The coordinate of a new position among the old ones, in `0..old - 1`.
 #[cube]
 pub(super) fn position(index: usize, old: usize, new: usize) -> f32 {
     let at = (index as f32 + 0.5) * (old as f32 / new as f32) - 0.5;
     clamp(at, 0.0, (old - 1) as f32)
 }
 
-/// The share that an old position has in a new one.
+/// The weight of an old position in a new one.
 #[cube]
 pub(super) fn share(index: usize, wanted: usize, old: usize, new: usize) -> f32 {
     let distance = position(index, old, new) - wanted as f32;
     max(1.0 - distance.abs(), 0.0)
 }
 
-/// What a map, which begins at `map`, has between its numbers.
+/// The interpolated value of the map that begins at `map`.
 #[cube]
 pub(super) fn blend(
     values: &Array<f32>,
@@ -60,7 +60,7 @@ fn forward_kernel(
     output[ABSOLUTE_POS] = blend(x, map, y, x_at, old_height, old_width);
 }
 
-/// The first new position that may have a share of an old one, and the one after the last.
+/// The range of new positions that may use an old one, as first and one past the last.
 #[cube]
 pub(super) fn range(wanted: usize, old: usize, new: usize) -> (usize, usize) {
     let ratio = new as f32 / old as f32;
@@ -103,7 +103,7 @@ fn backward_kernel(
     output[ABSOLUTE_POS] = sum;
 }
 
-/// Of `[batch, channels, height, width]` to `[height, width]`.
+/// Resizes `[batch, channels, height, width]` to `[height, width]`.
 pub(super) fn forward<R: CubeRuntime>(x: CubeTensor<R>, size: [usize; 2]) -> CubeTensor<R> {
     let x = dense(x);
     let [batch, channels, height, width] = x.shape().dims();
@@ -126,7 +126,7 @@ pub(super) fn forward<R: CubeRuntime>(x: CubeTensor<R>, size: [usize; 2]) -> Cub
     output
 }
 
-/// The gradient of a map of `[height, width]`.
+/// The gradient of a map of size `[height, width]`.
 pub(super) fn backward<R: CubeRuntime>(grad: CubeTensor<R>, size: [usize; 2]) -> CubeTensor<R> {
     let grad = dense(grad);
     let [batch, channels, height, width] = grad.shape().dims();

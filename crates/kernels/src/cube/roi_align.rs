@@ -1,5 +1,5 @@
-//! RoIAlign. The share that a cell has in a bin is the product of one share for each axis: the
-//! backward pass tabulates those, so that a cell finds what it gets without any other writing to it.
+//! RoIAlign. The weight of a cell in a bin is the product of one weight per axis. The backward pass tabulates
+//! these weights, so each cell gathers its gradient and no two units write to the same cell.
 
 use burn::tensor::TensorMetadata;
 use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
@@ -9,14 +9,14 @@ use super::launch::{cubes, dense, elementwise, empty};
 use super::rows::cube_ranks;
 use crate::roi_align::RoiAlign;
 
-/// Cells of a line, and channels of each, that a cube of the backward pass has.
+/// Number of cells of a line, and of channels of each, of a cube of the backward pass.
 const UNITS: u32 = 64;
 const CHANNELS: usize = 8;
 
-/// Numbers of a region: its image, and left, top, right and bottom in pixels.
+/// Numbers per region: its image, and left, top, right and bottom in pixels.
 pub(super) const NUMBERS: usize = 5;
 
-/// Where a region begins on an axis, and the length of a bin, in cells.
+/// The start of a region on an axis and the length of a bin, in cells.
 #[cube]
 fn bins(
     rois: &Array<f32>,
@@ -35,7 +35,7 @@ fn bins(
     (start, side / comptime!(options.size as f32))
 }
 
-/// [`RoiAlign`] as far as a kernel is made for it.
+/// The compile-time options of [`RoiAlign`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Options {
     size: u32,
@@ -53,7 +53,7 @@ impl From<RoiAlign> for Options {
     }
 }
 
-/// Samples of a bin along an axis of `length` cells.
+/// Number of samples of a bin along an axis of `length` cells.
 #[cube]
 fn samples(bin: f32, length: usize, #[comptime] options: Options) -> u32 {
     let mut count = options.sampling.runtime();
@@ -64,7 +64,7 @@ fn samples(bin: f32, length: usize, #[comptime] options: Options) -> u32 {
     count
 }
 
-/// The share of a cell in a bin of a region along an axis: `[regions, size, length]`.
+/// The weight of a cell in a bin of a region along an axis: `[regions, size, length]`.
 #[cube(launch_unchecked)]
 fn shares_kernel(
     rois: &Array<f32>,
@@ -95,7 +95,7 @@ fn shares_kernel(
     shares[ABSOLUTE_POS] = sum / max(count as f32, 1.0);
 }
 
-/// A bin of a region and a channel for every unit: `[regions, channels, size, size]`.
+/// One unit per bin of a region and a channel: `[regions, channels, size, size]`.
 #[cube(launch_unchecked)]
 fn forward_kernel(
     x: &Array<f32>,
@@ -132,7 +132,7 @@ fn forward_kernel(
     output[ABSOLUTE_POS] = sum;
 }
 
-/// The cells that may have a share in a bin, to the one after the last.
+/// The range of cells that a bin may read, as first and one past the last.
 #[cube]
 fn cells(
     rois: &Array<f32>,
@@ -148,7 +148,7 @@ fn cells(
     between(one, one + bin, length)
 }
 
-/// The cells that may have a share in any bin.
+/// The range of cells that any bin may read.
 #[cube]
 fn reach(
     rois: &Array<f32>,
@@ -171,8 +171,8 @@ fn between(one: f32, other: f32, length: usize) -> (usize, usize) {
     (first as usize, end.ceil() as usize + 1)
 }
 
-/// The gradient of some cells of a line, for some channels, by a cube. Its units look for the regions that reach
-/// these cells together, as many at a time as there are units.
+/// The gradient of some cells of a line for some channels, one cube each. The units search together for the
+/// regions that reach these cells, one region per unit at a time.
 #[cube(launch_unchecked)]
 fn backward_kernel(
     grad: &Array<f32>,
@@ -261,7 +261,7 @@ fn backward_kernel(
     }
 }
 
-/// Shares of all cells in all bins along both axes.
+/// The weights of all cells in all bins along both axes.
 fn shares<R: CubeRuntime>(
     rois: &CubeTensor<R>,
     [height, width]: [usize; 2],
@@ -289,7 +289,7 @@ fn shares<R: CubeRuntime>(
     })
 }
 
-/// `rois` is `[regions, 5]`: [`NUMBERS`].
+/// Pools regions; `rois` is `[regions, 5]`, see [`NUMBERS`].
 pub(super) fn forward<R: CubeRuntime>(
     x: CubeTensor<R>,
     rois: CubeTensor<R>,

@@ -1,8 +1,8 @@
-//! What the units of a cube find out together.
+//! Reductions over the units of a cube.
 
 use cubecl::prelude::*;
 
-/// The sum of a number of every unit of a cube, for each of them. `shared` has a place for each.
+/// The sum of one number per unit of a cube, returned to every unit. `shared` has an element per unit.
 #[cube]
 pub(super) fn cube_sum<N: Numeric>(
     value: N,
@@ -27,7 +27,7 @@ pub(super) fn cube_sum<N: Numeric>(
     sum
 }
 
-/// The sum of the numbers of the units before each, and of all. `shared` has a place for each.
+/// The sum of the numbers of all earlier units, and the sum of all. `shared` has an element per unit.
 #[cube]
 pub(super) fn cube_ranks(
     value: u32,

@@ -1,5 +1,5 @@
-//! The largest numbers of a row, by a cube for each row: the least of them is found bit by bit, all that reach
-//! it are gathered and sorted in shared memory.
+//! The largest values of a row, one cube per row. The smallest of them is found bit by bit; all values that
+//! reach it are gathered and sorted in shared memory.
 
 use burn::tensor::{DType, TensorMetadata};
 use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
@@ -8,12 +8,12 @@ use cubecl::prelude::*;
 use super::launch::{cubes, dense, empty, empty_of};
 use super::rows::{cube_ranks, cube_sum};
 
-/// The most numbers of a row.
+/// Maximum number of values of a row.
 const MOST: usize = 2048;
-/// Units of a cube.
+/// Number of units of a cube.
 const UNITS: u32 = 256;
 
-/// An integer for every number, in the order of `f32::total_cmp`.
+/// An integer for every number, ordered as `f32::total_cmp`.
 #[cube]
 fn key(x: f32) -> u32 {
     let bits = u32::reinterpret(x);
@@ -149,7 +149,7 @@ fn top_kernel(
     }
 }
 
-/// None where the numbers of a row are not to be held in shared memory.
+/// The largest values and their indices; `None` if the values of a row do not fit in shared memory.
 pub(super) fn forward<R: CubeRuntime>(
     x: &CubeTensor<R>,
     count: usize,

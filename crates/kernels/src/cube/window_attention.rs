@@ -1,8 +1,7 @@
-//! Window attention, a cube for every window and head, a unit for every position.
+//! Window attention, one cube per window and head, one unit per position.
 //!
-//! A cube has the keys and values of its window in shared memory; a unit goes over them once, with the
-//! softmax of what it has seen so far (Milakov & Gimelshein 2018, arXiv 1805.02867), so that scores are
-//! never held.
+//! A cube holds the keys and values of its window in shared memory. A unit passes over them once with an online
+//! softmax (Milakov & Gimelshein 2018, arXiv 1805.02867), so scores are never stored.
 
 use burn::tensor::TensorMetadata;
 use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
@@ -12,10 +11,10 @@ use super::launch::{cubes, dense, empty, with_type_of};
 use crate::window::Windows;
 use crate::window_attention::MASKED;
 
-/// Below any score.
+/// A value below any score.
 const LOWEST: f32 = -1e30;
 
-/// Sizes of a map and its windows that a kernel is made for.
+/// The compile-time sizes of a map and its windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Layout {
     side: u32,
@@ -39,14 +38,14 @@ impl Layout {
         (2 * self.side - 1) * (2 * self.side - 1)
     }
 
-    /// Bytes of shared memory of the backward pass, which takes more.
+    /// Bytes of shared memory of the backward pass, which needs more than the forward pass.
     fn shared(self) -> usize {
         let [area, depth] = [self.area() as usize, self.depth as usize];
         4 * (2 * area * (depth + 1) + 5 * area + 2 * self.offsets() as usize)
     }
 }
 
-/// Where a position of a window is on the padded map, and its region.
+/// The index of a window's position in the padded map, and its region.
 #[cube]
 fn locate(
     window: u32,
@@ -96,7 +95,7 @@ fn addend(
     value
 }
 
-/// The row of the table that has the bias of a pair of positions.
+/// The row of the bias table for a pair of positions.
 #[cube]
 fn offset(query: u32, key: u32, #[comptime] layout: Layout) -> u32 {
     let dy = query / layout.side + layout.side - 1 - key / layout.side;
@@ -234,7 +233,7 @@ fn forward_kernel<F: Float>(
     store::<F>(&keys, &targets, output, channels, first, layout);
 }
 
-/// Writes the rows that [`forward_kernel`] and [`backward_kernel`] left in shared memory.
+/// Writes the rows that [`forward_kernel`] and [`backward_kernel`] leave in shared memory.
 #[cube]
 fn store<F: Float>(
     from: &SharedMemory<f32>,
@@ -459,7 +458,7 @@ fn backward_kernel(
     );
 }
 
-/// The layout of a call, if a kernel for it fits the device.
+/// The layout of a call; `None` if no kernel for it fits the device.
 pub(super) fn layout<R: CubeRuntime>(
     qkv: &CubeTensor<R>,
     table: &CubeTensor<R>,
@@ -480,7 +479,7 @@ pub(super) fn layout<R: CubeRuntime>(
     fits.then_some(Plan { layout, windows })
 }
 
-/// What a kernel is launched for.
+/// The arguments of a launch.
 pub(super) struct Plan {
     layout: Layout,
     windows: Windows,
@@ -521,7 +520,8 @@ impl Plan {
         output
     }
 
-    /// The gradient of `qkv`, and of the table by every window, `[windows, heads, offsets]`.
+    /// The gradient of `qkv`, and the contribution of every window to the gradient of the table, `[windows,
+    /// heads, offsets]`.
     pub(super) fn backward<R: CubeRuntime>(
         &self,
         qkv: CubeTensor<R>,

@@ -1,22 +1,22 @@
-//! What makes an entry one that can be scored: image and category are known, box and mask are sound.
+//! Checks that an entry can be scored: image and category are known, box and mask are valid.
 
 use std::collections::{HashMap, HashSet};
 
 use hotcoco::{Rle, Segmentation};
 
-use super::error::{DetectionError, Place};
+use super::error::{DetectionError, EntryRef};
 use super::{Category, Image};
 
-/// The identifiers of a ground truth.
+/// The image and category identifiers of a ground truth.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
-    /// Width and height by identifier; zeros where they are not known.
+    /// Width and height by identifier; zeros if they are not known.
     images: HashMap<u64, [u32; 2]>,
     categories: HashSet<u64>,
 }
 
 impl Known {
-    /// The identifiers, or one that occurs twice and what it identifies.
+    /// Collects the identifiers. The error is an identifier that occurs twice, and what it identifies.
     pub fn new(images: &[Image], categories: &[Category]) -> Result<Self, (&'static str, u64)> {
         let mut known = Self {
             images: HashMap::with_capacity(images.len()),
@@ -41,8 +41,8 @@ impl Known {
         self.images.len()
     }
 
-    /// Whether image and category exist.
-    pub fn check(&self, place: Place<'_>, category_id: u64) -> Result<(), DetectionError> {
+    /// Checks that image and category exist.
+    pub fn check(&self, place: EntryRef<'_>, category_id: u64) -> Result<(), DetectionError> {
         if !self.images.contains_key(&place.image_id) {
             return Err(DetectionError::UnknownImage {
                 entry: place.entry(),
@@ -59,10 +59,10 @@ impl Known {
         Ok(())
     }
 
-    /// Checks a mask without drawing it; its size, `[width, height]`.
+    /// Checks a mask without rasterising it; returns its size, `[width, height]`.
     pub fn check_mask(
         &self,
-        place: Place<'_>,
+        place: EntryRef<'_>,
         mask: Option<&Segmentation>,
     ) -> Result<[u32; 2], DetectionError> {
         let wrong = |reason: String| DetectionError::Mask {
@@ -118,10 +118,10 @@ impl Known {
         Ok(size)
     }
 
-    /// The pixels of a mask.
+    /// Returns the pixels of a mask.
     pub fn mask(
         &self,
-        place: Place<'_>,
+        place: EntryRef<'_>,
         mask: Option<&Segmentation>,
     ) -> Result<Rle, DetectionError> {
         let [width, height] = self.check_mask(place, mask)?;
@@ -134,14 +134,17 @@ impl Known {
     }
 }
 
-fn missing_mask(place: Place<'_>) -> DetectionError {
+fn missing_mask(place: EntryRef<'_>) -> DetectionError {
     DetectionError::MissingMask {
         entry: place.entry(),
     }
 }
 
-/// A box of as many numbers as were found.
-pub(super) fn bbox(place: Place<'_>, numbers: &[Option<f64>]) -> Result<[f64; 4], DetectionError> {
+/// Checks the numbers of a box.
+pub(super) fn bbox(
+    place: EntryRef<'_>,
+    numbers: &[Option<f64>],
+) -> Result<[f64; 4], DetectionError> {
     let finite = |number: &Option<f64>| number.filter(|number| number.is_finite());
     let found: Option<Vec<f64>> = numbers.iter().map(finite).collect();
     found
@@ -152,8 +155,8 @@ pub(super) fn bbox(place: Place<'_>, numbers: &[Option<f64>]) -> Result<[f64; 4]
         })
 }
 
-/// A score that can be ordered.
-pub(super) fn score(place: Place<'_>, value: Option<f64>) -> Result<f64, DetectionError> {
+/// Checks that a score is finite.
+pub(super) fn score(place: EntryRef<'_>, value: Option<f64>) -> Result<f64, DetectionError> {
     value
         .filter(|score| score.is_finite())
         .ok_or_else(|| DetectionError::Score {

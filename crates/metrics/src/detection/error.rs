@@ -1,4 +1,4 @@
-//! What can be wrong with a ground truth or with detections.
+//! Errors of ground truths and detections.
 
 use std::fmt;
 use std::io;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// Where an annotation or a detection stands.
+/// The location of an annotation or a detection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The file, if it comes from one.
@@ -28,7 +28,7 @@ impl fmt::Display for Entry {
     }
 }
 
-/// Where entries come from.
+/// The file and list of entries.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin<'a> {
     pub file: Option<&'a Path>,
@@ -37,8 +37,8 @@ pub(super) struct Origin<'a> {
 
 impl<'a> Origin<'a> {
     /// An entry of the list.
-    pub fn at(self, index: usize, image_id: u64) -> Place<'a> {
-        Place {
+    pub fn at(self, index: usize, image_id: u64) -> EntryRef<'a> {
+        EntryRef {
             origin: self,
             index,
             image_id,
@@ -46,15 +46,15 @@ impl<'a> Origin<'a> {
     }
 }
 
-/// An [`Entry`] that may turn out sound: nothing is allocated for it.
+/// The location of an entry that is being checked: an [`Entry`] without allocations.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
+pub(super) struct EntryRef<'a> {
     origin: Origin<'a>,
     index: usize,
     pub image_id: u64,
 }
 
-impl Place<'_> {
+impl EntryRef<'_> {
     pub fn entry(self) -> Entry {
         Entry {
             file: self.origin.file.map(Path::to_path_buf),
@@ -74,17 +74,17 @@ pub enum DetectionError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What went wrong.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// A file that is no JSON, or JSON of another form.
+    /// A file that is not JSON, or JSON of another structure.
     #[error("{} is no {expected}: {source}", path.display())]
     Json {
         /// The file.
         path: PathBuf,
-        /// What it should be.
+        /// The expected content.
         expected: &'static str,
-        /// What is wrong and where; it names the index of the entry.
+        /// The parse error; it names the index of the entry.
         source: serde_json::Error,
     },
     /// Two images or two categories of one identifier.
@@ -117,7 +117,7 @@ pub enum DetectionError {
         /// Number of categories.
         categories: usize,
     },
-    /// A class that there is not, where classes are indices.
+    /// A class index that is out of range.
     #[error("{entry}: class is {class}; expected one below {classes}")]
     ClassOutOfRange {
         /// The entry.
@@ -127,43 +127,43 @@ pub enum DetectionError {
         /// Number of classes.
         classes: usize,
     },
-    /// A score that orders nothing.
+    /// A score that is not a finite number.
     #[error("{entry}: score is {}; expected a finite number", shown(value))]
     Score {
         /// The entry.
         entry: Entry,
-        /// The score; none where there is none or JSON has no word for it.
+        /// The score; `None` if it is missing or JSON cannot represent it.
         value: Option<f64>,
     },
-    /// A box that is none.
+    /// An invalid box.
     #[error("{entry}: box is [{}]; expected four finite numbers", list(value))]
     Box {
         /// The entry.
         entry: Entry,
-        /// Its numbers; none for one that JSON has no word for.
+        /// Its numbers; `None` for a number that JSON cannot represent.
         value: Vec<Option<f64>>,
     },
-    /// No box, where boxes are compared or the first detection of a file has one.
+    /// A missing box, if boxes are compared or the first detection of the file has one.
     #[error("{entry}: there is no `bbox`")]
     MissingBox {
         /// The entry.
         entry: Entry,
     },
-    /// No mask, where masks are compared.
+    /// A missing mask, if masks are compared.
     #[error("{entry}: there is no `segmentation`")]
     MissingMask {
         /// The entry.
         entry: Entry,
     },
-    /// A mask that is none.
+    /// An invalid mask.
     #[error("{entry}: {reason}")]
     Mask {
         /// The entry.
         entry: Entry,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
-    /// A mask that is not of the size of its image.
+    /// A mask whose size differs from its image.
     #[error(
         "{entry}: mask is {}x{}, but the image is {}x{} (width x height)",
         mask[0], mask[1], image[0], image[1]
@@ -176,13 +176,13 @@ pub enum DetectionError {
         /// Width and height of the image.
         image: [u32; 2],
     },
-    /// An image without a size, where masks are compared.
+    /// An image without a size, if masks are compared.
     #[error("{entry}: the ground truth gives image {} no width and height", entry.image_id)]
     MissingSize {
         /// The entry that needs it.
         entry: Entry,
     },
-    /// Runs that are no mask.
+    /// Run lengths that do not add up to the size of the mask.
     #[error("runs of a {width}x{height} mask add up to {sum} pixels; expected {}", u64::from(*width) * u64::from(*height))]
     Runs {
         /// Width of the mask.
@@ -192,16 +192,16 @@ pub enum DetectionError {
         /// Sum of the runs.
         sum: u64,
     },
-    /// Anything else that the evaluation refuses.
+    /// Any other error of the evaluation.
     #[error("cannot be scored: {reason}")]
     Evaluation {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
 impl DetectionError {
-    /// What to do about it, for the `hint:` line of the command line.
+    /// Returns a suggestion to fix the error, for the `hint:` line of the command line.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Json { .. } => {

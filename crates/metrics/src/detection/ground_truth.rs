@@ -1,4 +1,4 @@
-//! The truth, and detections scored against it as pycocotools does.
+//! The ground truth, and the scores of detections as pycocotools computes them.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use hotcoco::params::IouType as CocoIouType;
 use hotcoco::{Annotation, COCO, COCOeval, Dataset, mask};
 
 use super::check::{self, Known};
-use super::error::{DetectionError, Origin, Place};
+use super::error::{DetectionError, EntryRef, Origin};
 use super::json;
 use super::scores::{DetectionScores, evaluate};
 use super::{Category, Detection, Image, IouType, Object, Segmentation};
 
-/// The true objects of a dataset, checked once, to score detections against.
+/// The true objects of a dataset, which are checked once and score any number of detections.
 pub struct GroundTruth {
     file: Option<PathBuf>,
     known: Known,
@@ -31,21 +31,21 @@ struct Candidate {
 impl GroundTruth {
     /// Reads a file in COCO's format, such as `instances_val2017.json`.
     ///
-    /// Parts of an outline with fewer than three corners are left out, and objects of nothing else with
-    /// them: there pycocotools stops, or takes four numbers for a box.
+    /// Polygons with fewer than three corners are dropped, and so are objects without any other polygon:
+    /// pycocotools fails on these, or reads four numbers as a box.
     ///
-    /// The identifiers of annotations are not read. No score depends on them, except that pycocotools
-    /// takes an object of identifier 0 for unmatched, and of two of one identifier sees only one.
+    /// The identifiers of annotations are ignored. No score depends on them, except that pycocotools treats an
+    /// object with identifier 0 as unmatched, and sees only one of two objects with the same identifier.
     ///
     /// # Errors
-    /// A file that cannot be read or has another form, identifiers that occur twice, annotations
-    /// that name no image or category of the file, and boxes of other than four finite numbers.
+    /// If the file cannot be read or has another structure, an identifier occurs twice, an annotation names an
+    /// unknown image or category, or a box is not four finite numbers.
     pub fn read(path: &Path) -> Result<Self, DetectionError> {
         Self::read_among(path, &[])
     }
 
-    /// As [`Self::read`], with categories of a model that may lack in the file: what is detected of them is
-    /// known, and enters no mean, since the file has no object of theirs.
+    /// As [`Self::read`], with further categories of a model that the file may lack. Detections of them are
+    /// accepted and enter no mean, since the file has no objects of these categories.
     ///
     /// # Errors
     /// As [`Self::read`].
@@ -98,7 +98,7 @@ impl GroundTruth {
         Self::build(origin, &images, &categories, annotations?)
     }
 
-    /// The truth of a dataset that is in memory.
+    /// Creates the ground truth of a dataset in memory.
     ///
     /// # Errors
     /// As [`Self::read`].
@@ -190,14 +190,14 @@ impl GroundTruth {
         self.coco.dataset.annotations.len()
     }
 
-    /// Scores detections made by a program, in any order.
+    /// Scores detections in memory, in any order.
     ///
-    /// A detected mask is as large as its pixels, whatever the box is: that is what detection
-    /// libraries report, which drop the boxes from the results before they compare masks.
+    /// The area of a detected mask is its number of pixels, whatever the box is, as in detection libraries,
+    /// which drop the boxes from the results before they compare masks.
     ///
     /// # Errors
-    /// An image or category that the truth does not have, numbers that are not finite, and masks
-    /// that are missing or not of their image's size where masks are compared.
+    /// If an image or category is unknown, a number is not finite, or, when masks are compared, a mask is
+    /// missing or has another size than its image.
     pub fn score(
         &self,
         detections: &[Detection],
@@ -225,12 +225,12 @@ impl GroundTruth {
 
     /// Scores a file of detections in COCO's result format.
     ///
-    /// As in pycocotools, a detected object is as large as its box if the first entry of the file
-    /// has a box, and as its mask otherwise: this decides whether a mask is small, medium or large.
+    /// As in pycocotools, the area of a detected object is that of its box if the first entry of the file has a
+    /// box, and that of its mask otherwise. The area decides whether a mask is small, medium or large.
     ///
     /// # Errors
-    /// As [`Self::score`], and a file that cannot be read or has another form. Unlike pycocotools,
-    /// which takes boxes for masks, an entry without a mask is refused where masks are compared.
+    /// As [`Self::score`], and if the file cannot be read or has another structure. Unlike pycocotools, which
+    /// uses boxes as masks, an entry without a mask is an error when masks are compared.
     pub fn score_file(&self, path: &Path, iou: IouType) -> Result<DetectionScores, DetectionError> {
         let candidates = json::detections(path)?.into_iter().map(|entry| Candidate {
             image_id: entry.image_id,
@@ -282,16 +282,15 @@ impl GroundTruth {
         evaluate(COCOeval::new(self.coco.clone(), detections, iou))
     }
 
-    /// Refuses a truth in which an object lacks what is compared; [`Self::score`] does so too, when there
-    /// are detections.
+    /// Checks that every object has a box or mask to compare. [`Self::score`] does this too if there are detections.
     ///
     /// # Errors
-    /// [`DetectionError::MissingBox`], [`DetectionError::MissingMask`], or what is wrong with a mask.
+    /// [`DetectionError::MissingBox`], [`DetectionError::MissingMask`], or the error of a mask.
     pub fn require(&self, iou: IouType) -> Result<(), DetectionError> {
         self.check_objects(iou)
     }
 
-    /// Whether every object has what is compared.
+    /// Checks that every object has a box or mask to compare.
     fn check_objects(&self, iou: IouType) -> Result<(), DetectionError> {
         let origin = truth_origin(self.file.as_deref());
         for (index, object) in self.coco.dataset.annotations.iter().enumerate() {
@@ -311,10 +310,10 @@ impl GroundTruth {
         Ok(())
     }
 
-    /// A detection with the size that decides whether it is small, medium or large.
+    /// Converts a detection, with the area that decides whether it is small, medium or large.
     fn annotation(
         &self,
-        place: Place<'_>,
+        place: EntryRef<'_>,
         candidate: Candidate,
         iou: IouType,
         sized_by_box: bool,
@@ -349,7 +348,7 @@ impl GroundTruth {
     }
 }
 
-/// Drops the parts of an outline that are none; whether any is left.
+/// Drops invalid polygons; returns whether any is left.
 fn has_outline(segmentation: &mut Option<hotcoco::Segmentation>) -> bool {
     const SHORTEST: usize = 6;
     match segmentation {

@@ -1,4 +1,4 @@
-//! Ground truth and detections as COCO's JSON files have them.
+//! Ground truth and detections in COCO's JSON format.
 
 use std::fmt;
 use std::fs;
@@ -12,7 +12,7 @@ use serde_json::{Number, Value};
 
 use super::error::DetectionError;
 
-/// A file of ground truth; what no score needs is left out.
+/// A ground truth file, without the fields that no score needs.
 #[derive(Debug, Deserialize)]
 pub(super) struct TruthFile {
     #[serde(deserialize_with = "entries")]
@@ -40,7 +40,7 @@ pub(super) struct CategoryEntry {
     pub name: Option<String>,
 }
 
-/// Numbers that may be missing, or that JSON has no word for.
+/// Numbers that may be missing, or that JSON cannot represent.
 type Numbers = Option<Vec<Option<f64>>>;
 
 #[derive(Debug, Deserialize)]
@@ -98,8 +98,8 @@ fn parse<T: DeserializeOwned>(path: &Path, expected: &'static str) -> Result<T, 
     })
 }
 
-/// Replaces the words `NaN` and `Infinity`, which Python writes and JSON does not have, by `null`,
-/// so that the entry can be named that has them.
+/// Replaces `NaN` and `Infinity`, which Python writes although JSON does not have them, by `null`, so that an
+/// error can name the entry.
 fn without_non_finite(bytes: Vec<u8>) -> Vec<u8> {
     const WORDS: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
     let has = |word: &[u8]| bytes.windows(word.len()).any(|window| window == word);
@@ -129,7 +129,7 @@ fn without_non_finite(bytes: Vec<u8>) -> Vec<u8> {
     replaced
 }
 
-/// A list; what is wrong with an entry is told with its index.
+/// Reads a list; errors name the index of the entry.
 fn entries<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -162,7 +162,7 @@ where
     deserializer.deserialize_seq(Entries(PhantomData))
 }
 
-/// A whole number, which tools that keep tables of floats write as `7.0`.
+/// Reads a whole number, also in the form `7.0`, which tools with tables of floats write.
 fn whole<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -177,7 +177,7 @@ where
         .ok_or_else(|| D::Error::custom(format_args!("{number} is no whole number from 0")))
 }
 
-/// `true` or `1`.
+/// Reads a flag: a Boolean, or 0 or 1.
 fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     let value = Value::deserialize(deserializer)?;
     match (&value, value.as_f64()) {

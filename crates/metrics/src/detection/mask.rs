@@ -1,4 +1,4 @@
-//! Masks as lengths of runs, COCO's encoding.
+//! Run-length encoded masks, as in COCO.
 
 use hotcoco::Rle;
 use hotcoco::mask as codec;
@@ -7,18 +7,17 @@ use serde::{Serialize, Serializer};
 
 use super::error::DetectionError;
 
-/// A binary mask as lengths of runs: down the columns, one column after the other, background
-/// first.
+/// A run-length encoded binary mask. Runs go down the columns, one column after the other, and start with background.
 ///
 /// As JSON it is COCO's compressed form, `{"size": [height, width], "counts": "..."}`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunLengths(Rle);
 
 impl RunLengths {
-    /// A mask of `counts` pixels of background, object, background, and so on.
+    /// Creates a mask from run lengths: `counts` pixels of background, object, background, and so on.
     ///
     /// # Errors
-    /// Runs that do not add up to the size.
+    /// If the runs do not add up to the size.
     pub fn new(width: u32, height: u32, counts: Vec<u32>) -> Result<Self, DetectionError> {
         let sum = counts.iter().map(|&count| u64::from(count)).sum();
         if sum == u64::from(width) * u64::from(height) {
@@ -35,7 +34,7 @@ impl RunLengths {
     /// Encodes `mask`, whose rows of `width` pixels follow one another as in an image.
     ///
     /// # Errors
-    /// A mask that is not of the size.
+    /// If the mask does not have the size.
     pub fn encode(mask: &[bool], width: u32, height: u32) -> Result<Self, DetectionError> {
         let (columns, rows) = (width as usize, height as usize);
         if columns.checked_mul(rows) != Some(mask.len()) {
@@ -57,7 +56,7 @@ impl RunLengths {
         Self::new(width, height, counts)
     }
 
-    /// The mask, row by row.
+    /// Returns the mask, row by row.
     pub fn decode(&self) -> Vec<bool> {
         let (columns, rows) = (self.width() as usize, self.height() as usize);
         let pixels = codec::decode(&self.0);
@@ -82,7 +81,7 @@ impl RunLengths {
         codec::area(&self.0)
     }
 
-    /// `[x, y, width, height]` of the object; zeros where there is none.
+    /// Returns the bounding box of the object, `[x, y, width, height]`; zeros for an empty mask.
     pub fn bbox(&self) -> [f64; 4] {
         codec::to_bbox(&self.0)
     }

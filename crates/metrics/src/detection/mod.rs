@@ -1,8 +1,8 @@
-//! Object detection and instance segmentation: average precision, as COCO and as Pascal VOC count it.
+//! Object detection and instance segmentation: average precision as COCO and Pascal VOC define it.
 //!
-//! A [`GroundTruth`] scores detections made by a program ([`GroundTruth::score`]) or written to a
-//! file ([`GroundTruth::score_file`]) and gives pycocotools' numbers; the evaluation is
-//! `hotcoco`'s. [`voc`] is the older protocol, with its two averages.
+//! A [`GroundTruth`] scores detections in memory ([`GroundTruth::score`]) or in a file
+//! ([`GroundTruth::score_file`]) and returns the same numbers as pycocotools; the evaluation is `hotcoco`'s.
+//! [`voc`] is the older protocol with its two averages.
 
 mod check;
 mod error;
@@ -22,7 +22,7 @@ pub use scores::{
     AVERAGE_PRECISION, ClassAveragePrecision, DetectionScores,
 };
 
-/// What of a detection is compared with the truth.
+/// Whether boxes or masks are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IouType {
@@ -37,16 +37,16 @@ pub enum IouType {
 pub struct Image {
     /// Identifier, unique among the images.
     pub id: u64,
-    /// Width in pixels; only masks need it.
+    /// Width in pixels; needed only for masks.
     pub width: u32,
-    /// Height in pixels; only masks need it.
+    /// Height in pixels; needed only for masks.
     pub height: u32,
 }
 
 /// A category of a ground truth.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Category {
-    /// Identifier, unique among the categories. They may have gaps, as COCO's have.
+    /// Identifier, unique among the categories. Identifiers may have gaps, as in COCO.
     pub id: u64,
     /// Name for reports.
     pub name: String,
@@ -57,16 +57,16 @@ pub struct Category {
 pub struct Object {
     /// The image it is in.
     pub image_id: u64,
-    /// What it is.
+    /// Its category.
     pub category_id: u64,
     /// `[x, y, width, height]` in pixels.
     pub bbox: [f64; 4],
-    /// Its size in pixels, which makes it small, medium or large: COCO's is that of the mask. Without
-    /// it, that of the mask or else of the box.
+    /// Its area in pixels, which decides whether it is small, medium or large; in COCO that of the mask. If
+    /// absent, the area of the mask, or else of the box.
     pub area: Option<f64>,
-    /// A region of many objects: detections in it are neither right nor wrong.
+    /// Whether it is a region of many objects: detections in it count neither as right nor as wrong.
     pub crowd: bool,
-    /// Its mask; only scores of masks need it.
+    /// Its mask; needed only for the scores of masks.
     pub segmentation: Option<Segmentation>,
 }
 
@@ -84,13 +84,13 @@ pub enum Segmentation {
 pub struct Detection {
     /// The image it is in.
     pub image_id: u64,
-    /// What it is said to be: an identifier of the ground truth, not an index of a class.
+    /// The predicted category: an identifier of the ground truth, not a class index.
     pub category_id: u64,
     /// `[x, y, width, height]` in pixels.
     pub bbox: [f64; 4],
-    /// How sure the model is; any finite number. Equal scores keep their order.
+    /// Confidence; any finite number. Detections with equal scores keep their order.
     pub score: f64,
-    /// Its mask; only scores of masks need it.
+    /// Its mask; needed only for the scores of masks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub segmentation: Option<RunLengths>,
 }

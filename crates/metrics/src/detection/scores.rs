@@ -1,4 +1,4 @@
-//! COCO's twelve numbers, and average precision class by class.
+//! COCO's twelve scores, and the average precision of each class.
 
 use hotcoco::COCOeval;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ const fn describe(name: &'static str, summary: &'static str) -> MetricDescriptor
     }
 }
 
-/// Declares the scores, the struct of them and the descriptors, in COCO's order.
+/// Declares the struct of the scores and their descriptors, in COCO's order.
 macro_rules! scores {
     ($($constant:ident $field:ident $summary:literal,)*) => {
         $(
@@ -26,21 +26,20 @@ macro_rules! scores {
 
         /// Scores of detections as COCO defines them, as shares from 0 to 1.
         ///
-        /// Precision is averaged over recalls 0, 0.01, ..., 1, the classes, and IoU 0.5, 0.55, ...,
-        /// 0.95 where nothing else is said. A score is none (pycocotools: -1) where the truth has no
-        /// object that could enter it.
+        /// Unless stated otherwise, precision is averaged over recalls 0, 0.01, ..., 1, the classes, and IoU
+        /// 0.5, 0.55, ..., 0.95. A score is `None` (pycocotools: -1) if the ground truth has no object for it.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         pub struct DetectionScores {
             $(
                 #[doc = concat!($summary, ".")]
                 pub $field: Option<f64>,
             )*
-            /// A score per category of the ground truth, in the order of their identifiers.
+            /// Average precision of every category of the ground truth, in the order of their identifiers.
             pub classes: Vec<ClassAveragePrecision>,
         }
 
         impl DetectionScores {
-            /// The scores with their descriptors, in COCO's order.
+            /// Returns the scores with their descriptors, in COCO's order.
             pub fn values(&self) -> [(MetricDescriptor, Option<f64>); 12] {
                 [$(($constant, self.$field),)*]
             }
@@ -75,16 +74,16 @@ pub struct ClassAveragePrecision {
     pub category_id: u64,
     /// Name of the category.
     pub name: String,
-    /// Average precision at IoU 0.5 to 0.95; none for a category without objects.
+    /// Average precision at IoU 0.5 to 0.95; `None` for a category without objects.
     pub average_precision: Option<f64>,
 }
 
-/// pycocotools' -1 says that there is nothing to average.
+/// Returns `None` for pycocotools' -1, which means that there is nothing to average.
 fn computed(value: f64) -> Option<f64> {
     (value >= 0.0).then_some(value)
 }
 
-/// Evaluates and reads the numbers off.
+/// Runs the evaluation and collects the scores.
 pub(super) fn evaluate(mut evaluation: COCOeval) -> Result<DetectionScores, DetectionError> {
     let refused = |reason: String| DetectionError::Evaluation { reason };
     evaluation
@@ -101,8 +100,8 @@ pub(super) fn evaluate(mut evaluation: COCOeval) -> Result<DetectionScores, Dete
     Ok(DetectionScores::from_stats(stats, classes))
 }
 
-/// The mean of the precisions of each class over thresholds of IoU and recalls, of objects of all
-/// sizes, at 100 detections.
+/// Returns the mean precision of each class over IoU thresholds and recalls, for objects of all sizes and at
+/// most 100 detections.
 fn class_scores(evaluation: &COCOeval) -> Vec<ClassAveragePrecision> {
     let Some(accumulated) = evaluation.accumulated() else {
         return Vec::new();

@@ -1,19 +1,18 @@
-//! The largest number of predicted pixels that can be given a true pixel each.
+//! Maximum matching of predicted and true edge pixels.
 
-/// True pixels of an image, and how far from them a predicted pixel may be.
-pub(super) struct Truth {
+/// The true pixels of an image, and the maximum distance of a predicted pixel from them.
+pub(super) struct TrueEdges {
     width: usize,
     height: usize,
-    /// By pixel, the index among the true pixels.
+    /// For every pixel, its index among the true pixels.
     indices: Vec<Option<u32>>,
     count: usize,
-    /// By rows up or down, how many columns left and right are still near enough.
+    /// For every row offset, the largest column offset that is still near enough.
     reach: Vec<usize>,
 }
 
-impl Truth {
-    /// The pixels of `map`, in rows of `width`, that are on; `distance` is in pixels and may just be
-    /// reached.
+impl TrueEdges {
+    /// The pixels of `map`, in rows of `width`, that are set; `distance` is the largest allowed distance in pixels.
     pub(super) fn new(map: &[bool], width: usize, distance: f64) -> Self {
         let mut count = 0;
         let mut number = |&on: &bool| {
@@ -59,29 +58,29 @@ impl Truth {
     }
 }
 
-/// A matching of as many of the predicted pixels added so far as can be matched at once.
+/// A maximum matching of the predicted pixels added so far.
 ///
-/// A pixel that is added gets a true pixel if those that have one can make room: they are asked in
-/// the order of a breadth-first search. If they cannot now, they never can (Kuhn's algorithm), and
-/// nothing the search has seen can take part in a later change: every true pixel seen is taken, and
-/// whoever has it can take nothing but what was seen. So all fruitless searches together look at
-/// each pair of near pixels once, and a single matching serves all thresholds, from the highest.
+/// Every added pixel starts a breadth-first search for an augmenting path (Kuhn's algorithm). If there is none
+/// now, there is none later, and no later path uses a true pixel that the search has visited: all of them are
+/// matched, and their owners reach only visited pixels. So all failed searches together visit each pair of near
+/// pixels once, and one matching serves all thresholds, from the highest to the lowest.
 pub(super) struct Matching<'a> {
-    truth: &'a Truth,
-    /// By true pixel, the predicted pixel that has it.
+    truth: &'a TrueEdges,
+    /// For every true pixel, the predicted pixel that it is matched with.
     owner: Vec<Option<usize>>,
-    /// By true pixel, whether this search or a fruitless one has seen it.
+    /// For every true pixel, whether this search or a failed one has visited it.
     seen: Vec<bool>,
-    /// By true pixel seen by this search, the one whose owner was asking; none: the added pixel was.
+    /// For every true pixel visited by this search, the true pixel whose owner it was reached from; `None` for
+    /// the added pixel.
     from: Vec<Option<usize>>,
-    /// True pixels seen by this search, and their owners, which are asked in turn.
+    /// True pixels visited by this search, with their owners, in breadth-first order.
     queue: Vec<(usize, usize)>,
     size: usize,
 }
 
 impl<'a> Matching<'a> {
-    /// Nothing added.
-    pub(super) fn new(truth: &'a Truth) -> Self {
+    /// A matching without pixels.
+    pub(super) fn new(truth: &'a TrueEdges) -> Self {
         Self {
             truth,
             owner: vec![None; truth.count],
@@ -126,8 +125,7 @@ impl<'a> Matching<'a> {
         }
     }
 
-    /// Gives the free true pixel `index` to whoever was asking, what that one had to whoever was
-    /// asking before, and so on back to the added pixel.
+    /// Augments the matching along the path from the free true pixel `index` back to the added pixel.
     fn hand_over(&mut self, mut index: usize, pixel: usize) {
         while let Some(before) = self.from[index] {
             self.owner[index] = self.owner[before];
@@ -150,7 +148,7 @@ mod tests {
     }
 
     fn size(truth: &str, predicted: &str, width: usize, distance: f64) -> usize {
-        let truth = Truth::new(&map(truth), width, distance);
+        let truth = TrueEdges::new(&map(truth), width, distance);
         let mut matching = Matching::new(&truth);
         for (pixel, on) in map(predicted).into_iter().enumerate() {
             if on {
@@ -173,7 +171,7 @@ mod tests {
         // Each may take the one to its left or right; the last forces all others to move.
         assert_eq!(size("#.#.#.", ".#.#.#", 6, 1.0), 3);
         // The first takes the second true pixel, and gives it up.
-        let truth = Truth::new(&map("##..."), 5, 1.0);
+        let truth = TrueEdges::new(&map("##..."), 5, 1.0);
         let mut matching = Matching::new(&truth);
         matching.add(1);
         matching.add(2);
@@ -195,7 +193,7 @@ mod tests {
         assert_eq!(size("##.", ".##", 3, 0.0), 1);
     }
 
-    /// The most pixels, by trying everything.
+    /// The size of a maximum matching, by brute force.
     fn most(truth: &[(usize, usize)], predicted: &[(usize, usize)], limit: usize) -> usize {
         let Some((&(x, y), rest)) = predicted.split_first() else {
             return 0;
@@ -228,7 +226,7 @@ mod tests {
                 for _ in 0..6 {
                     map[random(30) as usize] = true;
                 }
-                let truth = Truth::new(&map, width, f64::sqrt(limit as f64) + 1e-9);
+                let truth = TrueEdges::new(&map, width, f64::sqrt(limit as f64) + 1e-9);
                 let places: Vec<_> = (0..30).filter(|&pixel| map[pixel]).map(place).collect();
                 let mut matching = Matching::new(&truth);
                 let mut predicted: Vec<usize> = Vec::new();

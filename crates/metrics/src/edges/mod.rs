@@ -1,21 +1,20 @@
-//! Edges: F measure of predicted pixels that have a true edge near by.
+//! Edges: the F measure of predicted pixels near true edges.
 //!
-//! A prediction is an edge where its probability reaches a threshold. Predicted and true edge pixels
-//! at most a share of the image's diagonal apart are matched one to one, as many as possible:
-//! precision is the share of the predicted pixels that are matched, recall that of the true ones. The
-//! optimal-dataset-scale F (odsF) is the largest F measure of the pixels of all images over the
-//! thresholds; for the optimal-image-scale F every image has the threshold that is best for it; the
-//! average precision is the area below the curve of the dataset (Arbelaez et al., PAMI 2011).
+//! A prediction is an edge where its probability reaches a threshold. As many predicted and true edge pixels as
+//! possible are matched one to one, if their distance is at most a share of the image's diagonal. Precision is
+//! the share of the predicted pixels that are matched, recall that of the true ones. The optimal-dataset-scale
+//! F (odsF) is the largest F measure of the pixels of all images over the thresholds; for the
+//! optimal-image-scale F every image has its own best threshold; the average precision is the area under the
+//! curve of the dataset (Arbelaez et al., PAMI 2011).
 //!
-//! What differs from BSDS's benchmark:
-//! - Its `correspondPixels` looks for the pairs of the least total distance, in a graph it draws at
-//!   random in part, where a pixel left alone costs a hundred times the largest distance. The number
-//!   of pairs is then nearly always the largest possible, which is counted here and has one value.
-//! - Its scores are taken from a curve that is interpolated between thresholds. Here they are of
-//!   thresholds.
-//! - An image has one truth, not several annotators'. It is taken as it is, not thinned.
-//! - Predictions are taken as they are, too: a model's thick edges want a suppression of what is no
-//!   maximum across the edge first, which thinning is no substitute for.
+//! Differences from the BSDS benchmark:
+//! - Its `correspondPixels` searches for the pairs with the least total distance in a partly random graph,
+//!   where an unmatched pixel costs a hundred times the largest distance. The number of pairs is then nearly
+//!   always the maximum, which is counted here and is unique.
+//! - Its scores are read from a curve that is interpolated between thresholds. Here they are those of the thresholds.
+//! - An image has one annotation, not several. It is not thinned.
+//! - Predictions are not post-processed either: thick edges of a model need non-maximum suppression across the
+//!   edge first, which thinning does not replace.
 
 mod matching;
 
@@ -25,7 +24,7 @@ use thiserror::Error;
 
 use crate::map::{MapError, check_binary};
 use crate::{MetricDescriptor, MetricFamily};
-use matching::{Matching, Truth};
+use matching::{Matching, TrueEdges};
 
 /// F measure at the threshold that is best for the dataset.
 pub const ODS_F: MetricDescriptor = MetricDescriptor {
@@ -36,7 +35,7 @@ pub const ODS_F: MetricDescriptor = MetricDescriptor {
     unit: "share",
 };
 
-/// F measure with the threshold of every image that is best for it.
+/// F measure with the best threshold of every image.
 pub const OIS_F: MetricDescriptor = MetricDescriptor {
     name: "ois_f",
     family: MetricFamily::Edges,
@@ -45,7 +44,7 @@ pub const OIS_F: MetricDescriptor = MetricDescriptor {
     unit: "share",
 };
 
-/// Area below the curve of precision and recall.
+/// Area under the precision-recall curve.
 pub const EDGE_AVERAGE_PRECISION: MetricDescriptor = MetricDescriptor {
     name: "edge_average_precision",
     family: MetricFamily::Edges,
@@ -54,14 +53,14 @@ pub const EDGE_AVERAGE_PRECISION: MetricDescriptor = MetricDescriptor {
     unit: "share",
 };
 
-/// How edges are compared.
+/// The configuration of an [`EdgeEvaluation`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EdgeConfig {
-    /// Number of thresholds, evenly spaced between 0 and 1: of 99 they are 0.01, 0.02, ... 0.99.
+    /// Number of thresholds, evenly spaced between 0 and 1: 99 are 0.01, 0.02, ... 0.99.
     pub thresholds: usize,
-    /// How far a predicted pixel may be from a true one, as a share of the image's diagonal. BSDS's
-    /// is 0.0075; of NYUD, whose truth is less exact, the literature takes 0.011.
+    /// Maximum distance of a predicted pixel from a true one, as a share of the image's diagonal. It is 0.0075
+    /// for BSDS; the literature uses 0.011 for NYUD, whose annotations are less exact.
     pub max_distance: f64,
     /// Whether predictions are thinned to lines one pixel wide, as BSDS does.
     pub thin: bool,
@@ -84,21 +83,21 @@ pub enum EdgeError {
     /// Maps that do not belong together.
     #[error(transparent)]
     Map(#[from] MapError),
-    /// No threshold.
+    /// The number of thresholds is 0.
     #[error("thresholds is 0; expected at least 1")]
     NoThresholds,
-    /// A distance that is no share of a diagonal.
+    /// A distance that is not a share of the diagonal.
     #[error("max_distance is {value}; expected a share of the diagonal from 0 to 1")]
     Distance {
         /// The value found.
         value: f64,
     },
-    /// Two evaluations that compare differently.
+    /// Two evaluations with different configurations.
     #[error("an evaluation with {other:?} cannot be added to one with {config:?}")]
     ConfigMismatch {
-        /// That of the evaluation added to.
+        /// The configuration of the evaluation added to.
         config: EdgeConfig,
-        /// That of the evaluation added.
+        /// The configuration of the evaluation added.
         other: EdgeConfig,
     },
 }
@@ -106,11 +105,11 @@ pub enum EdgeError {
 /// Counts of edge pixels at a threshold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct EdgeCounts {
-    /// Predicted pixels matched with a true one.
+    /// Number of predicted pixels that are matched with a true one.
     pub matched: u64,
-    /// Predicted pixels.
+    /// Number of predicted pixels.
     pub predicted: u64,
-    /// True pixels.
+    /// Number of true pixels.
     pub truth: u64,
 }
 
@@ -125,7 +124,7 @@ impl EdgeCounts {
         share(self.matched, self.truth)
     }
 
-    /// Harmonic mean of precision and recall; 0 if both are.
+    /// Harmonic mean of precision and recall; 0 if both are 0.
     pub fn f(&self) -> f64 {
         share(2 * self.matched, self.predicted + self.truth)
     }
@@ -149,9 +148,9 @@ fn share(part: u64, whole: u64) -> f64 {
 pub struct EdgeEvaluation {
     config: EdgeConfig,
     images: u64,
-    /// By threshold, of all images.
+    /// Counts of all images by threshold.
     counts: Vec<EdgeCounts>,
-    /// Of all images, each at the threshold that is best for it.
+    /// Counts of all images, each at its best threshold.
     best: EdgeCounts,
 }
 
@@ -168,25 +167,25 @@ pub struct EdgePoint {
     pub f: f64,
 }
 
-/// Scores of edges, as shares from 0 to 1; none without an image that counts.
+/// Scores of edges, as shares from 0 to 1; `None` without an image that counts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EdgeScores {
     /// The largest F measure of the dataset over the thresholds.
     pub ods_f: Option<f64>,
     /// F measure of all images, each at its best threshold.
     pub ois_f: Option<f64>,
-    /// Area below the curve of precision over recall, straight between thresholds that predict
-    /// something, from the smallest recall to the largest.
+    /// Area under the precision-recall curve from the smallest recall to the largest, linear between thresholds
+    /// that predict something.
     pub edge_average_precision: Option<f64>,
-    /// The dataset at every threshold, from the lowest.
+    /// Precision and recall of the dataset at every threshold, from the lowest.
     pub curve: Vec<EdgePoint>,
 }
 
 impl EdgeConfig {
-    /// An evaluation with nothing counted.
+    /// Creates an evaluation without any images.
     ///
     /// # Errors
-    /// No thresholds, or a distance that is no share.
+    /// If there are no thresholds, or the distance is not a share.
     pub fn init(self) -> Result<EdgeEvaluation, EdgeError> {
         if self.thresholds == 0 {
             return Err(EdgeError::NoThresholds);
@@ -214,7 +213,7 @@ impl EdgeConfig {
 }
 
 impl EdgeEvaluation {
-    /// How edges are compared.
+    /// Returns the configuration.
     pub fn config(&self) -> EdgeConfig {
         self.config
     }
@@ -229,19 +228,18 @@ impl EdgeEvaluation {
         &self.counts
     }
 
-    /// Counts of all images, each at the threshold that is best for it; of several that are, at the
-    /// highest, which predicts the least.
+    /// Counts of all images, each at its best threshold, the highest one of several.
     pub fn best_counts(&self) -> EdgeCounts {
         self.best
     }
 
-    /// Counts an image in rows of `width` pixels: probabilities of being an edge, and 1 where there
-    /// is one, 0 where there is none and `ignore` where nobody knows. What is predicted there does
-    /// not matter; an image without another pixel does not count.
+    /// Adds an image in rows of `width` pixels: the predicted probabilities of an edge, and the target, 1 for
+    /// an edge, 0 for no edge and `ignore` for unlabelled pixels. Predictions at unlabelled pixels are ignored;
+    /// an image without labelled pixels does not count.
     ///
     /// # Errors
-    /// Different lengths, pixels that are no rows, a value that is no probability, or a target that
-    /// is something else. Nothing is counted then.
+    /// If the lengths differ or are not whole rows, a prediction is not a probability, or a target has another
+    /// value. Nothing is counted then.
     pub fn add(
         &mut self,
         prediction: &[f32],
@@ -275,7 +273,7 @@ impl EdgeEvaluation {
         Ok(())
     }
 
-    /// How many thresholds each pixel reaches; none where the target is ignored.
+    /// The number of thresholds that each pixel reaches; 0 where the target is ignored.
     fn levels(&self, prediction: &[f32], target: &[u8], ignore: u8) -> Vec<usize> {
         // In the precision of the predictions: a probability of 0.2 reaches a threshold of 0.2.
         let thresholds = self.config.values();
@@ -296,7 +294,7 @@ impl EdgeEvaluation {
         let edges: Vec<bool> = target.iter().map(is_edge).collect();
         let height = target.len() / width;
         let diagonal = ((width * width + height * height) as f64).sqrt();
-        let truth = Truth::new(&edges, width, self.config.max_distance * diagonal);
+        let truth = TrueEdges::new(&edges, width, self.config.max_distance * diagonal);
 
         let mut pixels = vec![Vec::new(); self.config.thresholds + 1];
         for (pixel, &level) in levels.iter().enumerate() {
@@ -335,10 +333,10 @@ impl EdgeEvaluation {
         counts
     }
 
-    /// Adds the images of another evaluation, for evaluation in parts.
+    /// Adds the images of another evaluation, to evaluate in parts.
     ///
     /// # Errors
-    /// Different configurations.
+    /// If the configurations differ.
     pub fn merge(&mut self, other: &Self) -> Result<(), EdgeError> {
         if self.config != other.config {
             return Err(EdgeError::ConfigMismatch {
@@ -354,7 +352,7 @@ impl EdgeEvaluation {
         Ok(())
     }
 
-    /// The scores of everything counted so far.
+    /// Returns the scores of all images counted so far.
     pub fn scores(&self) -> EdgeScores {
         let points = self.config.values().into_iter().zip(&self.counts);
         let points = points.map(|(threshold, counts)| EdgePoint {
@@ -374,7 +372,7 @@ impl EdgeEvaluation {
         }
     }
 
-    /// The area below the curve.
+    /// The area under the curve.
     fn area(&self) -> f64 {
         let predicting = self.counts.iter().filter(|counts| counts.predicted > 0);
         let mut points: Vec<(f64, f64)> = predicting

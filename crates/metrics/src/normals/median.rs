@@ -1,10 +1,10 @@
 //! The median of many angles in bounded memory.
 //!
-//! A median needs every angle. The first 16.8 million are kept, rounded to a 24-millionth of a degree,
-//! 4 bytes each. More than that are counted in 8.4 million bins instead, whose middles are less than
-//! 1.1e-5 degrees away from what they hold: as near as float32 vectors determine an angle.
+//! A median needs every angle. Up to 16.8 million are kept, rounded to a 24-millionth of a degree, 4 bytes
+//! each. More are counted in 8.4 million bins, whose centres differ by less than 1.1e-5 degrees from the angles
+//! they hold: the precision of an angle between float32 vectors.
 
-/// Steps to a degree: 180 degrees are the largest `u32`.
+/// Steps per degree: 180 degrees are the largest `u32`.
 const STEPS: f64 = u32::MAX as f64 / 180.0;
 
 fn to_steps(angle: f64) -> u32 {
@@ -14,15 +14,15 @@ fn to_steps(angle: f64) -> u32 {
 /// Angles to take the median of, in steps.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Angles {
-    /// How many to keep before they are counted in bins.
+    /// Number of angles to keep before they are counted in bins.
     limit: usize,
-    /// All of them, until there are too many.
+    /// All angles, until there are too many.
     each: Vec<u32>,
-    /// How many there are in every bin then; empty before.
+    /// Number of angles in every bin; empty while all angles are kept.
     bins: Vec<u64>,
 }
 
-/// Steps to a bin, as a power of two.
+/// Steps per bin, as a power of two.
 const BIN: u32 = 9;
 
 impl Default for Angles {
@@ -74,7 +74,7 @@ impl Angles {
         }
     }
 
-    /// The median in degrees, of an even number the mean of the two in the middle; none of nothing.
+    /// Returns the median in degrees; for an even number of angles the mean of the middle two; `None` without angles.
     pub(super) fn median(&self) -> Option<f64> {
         let count = self.each.len() as u64 + self.bins.iter().sum::<u64>();
         if count == 0 {
@@ -90,7 +90,7 @@ impl Angles {
         Some((lower + upper) / 2.0 / STEPS)
     }
 
-    /// The middle of the bin that holds the angle of a rank.
+    /// The centre of the bin that holds the angle of a rank.
     fn in_bins(&self, rank: u64) -> f64 {
         let mut below = 0;
         let bin = self.bins.iter().position(|count| {

@@ -1,9 +1,8 @@
 //! Surface normals: angles between predicted and true vectors, over the pixels of a dataset.
 //!
-//! The measures of Fouhey et al. (ICCV 2013), each over the valid pixels of all images together, not
-//! an average over images. A pixel is valid where its true vector is not zero. Vectors of any other
-//! length stand for their direction. The multi-task literature prints the mean angle under the name
-//! of "rmse"; here the root mean square is another number.
+//! The measures of Fouhey et al. (ICCV 2013), each over the valid pixels of all images together, not an average
+//! over images. A pixel is valid where its true vector is not zero. Vectors of any other length are normalised.
+//! The multi-task literature reports the mean angle as "rmse"; here the root mean square is a separate score.
 //!
 //! The median of up to 16.8 million pixels is exact to 2.1e-8 degrees, of more pixels to 1.1e-5
 //! degrees, in at most 128 MiB.
@@ -83,12 +82,12 @@ pub struct NormalsEvaluation {
     angles: Angles,
 }
 
-/// Scores of normals, in degrees and in shares from 0 to 1; none without a valid pixel.
+/// Scores of normals, in degrees or as shares from 0 to 1; `None` without a valid pixel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NormalsScores {
     /// Mean angle, in degrees.
     pub mean_angular_error: Option<f64>,
-    /// Median angle, in degrees; of an even number the mean of the two in the middle.
+    /// Median angle, in degrees; for an even number of pixels the mean of the middle two.
     pub median_angular_error: Option<f64>,
     /// Root mean square angle, in degrees.
     pub angular_rmse: Option<f64>,
@@ -101,23 +100,22 @@ pub struct NormalsScores {
 }
 
 impl NormalsEvaluation {
-    /// Nothing counted.
+    /// An evaluation without any pixels.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Number of valid pixels counted.
+    /// Returns the number of valid pixels counted.
     pub fn pixels(&self) -> u64 {
         self.pixels
     }
 
-    /// Counts the valid pixels of `prediction` and `target`, both `[3, pixels]` in the same order.
-    /// The target is zero where there is none; what is predicted there does not matter. A predicted
-    /// vector of zeros has no direction and is off by 90 degrees.
+    /// Counts the valid pixels of `prediction` and `target`, both `[3, pixels]` in the same order. The target
+    /// is zero at invalid pixels; the prediction there is ignored. A predicted vector of zeros has no direction
+    /// and counts as an error of 90 degrees.
     ///
     /// # Errors
-    /// Lengths that differ or are not three planes, or a value that is not finite. Nothing is
-    /// counted then.
+    /// If the lengths differ or are not three planes, or a value is not finite. Nothing is counted then.
     pub fn add(&mut self, prediction: &[f32], target: &[f32]) -> Result<(), MapError> {
         check(prediction, target)?;
         let pixels = target.len() / 3;
@@ -138,7 +136,7 @@ impl NormalsEvaluation {
         Ok(())
     }
 
-    /// Adds the pixels of another evaluation, for evaluation in parts.
+    /// Adds the pixels of another evaluation, to evaluate in parts.
     pub fn merge(&mut self, other: &Self) {
         self.pixels += other.pixels;
         self.sum += other.sum;
@@ -149,7 +147,7 @@ impl NormalsEvaluation {
         self.angles.merge(&other.angles);
     }
 
-    /// The scores of everything counted so far.
+    /// Returns the scores of all pixels counted so far.
     pub fn scores(&self) -> NormalsScores {
         let mean = |sum: f64| (self.pixels > 0).then(|| sum / self.pixels as f64);
         let [first, second, third] = self.within.map(|count| mean(count as f64));

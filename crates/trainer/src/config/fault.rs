@@ -1,7 +1,7 @@
-//! What is wrong with a configuration, in the words of the person who wrote it.
+//! Errors in a configuration, in terms of its keys.
 //!
-//! Serde says what a type wants and, inside a table that names a variant, not where. The place is found by
-//! leaving keys out: the key without which the complaint is another one is the one it is about.
+//! Serde reports what a type expects, but not where, if the table names a variant. The key is found by removing
+//! keys one at a time: the error is about the key whose removal changes it.
 
 use gradway_backbone::nearest;
 use toml::{Table, Value};
@@ -10,19 +10,19 @@ use super::load::CHECKED;
 use super::source::TAGS;
 use crate::error::TrainError;
 
-/// What is wrong, and which keys it is about.
+/// An error and the keys it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
-    /// As the file has them.
+    /// Paths of the keys as in the file.
     pub(super) keys: Vec<Vec<String>>,
-    /// Whether the first of them is not there.
+    /// Whether the first key is missing.
     pub(super) is_missing: bool,
     pub(super) reason: String,
     pub(super) hint: Option<String>,
 }
 
 impl Fault {
-    /// A fault of a key.
+    /// An error about one key.
     pub(super) fn new(path: &[impl AsRef<str>], reason: impl Into<String>) -> Self {
         let path = path.iter().map(|key| key.as_ref().to_string());
         Self {
@@ -56,7 +56,7 @@ pub(super) fn get<'a>(table: &'a Table, path: &[&str]) -> Option<&'a Value> {
     }
 }
 
-/// A name that is in no table, such as a method's.
+/// The error for a name that is not in a table, such as that of a method.
 pub(super) fn unknown_name(
     path: [&str; 2],
     what: &str,
@@ -69,7 +69,7 @@ pub(super) fn unknown_name(
         .hint(format!("see `gradway list {list}`: {}", names.join(", ")))
 }
 
-/// That a table has no field of this name.
+/// The message that a table has no field of this name.
 fn unknown_field(table: &[&str], name: &str, known: &[&str]) -> String {
     let place = match table {
         [] => String::new(),
@@ -83,15 +83,15 @@ fn suggestion(name: &str, known: &[impl AsRef<str>]) -> String {
     nearest.map_or(String::new(), |name| format!("; did you mean `{name}`?"))
 }
 
-/// Keys that a file has at its top.
+/// The top-level keys of a file.
 pub(super) struct Top<'a> {
-    /// Where the typed table has the tables of the task, which a file has at its top.
+    /// The path in the typed table of the task's tables, which are at the top level of a file.
     pub(super) nested: &'a [&'a str],
-    /// Every key.
+    /// All top-level keys.
     pub(super) keys: &'a [&'a str],
 }
 
-/// What is wrong with a table that `read` refuses with a complaint.
+/// Returns the error of a table that `read` rejects with `complaint`.
 pub(super) fn of_table(
     table: &Table,
     top: &Top<'_>,
@@ -176,7 +176,7 @@ pub(super) fn of_table(
     }
 }
 
-/// The key a complaint is about: without it there is none, or another.
+/// Returns the key that a complaint is about: without it there is no complaint, or another one.
 fn place(
     table: &Table,
     read: &impl Fn(Table) -> Option<toml::de::Error>,
@@ -223,7 +223,7 @@ fn place(
     }
 }
 
-/// As far as the complaint says it itself: to the first table that names a variant.
+/// The part of the key that the complaint itself names: up to the first table that names a variant.
 fn known_place(table: &Table, complaint: &toml::de::Error) -> Vec<String> {
     let text = complaint.to_string();
     let place = text.trim_end().rsplit_once("\nin `");
@@ -262,7 +262,7 @@ fn replace(table: &mut Table, path: &[&str], value: Value) {
     }
 }
 
-/// What may stand in a place that takes one of several words; empty where it takes something else.
+/// The values of a key that takes one of several words; empty if it takes something else.
 fn choices(
     table: &Table,
     read: &impl Fn(Table) -> Option<toml::de::Error>,
@@ -296,12 +296,12 @@ fn listed(names: &[&str], last: &str) -> String {
     }
 }
 
-/// Whether a type wants one value, and no list.
+/// Whether a type expects a single value and not a list.
 fn is_single(wanted: &str) -> bool {
     !wanted.starts_with("an array") && wanted != "a sequence"
 }
 
-/// What a type wants, without its name.
+/// The expected type in words, without the type's name.
 fn in_words(wanted: &str) -> String {
     if let Some(length) = wanted.strip_prefix("an array of length ") {
         return format!("a list of {length}");
@@ -324,9 +324,9 @@ fn in_words(wanted: &str) -> String {
     .to_string()
 }
 
-/// A value as a file has it, cut where it is long.
+/// A value as written in a file, shortened if it is long.
 fn shortened(value: &Value) -> String {
-    /// Characters that still fit a line.
+    /// Maximum number of characters.
     const MOST: usize = 80;
     let text = value.to_string();
     match text.char_indices().nth(MOST) {
@@ -335,11 +335,11 @@ fn shortened(value: &Value) -> String {
     }
 }
 
-/// What a check of the values said, with the keys it speaks of.
+/// Returns the error of a check of the values, with the keys that it names.
 ///
 /// # Errors
 ///
-/// The error as it was, where it says where it comes from.
+/// The unchanged error, if it names its origin itself.
 pub(super) fn of_validation(error: TrainError, table: &Table) -> Result<Fault, TrainError> {
     let hint = error.hint();
     let (reason, named) = match &error {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use gradway_adapters::MethodConfig;
 use gradway_backbone::EMBEDDED;
-use gradway_data::{DatasetConfig, Task, paths};
+use gradway_data::{DatasetConfig, TaskKind, paths};
 use gradway_heads::HeadTask;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -16,20 +16,20 @@ use super::overrides::Overrides;
 use super::source::Source;
 use crate::error::TrainError;
 
-/// Reads a TOML file, merges it over its `base` (a path beside it), applies `key=value` overrides,
-/// and checks the result. Relative paths of files and folders start at the working directory; the
-/// configuration has them in full.
+/// Reads a TOML file, merges it over its `base` (a path beside it), applies `key=value` overrides, and checks
+/// the result. Relative paths of files and folders are resolved against the working directory; the
+/// configuration holds absolute paths.
 ///
 /// # Errors
 ///
-/// [`TrainError::Key`] that names the file or override, the key, its value and what would be right;
-/// [`TrainError::Config`]: a file that cannot be read.
+/// [`TrainError::Key`] with the file or override, the key, its value and the expected value;
+/// [`TrainError::Config`] if a file cannot be read.
 pub fn load(path: &Path, overrides: &[String]) -> Result<RunConfig, TrainError> {
     let overrides = Overrides::set(overrides)?;
     Source::file(path)?.under(overrides).config()
 }
 
-/// As [`load`], of a text that names no base; `origin` stands for its file in messages.
+/// As [`load`], for a text without a `base`; `origin` names its file in messages.
 ///
 /// # Errors
 ///
@@ -39,11 +39,11 @@ pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<RunConfig
     Source::text(text, origin)?.under(overrides).config()
 }
 
-/// The configuration of a method by its name, with overrides such as `method.form=kernel`.
+/// Returns the configuration of a method by its name, with overrides such as `method.form=kernel`.
 ///
 /// # Errors
 ///
-/// As [`load`], and an override of anything but the method.
+/// As [`load`], and if an override is not about the method.
 pub fn method(name: &str, overrides: &[String]) -> Result<MethodConfig, TrainError> {
     let source = tagged("--method", "method.name", name, Overrides::set(overrides)?)?;
     let method: MethodConfig = source.section("method")?;
@@ -57,12 +57,11 @@ pub fn method(name: &str, overrides: &[String]) -> Result<MethodConfig, TrainErr
     Ok(method)
 }
 
-/// The configuration of a dataset by its format and root, with overrides such as
-/// `data.images=photos`.
+/// Returns the configuration of a dataset by its format and root, with overrides such as `data.images=photos`.
 ///
 /// # Errors
 ///
-/// As [`load`], and an override of anything but the data.
+/// As [`load`], and if an override is not about the data.
 pub fn dataset(
     format: &str,
     root: &Path,
@@ -73,7 +72,7 @@ pub fn dataset(
     tagged("--format", "data.format", format, overrides)?.section("data")
 }
 
-/// A section by what names its variant, which an option gives.
+/// Reads a section whose variant is given by a command-line option.
 fn tagged(
     option: &str,
     key: &str,
@@ -84,43 +83,43 @@ fn tagged(
     Ok(Source::table(option, Table::new()).under(overrides))
 }
 
-/// One of several methods that are compared.
+/// One of the methods of a comparison.
 #[derive(Debug, Clone)]
-pub struct Compared {
+pub struct MethodOverrides {
     /// Name of the method.
     pub method: String,
-    /// The overrides with its name, without those of keys that it does not have.
+    /// The overrides with the method's name, without those for keys that it does not have.
     pub overrides: Overrides,
-    /// The keys that it does not have and others do.
+    /// Keys of the overrides that it does not have but other methods do.
     pub left_out: Vec<String>,
 }
 
 impl Overrides {
-    /// The overrides of each of several methods, which an option names: entries of `[method]`, such as
-    /// `method.rank=8`, go to those that have the key.
+    /// Returns the overrides of each method that an option names. Entries of `[method]`, such as
+    /// `method.rank=8`, apply to the methods that have the key.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Key`]: a method that is in no table, a key that none of them has, and an entry that names
-    /// a method itself.
+    /// [`TrainError::Key`] if a method is not in the table, no method has a key, or an entry sets the method's
+    /// name itself.
     pub fn by_method(
         &self,
         option: &str,
         methods: &[impl AsRef<str>],
-    ) -> Result<Vec<Compared>, TrainError> {
+    ) -> Result<Vec<MethodOverrides>, TrainError> {
         let compared = methods.iter().map(|method| {
             let method = method.as_ref();
             let mut overrides = self.clone();
             overrides.choose(option, "method.name", method)?;
             refuse_unknown_method(option, method)?;
             let left_out = overrides.take_out("method", |key| key == "name" || has(method, key));
-            Ok(Compared {
+            Ok(MethodOverrides {
                 method: method.to_string(),
                 overrides,
                 left_out,
             })
         });
-        let compared = compared.collect::<Result<Vec<Compared>, TrainError>>()?;
+        let compared = compared.collect::<Result<Vec<MethodOverrides>, TrainError>>()?;
         let Some((first, rest)) = compared.split_first() else {
             return Ok(compared);
         };
@@ -162,18 +161,18 @@ fn refuse_unknown_method(option: &str, name: &str) -> Result<(), TrainError> {
     }
 }
 
-/// A configuration as a file holds it, which [`load`] reads; its paths are in full.
+/// Returns a configuration as the text of a TOML file that [`load`] reads; its paths are absolute.
 ///
 /// # Errors
 ///
-/// What the format cannot hold.
+/// If TOML cannot represent a value.
 pub fn to_toml(config: &RunConfig) -> Result<String, toml::ser::Error> {
     let mut table = to_table(config)?;
     resolve_paths(&mut table);
     toml::to_string(&table)
 }
 
-/// The same as a table.
+/// As [`to_toml`], as a table.
 ///
 /// # Errors
 ///
@@ -191,14 +190,14 @@ pub(crate) fn to_table(config: &RunConfig) -> Result<Table, toml::ser::Error> {
     Ok(table)
 }
 
-/// The origin of what a check of the values says, which does not know where they come from.
+/// The origin in errors of checks that do not know where the values come from.
 pub(super) const CHECKED: &str = "configuration";
 
-/// The field of a configuration that stands for these tables of a file.
+/// The field of a configuration that holds the tables of the task.
 const TASK: &str = "task";
 const TASK_TABLES: [&str; 5] = ["head", "loss", "augment", "evaluation", "tasks"];
 
-/// What a file has at its top besides the tables of its task.
+/// The top-level keys of a file besides the tables of its task.
 const SECTIONS: [&str; 8] = [
     "seed",
     "backbone",
@@ -210,12 +209,12 @@ const SECTIONS: [&str; 8] = [
     "train",
 ];
 
-/// The tables of a task.
-fn tables_of(task: Task) -> &'static [&'static str] {
+/// The names of a task's tables.
+fn tables_of(task: TaskKind) -> &'static [&'static str] {
     match task {
-        Task::Segmentation => &["head", "loss", "augment", "evaluation"],
-        Task::Detection => &["head", "augment", "evaluation"],
-        Task::MultiTask => &["tasks", "head", "augment", "evaluation"],
+        TaskKind::Segmentation => &["head", "loss", "augment", "evaluation"],
+        TaskKind::Detection => &["head", "augment", "evaluation"],
+        TaskKind::MultiTask => &["tasks", "head", "augment", "evaluation"],
     }
 }
 
@@ -239,7 +238,7 @@ fn resolve_paths(table: &mut Table) {
     }
 }
 
-/// The configuration of a run that a table holds.
+/// Reads the configuration of a run from a table.
 pub(super) fn read_run(mut table: Table) -> Result<RunConfig, Fault> {
     if let Some(fault) = name_of(&table) {
         return Err(fault);
@@ -256,7 +255,7 @@ pub(super) fn read_run(mut table: Table) -> Result<RunConfig, Fault> {
         .map_err(|error| fault::of_table(&table, &top, |table| read(table).err(), &error))
 }
 
-/// One section alone.
+/// Reads a single section.
 pub(super) fn read_section<T: DeserializeOwned>(table: Table, name: &str) -> Result<T, Fault> {
     if let Some(fault) = name_of(&table) {
         return Err(fault);
@@ -274,8 +273,8 @@ pub(super) fn read_section<T: DeserializeOwned>(table: Table, name: &str) -> Res
         .map_err(|error| fault::of_table(&table, &top, |table| read(table).err(), &error))
 }
 
-/// Moves the tables of the task, which the head's name tells, to where [`RunConfig`] has them.
-fn nest(table: &mut Table) -> Result<Task, Fault> {
+/// Moves the tables of the task to where [`RunConfig`] has them. The name of the head determines the task.
+fn nest(table: &mut Table) -> Result<TaskKind, Fault> {
     if table.contains_key(TASK) {
         let fault = Fault::new(&[TASK], format!("unknown field `{TASK}`"));
         return Err(fault.hint("`head.name` tells the task"));
@@ -299,9 +298,9 @@ fn nest(table: &mut Table) -> Result<Task, Fault> {
     };
     let line = gradway_heads::table().iter().find(|line| line.name == name);
     let task = match line.map_or(HeadTask::Segmentation, |line| line.task) {
-        HeadTask::Segmentation if table.contains_key("tasks") => Task::MultiTask,
-        HeadTask::Segmentation => Task::Segmentation,
-        HeadTask::Detection => Task::Detection,
+        HeadTask::Segmentation if table.contains_key("tasks") => TaskKind::MultiTask,
+        HeadTask::Segmentation => TaskKind::Segmentation,
+        HeadTask::Detection => TaskKind::Detection,
     };
     let tables = TASK_TABLES
         .into_iter()
@@ -312,7 +311,7 @@ fn nest(table: &mut Table) -> Result<Task, Fault> {
     Ok(task)
 }
 
-/// A name that is in no table, with the nearest one: a clearer message than the list of variants.
+/// The error for a name that is not in a table, with the nearest one: a clearer message than the list of variants.
 fn name_of(table: &Table) -> Option<Fault> {
     let names: [([&str; 2], &str, &str, Vec<&'static str>); 4] = [
         (

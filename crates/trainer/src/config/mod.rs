@@ -1,4 +1,4 @@
-//! Configuration of a run: typed TOML.
+//! The configuration of a run, as typed TOML.
 
 mod fault;
 mod load;
@@ -19,15 +19,15 @@ pub use crate::task::{
     SegmentationConfig, SegmentationEvaluationConfig, TaskConfig, TasksConfig, Weighting,
 };
 pub(crate) use load::to_table;
-pub use load::{Compared, dataset, load, method, parse, to_toml};
+pub use load::{MethodOverrides, dataset, load, method, parse, to_toml};
 pub use overrides::Overrides;
 pub use source::Source;
 
-/// Everything that decides a run. The resolved configuration is saved with the run.
+/// The configuration of a run. It is saved with the run in its resolved form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
-    /// Seed of initialisation, order, augmentation and dropout.
+    /// Seed of initialisation, sample order, augmentation and dropout.
     #[serde(default)]
     pub seed: u64,
     /// The backbone.
@@ -38,7 +38,7 @@ pub struct RunConfig {
     pub data: DatasetConfig,
     /// Head, loss, augmentation and evaluation.
     pub task: TaskConfig,
-    /// Reading of batches.
+    /// Batch size and loading of batches.
     #[serde(default)]
     pub loader: BatchConfig,
     /// Optimiser.
@@ -47,26 +47,26 @@ pub struct RunConfig {
     /// Learning-rate schedule.
     #[serde(default)]
     pub schedule: ScheduleConfig,
-    /// Length of the run and what is saved.
+    /// The length of the run and what is saved.
     #[serde(default)]
     pub train: LengthConfig,
 }
 
-/// The largest size of a batch and number of epochs: products of two of them are still numbers.
+/// Maximum batch size and number of epochs, so that their product does not overflow.
 const MOST: usize = 1 << 24;
 
-/// Reading of batches.
+/// Batch size and loading of batches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchConfig {
-    /// Images per forward pass; times `optimizer.accumulation`, the total batch.
+    /// Images per forward pass. The total batch is this times `optimizer.accumulation`.
     pub batch_size: usize,
-    /// Threads that read and augment; the order of samples does not depend on it.
+    /// Number of threads that read and augment samples; the order of samples does not depend on it.
     pub workers: usize,
-    /// Batches kept ready.
+    /// Number of batches that are loaded ahead.
     pub prefetch: usize,
-    /// Whether what does not fill a step at the end of an epoch is left out, another part of the images every
-    /// time; otherwise the last batch is smaller, and the last step may be of fewer batches.
+    /// Whether images that do not fill a step at the end of an epoch are dropped, different ones in every
+    /// epoch. Otherwise the last batch is smaller, and the last step may have fewer batches.
     pub drop_last: bool,
 }
 
@@ -81,15 +81,15 @@ impl Default for BatchConfig {
     }
 }
 
-/// Length of a run and what is saved.
+/// The length of a run and what is saved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LengthConfig {
     /// Passes over the training split.
     pub epochs: usize,
-    /// Epochs between evaluations; the last epoch is always evaluated. 0: only the last.
+    /// Epochs between evaluations; 0 evaluates only after the last epoch. The last epoch is always evaluated.
     pub evaluate_every: usize,
-    /// Optimiser steps between saves of the `last` checkpoint; 0: once per epoch.
+    /// Optimiser steps between saves of the `last` checkpoint; 0 saves once per epoch.
     pub checkpoint_every: usize,
 }
 
@@ -104,11 +104,11 @@ impl Default for LengthConfig {
 }
 
 impl RunConfig {
-    /// What the backbone expects of its images.
+    /// Returns the input that the backbone expects.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Backbone`] where the backbone is in no table.
+    /// [`TrainError::Backbone`] if the backbone is not in the table.
     pub fn input(&self) -> Result<NetworkInput, TrainError> {
         let backbone = self.backbone.descriptor()?;
         Ok(NetworkInput {
@@ -120,11 +120,11 @@ impl RunConfig {
         })
     }
 
-    /// Checks what the types cannot: names of the tables and ranges of numbers.
+    /// Checks what the types cannot express: names of the tables and ranges of numbers.
     ///
     /// # Errors
     ///
-    /// [`TrainError`] that names the key and its value.
+    /// [`TrainError`] with the key and its value.
     pub fn validate(&self) -> Result<(), TrainError> {
         let stages = self.backbone.descriptor()?.stages.len();
         let wrong = TrainError::config;
@@ -189,7 +189,7 @@ impl RunConfig {
         Ok(())
     }
 
-    /// Refuses a batch of so many images whose head would normalise a single value.
+    /// Rejects a batch size at which the head would normalise a single value per channel.
     ///
     /// # Errors
     ///
@@ -211,8 +211,8 @@ impl RunConfig {
         })
     }
 
-    /// Why tasks cannot be added to a trained model, where some are to be: nothing that the other tasks use may
-    /// change.
+    /// Returns why tasks cannot be added to a trained model, if the configuration adds some: nothing that the
+    /// other tasks use may change.
     fn cannot_add_tasks(&self) -> Option<String> {
         let tasks = &self.task.multi_task().ok()?.tasks;
         tasks.base.as_ref()?;
@@ -230,7 +230,7 @@ impl RunConfig {
         ))
     }
 
-    /// Reading of batches of this size.
+    /// The loader configuration for batches of this size.
     pub(crate) fn loader_of(&self, batch_size: usize) -> LoaderConfig {
         LoaderConfig {
             batch_size,

@@ -1,31 +1,31 @@
-//! Overrides of a configuration: single keys that are laid over its files.
+//! Overrides of single keys of a configuration.
 
 use toml::{Table, Value};
 
 use super::source::Layer;
 use crate::error::TrainError;
 
-/// Keys that are laid over a configuration, whose files they outweigh.
+/// Values of single keys that take precedence over the files of a configuration.
 ///
-/// They are taken together before they meet the files, key by key: `method.rank=8` holds whatever names the
-/// method, and whichever comes first. Of two values of one key the later counts.
+/// Overrides are merged with each other, key by key, before they are merged into the files: `method.rank=8`
+/// applies wherever the method is named, and in any order. If a key is set twice, the later value applies.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
-    /// What a command proposes.
+    /// Defaults of a command.
     proposed: Vec<Layer>,
-    /// What `--set` says.
+    /// Entries of `--set`.
     set: Vec<Layer>,
-    /// What other options of a command decide.
+    /// Values of other command-line options.
     chosen: Vec<Layer>,
 }
 
 impl Overrides {
-    /// Those of `--set`: each `dotted.key=value`, whose value is TOML, or a string where it is no TOML.
+    /// Parses the entries of `--set`, each of the form `dotted.key=value`. The value is TOML, or a string if it
+    /// is not valid TOML.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Key`]: an entry without a key or value, or with a list, table or quoted string that does
-    /// not end.
+    /// [`TrainError::Key`] if an entry has no key or value, or a list, table or quoted string that does not end.
     pub fn set(entries: &[impl AsRef<str>]) -> Result<Self, TrainError> {
         let layer = |entry: &str| entry_layer(format!("--set {entry}"), entry);
         let set = entries.iter().map(|entry| layer(entry.as_ref()));
@@ -35,7 +35,7 @@ impl Overrides {
         })
     }
 
-    /// An entry that counts unless `--set` says otherwise; `origin` stands for it in messages.
+    /// Adds an entry that applies unless `--set` overrides it; `origin` names it in messages.
     ///
     /// # Errors
     ///
@@ -46,11 +46,11 @@ impl Overrides {
         Ok(())
     }
 
-    /// A value that counts whatever `--set` says; `origin` stands for it in messages.
+    /// Adds a value that takes precedence over `--set`; `origin` names it in messages.
     ///
     /// # Errors
     ///
-    /// A key with an empty part.
+    /// If a part of the key is empty.
     pub fn put(
         &mut self,
         origin: &str,
@@ -61,11 +61,11 @@ impl Overrides {
         Ok(())
     }
 
-    /// A value that an option decides, such as `--methods lora` the name of the method.
+    /// Sets a value from a command-line option, such as the method's name from `--methods lora`.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Key`] where `--set` gives that key too: one of the two would be lost.
+    /// [`TrainError::Key`] if `--set` also sets this key.
     pub fn choose(
         &mut self,
         option: &str,
@@ -83,7 +83,7 @@ impl Overrides {
         self.put(option, key, value)
     }
 
-    /// Takes entries of `--set` out, and returns those whose key is `of` a section and not `kept`.
+    /// Removes and returns the keys of `--set` that belong to a section and are not `kept`.
     pub(super) fn take_out(&mut self, section: &str, kept: impl Fn(&str) -> bool) -> Vec<String> {
         let mut taken = Vec::new();
         for layer in &mut self.set {
@@ -103,7 +103,7 @@ impl Overrides {
         taken
     }
 
-    /// Those of one section alone.
+    /// Returns only the overrides of one section.
     pub(super) fn only(mut self, section: &str) -> Self {
         for layers in [&mut self.proposed, &mut self.set, &mut self.chosen] {
             for layer in layers {
@@ -113,13 +113,13 @@ impl Overrides {
         self
     }
 
-    /// All of them, the weightiest last.
+    /// All layers, in ascending precedence.
     pub(super) fn layers(&self) -> impl Iterator<Item = &Layer> {
         self.proposed.iter().chain(&self.set).chain(&self.chosen)
     }
 }
 
-/// `dotted.key=value` as a layer.
+/// Parses `dotted.key=value` as a layer.
 fn entry_layer(origin: String, entry: &str) -> Result<Layer, TrainError> {
     let wrong = |reason: &str, hint: Option<&str>| TrainError::Key {
         origin: origin.clone(),

@@ -1,4 +1,4 @@
-//! Where a configuration comes from: files, what is laid over them, and which of them a key stands in.
+//! The sources of a configuration: its files and overrides, and which of them sets a key.
 
 use std::path::Path;
 
@@ -10,13 +10,13 @@ use super::overrides::Overrides;
 use super::{RunConfig, load};
 use crate::error::TrainError;
 
-/// Bases of bases a configuration may have; more is a circle.
+/// Maximum depth of nested bases, so that a cycle ends.
 const MAXIMUM_BASES: usize = 8;
 
-/// Keys whose value says which other keys there are.
+/// Keys whose value determines the other keys of their table.
 pub(super) const TAGS: [&str; 2] = ["name", "format"];
 
-/// Keys, and what stands for their origin in messages: a file, or an option.
+/// A table of keys and its origin in messages: a file or an option.
 #[derive(Debug, Clone)]
 pub(super) struct Layer {
     pub(super) origin: String,
@@ -24,13 +24,13 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    /// Whether it gives a key, or a table in its place.
+    /// Whether the layer sets this key.
     pub(super) fn has(&self, path: &[&str]) -> bool {
         fault::get(&self.table, path).is_some()
     }
 }
 
-/// A configuration that is yet to be read: its files, bases first, and what is laid over them.
+/// The layers of a configuration that is not parsed yet: its files, bases first, and the overrides.
 #[derive(Debug, Clone)]
 pub struct Source {
     files: Vec<Layer>,
@@ -38,11 +38,11 @@ pub struct Source {
 }
 
 impl Source {
-    /// A TOML file and its bases, each named by the one above it: `base = "other.toml"`, a path beside it.
+    /// Reads a TOML file and its bases. A file names its base by a relative path: `base = "other.toml"`.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Config`]: a file that cannot be read or is no TOML.
+    /// [`TrainError::Config`] if a file cannot be read or is not TOML.
     pub fn file(path: &Path) -> Result<Self, TrainError> {
         let mut files = Vec::new();
         read(path, MAXIMUM_BASES, &mut files)?;
@@ -52,11 +52,11 @@ impl Source {
         })
     }
 
-    /// A text that names no base; `origin` stands for its file in messages.
+    /// A text without a `base`; `origin` names its file in messages.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Config`]: it is no TOML.
+    /// [`TrainError::Config`] if it is not TOML.
     pub fn text(text: &str, origin: &str) -> Result<Self, TrainError> {
         let table = table_of(text, origin)?;
         Ok(Self {
@@ -68,7 +68,7 @@ impl Source {
         })
     }
 
-    /// A table that an option stands for.
+    /// A table that a command-line option sets.
     pub(super) fn table(origin: &str, table: Table) -> Self {
         Self {
             files: vec![Layer {
@@ -79,7 +79,7 @@ impl Source {
         }
     }
 
-    /// The same under overrides.
+    /// Adds overrides.
     pub fn under(self, overrides: Overrides) -> Self {
         Self { overrides, ..self }
     }
@@ -88,7 +88,7 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Key`] that names the file or option, the key, its value and what would be right.
+    /// [`TrainError::Key`] with the file or option, the key, its value and the expected value.
     pub fn config(&self) -> Result<RunConfig, TrainError> {
         let table = self.merged();
         let found = load::read_run(table);
@@ -97,7 +97,7 @@ impl Source {
         Ok(config)
     }
 
-    /// One section alone.
+    /// Reads a single section.
     pub(super) fn section<T: DeserializeOwned>(&self, name: &str) -> Result<T, TrainError> {
         let table = self.merged();
         if let Some(key) = table.keys().find(|key| *key != name) {
@@ -107,7 +107,7 @@ impl Source {
         load::read_section(table, name).map_err(|fault| self.error(fault))
     }
 
-    /// An error that says nothing of its origin, with the file or option that has the key it speaks of.
+    /// Adds to an error without an origin the file or option that sets its key.
     pub fn blame(&self, error: TrainError) -> TrainError {
         match fault::of_validation(error, &self.merged()) {
             Ok(fault) => self.error(fault),
@@ -123,8 +123,8 @@ impl Source {
         }
     }
 
-    /// The weightiest layer that has one of the keys of a fault; of a key that is missing, the one that asks
-    /// for it.
+    /// The layer with the highest precedence that sets one of the keys of a fault; for a missing key, the layer
+    /// that requires it.
     fn origin(&self, fault: &Fault) -> &str {
         let mut weighty: Vec<&Layer> = self.overrides.layers().collect();
         weighty.reverse();
@@ -148,7 +148,7 @@ impl Source {
         layer.map_or("configuration", |layer| &layer.origin)
     }
 
-    /// Files and overrides as one table.
+    /// Merges files and overrides into one table.
     fn merged(&self) -> Table {
         let mut table = Table::new();
         for layer in &self.files {
@@ -196,8 +196,8 @@ fn read(path: &Path, bases: usize, layers: &mut Vec<Layer>) -> Result<(), TrainE
     Ok(())
 }
 
-/// Tables merge key by key; everything else is replaced. A table that names another variant
-/// (`name`, `format`) replaces the old one whole, whose other keys would not belong to it.
+/// Merges tables key by key and replaces everything else. A table that names another variant (`name`, `format`)
+/// replaces the old one as a whole, since the other keys do not belong to the new variant.
 fn merge(into: &mut Table, from: Table) {
     for (key, value) in from {
         match (into.get_mut(&key), value) {
@@ -219,7 +219,7 @@ fn merge(into: &mut Table, from: Table) {
     }
 }
 
-/// Tables merge key by key, whatever they name; everything else is replaced.
+/// Merges tables key by key, whatever variant they name, and replaces everything else.
 fn join(into: &mut Table, from: Table) {
     for (key, value) in from {
         match (into.get_mut(&key), value) {

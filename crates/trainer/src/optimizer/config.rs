@@ -2,38 +2,38 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How a parameter goes along its gradient.
+/// The update rule.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OptimizerName {
-    /// Loshchilov & Hutter 2019, arXiv 1711.05101.
+    /// AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101).
     #[default]
     Adamw,
-    /// With momentum, as PyTorch's: `v = momentum v + (g + decay p)`, `p = p - rate v`.
+    /// SGD with momentum, as PyTorch's: `v = momentum v + (g + decay p)`, `p = p - rate v`.
     Sgd,
 }
 
-/// What becomes of a rate that is for another total batch.
+/// The treatment of a learning rate that is meant for another total batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RateScaling {
-    /// The run is refused.
+    /// The run is rejected.
     #[default]
     Refuse,
-    /// It grows and falls with the batch (Goyal et al. 2017, arXiv 1706.02677).
+    /// The rate is scaled linearly with the batch (Goyal et al. 2017, arXiv 1706.02677).
     Linear,
 }
 
-/// Factors of the rate, by what a parameter belongs to: what is pre-trained wants a smaller one than what starts at
-/// random.
+/// Factors of the learning rate, by the part of the model. Pre-trained parameters usually need a smaller rate
+/// than randomly initialised ones.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RateFactors {
-    /// Of the backbone's own parameters.
+    /// Factor of the backbone's own parameters.
     pub backbone: f64,
-    /// Of what the method adds, output norms included.
+    /// Factor of the parameters that the method adds, output norms included.
     pub method: f64,
-    /// Of the head.
+    /// Factor of the head.
     pub head: f64,
 }
 
@@ -51,19 +51,19 @@ impl Default for RateFactors {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerConfig {
-    /// Which one.
+    /// The update rule.
     pub name: OptimizerName,
     /// Peak learning rate.
     pub learning_rate: f64,
-    /// Images per step that the rate is for; absent: as many as there are. Nothing scales the rate
-    /// silently: `scaling` says what becomes of it where there are more or fewer.
+    /// Images per step that the rate is meant for; absent means the total batch of the run. The rate is never
+    /// scaled silently: `scaling` decides what happens if the two differ.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_batch: Option<usize>,
-    /// What becomes of the rate with another total batch.
+    /// The treatment of the rate if the total batch differs.
     pub scaling: RateScaling,
-    /// Weight decay: decoupled of AdamW, a part of the gradient of SGD.
+    /// Weight decay: decoupled for AdamW, added to the gradient for SGD.
     pub weight_decay: f64,
-    /// Of SGD.
+    /// Momentum of SGD.
     pub momentum: f64,
     /// Decay rates of AdamW's two moments.
     pub betas: [f64; 2],
@@ -71,12 +71,13 @@ pub struct OptimizerConfig {
     pub epsilon: f64,
     /// Parameters whose path contains one of these are not decayed.
     pub no_decay: Vec<String>,
-    /// Factors of the rate, by what a parameter belongs to.
+    /// Factors of the rate, by the part of the model.
     pub rates: RateFactors,
-    /// Factor of the rate of the backbone's parameters for every block between them and the head: of the last block
-    /// once, of what is before the first once more than there are blocks (BEiT, Bao et al. 2021, arXiv 2106.08254).
+    /// Layer-wise decay of the backbone's learning rate (BEiT, Bao et al. 2021, arXiv 2106.08254). It is
+    /// applied once for the last block, once more for every block before it, and once more than there are
+    /// blocks for the layers before the first block.
     pub layer_decay: f64,
-    /// Largest global norm of the gradients; absent: no clipping.
+    /// Maximum global norm of the gradients; absent for no clipping.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
     /// Forward passes per optimiser step.
@@ -107,11 +108,11 @@ impl Default for OptimizerConfig {
 }
 
 impl OptimizerConfig {
-    /// What is wrong with the numbers, if anything: the key and why.
+    /// Checks the ranges of the numbers.
     ///
     /// # Errors
     ///
-    /// A sentence that names the key and its value.
+    /// A message with the key and its value.
     pub fn validate(&self) -> Result<(), String> {
         let refuse = |key: &str, value: f64, expected: &str| {
             Err(format!("optimizer.{key} = {value}; it must be {expected}"))
@@ -157,11 +158,11 @@ impl OptimizerConfig {
         Ok(())
     }
 
-    /// The peak rate of steps of `images` images.
+    /// Returns the peak learning rate for steps of `images` images.
     ///
     /// # Errors
     ///
-    /// A sentence that names the keys, where the rate is for another number and is not to be scaled.
+    /// A message with the keys, if the rate is meant for another number of images and is not to be scaled.
     pub fn rate(&self, images: usize) -> Result<f64, String> {
         match (self.total_batch, self.scaling) {
             (None, _) => Ok(self.learning_rate),

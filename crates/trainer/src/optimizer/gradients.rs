@@ -1,4 +1,4 @@
-//! Gradients of a module's parameters: their norm, factors of them, parts of them.
+//! Operations on the gradients of a module: norm, scaling and splitting.
 
 use std::collections::HashSet;
 
@@ -62,7 +62,7 @@ pub(super) fn scale<B: AutodiffBackend, M: AutodiffModule<B>>(
     scale.gradients
 }
 
-/// Takes the gradients of some parameters out.
+/// Removes and returns the gradients of some parameters.
 pub(super) fn split<B: AutodiffBackend, M: AutodiffModule<B>>(
     module: &M,
     gradients: &mut GradientsParams,

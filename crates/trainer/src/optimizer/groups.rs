@@ -1,4 +1,4 @@
-//! Which parameters share a rate and a decay.
+//! Groups of parameters with the same learning rate and weight decay.
 
 use std::collections::HashSet;
 
@@ -9,10 +9,10 @@ use gradway_backbone::{Depths, ParameterPath, ParameterVisitor, visit_parameters
 
 use super::config::{OptimizerConfig, RateFactors};
 
-/// Parameters of one rate and one decay.
+/// Parameters with the same learning rate and weight decay.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ParameterGroup {
-    /// Whether weight decay is for them.
+    /// Whether they have weight decay.
     pub(super) decayed: bool,
     /// Factor of the rate.
     pub(super) factor: f64,
@@ -20,7 +20,7 @@ pub(super) struct ParameterGroup {
     pub(super) parameters: HashSet<ParamId>,
 }
 
-/// Groups the parameters of a module, in the order of their first ones.
+/// Groups the parameters of a module; groups are in the order of their first parameters.
 pub(super) fn parameter_groups<B: AutodiffBackend, M: AutodiffModule<B>>(
     config: &OptimizerConfig,
     module: &M,

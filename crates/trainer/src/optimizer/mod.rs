@@ -23,7 +23,7 @@ use groups::{ParameterGroup, parameter_groups};
 pub use config::{OptimizerConfig, OptimizerName, RateFactors, RateScaling};
 pub(crate) use gradients::squares;
 
-/// [`AdamW`] as Burn's modules take it.
+/// [`AdamW`] as a module optimiser of Burn.
 #[derive(Clone)]
 struct AdamWOfModules<B: KernelBackend> {
     betas: [f32; 2],
@@ -32,7 +32,7 @@ struct AdamWOfModules<B: KernelBackend> {
     steps: Arc<Mutex<AdamW<B>>>,
 }
 
-/// Zeros that stay: apart from what comes and goes in a step, through which a card's allocator would
+/// Moments of zeros, allocated apart from the temporary tensors of a step, so that a GPU allocator does not
 /// have to search past them.
 fn moments<B: Backend, const D: usize>(like: &Tensor<B, D>) -> [Tensor<B, D>; 2] {
     let device = like.device();
@@ -41,7 +41,7 @@ fn moments<B: Backend, const D: usize>(like: &Tensor<B, D>) -> [Tensor<B, D>; 2]
     })
 }
 
-/// What [`AdamW`] remembers of a parameter.
+/// The state of [`AdamW`] for a parameter.
 #[derive(Record, Clone)]
 struct AdamWState<B: Backend, const D: usize> {
     time: usize,
@@ -89,7 +89,7 @@ impl<B: KernelBackend> SimpleOptimizer<B> for AdamWOfModules<B> {
     }
 }
 
-/// What is remembered of the parameters of one decay, and how they step.
+/// The update rule and its state for the parameters with one weight decay.
 enum Rule<B: TrainBackend, M: AutodiffModule<B>> {
     AdamW {
         adaptor: OptimizerAdaptor<AdamWOfModules<B::InnerBackend>, M, B>,
@@ -121,7 +121,7 @@ impl<B: TrainBackend, M: AutodiffModule<B>> Rule<B, M> {
         }
     }
 
-    /// Steps the parameters that there are gradients of; their numbers are there once the steps are [sent](Self::send).
+    /// Updates the parameters that have gradients; their values are valid once the steps are [sent](Self::send).
     fn step(&mut self, rate: f64, module: M, gradients: GradientsParams) -> M {
         match self {
             Self::AdamW { adaptor, .. } => adaptor.step(rate, module, gradients),
@@ -129,7 +129,7 @@ impl<B: TrainBackend, M: AutodiffModule<B>> Rule<B, M> {
         }
     }
 
-    /// Sends the device the steps that it has not been sent, of all rates at once.
+    /// Sends the pending steps of all learning rates to the device.
     fn send(&mut self) {
         if let Self::AdamW { steps, .. } = self {
             let mut steps = steps.lock().unwrap_or_else(PoisonError::into_inner);
@@ -164,7 +164,7 @@ impl<B: TrainBackend, M: AutodiffModule<B>> Rule<B, M> {
     }
 }
 
-/// AdamW or SGD over groups of parameters of one rate and one decay.
+/// AdamW or SGD with parameter groups, which differ in learning rate and weight decay.
 pub struct Optimizer<B: TrainBackend, M: AutodiffModule<B>> {
     decayed: Rule<B, M>,
     undecayed: Rule<B, M>,
@@ -183,7 +183,7 @@ impl<B: TrainBackend, M: AutodiffModule<B>> Optimizer<B, M> {
         }
     }
 
-    /// Takes a step; returns the module and the square of the gradients' global norm before clipping, `[1]`.
+    /// Runs a step; returns the module and the square of the gradients' global norm before clipping, `[1]`.
     ///
     /// Without clipping nothing is read from the device.
     pub fn step(
@@ -200,9 +200,9 @@ impl<B: TrainBackend, M: AutodiffModule<B>> Optimizer<B, M> {
         (self.update(rate, module, gradients, norm), squares)
     }
 
-    /// As [`Optimizer::step`] where the global norm of the gradients is known.
+    /// As [`Optimizer::step`], given the global norm of the gradients.
     ///
-    /// A norm that is no number makes gradients of none, as in PyTorch: clipping hides nothing.
+    /// If the norm is NaN, so are the clipped gradients, as in PyTorch.
     pub fn update(
         &mut self,
         rate: f64,
@@ -229,20 +229,20 @@ impl<B: TrainBackend, M: AutodiffModule<B>> Optimizer<B, M> {
         module
     }
 
-    /// The moments with and without decay, by parameter: they do not depend on the groups' rates.
+    /// Serialises the moments of parameters with and without weight decay; they do not depend on the learning rates.
     ///
     /// # Errors
     ///
-    /// What the recorder says.
+    /// The message of Burn's recorder.
     pub fn save(&self) -> Result<[Vec<u8>; 2], String> {
         Ok([self.decayed.save()?, self.undecayed.save()?])
     }
 
-    /// Puts saved moments back.
+    /// Restores saved moments.
     ///
     /// # Errors
     ///
-    /// What the recorder says.
+    /// The message of Burn's recorder.
     pub fn restore(self, groups: [Vec<u8>; 2], device: &B::Device) -> Result<Self, String> {
         let [decayed, undecayed] = groups;
         Ok(Self {

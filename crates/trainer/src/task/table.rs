@@ -38,9 +38,9 @@ macro_rules! tasks {
 
         impl TaskConfig {
             /// What it predicts.
-            pub fn task(&self) -> gradway_data::Task {
+            pub fn task(&self) -> gradway_data::TaskKind {
                 match self {
-                    $(Self::$variant(_) => gradway_data::Task::$variant,)+
+                    $(Self::$variant(_) => gradway_data::TaskKind::$variant,)+
                 }
             }
 
@@ -67,7 +67,7 @@ macro_rules! tasks {
                     match self {
                         Self::$variant(config) => Ok(config),
                         _ => Err(TrainError::Task {
-                            expected: gradway_data::Task::$variant,
+                            expected: gradway_data::TaskKind::$variant,
                             found: self.task(),
                         }),
                     }

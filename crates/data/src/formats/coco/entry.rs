@@ -1,5 +1,4 @@
-//! Values of an annotation file, kept as text until their place is known, so that what is wrong with
-//! them can name it.
+//! Values of an annotation file, kept as text until their entry is known, so that errors can name it.
 
 use std::fmt;
 
@@ -9,21 +8,21 @@ use serde_json::value::RawValue;
 use crate::detection::Shape;
 use crate::error::AnnotationFault;
 
-/// The largest whole number that a float tells from its neighbours.
+/// The largest integer that a 64-bit float represents exactly, with all smaller ones.
 const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// A value as the file has it; none where there is no such key.
+/// A raw value of the file; `None` if the key is missing.
 pub(super) type Value<'a> = Option<&'a RawValue>;
 
-/// Reads a value that may be `null`, which is not the same as none.
+/// Reads a value that may be `null`, which differs from a missing key.
 pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value<'de>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
-/// Where a value stands.
+/// The entry of a value.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
-    /// What it belongs to, in the singular; the list's name has an `s` more.
+    /// The kind of entry in the singular; the name of the list has an additional `s`.
     pub what: &'static str,
     /// Index in the list, from 0.
     pub index: usize,
@@ -31,7 +30,7 @@ pub(super) struct Entry {
     pub id: Option<u64>,
 }
 
-/// `annotation 7`, or `annotations[3]` as long as there is no identifier.
+/// `annotation 7`, or `annotations[3]` while the identifier is unknown.
 impl fmt::Display for Entry {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.id {
@@ -44,7 +43,7 @@ impl fmt::Display for Entry {
 }
 
 impl Entry {
-    /// The fault of a key that is missing, or whose value is another than expected.
+    /// Returns the error of a missing key or an invalid value.
     fn fault(self, key: &'static str, value: Value, expected: &'static str) -> AnnotationFault {
         AnnotationFault::Key {
             entry: self.to_string(),
@@ -54,7 +53,7 @@ impl Entry {
         }
     }
 
-    /// A whole number, which tools that keep tables of floats write as `7.0`.
+    /// Reads a whole number, also in the form `7.0`, which tools with tables of floats write.
     pub fn whole<T: TryFrom<u64>>(
         self,
         key: &'static str,
@@ -71,13 +70,13 @@ impl Entry {
         number.ok_or_else(|| self.fault(key, value, expected))
     }
 
-    /// A text.
+    /// Reads a string.
     pub fn text(self, key: &'static str, value: Value) -> Result<String, AnnotationFault> {
         let text = value.and_then(|value| serde_json::from_str(value.get()).ok());
         text.ok_or_else(|| self.fault(key, value, "a text"))
     }
 
-    /// Refuses what is no number where there may be one.
+    /// Checks that a value, if there is one, is a number.
     pub fn number_if_any(self, key: &'static str, value: Value) -> Result<(), AnnotationFault> {
         let text = value.map_or("null", RawValue::get);
         let number: Result<Option<f64>, _> = serde_json::from_str(text);
@@ -87,7 +86,7 @@ impl Entry {
         }
     }
 
-    /// Left, top, right and bottom of `[left, top, width, height]`.
+    /// Reads `[left, top, width, height]` as left, top, right and bottom.
     pub fn bounds(self, value: Value) -> Result<[f64; 4], AnnotationFault> {
         let Some(value) = value else {
             return Err(self.fault("bbox", None, "[left, top, width, height]"));
@@ -105,7 +104,7 @@ impl Entry {
         }
     }
 
-    /// 0 or 1, `false` or `true`; 0 where there is none.
+    /// Reads a flag: 0 or 1, `false` or `true`; 0 if it is missing.
     pub fn flag(self, key: &'static str, value: Value) -> Result<bool, AnnotationFault> {
         match value.map_or("0", RawValue::get) {
             "0" | "0.0" | "false" | "null" => Ok(false),
@@ -118,7 +117,7 @@ impl Entry {
         }
     }
 
-    /// The pixels of an object; none for those with a box alone.
+    /// Reads the shape of an object; `None` if it has only a box.
     pub fn shape(self, value: Value) -> Result<Option<Shape>, AnnotationFault> {
         let fault = |reason: String| AnnotationFault::Segmentation {
             annotation: self.to_string(),

@@ -8,10 +8,10 @@ use super::entry::{Entry, Value, present};
 use crate::detection::{Annotation, Skipped};
 use crate::error::AnnotationFault;
 
-/// Categories that an error names.
+/// Maximum number of categories in an error.
 const NAMED_CATEGORIES: usize = 5;
 
-/// What an annotation file says.
+/// The content of an annotation file.
 #[derive(Debug)]
 pub(super) struct Parsed {
     /// Every image, in the order of the file.
@@ -20,11 +20,11 @@ pub(super) struct Parsed {
     pub classes: Vec<String>,
     /// Identifiers of the categories, in order.
     pub category_ids: Vec<u64>,
-    /// What was left out.
+    /// Skipped annotations and images.
     pub skipped: Skipped,
 }
 
-/// An image and what is in it.
+/// An image and its objects.
 #[derive(Debug)]
 pub(super) struct ParsedImage {
     pub id: u64,
@@ -42,7 +42,7 @@ struct File<'a> {
     categories: Vec<Category<'a>>,
 }
 
-/// What of a file tells its classes.
+/// The part of a file with its classes.
 #[derive(Deserialize)]
 struct Classes<'a> {
     #[serde(borrow)]
@@ -90,10 +90,10 @@ struct Object<'a> {
     area: Value<'a>,
 }
 
-/// What an identifier is.
+/// The expected value of an identifier.
 const IDENTIFIER: &str = "a whole number from 0";
 
-/// What a side is.
+/// The expected value of a side.
 const PIXELS: &str = "a whole number of pixels";
 
 /// Reads an annotation file.
@@ -161,7 +161,7 @@ pub(super) fn parse(text: &str) -> Result<Parsed, AnnotationFault> {
     })
 }
 
-/// Reads the categories of an annotation file, by identifier, and nothing else.
+/// Reads only the categories of an annotation file, by identifier.
 pub(super) fn categories(text: &str) -> Result<BTreeMap<u64, String>, AnnotationFault> {
     let file: Classes = read(text)?;
     by_identifier(file.categories)
@@ -183,7 +183,7 @@ fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, AnnotationFault> {
     })
 }
 
-/// Whether an error is about one of the words for what is no number, which Python writes.
+/// Whether an error is about `NaN` or `Infinity`, which Python writes.
 fn has_no_number(text: &str, error: &serde_json::Error) -> bool {
     let line = text.lines().nth(error.line().saturating_sub(1));
     // The error is at the first or the second letter; a minus is read as that of a number.
@@ -196,7 +196,7 @@ fn has_no_number(text: &str, error: &serde_json::Error) -> bool {
     near.contains("NaN") || near.contains("Infinity")
 }
 
-/// The categories by identifier.
+/// Collects the categories by identifier.
 fn by_identifier(listed: Vec<Category>) -> Result<BTreeMap<u64, String>, AnnotationFault> {
     let mut categories = BTreeMap::new();
     for (category, index) in listed.into_iter().zip(0..) {
@@ -225,7 +225,7 @@ fn by_identifier(listed: Vec<Category>) -> Result<BTreeMap<u64, String>, Annotat
     Ok(categories)
 }
 
-/// The images, and the place of each among them.
+/// Collects the images, and the index of each by identifier.
 fn images(listed: Vec<Image>) -> Result<(Vec<ParsedImage>, HashMap<u64, usize>), AnnotationFault> {
     let mut images: Vec<ParsedImage> = Vec::with_capacity(listed.len());
     let mut place_of = HashMap::with_capacity(listed.len());

@@ -5,9 +5,9 @@ use std::path::Path;
 use crate::error::DataError;
 use crate::io::mat::MatFile;
 
-/// The classes on which distilled normals can be trusted, by number: those whose name occurs in the lists
-/// of both NYU, on which the network that predicted them was trained, and PASCAL-Context, but for
-/// `unknown`; and `tvmonitor`, which is `television` in the list of NYU.
+/// The classes with reliable distilled normals, by number. These are the classes whose name is in the lists of
+/// both PASCAL-Context and NYU, on which the network that predicted the normals was trained, except `unknown`;
+/// and `tvmonitor`, which is `television` in the list of NYU.
 const WITH_NORMALS: &[(u16, &str)] = &[
     (3, "air conditioner"),
     (4, "antenna"),
@@ -181,7 +181,7 @@ const WITH_NORMALS: &[(u16, &str)] = &[
     (457, "wire"),
 ];
 
-/// Whether distilled normals can be trusted on a class.
+/// Whether distilled normals are reliable for a class.
 pub(super) fn has_normals(class: u16) -> bool {
     let found = WITH_NORMALS.binary_search_by_key(&class, |(number, _)| *number);
     found.is_ok()
@@ -199,7 +199,7 @@ impl ContextMap {
     /// Reads the variable `LabelMap`.
     ///
     /// # Errors
-    /// A file that cannot be read, or whose `LabelMap` is not a matrix of classes.
+    /// If the file cannot be read, or `LabelMap` is not a matrix of classes.
     pub(super) fn read(path: &Path) -> Result<Self, DataError> {
         let file = MatFile::read(path)?;
         let value = file.variable("LabelMap")?;
@@ -226,10 +226,10 @@ impl ContextMap {
         }
     }
 
-    /// Refuses a picture of another size.
+    /// Checks that the image has the same size.
     ///
     /// # Errors
-    /// [`DataError::SizeMismatch`].
+    /// [`DataError::SizeMismatch`] if it has not.
     pub(super) fn require_size(
         &self,
         (image_width, image_height): (u32, u32),

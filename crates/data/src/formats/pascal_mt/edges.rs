@@ -1,11 +1,11 @@
-//! Edges of the context labels, as the public multi-task code makes them.
+//! Edges of the context labels, as in the public multi-task code.
 //!
 //! A pixel is an edge where the Laplacian of the class numbers is not zero; then edges are [thinned](thin) to
 //! one pixel.
 
 use gradway_thinning::thin;
 
-/// 1 on edges of a map of rows of `width` pixels, else 0.
+/// Returns the edges of a map with rows of `width` pixels: 1 on edges, else 0.
 pub(super) fn edges(classes: &[u16], width: usize) -> Vec<u8> {
     let height = classes.len() / width.max(1);
     let at = |x: usize, y: usize| i32::from(classes[y * width + x]);
@@ -22,7 +22,7 @@ pub(super) fn edges(classes: &[u16], width: usize) -> Vec<u8> {
     edges.into_iter().map(u8::from).collect()
 }
 
-/// The places before and after one, mirrored at the ends without repeating them, as OpenCV does.
+/// Returns the neighbouring indices, reflected at the ends without repeating them, as in OpenCV.
 fn neighbours(place: usize, length: usize) -> [usize; 2] {
     let last = length.saturating_sub(1);
     let before = if place == 0 { last.min(1) } else { place - 1 };

@@ -1,8 +1,8 @@
-//! Parts of people, from the annotations of PASCAL-Part.
+//! Human parts from the annotations of PASCAL-Part.
 //!
-//! `anno` is a struct whose second field is the objects of the image; an object has its class first, then
-//! its number, its mask and its parts; a part has a name and a mask. Fields are taken by their place, as
-//! in the public code.
+//! `anno` is a struct whose second field is the objects of the image; an object has its class first, then its
+//! number, its mask and its parts; a part has a name and a mask. Fields are read by position, as in the public
+//! code.
 
 use std::path::Path;
 
@@ -21,10 +21,10 @@ pub(super) const NAMES: [&str; 7] = [
     "lower legs and feet",
 ];
 
-/// The number of the class of people.
+/// The number of the class `person`.
 const PERSON: f64 = 15.0;
 
-/// The label of a stored part.
+/// Returns the label of a stored part.
 fn label(part: &str) -> Option<u8> {
     Some(match part {
         "hair" | "head" | "lear" | "rear" | "lebrow" | "rebrow" | "leye" | "reye" | "mouth"
@@ -38,12 +38,12 @@ fn label(part: &str) -> Option<u8> {
     })
 }
 
-/// Reads the parts of the people of an image; ignore everywhere if no part is annotated.
+/// Reads the human parts of an image; the map is ignore everywhere if no part is annotated.
 ///
 /// Where masks overlap, the part that is stored later wins, as in the public code.
 ///
 /// # Errors
-/// A file that cannot be read or is not as described, or parts of people that are unknown.
+/// If the file cannot be read or has another structure, or a part is unknown.
 pub(super) fn read(path: &Path, image: &Path) -> Result<LabelMap, DataError> {
     let file = MatFile::read(path)?;
     let annotation = file.variable("anno")?;
@@ -108,7 +108,7 @@ fn filled(width: usize, height: usize) -> Option<LabelMap> {
     Some(LabelMap::filled(width, height, 0))
 }
 
-/// Gives the pixels of a mask of the size of the map a label.
+/// Assigns a label to the pixels of a mask.
 fn paint(map: &mut LabelMap, mask: &Numbers<'_>, label: u8) {
     let (height, width) = (map.height as usize, map.width as usize);
     for (index, value) in mask.iter().enumerate() {
@@ -120,7 +120,7 @@ fn paint(map: &mut LabelMap, mask: &Numbers<'_>, label: u8) {
     }
 }
 
-/// Number of structs; an empty array of numbers stands for none.
+/// Returns the number of structs; an empty array of numbers counts as none.
 fn count(value: &Value<'_>) -> usize {
     value.structs().map_or(0, |structs| structs.count)
 }

@@ -2,34 +2,34 @@
 
 use crate::labels::{DepthMap, NormalMap, VerticalAxis, unit};
 
-/// The window around a pixel reaches this far.
+/// Radius of the window around a pixel.
 const RADIUS: usize = 5;
 
-/// What differs from the pixel in its window by more than this share of the depth is another surface.
+/// Pixels of the window whose depth differs by more than this share belong to another surface.
 const SAME_SURFACE: f32 = 0.05;
 
-/// The share of the window that has to be of the same surface.
+/// Minimum share of the window on the same surface.
 const LEAST_SHARE: f32 = 0.5;
 
-/// The largest root mean square distance from the plane, as a share of the depth.
+/// Maximum root mean square distance from the plane, as a share of the depth.
 const LARGEST_RESIDUAL: f64 = 0.01;
 
 /// A pinhole camera without distortion.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Intrinsics {
-    /// Focal lengths across and down, in pixels.
+    /// Horizontal and vertical focal lengths in pixels.
     pub focal: [f32; 2],
-    /// Where the optical axis meets the picture, in pixels from the centre of the first one.
+    /// The principal point, in pixels from the centre of the first pixel.
     pub center: [f32; 2],
 }
 
-/// The normal of the plane through the points around every pixel; it faces the camera, x to the right, y
-/// up, z towards the camera.
+/// Returns the normal of the plane through the points around every pixel. It faces the camera, with x to the
+/// right, y up and z towards the camera.
 ///
-/// A plane `n . p = 1` seen by a pinhole camera has `1 / depth = n . (x, y, 1)` with (x, y) the direction of
-/// the ray: linear, and with noise of a structured-light sensor, whose disparity is `1 / depth`, a plain
-/// least squares fit. Ignored is where there is no depth, where most of the surroundings have none or
-/// belong to another surface, and where no plane fits.
+/// A plane `n . p = 1` seen by a pinhole camera has `1 / depth = n . (x, y, 1)`, where (x, y) is the direction
+/// of the ray. This is linear, and for a structured-light sensor, whose disparity is `1 / depth`, least squares
+/// is the right fit for its noise. Pixels without depth, pixels whose surroundings mostly have no depth or
+/// belong to another surface, and pixels without a fitting plane are ignored.
 pub fn normals_from_depth(depth: &DepthMap, intrinsics: &Intrinsics) -> NormalMap {
     let (width, height) = (depth.width as usize, depth.height as usize);
     let inverse: Vec<f32> = depth
@@ -52,7 +52,7 @@ pub fn normals_from_depth(depth: &DepthMap, intrinsics: &Intrinsics) -> NormalMa
     }
 }
 
-/// Sums over a window, of offsets from its middle in pixels and of the inverse depth.
+/// Sums over a window of the pixel offsets from its centre and of the inverse depth.
 #[derive(Default)]
 struct Sums {
     count: f64,
@@ -81,7 +81,7 @@ impl Sums {
         self.ww += w * w;
     }
 
-    /// The slopes and the height of `w = a x + b y + c`, and its root mean square residual.
+    /// Returns the coefficients of `w = a x + b y + c` and the root mean square residual.
     fn plane(&self) -> Option<[f64; 4]> {
         let n = self.count;
         let (mx, my, mw) = (self.x / n, self.y / n, self.w / n);

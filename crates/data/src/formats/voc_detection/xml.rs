@@ -1,4 +1,4 @@
-//! The annotation file of one image of Pascal VOC.
+//! The annotation file of an image of Pascal VOC.
 
 use std::path::Path;
 
@@ -9,16 +9,16 @@ use crate::error::AnnotationFault;
 use crate::io::read;
 use crate::text;
 
-/// What an annotation file says.
+/// The content of an annotation file.
 #[derive(Debug)]
 pub(super) struct Parsed {
     /// Width and height of the image.
     pub size: (u32, u32),
-    /// The objects, numbered from 1 as they are stated.
+    /// The objects, numbered from 1 in the order of the file.
     pub objects: Vec<Annotation>,
-    /// Number of objects stated, those left out among them.
+    /// Number of objects in the file, including skipped ones.
     pub stated: u64,
-    /// What was left out.
+    /// Skipped annotations.
     pub skipped: Skipped,
 }
 
@@ -38,7 +38,7 @@ struct Size {
     height: Option<String>,
 }
 
-/// Values are kept as text, and may be missing, so that what is wrong with them can name the object.
+/// An object with its raw values, which may be missing, so that errors can name the object.
 #[derive(Deserialize)]
 struct Object {
     #[serde(default)]
@@ -61,7 +61,7 @@ struct Bounds {
     ymax: Option<String>,
 }
 
-/// Reads the annotation file of the image `id`, which tells its size where the file does not.
+/// Reads the annotation file of the image `id`; the image provides the size if the file does not.
 pub(super) fn read(
     path: &Path,
     id: &str,
@@ -113,7 +113,7 @@ fn parse(
     })
 }
 
-/// Width and height; none where they are not stated: programs that do not know them write 0.
+/// Returns width and height; `None` if they are not stated. Some programs write 0 for an unknown size.
 fn stated_size(size: Option<&Size>) -> Result<Option<(u32, u32)>, AnnotationFault> {
     let side = |key: &'static str, text: Option<&String>| {
         let text = text.map(|text| text.trim()).unwrap_or_default();

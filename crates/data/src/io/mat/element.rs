@@ -1,18 +1,18 @@
-//! The elements that a file is made of: a kind, a number of bytes, and the bytes.
+//! The elements of a file: a type, a number of bytes, and the bytes.
 
 /// An array.
 pub(super) const MATRIX: u32 = 14;
 /// A compressed element.
 pub(super) const COMPRESSED: u32 = 15;
 
-/// What is wrong, and where.
+/// An error and its position.
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) position: usize,
     pub(super) reason: String,
 }
 
-/// A place in some bytes.
+/// A cursor in a slice of bytes.
 #[derive(Clone)]
 pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
@@ -20,12 +20,12 @@ pub(super) struct Cursor<'a> {
     big_endian: bool,
 }
 
-/// A piece of a file.
+/// An element of a file.
 #[derive(Clone, Copy)]
 pub(super) struct Element<'a> {
     pub(super) kind: u32,
     pub(super) bytes: &'a [u8],
-    /// Where its bytes begin.
+    /// Position of its first byte.
     pub(super) position: usize,
 }
 
@@ -50,7 +50,7 @@ impl<'a> Cursor<'a> {
         self.position >= self.bytes.len()
     }
 
-    /// Number of bytes left.
+    /// Returns the number of bytes left.
     pub(super) fn left(&self) -> usize {
         self.bytes.len().saturating_sub(self.position)
     }
@@ -62,8 +62,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The next element; elements begin at multiples of eight bytes, but for what follows compressed
-    /// ones.
+    /// Reads the next element; elements start at multiples of eight bytes, except after compressed ones.
     pub(super) fn element(&mut self) -> Result<Element<'a>, Fault> {
         let tag = self.position;
         let first = self.word(tag)?;
@@ -112,7 +111,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The words of an element of 32-bit numbers.
+    /// Returns the values of an element of 32-bit numbers.
     pub(super) fn words(&self, element: &Element<'a>) -> Result<Vec<u32>, Fault> {
         const SIGNED: u32 = 5;
         const UNSIGNED: u32 = 6;

@@ -29,7 +29,7 @@ fn parse(bytes: &[u8]) -> Result<MatFile, String> {
     MatFile::parse(Path::new("x.mat"), bytes)
 }
 
-/// Everything that can be asked of a file, whose answers may be errors but not panics.
+/// Calls every accessor of a file, which may return errors but must not panic.
 fn exercise(bytes: &[u8]) -> bool {
     fn visit(value: &Value<'_>) {
         match value {

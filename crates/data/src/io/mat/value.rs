@@ -2,27 +2,27 @@
 
 use super::element::{Cursor, Element, Fault, MATRIX};
 
-/// Arrays may lie in arrays, at most this deep.
+/// Maximum depth of nested arrays.
 const MAXIMUM_DEPTH: usize = 32;
 
-/// The most arrays that one variable may consist of.
+/// Maximum number of arrays in a variable.
 const MAXIMUM_ARRAYS: usize = 1 << 20;
 
-/// The most dimensions of an array.
+/// Maximum number of dimensions of an array.
 const MAXIMUM_DIMENSIONS: usize = 8;
 
 /// An array.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value<'a> {
-    /// Numbers and truth values.
+    /// Numbers and Booleans.
     Numbers(Numbers<'a>),
-    /// Characters, in the order of storage: a row of text is itself.
+    /// Characters in storage order, which for a row of text is its own order.
     Text(String),
-    /// Arrays, in the order of storage.
+    /// Arrays in storage order.
     Cells(Vec<Value<'a>>),
     /// Structs with the same fields.
     Structs(Structs<'a>),
-    /// What is not read: a sparse array, an object or a function.
+    /// Something that is not supported: a sparse array, an object or a function.
     Other(&'static str),
 }
 
@@ -37,17 +37,17 @@ pub struct Structs<'a> {
     values: Vec<Value<'a>>,
 }
 
-/// An array of numbers, the first dimension running fastest.
+/// A column-major array of numbers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Numbers<'a> {
-    /// Sizes of the dimensions, at least two: rows and columns come first.
+    /// Sizes of the dimensions, at least two; rows and columns are first.
     pub dimensions: Vec<usize>,
     kind: Kind,
     bytes: &'a [u8],
     big_endian: bool,
 }
 
-/// How a number is stored.
+/// The storage type of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     I8,
@@ -88,7 +88,7 @@ impl Kind {
         }
     }
 
-    /// The number in its bytes, as many as its size, the least significant first.
+    /// Decodes a number from its little-endian bytes.
     fn decode(self, bytes: &[u8]) -> f64 {
         let mut word = [0; 8];
         for (target, byte) in word.iter_mut().zip(bytes) {
@@ -111,17 +111,17 @@ impl Kind {
 }
 
 impl Numbers<'_> {
-    /// Number of numbers.
+    /// Returns the number of elements.
     pub fn len(&self) -> usize {
         self.bytes.len() / self.kind.size()
     }
 
-    /// Whether there are none.
+    /// Whether there are no elements.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// All numbers, in the order of storage.
+    /// Iterates over all numbers in storage order.
     pub fn iter(&self) -> impl Iterator<Item = f64> {
         let (kind, big_endian) = (self.kind, self.big_endian);
         self.bytes.chunks_exact(kind.size()).map(move |bytes| {
@@ -136,12 +136,12 @@ impl Numbers<'_> {
         })
     }
 
-    /// Height and width of a matrix; none for arrays of more dimensions.
+    /// Returns the height and width of a matrix; `None` for arrays with more dimensions.
     pub fn size(&self) -> Option<[usize; 2]> {
         <[usize; 2]>::try_from(&self.dimensions[..]).ok()
     }
 
-    /// The numbers of a matrix row by row; none for arrays of more dimensions.
+    /// Returns the numbers of a matrix row by row; `None` for arrays with more dimensions.
     pub fn rows<T: Copy + Default>(&self, number: impl Fn(f64) -> T) -> Option<Vec<T>> {
         let [height, width] = self.size()?;
         let mut rows = vec![T::default(); self.len()];
@@ -156,7 +156,7 @@ impl Numbers<'_> {
 }
 
 impl<'a> Structs<'a> {
-    /// Field `field` of struct `index`, counted from 0.
+    /// Returns field `field` of struct `index`, both counted from 0.
     pub fn get(&self, index: usize, field: usize) -> Option<&Value<'a>> {
         if index >= self.count || field >= self.fields.len() {
             return None;
@@ -166,7 +166,7 @@ impl<'a> Structs<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// What it is, in words.
+    /// Returns the type in words.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Numbers(_) => "numbers",
@@ -177,7 +177,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Whether there is nothing in it.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         match self {
             Self::Numbers(numbers) => numbers.is_empty(),
@@ -188,7 +188,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The numbers, if it is numbers.
+    /// Returns the numbers, if it is an array of numbers.
     pub fn numbers(&self) -> Option<&Numbers<'a>> {
         match self {
             Self::Numbers(numbers) => Some(numbers),
@@ -196,7 +196,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The structs, if it is structs.
+    /// Returns the structs, if it is an array of structs.
     pub fn structs(&self) -> Option<&Structs<'a>> {
         match self {
             Self::Structs(structs) => Some(structs),
@@ -204,7 +204,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The text, if it is text.
+    /// Returns the text, if it is text.
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -213,7 +213,7 @@ impl<'a> Value<'a> {
     }
 }
 
-/// What comes before the contents of an array.
+/// The header of an array.
 struct Head {
     class: u8,
     is_complex: bool,
@@ -223,12 +223,12 @@ struct Head {
     name: String,
 }
 
-/// The name of the array at the cursor.
+/// Reads the name of the array at the cursor.
 pub(super) fn name(cursor: &mut Cursor<'_>) -> Result<String, Fault> {
     Ok(head(cursor)?.name)
 }
 
-/// The array whose body is `bytes`.
+/// Parses the body of an array.
 pub(super) fn parse(bytes: &[u8], big_endian: bool) -> Result<Value<'_>, Fault> {
     let mut arrays = 0;
     array(Cursor::new(bytes, 0, big_endian), 0, &mut arrays)
@@ -395,13 +395,13 @@ fn structs<'a>(
     }))
 }
 
-/// A name, which ends at the first zero.
+/// Reads a name, which ends at the first zero byte.
 fn field_name(bytes: &[u8]) -> String {
     let name = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(name).into_owned()
 }
 
-/// The next `count` arrays.
+/// Reads the next `count` arrays.
 fn items<'a>(
     cursor: &mut Cursor<'a>,
     count: usize,

@@ -1,10 +1,10 @@
-//! Whether a JPEG is whole.
+//! Detection of truncated JPEGs.
 
-/// Walks the segments of a JPEG up to its end-of-image marker.
+/// Checks that a JPEG is complete by walking its segments up to the end-of-image marker.
 ///
-/// Decoders fill what a truncated file lacks with grey and report success; a half-grey image would
-/// train and score in silence. Searching the file for the marker's bytes is not enough, because a
-/// thumbnail inside the metadata has an end of its own.
+/// Decoders fill the missing part of a truncated file with grey and report success, so a half-grey image would
+/// be used unnoticed. Searching the file for the marker's bytes is not enough, since a thumbnail in the
+/// metadata has its own end marker.
 pub(super) fn check_is_complete(bytes: &[u8]) -> Result<(), &'static str> {
     const START_OF_SCAN: u8 = 0xDA;
     const END_OF_IMAGE: u8 = 0xD9;

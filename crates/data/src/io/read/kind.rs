@@ -1,4 +1,4 @@
-//! Which kind of file an image is, by its first bytes rather than by its name.
+//! The format of an image file, by its first bytes and not by its name.
 
 use std::path::Path;
 
@@ -6,17 +6,17 @@ use image::{ImageError, ImageFormat};
 
 use crate::error::{DataError, FileFault};
 
-/// The kinds that are read, in words.
+/// The supported formats, in words.
 pub(super) const KINDS: &str = "JPEG, PNG, BMP, WebP or TIFF";
 
 const CONVERT: &str = "convert it to PNG or JPEG";
 const NO_IMAGE: &str =
     "fetch the image itself; if it is one of another kind, convert it to JPEG or PNG";
 
-/// The kind of a file that is read.
+/// Returns the format of a file.
 ///
 /// # Errors
-/// An empty file, or one of another kind, which is named.
+/// If the file is empty or has another format, which is named.
 pub(super) fn of(path: &Path, bytes: &[u8]) -> Result<ImageFormat, DataError> {
     use ImageFormat::{Bmp, Jpeg, Png, Tiff, WebP};
     let other = |found: String, advice| DataError::File {
@@ -51,7 +51,7 @@ pub(super) fn of(path: &Path, bytes: &[u8]) -> Result<ImageFormat, DataError> {
     }
 }
 
-/// What a decoder says, as an error: a feature that it lacks is no damage.
+/// Converts the error of a decoder: an unsupported feature is not reported as damage.
 pub(super) fn fault(path: &Path, format: ImageFormat, error: ImageError) -> DataError {
     match error {
         ImageError::Unsupported(error) => DataError::File {

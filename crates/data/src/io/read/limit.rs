@@ -1,22 +1,22 @@
-//! How large an image or mask may be.
+//! The maximum size of an image or mask.
 
 use std::path::Path;
 use std::sync::OnceLock;
 
 use crate::error::{DataError, FileFault};
 
-/// The most pixels of an image or mask, unless [`MAXIMUM_PIXELS_VARIABLE`] says otherwise: 8192 x 8192.
+/// Maximum number of pixels of an image or mask, 8192 x 8192, unless [`MAXIMUM_PIXELS_VARIABLE`] sets another.
 ///
-/// A file of some kilobytes may claim gigabytes: its header is checked before anything is allocated.
+/// A file of a few kilobytes may claim gigabytes, so its header is checked before anything is allocated.
 pub const MAXIMUM_PIXELS: u64 = 1 << 26;
 
 /// The environment variable that replaces [`MAXIMUM_PIXELS`].
 pub const MAXIMUM_PIXELS_VARIABLE: &str = "GRADWAY_MAXIMUM_PIXELS";
 
-/// Refuses a size beyond the limit.
+/// Checks that a size is within the limit.
 ///
 /// # Errors
-/// [`DataError::File`]; [`DataError::InvalidValue`] if the variable is no number.
+/// [`DataError::File`] if it is not; [`DataError::InvalidValue`] if the variable is not a number.
 pub(super) fn check(path: &Path, width: u32, height: u32) -> Result<(), DataError> {
     let limit = limit()?;
     match u64::from(width) * u64::from(height) <= limit {
@@ -32,7 +32,7 @@ pub(super) fn check(path: &Path, width: u32, height: u32) -> Result<(), DataErro
     }
 }
 
-/// As [`check`], on the header of a PNG: its decoder has a limit of its own, whose error does not tell the size.
+/// As [`check`], for the header of a PNG: its decoder has its own limit, whose error does not state the size.
 ///
 /// # Errors
 /// As [`check`].
@@ -45,7 +45,7 @@ pub(super) fn check_png(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
     check(path, width, height)
 }
 
-/// The limit in force.
+/// Returns the limit in force.
 pub(super) fn limit() -> Result<u64, DataError> {
     static LIMIT: OnceLock<Result<u64, String>> = OnceLock::new();
     let limit = LIMIT.get_or_init(|| parse(std::env::var_os(MAXIMUM_PIXELS_VARIABLE)));
@@ -56,7 +56,7 @@ pub(super) fn limit() -> Result<u64, DataError> {
     })
 }
 
-/// The limit of the variable's value, or the value if it is none.
+/// Parses the value of the variable; the error is the value.
 fn parse(value: Option<std::ffi::OsString>) -> Result<u64, String> {
     let Some(value) = value else {
         return Ok(MAXIMUM_PIXELS);

@@ -1,4 +1,4 @@
-//! Masks: the values or colours that a PNG stores, and the classes that they are.
+//! Masks: the values or colours of a PNG, and their classes.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -10,20 +10,20 @@ use super::{bytes, kind, limit};
 use crate::error::{DataError, FileFault};
 use crate::labels::{LabelMap, LabelPolicy, LabelTable};
 
-/// Reads a PNG mask and turns its values into classes, which are but counted.
+/// Reads a PNG mask and maps its values to classes, given only their number.
 ///
 /// # Errors
-/// As [`labels_by`], and a policy that names classes.
+/// As [`labels_by`], and if the policy names classes.
 pub fn labels(path: &Path, policy: &LabelPolicy, classes: usize) -> Result<LabelMap, DataError> {
     let names: Vec<String> = (0..classes).map(|class| class.to_string()).collect();
     labels_by(path, &policy.table(&names)?)
 }
 
-/// Reads a PNG mask and turns its values or colours into classes.
+/// Reads a PNG mask and maps its values or colours to classes.
 ///
 /// # Errors
-/// A file that cannot be read or decoded, one of colours where values are expected, and a value or
-/// colour that is neither a class nor ignore.
+/// If the file cannot be read or decoded, has colours instead of values, or has a value or colour that is
+/// neither a class nor ignored.
 pub fn labels_by(path: &Path, table: &LabelTable) -> Result<LabelMap, DataError> {
     let bytes = bytes(path)?;
     if table.is_of_colors() {
@@ -52,12 +52,10 @@ pub fn labels_by(path: &Path, table: &LabelTable) -> Result<LabelMap, DataError>
     }
 }
 
-/// Reads the values a PNG mask stores, up to 255: grey levels, or palette indices rather than their
-/// colours.
+/// Reads the values of a PNG mask, up to 255: grey levels, or palette indices (not their colours).
 ///
 /// # Errors
-/// A file that cannot be read or decoded, has colours instead of values, or holds a 16-bit value
-/// above 255.
+/// If the file cannot be read or decoded, has colours instead of values, or has a 16-bit value above 255.
 pub fn grey(path: &Path) -> Result<LabelMap, DataError> {
     let bytes = bytes(path)?;
     let rows = Rows::of_values(path, &bytes)?;
@@ -79,7 +77,7 @@ pub fn grey(path: &Path) -> Result<LabelMap, DataError> {
 /// Reads the values of a 16-bit grey PNG: width, height and `[height, width]` values.
 ///
 /// # Errors
-/// A file that cannot be read or decoded, or is of another kind.
+/// If the file cannot be read or decoded, or has another format.
 pub fn grey_16(path: &Path) -> Result<(u32, u32, Vec<u16>), DataError> {
     let bytes = bytes(path)?;
     let rows = Rows::of_values(path, &bytes)?;
@@ -98,9 +96,9 @@ pub fn grey_16(path: &Path) -> Result<(u32, u32, Vec<u16>), DataError> {
     Ok((rows.width, rows.height, data))
 }
 
-/// The classes of a mask in colours.
+/// Maps the colours of a mask to classes.
 ///
-/// Palettes and grey levels stand for the colours that viewers show.
+/// Palette indices and grey levels are converted to the colours that viewers show.
 fn classes_of_colors(path: &Path, bytes: &[u8], table: &LabelTable) -> Result<LabelMap, DataError> {
     let rows = Rows::decode(path, bytes, Transformations::EXPAND)?;
     let sixteen = rows.depth == BitDepth::Sixteen;
@@ -136,13 +134,13 @@ struct Rows {
     height: u32,
     color: ColorType,
     depth: BitDepth,
-    /// Bytes of a row.
+    /// Number of bytes of a row.
     stride: usize,
     bytes: Vec<u8>,
 }
 
 impl Rows {
-    /// The rows of a PNG of one value a pixel, as they are stored.
+    /// Reads the stored rows of a PNG with one value per pixel.
     fn of_values(path: &Path, bytes: &[u8]) -> Result<Self, DataError> {
         // The default transformations would turn palette indices into colours.
         let rows = Self::decode(path, bytes, Transformations::IDENTITY)?;
@@ -233,7 +231,7 @@ impl Rows {
         }
     }
 
-    /// Calls `take` with the samples of every pixel, row by row, of whole bytes.
+    /// Calls `take` with the bytes of every pixel, row by row.
     fn samples<E>(&self, mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         let bytes = match self.depth {
             BitDepth::Sixteen => 2 * self.color.samples(),
@@ -249,7 +247,7 @@ impl Rows {
 
     /// Calls `take` with the first value of every pixel, row by row.
     ///
-    /// Sub-byte depths are not stretched: value 1 of a two-bit mask is 1.
+    /// Bit depths below 8 are not rescaled: value 1 of a two-bit mask is 1.
     fn values<E>(&self, mut take: impl FnMut(u16) -> Result<(), E>) -> Result<(), E> {
         match self.depth {
             BitDepth::Eight => self.samples(|pixel| take(pixel[0].into())),
@@ -271,7 +269,7 @@ impl Rows {
         }
     }
 
-    /// Calls `take` with the colour of every pixel, row by row; whatever lies under transparency.
+    /// Calls `take` with the colour of every pixel, row by row; transparency is ignored.
     fn colors<E>(&self, mut take: impl FnMut([u16; 3]) -> Result<(), E>) -> Result<(), E> {
         let is_grey = self.color.samples() < 3;
         let wide = self.depth == BitDepth::Sixteen;

@@ -1,4 +1,4 @@
-//! How an image is turned, by the orientation tag of its EXIF data.
+//! The EXIF orientation of images.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use image::metadata::Orientation;
 use super::{bytes, picture};
 use crate::error::{DataError, FileFault};
 
-/// Whether an image is stored in another orientation than it is shown in; [`super::image()`] turns it.
+/// Whether an image is stored in another orientation than it is shown in; [`super::image()`] rotates it.
 ///
 /// # Errors
-/// As [`super::image()`], but for damage behind the header.
+/// As [`super::image()`], except for damage after the header.
 pub fn is_turned(path: &Path) -> Result<bool, DataError> {
     let bytes = bytes(path)?;
     let (mut decoder, format) = picture::decoder(path, &bytes)?;
@@ -20,8 +20,8 @@ pub fn is_turned(path: &Path) -> Result<bool, DataError> {
     Ok(orientation != Orientation::NoTransforms)
 }
 
-/// The error of labels of another size than their image, whose size is that of the upright picture: it
-/// names the orientation if the labels fit the picture as it is stored.
+/// Returns the error of labels whose size differs from their upright image. It names the orientation if the
+/// labels fit the stored image.
 pub fn size_mismatch(
     image: &Path,
     (image_width, image_height): (u32, u32),
@@ -50,7 +50,7 @@ pub fn size_mismatch(
     }
 }
 
-/// The orientation that a file states.
+/// Returns the orientation that a file states.
 pub(super) fn of(
     path: &Path,
     format: ImageFormat,
@@ -71,7 +71,7 @@ pub(super) fn of(
     Ok(Orientation::from_exif_chunk(exif).unwrap_or(Orientation::NoTransforms))
 }
 
-/// The EXIF data of a PNG.
+/// Returns the EXIF data of a PNG.
 fn png_chunk(bytes: &[u8]) -> Option<&[u8]> {
     const SIGNATURE: usize = 8;
     let mut rest = bytes.get(SIGNATURE..)?;

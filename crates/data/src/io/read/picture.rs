@@ -1,4 +1,4 @@
-//! Images, as they are shown.
+//! Reading images in their display orientation.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -10,21 +10,21 @@ use image::{
 use super::{bytes, jpeg, kind, limit, orientation};
 use crate::error::{DataError, FileFault};
 
-/// Reads an image as RGB, upright; the kind is taken from its first bytes, not from its name.
+/// Reads an image as upright RGB. The format is detected from its first bytes, not from its name.
 ///
-/// What follows is as in PIL's `convert("RGB")`, and of 16-bit images as in OpenCV:
-/// - Transparency is left out, whatever colour lies below it.
-/// - Of 16-bit values the high byte counts.
-/// - The first picture of a file counts.
+/// The conversion is that of PIL's `convert("RGB")`, and for 16-bit images that of OpenCV:
+/// - Transparency is ignored.
+/// - 16-bit values are reduced to their high byte.
+/// - The first image of a file is used.
 ///
-/// The orientation tag of EXIF is applied, as by OpenCV and detectron2: labels belong to the picture as
-/// it is shown. Colour profiles are not.
+/// The EXIF orientation is applied, as in OpenCV and detectron2: labels belong to the image as it is shown.
+/// Colour profiles are not applied.
 ///
-/// A JPEG that ends early is refused. JPEG has no checksum, so bytes changed within its data show as
-/// odd colours rather than as an error.
+/// A truncated JPEG is an error. JPEG has no checksum, so changed bytes in its data result in wrong colours and
+/// not in an error.
 ///
 /// # Errors
-/// A file that cannot be read, that is damaged, truncated, too large or of another kind.
+/// If the file cannot be read, is damaged, truncated or too large, or has another format.
 pub fn image(path: &Path) -> Result<RgbImage, DataError> {
     let bytes = bytes(path)?;
     if kind::of(path, &bytes)? == ImageFormat::Jpeg {
@@ -49,10 +49,10 @@ pub fn image(path: &Path) -> Result<RgbImage, DataError> {
     Ok(upright.into_rgb8())
 }
 
-/// Width and height of an image as [`image()`] returns it, by its header alone.
+/// Returns the width and height of an image as [`image()`] reads it, from its header alone.
 ///
 /// # Errors
-/// As [`image()`], but for damage behind the header.
+/// As [`image()`], except for damage after the header.
 pub fn size(path: &Path) -> Result<(u32, u32), DataError> {
     use image::metadata::Orientation::{FlipHorizontal, FlipVertical, NoTransforms, Rotate180};
     let bytes = bytes(path)?;
@@ -64,7 +64,7 @@ pub fn size(path: &Path) -> Result<(u32, u32), DataError> {
     })
 }
 
-/// The decoder of a file of a known kind whose header is sound.
+/// Returns the decoder of a file with a known format and a valid header.
 pub(super) fn decoder<'a>(
     path: &Path,
     bytes: &'a [u8],
@@ -86,7 +86,7 @@ pub(super) fn decoder<'a>(
     Ok((decoder, format))
 }
 
-/// Eight bits of three colours; none of floating-point values.
+/// Converts to 8-bit RGB; `None` for floating-point images.
 fn rgb(decoded: DynamicImage) -> Option<RgbImage> {
     Some(match decoded {
         DynamicImage::ImageLuma16(image) => high_bytes(&image, |[value]| [value; 3]),

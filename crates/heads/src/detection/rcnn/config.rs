@@ -1,4 +1,4 @@
-//! What detectors of several steps differ in.
+//! The configuration of multi-stage detectors.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,9 +8,9 @@ use crate::detection::losses::BoxLoss;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StageConfig {
-    /// IoU from which on a region is for an object.
+    /// Minimum IoU at which a region is matched with an object.
     pub iou: f32,
-    /// What the offsets are divided by.
+    /// Divisors of the offsets.
     pub deviations: [f32; 4],
     /// Weight of its losses.
     pub weight: f32,
@@ -20,18 +20,18 @@ pub struct StageConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RcnnConfig {
-    /// Width of the pyramid.
+    /// Number of channels of the pyramid.
     pub channels: usize,
-    /// Convolutions of a box head, each with a batch norm; with any, one hidden layer follows them, and
-    /// without two.
+    /// Number of convolutions of a box head, each with a batch norm. With convolutions there is one hidden
+    /// layer, without them there are two.
     pub box_convolutions: usize,
     /// Width of the hidden layers.
     pub width: usize,
-    /// Convolutions of a mask head; 0: no masks.
+    /// Number of convolutions of a mask head; 0 for no masks.
     pub mask_convolutions: usize,
-    /// Whether a region is moved alike for all classes; a cascade needs it.
+    /// Whether the box offsets are the same for all classes; required for a cascade.
     pub is_class_agnostic: bool,
-    /// Loss of the boxes.
+    /// The box loss.
     pub box_loss: BoxLoss,
     /// Weight of the stages' box losses.
     pub box_weight: f64,
@@ -40,7 +40,7 @@ pub struct RcnnConfig {
 }
 
 impl RcnnConfig {
-    /// Faster R-CNN, as mmdetection has it.
+    /// Faster R-CNN, as in mmdetection.
     pub fn faster() -> Self {
         Self {
             channels: 256,

@@ -1,4 +1,4 @@
-//! What an [`Rcnn`] finds.
+//! Inference of an [`Rcnn`].
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
@@ -10,13 +10,13 @@ use crate::detection::bounds::{Bounds, clip, is_larger};
 use crate::detection::coder::BoxCoder;
 use crate::detection::mask_head::MASK;
 use crate::detection::nms::suppressed;
-use crate::detection::objects::{Detected, DetectionLimits, Segmented, Truth};
+use crate::detection::objects::{BatchTargets, DetectedObject, DetectionLimits, SegmentedObject};
 use crate::detection::proposals::ProposalLimits;
 use crate::detection::regions::Region;
 use crate::detection::settings::DetectorNetwork;
 
 impl<B: KernelBackend> Rcnn<B> {
-    /// The objects of every image, the surest first.
+    /// Returns the objects of every image, in descending order of score.
     ///
     /// # Shapes
     ///
@@ -27,7 +27,7 @@ impl<B: KernelBackend> Rcnn<B> {
         features: &[Tensor<B, 4>],
         sizes: &[[usize; 2]],
         limits: DetectionLimits,
-    ) -> Vec<Vec<Segmented>> {
+    ) -> Vec<Vec<SegmentedObject>> {
         let config = &self.config;
         let maps = self.pyramid.forward(features);
         let levels = self.proposals.forward(&maps);
@@ -46,7 +46,7 @@ impl<B: KernelBackend> Rcnn<B> {
             .collect();
         // Of every class of every region, summed over the stages.
         let mut scores: Vec<f32> = Vec::new();
-        let mut found: Vec<Vec<Detected>> = vec![Vec::new(); sizes.len()];
+        let mut found: Vec<Vec<DetectedObject>> = vec![Vec::new(); sizes.len()];
         if regions.is_empty() {
             return vec![Vec::new(); sizes.len()];
         }
@@ -87,7 +87,7 @@ impl<B: KernelBackend> Rcnn<B> {
                     |(class, sum)| {
                         let score = sum / config.stages.len() as f32;
                         let bounds = decode(offsets[class.min(columns - 1)]);
-                        let object = Detected {
+                        let object = DetectedObject {
                             bounds,
                             class,
                             score,
@@ -104,15 +104,15 @@ impl<B: KernelBackend> Rcnn<B> {
         found.collect()
     }
 
-    /// The objects of an image with their masks, the mean of the stages'.
+    /// Adds masks to the objects of an image: the mean of the masks of all stages.
     fn with_masks(
         &self,
         maps: &[Tensor<B, 4>],
         image: usize,
-        found: Vec<Detected>,
-    ) -> Vec<Segmented> {
+        found: Vec<DetectedObject>,
+    ) -> Vec<SegmentedObject> {
         if self.masks.is_empty() || found.is_empty() {
-            let without = |object| Segmented { object, mask: None };
+            let without = |object| SegmentedObject { object, mask: None };
             return found.into_iter().map(without).collect();
         }
         let pooler = self.pooler(SIDES[1]);
@@ -138,7 +138,7 @@ impl<B: KernelBackend> Rcnn<B> {
         }
         let pairs = found.into_iter().zip(masks);
         pairs
-            .map(|(object, mask)| Segmented { object, mask })
+            .map(|(object, mask)| SegmentedObject { object, mask })
             .collect()
     }
 }
@@ -147,7 +147,7 @@ impl<B: KernelBackend> DetectorNetwork<B> for Rcnn<B> {
     fn batch_loss(
         &self,
         features: &[Tensor<B, 4>],
-        truth: &Truth<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
+        truth: &BatchTargets<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
     ) -> Tensor<B, 1>
     where
         B: TrainBackend,
@@ -160,7 +160,7 @@ impl<B: KernelBackend> DetectorNetwork<B> for Rcnn<B> {
         features: &[Tensor<B, 4>],
         sizes: &[[usize; 2]],
         limits: DetectionLimits,
-    ) -> Vec<Vec<Segmented>> {
+    ) -> Vec<Vec<SegmentedObject>> {
         self.detect(features, sizes, limits)
     }
 }

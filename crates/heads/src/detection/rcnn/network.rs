@@ -1,4 +1,4 @@
-//! The network of detectors of two steps and more.
+//! The network of multi-stage detectors.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -11,7 +11,7 @@ use crate::detection::box_head::{BoxHead, BoxHeadConfig, BoxOutputs, BoxTarget};
 use crate::detection::coder::BoxCoder;
 use crate::detection::mask_head::MaskHead;
 use crate::detection::matcher::Matcher;
-use crate::detection::objects::{Detected, Objects, Truth};
+use crate::detection::objects::{BatchTargets, DetectedObject, Objects};
 use crate::detection::pooler::{Pooler, Regions};
 use crate::detection::proposals::{ProposalLimits, ProposalLosses, ProposalNetwork};
 use crate::detection::pyramid::{ExtraLevels, FeaturePyramid};
@@ -21,16 +21,16 @@ use crate::staged::StagedLoss;
 
 use super::config::{RcnnConfig, StageConfig};
 
-/// Side of a region in front of a box head, and in front of a mask head.
+/// Side of a pooled region for a box head, and for a mask head.
 pub(super) const SIDES: [usize; 2] = [7, 14];
-/// Regions of an image that a stage is trained on.
+/// The number of regions per image that a stage is trained on, and the maximum share of those with an object.
 const SAMPLER: Sampler = Sampler {
     count: 512,
     objects: 0.25,
 };
 
 impl RcnnConfig {
-    /// A detector for the features of these stages, the finest first.
+    /// Initialises the detector for the features of these stages, the finest first.
     pub fn init<B: Backend>(
         &self,
         stages: &[StageShape],
@@ -66,12 +66,12 @@ impl RcnnConfig {
     }
 }
 
-/// Pyramid, proposals, and a head or two for every stage.
+/// A feature pyramid, a region proposal network, and a box head and optionally a mask head for every stage.
 #[derive(Module, Debug)]
 pub struct Rcnn<B: Backend> {
-    /// Strides 4 to 64.
+    /// Feature pyramid with strides 4 to 64.
     pub pyramid: FeaturePyramid<B>,
-    /// On all of them.
+    /// Region proposal network on all levels.
     pub proposals: ProposalNetwork<B>,
     /// A box head for every stage.
     pub boxes: Vec<BoxHead<B>>,
@@ -81,28 +81,28 @@ pub struct Rcnn<B: Backend> {
     pub(super) config: RcnnConfig,
 }
 
-/// The losses of a batch, before the weights of the stages.
+/// The losses of a batch, without the weights of the stages.
 #[derive(Debug, Clone)]
 pub struct RcnnLosses<B: KernelBackend> {
-    /// Of the proposals.
+    /// Losses of the proposals.
     pub proposals: ProposalLosses<B>,
-    /// Of the stages.
+    /// Losses of the stages.
     pub stages: Vec<StageLosses<B>>,
 }
 
-/// The losses of a stage, before its weight.
+/// The losses of a stage, without its weight.
 #[derive(Debug, Clone)]
 pub struct StageLosses<B: KernelBackend> {
     /// Mean cross entropy of the classes.
     pub classes: Tensor<B, 1>,
-    /// Of the boxes.
+    /// Box loss.
     pub boxes: Tensor<B, 1>,
-    /// Mean binary cross entropy of the masks, where there is a mask head.
+    /// Mean binary cross entropy of the masks, if there is a mask head.
     pub masks: Option<Tensor<B, 1>>,
 }
 
 impl<B: KernelBackend> RcnnLosses<B> {
-    /// All of them with the weights of the boxes and of the stages, `[1]`.
+    /// Returns the weighted sum of all losses, `[1]`.
     pub fn total(self, config: &RcnnConfig) -> Tensor<B, 1> {
         let mut total = self.proposals.objectness + self.proposals.boxes;
         for (losses, stage) in self.stages.into_iter().zip(&config.stages) {
@@ -123,12 +123,12 @@ impl<B: KernelBackend> StageLosses<B> {
 }
 
 impl<B: TrainBackend> Rcnn<B> {
-    /// The [`total`](RcnnLosses::total) of the [`losses`](Self::losses), with the same gradients, of which
-    /// one stage's graph is alive at a time: they are taken before the next stage begins.
+    /// Returns the [`total`](RcnnLosses::total) of the [`losses`](Self::losses) with the same gradients. Only
+    /// one stage's graph is alive at a time: its gradients are computed before the next stage begins.
     pub fn loss(
         &self,
         features: &[Tensor<B, 4>],
-        truth: &Truth<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
+        truth: &BatchTargets<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
     ) -> Tensor<B, 1> {
         let mut maps = StagedLoss::new(self.pyramid.forward(features));
         let leaves = maps.leaves();
@@ -147,7 +147,7 @@ impl<B: TrainBackend> Rcnn<B> {
 }
 
 impl<B: KernelBackend> Rcnn<B> {
-    /// What it was made from.
+    /// Returns the configuration.
     pub fn config(&self) -> &RcnnConfig {
         &self.config
     }
@@ -162,7 +162,7 @@ impl<B: KernelBackend> Rcnn<B> {
         }
     }
 
-    /// The losses of a batch.
+    /// Returns the losses of a batch.
     ///
     /// # Shapes
     ///
@@ -170,7 +170,7 @@ impl<B: KernelBackend> Rcnn<B> {
     pub fn losses(
         &self,
         features: &[Tensor<B, 4>],
-        truth: &Truth<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
+        truth: &BatchTargets<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
     ) -> RcnnLosses<B> {
         let maps = self.pyramid.forward(features);
         let (proposals, mut candidates) = self.proposal_losses(&maps, truth);
@@ -180,13 +180,13 @@ impl<B: KernelBackend> Rcnn<B> {
         RcnnLosses { proposals, stages }
     }
 
-    /// The losses of the proposals, and what is proposed in every image.
+    /// Returns the losses of the proposals, and the proposals of every image.
     fn proposal_losses<F>(
         &self,
         maps: &[Tensor<B, 4>],
-        truth: &Truth<'_, F>,
+        truth: &BatchTargets<'_, F>,
     ) -> (ProposalLosses<B>, Vec<Vec<Bounds>>) {
-        let Truth {
+        let BatchTargets {
             objects,
             sizes,
             seed,
@@ -197,19 +197,20 @@ impl<B: KernelBackend> Rcnn<B> {
         let limits = ProposalLimits::TRAINING;
         let candidates = self.proposals.candidates(levels.clone(), sizes, limits);
         let losses = self.proposals.losses(&levels, objects, sizes, seed);
-        let bounds = |found: Vec<Detected>| found.iter().map(|object| object.bounds).collect();
+        let bounds =
+            |found: Vec<DetectedObject>| found.iter().map(|object| object.bounds).collect();
         (losses, candidates.read().into_iter().map(bounds).collect())
     }
 
-    /// The losses of a stage; `candidates` of every image become what the next is trained on.
+    /// Returns the losses of a stage, and replaces the `candidates` of every image by those of the next stage.
     fn stage_losses(
         &self,
         index: usize,
         maps: &[Tensor<B, 4>],
         candidates: &mut Vec<Vec<Bounds>>,
-        truth: &Truth<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
+        truth: &BatchTargets<'_, impl Fn(usize, usize, Bounds) -> Vec<bool>>,
     ) -> StageLosses<B> {
-        let Truth {
+        let BatchTargets {
             objects,
             sizes,
             seed,
@@ -258,7 +259,7 @@ impl<B: KernelBackend> Rcnn<B> {
         }
     }
 
-    /// Regions in the order of their levels.
+    /// Sorts regions by their levels.
     fn arrange(&self, regions: Vec<Region>) -> (Vec<Region>, Regions) {
         let pooler = self.pooler(SIDES[0]);
         let bounds: Vec<Bounds> = regions.iter().map(|region| region.bounds).collect();
@@ -301,8 +302,8 @@ pub(super) fn roi(region: &Region) -> Roi {
     }
 }
 
-/// The regions of every image as a stage moves them: what the next is trained on. The objects' own bounds,
-/// which the next adds itself, are not among them.
+/// Returns the refined regions of every image, which the next stage is trained on. The true boxes are not
+/// included, since the next stage adds them itself.
 fn moved<B: KernelBackend>(
     outputs: &BoxOutputs<B>,
     chosen: &[Region],

@@ -1,4 +1,4 @@
-//! The detectors that are made of an [`Rcnn`]: the published ones, of which some fields can be changed.
+//! The published detectors built on an [`Rcnn`], with some configurable fields.
 
 use burn::tensor::backend::Backend;
 use gradway_backbone::StageShape;
@@ -10,20 +10,20 @@ use crate::detection::losses::BoxLoss;
 use crate::detection::settings::DetectorSettings;
 use crate::head::{HeadDescriptor, HeadTask, in_range, positive};
 
-/// What can be changed of the published detectors of regions; see [`RcnnConfig`].
+/// The configurable fields of the published detectors; see [`RcnnConfig`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RcnnFields {
-    /// Width of the pyramid; 256 if absent.
+    /// Number of channels of the pyramid; 256 if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channels: Option<usize>,
-    /// Convolutions of a box head; 0 if absent.
+    /// Number of convolutions of a box head; 0 if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub box_convolutions: Option<usize>,
     /// Width of the hidden layers of a box head; 1024 if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub width: Option<usize>,
-    /// Loss of the boxes; L1 if absent, smooth L1 in a cascade.
+    /// The box loss; if absent L1, or smooth L1 in a cascade.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub box_loss: Option<BoxLoss>,
     /// Weight of the stages' box losses; 1 if absent.
@@ -48,7 +48,7 @@ impl RcnnFields {
     }
 }
 
-/// Declares a detector: its configuration, what a listing says of it, and what was published.
+/// Declares a detector: its configuration, its description in listings, and its published settings.
 macro_rules! variants {
     ($($config:ident = $published:ident, $name:literal, $summary:literal, $source:literal;)*) => {
         $(
@@ -65,12 +65,12 @@ macro_rules! variants {
                     source: $source,
                 };
 
-                /// The published configuration with what was changed of it.
+                /// Returns the published configuration with the changed fields.
                 pub fn resolved(&self) -> RcnnConfig {
                     self.0.over(RcnnConfig::$published())
                 }
 
-                /// A detector for the features of these stages, the finest first.
+                /// Initialises the detector for the features of these stages, the finest first.
                 pub fn init<B: Backend>(
                     &self,
                     stages: &[StageShape],

@@ -1,10 +1,10 @@
-//! 3x3 convolutions at stride 1 by minimal filtering: F(2x2, 3x3) of Winograd (1980), for convolutions by
-//! Lavin and Gray (2016, arXiv 1509.09308).
+//! 3x3 convolutions at stride 1 by minimal filtering: F(2x2, 3x3) of Winograd (1980), applied to convolutions
+//! by Lavin and Gray (2016, arXiv 1509.09308).
 //!
-//! Four outputs of a tile take 16 products for each input channel instead of 36. The products are sixteen
-//! of matrices, `[outputs, inputs]` by `[inputs, tiles]`; a group of panels of tiles is transformed,
-//! multiplied and transformed back at a time, and no more of it is ever held. With sides of two the
-//! rounding is that of a direct convolution.
+//! Four outputs of a tile take 16 products for each input channel instead of 36. They are computed as sixteen
+//! matrix products, `[outputs, inputs]` by `[inputs, tiles]`. One group of panels of tiles at a time is
+//! transformed, multiplied and transformed back, and nothing more is stored. With sides of two the rounding is
+//! that of a direct convolution.
 
 mod tiling;
 mod transform;
@@ -25,13 +25,13 @@ use crate::activation::Activation;
 
 /// Side of a tile of the output.
 const SIDE: usize = 2;
-/// Side of what a tile sees, and of its transform.
+/// Side of a tile's input and of its transform.
 const SEEN: usize = 4;
-/// Products of a tile.
+/// Number of products of a tile.
 const PRODUCTS: usize = SEEN * SEEN;
-/// Elements of a group's transforms, about: 1 MiB, beside filters that stream through the cache.
+/// Approximate number of elements of a group's transforms: 1 MiB, beside filters that stream through the cache.
 const GROUP: usize = 1 << 18;
-/// Fewest channels on either side, and fewest positions, for which transforms cost less than they save.
+/// Minimum number of channels on either side, and of positions, for which transforms cost less than they save.
 const CHANNELS: usize = 16;
 const POSITIONS: usize = 512;
 /// Rows of a filter's transform.
@@ -42,7 +42,7 @@ const FILTER: [[f32; 3]; SEEN] = [
     [0.0, 0.0, 1.0],
 ];
 
-/// Whether this is the way for a convolution of `batch` images.
+/// Whether this is the faster method for a convolution of `batch` images.
 pub(super) fn is_faster(batch: usize, dense: Dense) -> bool {
     dense.kernel == 3
         && dense.stride == 1
@@ -96,7 +96,7 @@ pub(super) fn forward(
     unsafe { written(batch * dense.outputs * dense.positions(), write) }
 }
 
-/// The transformed filters, `[outputs, inputs]` for each of the products.
+/// The transformed filters, `[outputs, inputs]` for each product.
 fn filters(weight: &[f32], dense: Dense) -> Vec<Left> {
     let (kernels, _) = weight.as_chunks::<9>();
     let share = kernels.len().div_ceil(rayon::current_num_threads());
@@ -152,12 +152,12 @@ fn filter(kernels: &[[f32; 9]], products: &mut [&mut [f32]]) {
 
 /// The transforms of a group of panels.
 struct Scratch {
-    /// `[products, panels, inputs, width]`, a width more after each product, so that the products of
-    /// a tile do not fight for one place in the cache.
+    /// `[products, panels, inputs, width]`, with one more width after each product, so that the products of a
+    /// tile do not map to the same cache set.
     seen: Vec<f32>,
     /// `[products, panels, outputs, width]`, likewise.
     sums: Vec<f32>,
-    /// What a run sees of a channel: `[4, 2, columns]`, even columns and odd ones.
+    /// The input of a run in a channel: `[4, 2, columns]`, even and odd columns.
     lines: Vec<f32>,
     panels: usize,
     width: usize,

@@ -1,4 +1,4 @@
-//! How the tiles of a batch become tasks, and where they lie.
+//! The division of a batch's tiles into tasks.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -7,13 +7,14 @@ use super::SIDE;
 use crate::cpu::dense::Dense;
 use crate::cpu::packed::width;
 
-/// How the tiles of a batch become tasks.
+/// The division of a batch's tiles into tasks.
 pub(super) struct Tiling {
     pub(super) dense: Dense,
     batch: usize,
     /// Lines and columns of tiles of an image.
     pub(super) tiles: [usize; 2],
-    /// Images, and lines of tiles of an image, of a task; several images only where all their lines are.
+    /// Number of images of a task, and of lines of tiles of an image; several images only if all their lines
+    /// are in the task.
     pub(super) images: usize,
     pub(super) lines: usize,
 }
@@ -26,7 +27,7 @@ pub(super) struct Task<'a> {
     pub(super) rows: Vec<&'a mut [MaybeUninit<f32>]>,
 }
 
-/// Tiles side by side in a line.
+/// Neighbouring tiles of a line.
 pub(super) struct Run {
     /// Image of the task.
     pub(super) image: usize,
@@ -34,13 +35,12 @@ pub(super) struct Run {
     pub(super) line: usize,
     pub(super) column: usize,
     pub(super) length: usize,
-    /// Place of the first in the group.
+    /// Index of the first tile in the group.
     pub(super) place: usize,
 }
 
 impl Run {
-    /// Its parts in panels of this width: where they begin, in the run and in the group, and their
-    /// length.
+    /// Its parts in panels of this width: their start in the run, their start in the group, and their length.
     #[inline(always)]
     pub(super) fn parts(&self, width: usize) -> impl Iterator<Item = (usize, usize, usize)> {
         let end = self.place + self.length;

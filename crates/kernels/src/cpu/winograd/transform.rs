@@ -11,10 +11,10 @@ use crate::cpu::activation::apply;
 use crate::cpu::dense::Dense;
 use crate::cpu::vector::every_second;
 
-/// Most lanes of a vector on any processor.
+/// Maximum number of lanes of a vector on any processor.
 const LANES: usize = 16;
 
-/// Transforms what the tiles see of every channel.
+/// Transforms the input of the tiles in every channel.
 pub(super) struct Transform<'a> {
     pub(super) scratch: &'a mut Scratch,
     pub(super) dense: Dense,
@@ -57,7 +57,7 @@ impl WithSimd for Transform<'_> {
     }
 }
 
-/// Transforms the products back and writes them, finished, to their places.
+/// Transforms the products back, finishes them and writes them to the output.
 pub(super) struct Write<'a, 'b> {
     pub(super) scratch: &'a Scratch,
     pub(super) dense: Dense,
@@ -107,7 +107,7 @@ impl WithSimd for Write<'_, '_> {
     }
 }
 
-/// The transform of what a vector of tiles sees, by lines; `lines` are `[4, 2]` of this length.
+/// The transform of the input of a vector of tiles, by lines; `lines` are `[4, 2]` of this length.
 #[inline(always)]
 fn seen<S: Simd>(simd: S, lines: &[f32], length: usize) -> [[S::f32s; SEEN]; SEEN] {
     let mut along = [[simd.splat_f32s(0.0); SEEN]; SEEN];
@@ -135,8 +135,8 @@ fn seen<S: Simd>(simd: S, lines: &[f32], length: usize) -> [[S::f32s; SEEN]; SEE
     values
 }
 
-/// The products of a vector of tiles transformed down the columns, for both lines; `sums` are the
-/// products, `length` apart.
+/// The products of a vector of tiles transformed along the columns, for both lines; `sums` are the products,
+/// `length` apart.
 #[inline(always)]
 fn down<S: Simd>(simd: S, sums: &[f32], length: usize) -> [[S::f32s; SEEN]; SIDE] {
     let mut values = [[simd.splat_f32s(0.0); SEEN]; SIDE];
@@ -153,7 +153,7 @@ fn down<S: Simd>(simd: S, sums: &[f32], length: usize) -> [[S::f32s; SEEN]; SIDE
     values
 }
 
-/// The transform of what is seen, in one direction.
+/// The transform of the input in one direction.
 #[inline(always)]
 fn filtered<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; SEEN]) -> [S::f32s; SEEN] {
     [
@@ -164,7 +164,7 @@ fn filtered<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; SEEN]) -> [S::f32s; SEEN] 
     ]
 }
 
-/// The transform of products back, in one direction.
+/// The inverse transform of products in one direction.
 #[inline(always)]
 fn summed<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; SEEN]) -> [S::f32s; SIDE] {
     [
@@ -178,7 +178,7 @@ fn load<S: Simd>(values: &[f32]) -> S::f32s {
     S::as_simd_f32s(&values[..S::F32_LANES]).0[0]
 }
 
-/// Writes as many values as there are places.
+/// Writes as many values as `places` has elements.
 #[inline(always)]
 fn store<S: Simd>(places: &mut [f32], values: S::f32s) {
     match places.len() == S::F32_LANES {
@@ -194,7 +194,7 @@ fn store<S: Simd>(places: &mut [f32], values: S::f32s) {
     }
 }
 
-/// What a run sees of a plane, zero outside: `[4, 2, columns]`, even columns and odd ones.
+/// Copies the input of a run in a plane, zero outside: `[4, 2, columns]`, even and odd columns.
 #[inline(always)]
 fn see(plane: &[f32], dense: Dense, run: &Run, lines: &mut [f32]) {
     let [height, width] = dense.geometry.input;
@@ -222,7 +222,7 @@ fn see(plane: &[f32], dense: Dense, run: &Run, lines: &mut [f32]) {
     }
 }
 
-/// Writes even and odd values in turn, as many as there are places.
+/// Writes even and odd values in turn, as many as `places` has elements.
 #[inline(always)]
 fn interleave(places: &mut [MaybeUninit<f32>], [even, odd]: [[f32; LANES]; SIDE]) {
     let values: [f32; SIDE * LANES] = std::array::from_fn(

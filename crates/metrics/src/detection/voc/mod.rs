@@ -1,9 +1,9 @@
 //! Pascal VOC's average precision at IoU 0.5, with the matching of its development kit.
 //!
-//! A detection takes the object of its class and image that it overlaps most, the first of equal
-//! ones. If they overlap by half, it is right, unless an earlier detection has taken the object;
-//! a difficult object takes any number of detections, which count neither way. VOC 2007 averages
-//! precision over 11 recalls, later years take the area under the curve: [`score`] gives both.
+//! A detection is matched with the object of its class and image that it overlaps most, the first of equal
+//! ones. It is right if their IoU is at least 0.5 and no earlier detection was matched with the object.
+//! Detections matched with a difficult object are not counted. VOC 2007 averages precision over 11 recalls,
+//! later years use the area under the curve: [`score`] returns both.
 
 use std::collections::HashMap;
 
@@ -13,8 +13,8 @@ use super::check;
 use super::error::{DetectionError, Origin};
 use crate::{MetricDescriptor, MetricFamily};
 
-/// Least overlap of a right detection, as in the kit, which compares with `>=`. Python ports of it
-/// compare with `>`.
+/// Minimum IoU of a right detection, compared with `>=` as in the development kit. Python ports of it compare
+/// with `>`.
 const LEAST_IOU: f64 = 0.5;
 
 const fn describe(name: &'static str, summary: &'static str) -> MetricDescriptor {
@@ -39,12 +39,12 @@ pub const MEAN_AP_AREA: MetricDescriptor = describe(
     "area under precision over recall at IoU 0.5, averaged over the classes (VOC 2010 to 2012)",
 );
 
-/// What the corners of a box are.
+/// The meaning of the corners of a box.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Edges {
-    /// Pixels that belong to the box: it is `right - left + 1` wide. The kit's convention, and that
-    /// of the annotations.
+    /// Pixels that belong to the box: it is `right - left + 1` wide. This is the convention of the development
+    /// kit and the annotations.
     Inclusive,
     /// Points: it is `right - left` wide.
     Points,
@@ -55,11 +55,11 @@ pub enum Edges {
 pub struct VocObject {
     /// The image it is in.
     pub image_id: u64,
-    /// Its class, an index.
+    /// Its class index.
     pub class: usize,
     /// `[left, top, right, bottom]`.
     pub corners: [f64; 4],
-    /// Whether detections of it do not count.
+    /// Whether the object is difficult: detections of it are not counted.
     pub difficult: bool,
 }
 
@@ -68,32 +68,33 @@ pub struct VocObject {
 pub struct VocDetection {
     /// The image it is in.
     pub image_id: u64,
-    /// The class it is said to be of, an index.
+    /// The predicted class index.
     pub class: usize,
     /// `[left, top, right, bottom]`.
     pub corners: [f64; 4],
-    /// How sure the model is; any finite number. Equal scores keep their order.
+    /// Confidence; any finite number. Detections with equal scores keep their order.
     pub score: f64,
 }
 
 /// Scores of detections as Pascal VOC defines them, as shares from 0 to 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VocScores {
-    /// Mean of `ap_11_points` over the classes that have one; none if none has.
+    /// Mean of `ap_11_points` over the classes that have one; `None` if no class has.
     pub mean_ap_11_points: Option<f64>,
-    /// Mean of `ap_area` over the classes that have one; none if none has.
+    /// Mean of `ap_area` over the classes that have one; `None` if no class has.
     pub mean_ap_area: Option<f64>,
-    /// `[classes]` mean of the greatest precisions at recalls of 0, 0.1, ..., 1 and more; none for a
-    /// class without objects that count.
+    /// `[classes]`, the mean over recalls 0, 0.1, ..., 1 of the largest precision at that recall or more;
+    /// `None` for a class without objects that count.
     pub ap_11_points: Vec<Option<f64>>,
-    /// `[classes]` area under the curve of greatest precision at a recall and more; none as above.
+    /// `[classes]`, the area under the curve of the largest precision at a recall or more; `None` for a class
+    /// without objects that count.
     pub ap_area: Vec<Option<f64>>,
 }
 
-/// Scores detections of `classes` classes.
+/// Scores the detections of `classes` classes.
 ///
 /// # Errors
-/// A class out of range, a score or a corner that is not finite.
+/// If a class is out of range, or a score or corner is not finite.
 pub fn score(
     classes: usize,
     objects: &[VocObject],
@@ -142,11 +143,11 @@ fn check_entries(
     Ok(())
 }
 
-/// How far the detections of a class got, best first.
+/// The cumulative matches of a class's detections in descending order of score.
 struct Curve {
     /// Number of objects that count.
     positives: usize,
-    /// After each detection that counts: how many were right.
+    /// Number of right detections after each detection that counts.
     right: Vec<usize>,
 }
 
@@ -187,7 +188,7 @@ impl Curve {
         Self { positives, right }
     }
 
-    /// The greatest precision at each detection and those after it.
+    /// The largest precision at each detection or a later one.
     fn envelope(&self) -> Vec<f64> {
         let ranks = self.right.iter().zip(1..);
         let mut precisions: Vec<f64> = ranks
@@ -221,7 +222,7 @@ impl Curve {
     }
 }
 
-/// The object that overlaps most, the first of equal ones, if it overlaps enough.
+/// The object that overlaps most, the first of equal ones; `None` if it does not overlap enough.
 fn most_overlapping<'a, 'b>(
     image: &'a mut [(&'b VocObject, bool)],
     corners: &[f64; 4],
@@ -239,7 +240,7 @@ fn most_overlapping<'a, 'b>(
     image.get_mut(best?)
 }
 
-/// Intersection over union of two boxes; 0 where they do not meet.
+/// The intersection over union of two boxes; 0 if they are disjoint.
 fn iou(left: &[f64; 4], right: &[f64; 4], edges: Edges) -> f64 {
     let extra = match edges {
         Edges::Inclusive => 1.0,

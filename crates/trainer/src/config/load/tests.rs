@@ -196,13 +196,13 @@ fn a_hint_lists_what_is_known() {
 #[test]
 fn the_sections_are_those_of_the_types() {
     for (head, data, more, task) in [
-        ("segformer", "synthetic", "", Task::Segmentation),
-        ("retinanet", "coco\", root = \"x", "", Task::Detection),
+        ("segformer", "synthetic", "", TaskKind::Segmentation),
+        ("retinanet", "coco\", root = \"x", "", TaskKind::Detection),
         (
             "segformer",
             "synthetic",
             "tasks = { names = [\"depth\"] }",
-            Task::MultiTask,
+            TaskKind::MultiTask,
         ),
     ] {
         let file = format!("{FILE}{more}").replace("segformer", head);

@@ -6,11 +6,11 @@ use gradway_adapters::Features;
 use gradway_backbone::{Phase, StageShape};
 use gradway_data::detection::DetectionPipeline;
 use gradway_data::{
-    DetectionAbout, DetectionBatch, DetectionCollection, DetectionEvaluation, DetectionLoader,
+    DetectionBatch, DetectionCollection, DetectionEvaluation, DetectionLoader, DetectionMetadata,
     DetectionTarget, Instance, Picture, Split,
 };
 use gradway_heads::detection::mask_head::MASK;
-use gradway_heads::detection::{Bounds, Detector, Objects, Segmented, Truth, paste};
+use gradway_heads::detection::{BatchTargets, Bounds, Detector, Objects, SegmentedObject, paste};
 use gradway_kernels::TrainBackend;
 use gradway_metrics::detection::{
     Category, Detection, Image, IouType, Object, RunLengths, Segmentation, voc,
@@ -118,7 +118,7 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
         let task = config.task.detection()?;
         let dataset = open(config, Split::Val)?;
         // What cannot be scored is no surprise after an epoch.
-        if let Some(truth) = truth(dataset.about())? {
+        if let Some(truth) = truth(dataset.metadata())? {
             truth.require(IouType::Bbox)?;
             if task.head.has_masks() {
                 truth.require(IouType::Segm)?;
@@ -139,17 +139,17 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
     }
 
     fn labels(pipeline: &DetectionPipeline) -> Labels {
-        let about = pipeline.about();
+        let metadata = pipeline.metadata();
         Labels {
-            classes: about.classes.clone(),
-            palette: about.palette.clone(),
-            category_ids: about.category_ids.clone(),
+            classes: metadata.classes.clone(),
+            palette: metadata.palette.clone(),
+            category_ids: metadata.category_ids.clone(),
             tasks: Vec::new(),
         }
     }
 
     fn left_out(pipeline: &DetectionPipeline) -> Option<String> {
-        let skipped = &pipeline.about().skipped;
+        let skipped = &pipeline.metadata().skipped;
         (!skipped.is_empty()).then(|| skipped.to_string())
     }
 
@@ -187,7 +187,7 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
             Phase::Training { seed } => seed,
             Phase::Inference => 0,
         };
-        let truth = Truth {
+        let truth = BatchTargets {
             objects: &objects,
             sizes: &sizes,
             mask,
@@ -216,12 +216,12 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
     }
 
     fn scorer(&self, pipeline: &DetectionPipeline) -> Result<DetectionScorer, TrainError> {
-        let about = pipeline.about();
+        let metadata = pipeline.metadata();
         Ok(DetectionScorer {
-            truth: truth(about)?,
+            truth: truth(metadata)?,
             protocol: self.config.evaluation.protocol,
             has_masks: self.config.head.has_masks(),
-            categories: categories(about),
+            categories: categories(metadata),
             images: Vec::new(),
             objects: Vec::new(),
             voc_objects: Vec::new(),
@@ -241,15 +241,15 @@ fn open(config: &RunConfig, split: Split) -> Result<DetectionCollection, TrainEr
 }
 
 /// The truth of a dataset with a file of it; what the dataset has read of it may have been rounded.
-fn truth(about: &DetectionAbout) -> Result<Option<GroundTruth>, TrainError> {
-    let categories = categories(about);
+fn truth(metadata: &DetectionMetadata) -> Result<Option<GroundTruth>, TrainError> {
+    let categories = categories(metadata);
     let read = |path| GroundTruth::read_among(path, &categories);
-    Ok(about.annotation_file.as_deref().map(read).transpose()?)
+    Ok(metadata.annotation_file.as_deref().map(read).transpose()?)
 }
 
 /// The categories of a dataset's classes, in their order.
-fn categories(about: &DetectionAbout) -> Vec<Category> {
-    let categories = about.category_ids.iter().zip(&about.classes);
+fn categories(metadata: &DetectionMetadata) -> Vec<Category> {
+    let categories = metadata.category_ids.iter().zip(&metadata.classes);
     let category = |(&id, name): (&u64, &String)| Category {
         id,
         name: name.clone(),
@@ -258,7 +258,7 @@ fn categories(about: &DetectionAbout) -> Vec<Category> {
 }
 
 /// An object in the image as it is shown.
-fn placed(item: &DetectionTarget, found: Segmented) -> PredictedObject {
+fn placed(item: &DetectionTarget, found: SegmentedObject) -> PredictedObject {
     PredictedObject {
         bounds: item.to_original(found.object.bounds),
         class: found.object.class,

@@ -214,7 +214,7 @@ impl<B: TrainBackend> Task<B> for MultiTask {
     }
 
     fn labels(pipeline: &DensePipeline) -> Labels {
-        let tasks = pipeline.about().tasks.iter();
+        let tasks = pipeline.metadata().tasks.iter();
         let tasks = tasks.map(|(&task, classes)| TaskLabels {
             task,
             classes: classes.names.clone(),

@@ -115,8 +115,8 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
 
     fn labels(pipeline: &DensePipeline) -> Labels {
         Labels {
-            classes: pipeline.about().classes(TASK).to_vec(),
-            palette: pipeline.about().palette(TASK).to_vec(),
+            classes: pipeline.metadata().classes(TASK).to_vec(),
+            palette: pipeline.metadata().palette(TASK).to_vec(),
             category_ids: Vec::new(),
             tasks: Vec::new(),
         }

@@ -1,4 +1,4 @@
-//! Everything an annotation file may have wrong.
+//! Tests of errors in annotation files.
 
 use serde_json::{Value, json};
 
