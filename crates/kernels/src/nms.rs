@@ -7,7 +7,8 @@ use crate::KernelBackend;
 use crate::primitive::{float, tensor};
 
 /// Returns 1 for every box that is kept and 0 for the others. A box is kept if its IoU with every kept box
-/// before it in its group is at most `threshold`. The result has no gradient.
+/// before it in its group is at most `threshold`. A box with a NaN is kept and suppresses nothing. The result has no
+/// gradient.
 ///
 /// # Shapes
 ///
@@ -22,8 +23,10 @@ pub fn unsuppressed(bounds: &[[f32; 4]], threshold: f32) -> Vec<bool> {
     // A list for each side, so that the loop below is one of vectors.
     let side = |side: usize| -> Vec<f32> { bounds.iter().map(|bounds| bounds[side]).collect() };
     let [left, top, right, bottom] = [0, 1, 2, 3].map(side);
+    // Not `max`, which would drop NaN.
+    let length = |begin: f32, end: f32| if end < begin { 0.0 } else { end - begin };
     let area =
-        |[left, top, right, bottom]: &[f32; 4]| (right - left).max(0.0) * (bottom - top).max(0.0);
+        |[left, top, right, bottom]: &[f32; 4]| length(*left, *right) * length(*top, *bottom);
     let areas: Vec<f32> = bounds.iter().map(area).collect();
     let mut is_kept = vec![true; bounds.len()];
     for (place, [own_left, own_top, own_right, own_bottom]) in bounds.iter().enumerate() {
@@ -38,7 +41,7 @@ pub fn unsuppressed(bounds: &[[f32; 4]], threshold: f32) -> Vec<bool> {
             let width = (own_right.min(right[other]) - own_left.max(left[other])).max(0.0);
             let height = (own_bottom.min(bottom[other]) - own_top.max(top[other])).max(0.0);
             let shared = width * height;
-            // Of no area: not a number, which is not more.
+            // Of no area, or with a NaN: not a number, which is not more.
             let is_more = shared / (own_area + areas[other] - shared) > threshold;
             *is_kept &= !is_more;
         }

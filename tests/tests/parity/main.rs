@@ -22,8 +22,6 @@ mod layout;
 mod loss;
 mod low_rank;
 mod norms;
-// Cards still make a number of NaN in ReLU, ReLU6, top-k and the most likely class.
-#[cfg(not(any(feature = "cuda", feature = "vulkan")))]
 mod not_finite;
 mod optimizer;
 mod products;

@@ -6,8 +6,8 @@ use gradway_kernels::{
     Activation, BatchStatistics, ChannelAxis, ConvolutionOptions, FocalLoss, Roi, RoiAlign,
     Windows, add, add_nearest, batch_norm, bias_activation, bias_activation_reference, clamp_max,
     clamp_min, convolution, cross_entropy, feed_forward, focal_loss, layer_norm, linear_activation,
-    low_rank_adapter, most_likely, project_channels, resize_bilinear, roi_align, scale_and_shift,
-    softmax, sum_of_squares, top_k, window_attention,
+    low_rank_adapter, most_likely, nms, project_channels, resize_bilinear, roi_align,
+    scale_and_shift, softmax, sum_of_squares, top_k, unsuppressed, window_attention,
 };
 
 use crate::harness::{Inputs, Leaves, Plain, Tracked, evaluate};
@@ -117,6 +117,32 @@ fn the_largest_is_what_is_no_number_whatever_its_sign() {
         let classes: Vec<i32> = most_likely(logits).into_data().iter::<i32>().collect();
         // The first of two; the largest where there is none.
         assert_eq!(classes, [1, 1]);
+    }
+}
+
+#[test]
+fn nothing_overlaps_a_rectangle_with_a_nan() {
+    let bounds = [0.0, 0.0, 10.0, 10.0];
+    for nan in [f32::NAN, NEGATIVE_NAN] {
+        for side in 0..4 {
+            let mut broken = bounds;
+            broken[side] = nan;
+            // But for NaN all are equal, of which the first is kept.
+            for (rectangles, expected) in [
+                (
+                    vec![bounds, broken, bounds, broken],
+                    vec![1.0, 1.0, 0.0, 1.0],
+                ),
+                (vec![broken, bounds], vec![1.0, 1.0]),
+            ] {
+                let kept = unsuppressed(&rectangles, 0.5).into_iter();
+                let kept: Vec<f32> = kept.map(|kept| f32::from(u8::from(kept))).collect();
+                assert_eq!(kept, expected, "{nan} in {side}, on the host");
+                let rectangles = plain(rectangles.concat(), [1, expected.len(), 4]);
+                let kept: Vec<f32> = nms(rectangles, 0.5).into_data().to_vec().unwrap();
+                assert_eq!(kept, expected, "{nan} in {side}");
+            }
+        }
     }
 }
 

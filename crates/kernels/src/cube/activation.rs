@@ -9,6 +9,7 @@ use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
 use cubecl::prelude::*;
 
 use super::launch::{dense, elementwise, empty, with_type_of};
+use super::nan::{is_nan, unless_nan};
 use crate::activation::{Activation, INVERSE_SQRT_TWO_PI};
 
 /// The cumulative distribution function of the standard normal distribution.
@@ -46,8 +47,8 @@ fn forward_kernel<F: Float>(
     let value = biased::<F>(x, bias, inner, has_bias);
     let activated = match comptime!(activation) {
         Activation::Identity => value,
-        Activation::Relu => max(value, 0.0),
-        Activation::Relu6 => min(max(value, 0.0), 6.0),
+        Activation::Relu => unless_nan(value, max(value, 0.0)),
+        Activation::Relu6 => unless_nan(value, min(max(value, 0.0), 6.0)),
         Activation::Gelu => value * distribution(value),
     };
     output[ABSOLUTE_POS] = F::cast_from(activated);
@@ -66,20 +67,25 @@ fn backward_kernel(
     if ABSOLUTE_POS >= output.len() {
         terminate!();
     }
-    let slope = match comptime!(activation) {
-        Activation::Identity => 1.0f32.runtime(),
-        Activation::Relu => select(kept[ABSOLUTE_POS] > 0.0, 1.0, 0.0),
+    let grad = grad[ABSOLUTE_POS];
+    output[ABSOLUTE_POS] = match comptime!(activation) {
+        Activation::Identity => grad,
+        // Of NaN the gradient passes, as in PyTorch.
+        Activation::Relu => {
+            let value = kept[ABSOLUTE_POS];
+            select(is_nan(value) || value > 0.0, grad, 0.0)
+        }
         Activation::Relu6 => {
             let value = kept[ABSOLUTE_POS];
-            select(value > 0.0 && value < 6.0, 1.0, 0.0)
+            let is_between = value > 0.0 && value < 6.0;
+            select(is_nan(value) || is_between, grad, 0.0)
         }
         Activation::Gelu => {
             let value = biased::<f32>(kept, bias, inner, has_bias);
             let density = (value * value * -0.5).exp() * comptime!(INVERSE_SQRT_TWO_PI as f32);
-            distribution(value) + value * density
+            grad * (distribution(value) + value * density)
         }
     };
-    output[ABSOLUTE_POS] = grad[ABSOLUTE_POS] * slope;
 }
 
 /// `activation(x + bias)` of `[outer, channels, inner]`.

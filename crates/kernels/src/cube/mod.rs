@@ -12,6 +12,7 @@ mod focal_loss;
 mod launch;
 mod layer_norm;
 mod most_likely;
+mod nan;
 mod nms;
 mod resize;
 mod roi_align;

@@ -5,6 +5,7 @@ use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
 use cubecl::prelude::*;
 
 use super::launch::{dense, elementwise, empty_of};
+use super::nan::is_nan;
 
 #[cube(launch_unchecked)]
 fn most_likely_kernel(logits: &Array<f32>, found: &mut Array<i32>, classes: usize, inner: usize) {
@@ -16,7 +17,8 @@ fn most_likely_kernel(logits: &Array<f32>, found: &mut Array<i32>, classes: usiz
     let mut class = 0i32;
     for other in 0..classes {
         let logit = logits[first + other * inner];
-        if logit > best {
+        // NaN is the largest, and the first NaN stays.
+        if !is_nan(best) && (is_nan(logit) || logit > best) {
             best = logit;
             class = other as i32;
         }

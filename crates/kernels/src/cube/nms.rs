@@ -5,13 +5,17 @@ use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
 use cubecl::prelude::*;
 
 use super::launch::{cubes, dense, elementwise, empty, empty_of};
+use super::nan::{is_nan, unless_nan};
 
 /// Bits of a word.
 const BITS: usize = 32;
 
+/// NaN where a bound is.
 #[cube]
 fn area(bounds: &Array<f32>, at: usize) -> f32 {
-    max(bounds[at + 2] - bounds[at], 0.0) * max(bounds[at + 3] - bounds[at + 1], 0.0)
+    let width = bounds[at + 2] - bounds[at];
+    let height = bounds[at + 3] - bounds[at + 1];
+    unless_nan(width, max(width, 0.0)) * unless_nan(height, max(height, 0.0))
 }
 
 /// The later boxes that every box overlaps, as bits, `[groups, count, words]`.
@@ -40,8 +44,8 @@ fn overlaps_kernel(
             let height = min(bounds[at + 3], bounds[to + 3]) - max(bounds[at + 1], bounds[to + 1]);
             let shared = max(width, 0.0) * max(height, 0.0);
             let all = area(bounds, at) + area(bounds, to) - shared;
-            // Of no area: nothing is shared, which is not more.
-            if shared > 0.0 && shared / all > threshold {
+            // Of no area: nothing is shared, which is not more. Nothing overlaps a rectangle with a NaN.
+            if !is_nan(all) && shared > 0.0 && shared / all > threshold {
                 bits |= 1u32 << bit;
             }
         }

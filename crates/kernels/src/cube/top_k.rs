@@ -6,6 +6,7 @@ use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
 use cubecl::prelude::*;
 
 use super::launch::{cubes, dense, empty, empty_of};
+use super::nan::is_nan;
 use super::rows::{cube_ranks, cube_sum};
 
 /// Maximum number of values of a row.
@@ -13,12 +14,13 @@ const MOST: usize = 2048;
 /// Number of units of a cube.
 const UNITS: u32 = 256;
 
-/// An integer for every number, ordered as `f32::total_cmp`.
+/// An integer for every number, ordered as `f32::total_cmp`. NaN of either sign is the largest.
 #[cube]
 fn key(x: f32) -> u32 {
     let bits = u32::reinterpret(x);
     let is_negative = bits >= 0x8000_0000u32;
-    bits ^ select(is_negative, 0xFFFF_FFFFu32, 0x8000_0000u32)
+    let key = bits ^ select(is_negative, 0xFFFF_FFFFu32, 0x8000_0000u32);
+    select(is_nan(x), 0xFFFF_FFFFu32, key)
 }
 
 #[cube(launch_unchecked)]
