@@ -2,6 +2,7 @@
 //!
 //! One binary: each further one links all of Burn again.
 
+mod absent_classes;
 mod command_line;
 #[path = "../common/mod.rs"]
 mod common;
