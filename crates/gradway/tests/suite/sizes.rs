@@ -222,15 +222,11 @@ fn a_score_of_segmentation_depends_on_no_batch_and_is_that_of_the_predictions() 
     let run = trained(folder.path(), "train = { epochs = 2, evaluate_every = 0 }");
     let root = folder.path().join("mixed");
     write(&root, &pictures(), &MIXED);
-    let file = run.join("config.toml");
-    let trained_with = fs::read_to_string(&file).expect("a configuration");
     for size in [
         "\"original\"",
         "{ fit = { long = 200, short = 150 } }",
         "{ fixed = { height = 100, width = 140 } }",
     ] {
-        // Tables merge key by key: a size of another kind stands beside the last one otherwise.
-        fs::write(&file, &trained_with).expect("a configuration");
         let size = format!("evaluation.size={size}");
         let mut scores = Vec::new();
         for batch in [1, 2, 4, 12] {

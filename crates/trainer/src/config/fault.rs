@@ -136,6 +136,13 @@ pub(super) fn of_table(
         };
         return Fault::missing(&full, format!("missing {what} `{}`", full.join(".")));
     }
+    if message.starts_with("wanted exactly 1 element, more than 1") {
+        let parent = path.split_last().map_or(&[][..], |(_, parent)| parent);
+        let is_choice = |place: &&[&str]| !choices(table, &read, place).is_empty();
+        if let Some(place) = [&path[..], parent].into_iter().find(is_choice) {
+            return of_alternatives(table, place, top);
+        }
+    }
     let Some(value) = value else {
         return Fault::new(shown, message);
     };
@@ -176,6 +183,31 @@ pub(super) fn of_table(
     }
 }
 
+/// That a table has several of the keys of which it has one.
+fn of_alternatives(table: &Table, place: &[&str], top: &Top<'_>) -> Fault {
+    let shown = place.strip_prefix(top.nested).unwrap_or(place);
+    let alternatives = get(table, place).and_then(Value::as_table);
+    let keys = alternatives.iter().flat_map(|table| table.keys());
+    let keys: Vec<&str> = keys.map(String::as_str).collect();
+    let reason = format!(
+        "{} has {}; it must have one of them",
+        shown.join("."),
+        listed(&keys, "and")
+    );
+    let path = |key: &&str| {
+        [shown, &[*key]]
+            .concat()
+            .into_iter()
+            .map(String::from)
+            .collect()
+    };
+    let fault = Fault {
+        keys: keys.iter().map(path).collect(),
+        ..Fault::new(shown, reason)
+    };
+    fault.hint("tables of a file and its `base` merge key by key; --set replaces a table")
+}
+
 /// The key a complaint is about: without it there is none, or another.
 fn place(
     table: &Table,
@@ -213,7 +245,7 @@ fn place(
         candidates.sort_by_key(|key| is_tag(key));
         let culprit = candidates.into_iter().find(|key| {
             let mut trial = table.clone();
-            remove(&mut trial, &keys, key);
+            remove(&mut trial, &[&keys[..], &[key.as_str()]].concat());
             read(trial).is_none_or(|other| other.message() != message)
         });
         let Some(culprit) = culprit else {
@@ -235,14 +267,16 @@ fn known_place(table: &Table, complaint: &toml::de::Error) -> Vec<String> {
     }
 }
 
-fn remove(table: &mut Table, path: &[&str], key: &str) {
+/// Takes a key out, where it is.
+pub(super) fn remove(table: &mut Table, path: &[&str]) {
     match path {
-        [] => {
-            table.remove(key);
+        [] => {}
+        [last] => {
+            table.remove(*last);
         }
         [first, rest @ ..] => {
             if let Some(Value::Table(inner)) = table.get_mut(*first) {
-                remove(inner, rest, key);
+                remove(inner, rest);
             }
         }
     }

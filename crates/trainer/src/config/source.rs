@@ -117,7 +117,7 @@ impl Source {
 
     fn error(&self, fault: Fault) -> TrainError {
         TrainError::Key {
-            origin: self.origin(&fault).to_string(),
+            origin: self.origin(&fault),
             reason: fault.reason,
             hint: fault.hint,
         }
@@ -125,10 +125,10 @@ impl Source {
 
     /// The weightiest layer that has one of the keys of a fault; of a key that is missing, the one that asks
     /// for it.
-    fn origin(&self, fault: &Fault) -> &str {
-        let mut weighty: Vec<&Layer> = self.overrides.layers().collect();
+    fn origin(&self, fault: &Fault) -> String {
+        let mut weighty = self.files_left();
+        weighty.extend(self.overrides.layers());
         weighty.reverse();
-        weighty.extend(self.files.iter().rev());
         let having = |path: &[String]| {
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
             weighty.iter().position(|layer| layer.has(&path))
@@ -143,23 +143,32 @@ impl Source {
         } else {
             fault.keys.iter().filter_map(|key| having(key)).min()
         };
-        let layer = found.and_then(|index| weighty.get(index).copied());
+        let layer = found.and_then(|index| weighty.get(index));
         let layer = layer.or(self.files.last());
-        layer.map_or("configuration", |layer| &layer.origin)
+        layer.map_or("configuration".to_string(), |layer| layer.origin.clone())
     }
 
     /// Files and overrides as one table.
     fn merged(&self) -> Table {
         let mut table = Table::new();
-        for layer in &self.files {
-            merge(&mut table, layer.table.clone());
+        for layer in self.files_left() {
+            merge(&mut table, layer.table);
         }
         let mut over = Table::new();
         for layer in self.overrides.layers() {
-            join(&mut over, layer.table.clone());
+            join(&mut over, layer.table);
         }
         merge(&mut table, over);
         table
+    }
+
+    /// The files without the tables that an override replaces.
+    fn files_left(&self) -> Vec<Layer> {
+        let mut files = self.files.clone();
+        for file in &mut files {
+            self.overrides.make_room(&mut file.table);
+        }
+        files
     }
 }
 
@@ -284,6 +293,29 @@ mod tests {
             .expect("a name");
         let source = Source::table("file", table(file)).under(overrides);
         assert_eq!(source.merged(), expected);
+    }
+
+    #[test]
+    fn a_table_that_is_set_replaces_that_of_the_file() {
+        let file = "[evaluation]\nbatch_size = 2\nsize = { fit = { long = 20, short = 10 } }\n";
+        let fixed = "evaluation.size={ fixed = { height = 3, width = 4 } }";
+        let size = |size: &str| format!("[evaluation]\nbatch_size = 2\nsize = {size}\n");
+        let expected = table(&size("{ fixed = { height = 3, width = 4 } }"));
+        assert_eq!(merged(file, &[fixed]), expected);
+        // The later of two counts, however they are written.
+        let fit = "evaluation.size={ fit = { long = 1, short = 1 } }";
+        let both = "evaluation={ size = { fit = { long = 1, short = 1 } }, batch_size = 2 }";
+        for earlier in [fit, both, "evaluation.size=original"] {
+            assert_eq!(merged(file, &[earlier, fixed]), expected, "{earlier}");
+        }
+        let expected = table(&size("{ fit = { long = 1, short = 1 } }"));
+        for later in [fit, both] {
+            assert_eq!(merged(file, &[fixed, later]), expected, "{later}");
+        }
+        // A key alone leaves its neighbours.
+        let expected = table(&size("{ fit = { long = 20, short = 5 } }"));
+        assert_eq!(merged(file, &["evaluation.size.fit.short=5"]), expected);
+        assert_eq!(merged(file, &["evaluation={}"]), table("[evaluation]\n"));
     }
 
     #[test]
