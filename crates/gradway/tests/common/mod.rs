@@ -8,6 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use serde_json::Value;
+
 /// The binary with arguments.
 pub fn gradway(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gradway"));
@@ -40,6 +42,11 @@ pub fn fail(arguments: &[&str]) -> String {
         .collect();
     assert_eq!(starts.len(), 1, "{arguments:?}: {errors}");
     errors[starts[0]..].to_string()
+}
+
+/// Output that is JSON.
+pub fn json_of(output: &str) -> Value {
+    serde_json::from_str(output).expect("JSON")
 }
 
 /// A path as an argument.

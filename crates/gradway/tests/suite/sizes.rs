@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::common::{succeed, text};
+use crate::common::{json_of, succeed, text};
 use gradway::data::formats::synthetic::SyntheticConfig;
 use gradway::data::{DatasetConfig, DenseTask, IGNORE, LabelPolicy, Split, read};
 use gradway::metrics::ConfusionMatrix;
@@ -14,10 +14,6 @@ use gradway::trainer::config;
 use image::{GrayImage, RgbImage, imageops};
 use safetensors::SafeTensors;
 use serde_json::Value;
-
-pub fn json_of(output: &str) -> Value {
-    serde_json::from_str(output).expect("JSON")
-}
 
 pub fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("{value}"))

@@ -1,20 +1,42 @@
 //! RoIAlign. The share that a cell has in a bin is the product of one share for each axis: the
 //! backward pass tabulates those, so that a cell finds what it gets without any other writing to it.
 
-use burn::tensor::TensorMetadata;
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Tensor, TensorData, TensorMetadata};
 use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
 use cubecl::prelude::*;
 
 use super::launch::{cubes, dense, elementwise, empty};
 use super::rows::cube_ranks;
-use crate::roi_align::RoiAlign;
+use crate::backend::KernelBackend;
+use crate::primitive::float;
+use crate::roi_align::{Roi, RoiAlign};
 
 /// Cells of a line, and channels of each, that a cube of the backward pass has.
 const UNITS: u32 = 64;
 const CHANNELS: usize = 8;
 
 /// Numbers of a region: its image, and left, top, right and bottom in pixels.
-pub(super) const NUMBERS: usize = 5;
+const NUMBERS: usize = 5;
+
+/// Regions as a kernel reads them, `[regions, 5]`: what is no number is far from any map.
+pub(super) fn numbers<B: KernelBackend>(rois: &[Roi], device: &B::Device) -> FloatTensor<B> {
+    const FAR: f32 = 1e7;
+    let place = |number: f32| {
+        if number.is_nan() {
+            FAR
+        } else {
+            number.clamp(-FAR, FAR)
+        }
+    };
+    let row = |roi: &Roi| {
+        let [left, top, right, bottom] = roi.bounds.map(place);
+        [roi.image as f32, left, top, right, bottom]
+    };
+    let rows: Vec<f32> = rois.iter().flat_map(row).collect();
+    let data = TensorData::new(rows, [rois.len(), NUMBERS]);
+    float(Tensor::<B, 2>::from_data(data, device))
+}
 
 /// Where a region begins on an axis, and the length of a bin, in cells.
 #[cube]
