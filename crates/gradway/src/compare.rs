@@ -3,46 +3,13 @@
 use std::path::Path;
 
 use gradway_trainer::config::to_toml;
-use gradway_trainer::{RunConfig, RunDirectory, RunOutcome, TrainError};
+use gradway_trainer::{RunConfig, RunDirectory, RunOutcome};
 
-use crate::device::{DeviceError, DeviceName, run_on};
+use crate::device::{DeviceName, run_on};
 use crate::progress::TerminalProgress;
 use crate::run::TrainJob;
 
-/// Why a comparison stopped; runs that were done by then stay.
-#[derive(Debug, thiserror::Error)]
-pub enum CompareError {
-    /// The device cannot be used.
-    #[error(transparent)]
-    Device(#[from] DeviceError),
-    /// A run could not start or go on.
-    #[error("run `{run}`")]
-    Run {
-        /// Name of the run.
-        run: String,
-        /// Why.
-        source: TrainError,
-    },
-    /// A run of the same name in the same folder has another configuration.
-    #[error("{path} was started with another configuration; remove it or choose another folder")]
-    OtherConfig {
-        /// The run's configuration.
-        path: std::path::PathBuf,
-    },
-}
-
-impl CompareError {
-    /// What would be right, where that can be said.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Run {
-                source: TrainError::Stopped { .. },
-                ..
-            } => Some("start it again with the same folder: it goes on where it was".to_string()),
-            _ => None,
-        }
-    }
-}
+pub use crate::error::CompareError;
 
 /// Trains each named configuration in a folder of its own below `out`, one after the other, with
 /// progress on standard error.

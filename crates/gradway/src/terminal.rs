@@ -9,7 +9,7 @@ use gradway_data::DataError;
 use gradway_metrics::DetectionError;
 use gradway_trainer::TrainError;
 
-use crate::compare::CompareError;
+use crate::error::CompareError;
 use crate::stop;
 
 /// Writes a line to standard error. Where that is closed or full, the line is lost and the work goes on.

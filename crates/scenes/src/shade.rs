@@ -4,25 +4,13 @@ use super::geometry::{Ray, Vec3, smoothstep};
 use super::light::DiscSampler;
 use super::material::Material;
 use super::noise::noise_vector;
-use super::shadow::{Blockers, visibility};
+use super::sample::Sample;
+use super::shadow::visibility;
 use super::shape::Shape;
 use super::world::{Hit, Object, Primitive, World};
 
 /// Nothing is brighter than this: an edge against a lamp would stay jagged.
 const BRIGHTEST: f32 = 8.0;
-
-/// What a ray needs to know besides where it goes.
-#[derive(Clone, Copy)]
-pub(super) struct Sample<'a> {
-    /// Which pixel it belongs to.
-    pub(super) pixel: [u32; 2],
-    /// Size of a pixel at one metre.
-    pub(super) spread: f32,
-    /// Points of a light looked at where its shadow is soft.
-    pub(super) shadow_points: usize,
-    /// What to look at first for shadows.
-    pub(super) blockers: &'a Blockers,
-}
 
 /// The light along a ray whose first surface is `hit`.
 pub(super) fn radiance(world: &World, ray: &Ray, hit: Option<&Hit>, sample: &Sample) -> Vec3 {

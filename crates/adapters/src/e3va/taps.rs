@@ -4,10 +4,10 @@ use burn::tensor::Tensor;
 use gradway_backbone::{Access, AnyBackbone, Backbone, Description, Point, Site};
 use gradway_kernels::{KernelBackend, Lift, add};
 
+use super::config::{Fusion, Skip, Start, Tap};
+use super::module::E3va;
 use crate::highway::Highway;
 use crate::inserted::Places;
-
-use super::{E3va, Fusion, Skip, Start, Tap};
 
 /// Rides along the frozen backbone's forward pass.
 ///

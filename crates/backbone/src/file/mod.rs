@@ -3,8 +3,10 @@
 //! Nothing here trusts a file. Lengths are compared with what the file has before memory is taken, and a
 //! tensor is read through its own strides.
 
+mod assemble;
 mod element;
 mod legacy;
+mod pickle;
 mod pytorch;
 mod safetensors;
 mod strided;

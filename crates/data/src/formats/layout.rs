@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::dense::FilePair;
-use crate::dense::ImageFile;
 use crate::error::{DataError, FileFault};
-use crate::formats::list;
-use crate::split::Split;
 
 /// Endings of image files, lower case.
 const IMAGE_EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff"];
@@ -216,26 +213,6 @@ impl LabelFolder {
             }),
         )
     }
-}
-
-/// The images named by a split list, in its order.
-///
-/// # Errors
-/// As [`list::images`], a folder that cannot be listed, and an empty list.
-pub(crate) fn images_of_list(
-    list: &Path,
-    folder: &Path,
-    split: Split,
-) -> Result<Vec<ImageFile>, DataError> {
-    let images = list::images(list, &ImageFolder::open(folder)?)?;
-    if images.is_empty() {
-        return Err(DataError::EmptySplit {
-            split: split.name(),
-            expected: "stems",
-            path: list.to_path_buf(),
-        });
-    }
-    Ok(images)
 }
 
 /// `a` for `a.jpg`, and `a.b` for `a.b`: only endings of images are endings.

@@ -12,7 +12,6 @@ mod detection_loader;
 mod errors;
 mod formats;
 mod images;
-mod imports;
 mod label_policies;
 mod lists;
 mod loader;

@@ -6,9 +6,11 @@
 use gradway_backbone::nearest;
 use toml::{Table, Value};
 
-use super::load::CHECKED;
-use super::source::TAGS;
+use super::layer::{TAGS, get, remove, replace};
 use crate::error::TrainError;
+
+/// The origin of what a check of the values says, which does not know where they come from.
+pub(super) const CHECKED: &str = "configuration";
 
 /// What is wrong, and which keys it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,16 +45,6 @@ impl Fault {
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
-    }
-}
-
-/// The value of a key.
-pub(super) fn get<'a>(table: &'a Table, path: &[&str]) -> Option<&'a Value> {
-    let (first, rest) = path.split_first()?;
-    let value = table.get(*first)?;
-    match rest {
-        [] => Some(value),
-        rest => get(value.as_table()?, rest),
     }
 }
 
@@ -264,35 +256,6 @@ fn known_place(table: &Table, complaint: &toml::de::Error) -> Vec<String> {
     match get(table, &path) {
         Some(_) => path.into_iter().map(String::from).collect(),
         None => Vec::new(),
-    }
-}
-
-/// Takes a key out, where it is.
-pub(super) fn remove(table: &mut Table, path: &[&str]) {
-    match path {
-        [] => {}
-        [last] => {
-            table.remove(*last);
-        }
-        [first, rest @ ..] => {
-            if let Some(Value::Table(inner)) = table.get_mut(*first) {
-                remove(inner, rest);
-            }
-        }
-    }
-}
-
-fn replace(table: &mut Table, path: &[&str], value: Value) {
-    match path {
-        [] => {}
-        [last] => {
-            table.insert((*last).to_string(), value);
-        }
-        [first, rest @ ..] => {
-            if let Some(Value::Table(inner)) = table.get_mut(*first) {
-                replace(inner, rest, value);
-            }
-        }
     }
 }
 

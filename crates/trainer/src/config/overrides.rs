@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use super::source::Layer;
+use super::layer::{Layer, get, remove};
 use crate::error::TrainError;
 
 /// Keys that are laid over a configuration, whose files they outweigh.
@@ -22,17 +22,11 @@ pub struct Overrides {
 
 /// A key and its value.
 #[derive(Debug, Clone)]
-pub(super) struct Override {
+struct Override {
     /// Its parts.
     path: Vec<String>,
     /// The value in its place.
     layer: Layer,
-}
-
-impl Override {
-    fn path(&self) -> Vec<&str> {
-        self.path.iter().map(String::as_str).collect()
-    }
 }
 
 impl Overrides {
@@ -139,12 +133,11 @@ impl Overrides {
             };
             for earlier in before {
                 let longer = match earlier.path.len() > later.path.len() {
-                    true => earlier.path.clone(),
-                    false => later.path.clone(),
+                    true => parts(&earlier.path),
+                    false => parts(&later.path),
                 };
-                let longer: Vec<&str> = longer.iter().map(String::as_str).collect();
                 if later.layer.has(&longer) {
-                    fault::remove(&mut earlier.layer.table, &longer);
+                    remove(&mut earlier.layer.table, &longer);
                 }
             }
         }
@@ -155,9 +148,9 @@ impl Overrides {
     pub(super) fn make_room(&self, table: &mut Table) {
         let entries = self.proposed.iter().chain(&self.set).chain(&self.chosen);
         for entry in entries {
-            let path = entry.path();
-            if fault::get(&entry.layer.table, &path).is_some_and(Value::is_table) {
-                fault::remove(table, &path);
+            let path = parts(&entry.path);
+            if get(&entry.layer.table, &path).is_some_and(Value::is_table) {
+                remove(table, &path);
             }
         }
     }
@@ -215,4 +208,8 @@ impl Override {
         let layer = Layer { origin, table };
         Ok(Self { path, layer })
     }
+}
+
+fn parts(path: &[String]) -> Vec<&str> {
+    path.iter().map(String::as_str).collect()
 }

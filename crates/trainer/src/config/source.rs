@@ -5,30 +5,15 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
+use super::RunConfig;
 use super::fault::{self, Fault};
+use super::layer::{Layer, TAGS};
 use super::overrides::Overrides;
-use super::{RunConfig, load};
+use super::sections::{read_run, read_section};
 use crate::error::TrainError;
 
 /// Bases of bases a configuration may have; more is a circle.
 const MAXIMUM_BASES: usize = 8;
-
-/// Keys whose value says which other keys there are.
-pub(super) const TAGS: [&str; 2] = ["name", "format"];
-
-/// Keys, and what stands for their origin in messages: a file, or an option.
-#[derive(Debug, Clone)]
-pub(super) struct Layer {
-    pub(super) origin: String,
-    pub(super) table: Table,
-}
-
-impl Layer {
-    /// Whether it gives a key, or a table in its place.
-    pub(super) fn has(&self, path: &[&str]) -> bool {
-        fault::get(&self.table, path).is_some()
-    }
-}
 
 /// A configuration that is yet to be read: its files, bases first, and what is laid over them.
 #[derive(Debug, Clone)]
@@ -91,7 +76,7 @@ impl Source {
     /// [`TrainError::Key`] that names the file or option, the key, its value and what would be right.
     pub fn config(&self) -> Result<RunConfig, TrainError> {
         let table = self.merged();
-        let found = load::read_run(table);
+        let found = read_run(table);
         let config = found.map_err(|fault| self.error(fault))?;
         config.validate().map_err(|error| self.blame(error))?;
         Ok(config)
@@ -104,7 +89,7 @@ impl Source {
             let reason = format!("only keys of `{name}` count here, not `{key}`");
             return Err(self.error(Fault::new(&[key], reason)));
         }
-        load::read_section(table, name).map_err(|fault| self.error(fault))
+        read_section(table, name).map_err(|fault| self.error(fault))
     }
 
     /// An error that says nothing of its origin, with the file or option that has the key it speaks of.

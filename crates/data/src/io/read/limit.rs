@@ -5,13 +5,12 @@ use std::sync::OnceLock;
 
 use crate::error::{DataError, FileFault};
 
+pub use crate::error::MAXIMUM_PIXELS_VARIABLE;
+
 /// The most pixels of an image or mask, unless [`MAXIMUM_PIXELS_VARIABLE`] says otherwise: 8192 x 8192.
 ///
 /// A file of some kilobytes may claim gigabytes: its header is checked before anything is allocated.
 pub const MAXIMUM_PIXELS: u64 = 1 << 26;
-
-/// The environment variable that replaces [`MAXIMUM_PIXELS`].
-pub const MAXIMUM_PIXELS_VARIABLE: &str = "GRADWAY_MAXIMUM_PIXELS";
 
 /// Refuses a size beyond the limit.
 ///

@@ -1,8 +1,9 @@
 use std::path::PathBuf;
 
-use gradway_data::EvaluationSize;
+use gradway_data::{EvaluationSize, Task};
 
 use super::*;
+use crate::config::sections::{SECTIONS, tables_of, to_toml};
 
 const FILE: &str = r#"
 backbone = { name = "swin_mini" }
