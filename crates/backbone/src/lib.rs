@@ -48,7 +48,6 @@ mod operation;
 mod output_norms;
 mod parameters;
 mod part;
-mod pickle;
 mod precision;
 mod role;
 pub mod swin;

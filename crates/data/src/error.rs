@@ -17,7 +17,7 @@ use thiserror::Error;
 use crate::task::{DenseTask, TaskKind};
 
 pub use annotation::AnnotationFault;
-pub use file::FileFault;
+pub use file::{FileFault, MAXIMUM_PIXELS_VARIABLE};
 pub use labels::LabelFault;
 
 /// An error of the data crate.

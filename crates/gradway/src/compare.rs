@@ -3,46 +3,13 @@
 use std::path::Path;
 
 use gradway_trainer::config::to_toml;
-use gradway_trainer::{RunConfig, RunDirectory, RunOutcome, TrainError};
+use gradway_trainer::{RunConfig, RunDirectory, RunOutcome};
 
-use crate::device::{DeviceError, DeviceName, run_on};
+use crate::device::{DeviceName, run_on};
 use crate::progress::TerminalProgress;
 use crate::run::TrainJob;
 
-/// The error that stopped a comparison; finished runs are kept.
-#[derive(Debug, thiserror::Error)]
-pub enum CompareError {
-    /// The device cannot be used.
-    #[error(transparent)]
-    Device(#[from] DeviceError),
-    /// A run failed.
-    #[error("run `{run}`")]
-    Run {
-        /// Name of the run.
-        run: String,
-        /// The error.
-        source: TrainError,
-    },
-    /// A run with the same name in the same folder has another configuration.
-    #[error("{path} was started with another configuration; remove it or choose another folder")]
-    OtherConfig {
-        /// The run's configuration.
-        path: std::path::PathBuf,
-    },
-}
-
-impl CompareError {
-    /// Returns a suggestion to fix the error, if there is one.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Run {
-                source: TrainError::Stopped { .. },
-                ..
-            } => Some("start it again with the same folder: it goes on where it was".to_string()),
-            _ => None,
-        }
-    }
-}
+pub use crate::error::CompareError;
 
 /// Trains each named configuration in its own folder below `out`, one after the other, with progress on
 /// standard error.

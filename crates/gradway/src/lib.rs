@@ -21,6 +21,7 @@ pub use gradway_trainer as trainer;
 pub mod beside;
 pub mod compare;
 pub mod device;
+mod error;
 pub mod experiment;
 pub mod picture;
 pub mod progress;

@@ -117,6 +117,17 @@ impl Observer for TerminalProgress {
                 "warning: {} had no gradient in an epoch: there was no object that they are for",
                 some_of(parameters)
             )),
+            Event::Absent {
+                epoch,
+                task,
+                classes,
+            } => {
+                let of_task = task.map_or(String::new(), |task| format!(" of {task}"));
+                self.line(&format!(
+                    "warning: in the labels{of_task} of epoch {epoch}, {classes}; a class without labels is \
+                     not learnt (`gradway data check` counts the labels of the whole split)"
+                ));
+            }
             Event::Step(report) => self.step(report),
             Event::Evaluating { done, images } => {
                 self.say_stopping();

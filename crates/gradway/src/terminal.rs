@@ -9,7 +9,7 @@ use gradway_data::DataError;
 use gradway_metrics::DetectionError;
 use gradway_trainer::TrainError;
 
-use crate::compare::CompareError;
+use crate::error::CompareError;
 use crate::stop;
 
 /// Writes a line to standard error. If standard error is closed or full, the line is dropped without an error.

@@ -1,12 +1,12 @@
-//! Furnishings of a room: floors, wallpaper, windows, pictures and rugs.
+//! What makes a room look lived in: windows, skirting boards, pictures and rugs.
 
 use super::Class;
 use super::geometry::{Frame, Vec3, vec3};
-use super::interior::{Walls, Window, sides};
-use super::material::{Material, Pattern, Texture};
+use super::material::Material;
 use super::palette::{Palette, color};
 use super::random::Random;
 use super::shape::Shape;
+use super::walls::{Walls, Window, sides};
 use super::world::{Primitive, Shadow, World};
 
 /// Adds the frame, bars and sill of a window.
@@ -101,65 +101,4 @@ pub(super) fn decorate(
             vec![Primitive::new(shape, frame, weave)],
         );
     }
-}
-
-/// A floor of wood, tiles or stone.
-pub(super) fn floor(random: &mut Random, palette: &Palette) -> Material {
-    let wood = random.pick(&[
-        (0xC9A174, 0x9C7248),
-        (0xA87B54, 0x6F4B31),
-        (0xD9BE96, 0xB5946A),
-        (0x7B5A44, 0x4C3528),
-    ]);
-    let (first, second) = palette.pair(random);
-    let texture = |pattern: Pattern, first: Vec3, second: Vec3, period: f32, seed: u32| Texture {
-        pattern,
-        first,
-        second,
-        period,
-        seed,
-    };
-    let seed = random.bits();
-    let planks = texture(Pattern::Planks, color(wood.0), color(wood.1), 0.55, seed);
-    let pale = first.lerp(color(0xE8E2D8), 0.5);
-    let texture = match random.below(6) {
-        0..=2 => planks,
-        3 => texture(
-            Pattern::Checker,
-            pale,
-            second.lerp(color(0x5A5650), 0.5),
-            0.8,
-            seed,
-        ),
-        4 => texture(Pattern::Tiles, pale, pale * 0.5, 0.4, seed),
-        _ => texture(Pattern::Mottle, pale, pale * 0.7, 0.7, seed),
-    };
-    let mut material = Material::matt(texture).glossy(0.12, 5);
-    if random.chance(0.5) {
-        material.mirror = random.range(0.02, 0.06);
-    }
-    material
-}
-
-/// Painted or patterned walls.
-pub(super) fn wallpaper(random: &mut Random, palette: &Palette) -> Material {
-    let paint = palette
-        .color(random)
-        .lerp(color(0xEEE8DC), random.range(0.25, 0.75));
-    let pattern = random.pick(&[
-        Pattern::Plain,
-        Pattern::Plain,
-        Pattern::Plain,
-        Pattern::Dots,
-        Pattern::Checker,
-        Pattern::Diagonal,
-        Pattern::Planks,
-    ]);
-    Material::matt(Texture {
-        pattern,
-        first: paint,
-        second: paint * random.range(0.78, 0.9),
-        period: random.range(0.25, 0.5),
-        seed: random.bits(),
-    })
 }

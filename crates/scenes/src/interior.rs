@@ -2,40 +2,18 @@
 
 use super::Class;
 use super::atmosphere::Time;
-use super::furnish::{decorate, dress_window, floor, wallpaper};
+use super::furnish::{decorate, dress_window};
 use super::geometry::{Frame, Vec3, vec3};
 use super::light::{Ambient, Light};
 use super::material::Material;
 use super::palette::{Palette, color};
 use super::random::Random;
-use super::setting::{Extent, Stage, masonry};
 use super::shape::Shape;
+use super::stage::{Extent, Stage};
+use super::surface::{floor, masonry, wallpaper};
 use super::tree::{self, Kind};
+use super::walls::{Walls, Window, sides};
 use super::world::{Primitive, Room, Shadow, World};
-
-/// The walls of a room.
-pub(super) struct Walls {
-    pub(super) half_width: f32,
-    pub(super) height: f32,
-    pub(super) back: f32,
-    pub(super) front: f32,
-}
-
-/// The position and size of a window.
-pub(super) struct Window {
-    /// The frame of the wall: x along it, y up, z into the room.
-    pub(super) wall: Frame,
-    /// Left, bottom, right and top in the wall's coordinates.
-    pub(super) hole: [f32; 4],
-}
-
-impl Window {
-    fn center(&self) -> Vec3 {
-        let [left, bottom, right, top] = self.hole;
-        self.wall
-            .point_to_parent(vec3((left + right) * 0.5, (bottom + top) * 0.5, 0.0))
-    }
-}
 
 /// A room with a window, a ceiling lamp and some decoration.
 pub(super) fn room(random: &mut Random, palette: &Palette, extent: &Extent) -> Stage {
@@ -179,34 +157,6 @@ pub(super) fn studio(random: &mut Random, palette: &Palette, extent: &Extent) ->
 fn panel(half: [f32; 2], hole: Option<[f32; 4]>) -> Shape {
     let half = half.map(|edge| edge + 0.01);
     Shape::Panel { half, hole }
-}
-
-/// Half edges and frames of the back, left, right and front walls and the ceiling; z points inwards.
-pub(super) fn sides(walls: &Walls) -> [([f32; 2], Frame); 5] {
-    let middle = (walls.back + walls.front) * 0.5;
-    let length = (walls.front - walls.back) * 0.5;
-    let up = walls.height * 0.5;
-    let quarter = std::f32::consts::FRAC_PI_2;
-    let wide = walls.half_width;
-    [
-        ([wide, up], Frame::at(vec3(0.0, up, walls.back))),
-        (
-            [length, up],
-            Frame::yaw(quarter).moved_to(vec3(-wide, up, middle)),
-        ),
-        (
-            [length, up],
-            Frame::yaw(-quarter).moved_to(vec3(wide, up, middle)),
-        ),
-        (
-            [wide, up],
-            Frame::yaw(2.0 * quarter).moved_to(vec3(0.0, up, walls.front)),
-        ),
-        (
-            [wide, length],
-            Frame::pitch(quarter).moved_to(vec3(0.0, walls.height, middle)),
-        ),
-    ]
 }
 
 /// Adds walls and ceiling; one wall may have a window.

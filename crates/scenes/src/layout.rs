@@ -8,7 +8,8 @@ use super::light::Light;
 use super::palette::Palette;
 use super::prop::{self, Prop};
 use super::random::Random;
-use super::setting::{Extent, Setting, Stage};
+use super::setting::Setting;
+use super::stage::{Extent, Stage};
 use super::tree;
 use super::world::{Halo, Primitive, World};
 

@@ -36,20 +36,25 @@ mod layout;
 mod light;
 mod material;
 mod noise;
+mod outdoors;
 mod palette;
 mod pose;
 mod prop;
 mod random;
 mod render;
+mod sample;
 mod setting;
 mod shade;
 mod shadow;
 mod shape;
+mod stage;
+mod surface;
 #[cfg(test)]
 mod tests;
 mod tile;
 mod tone;
 mod tree;
+mod walls;
 mod world;
 
 use image::RgbImage;

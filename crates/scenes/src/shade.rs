@@ -4,25 +4,13 @@ use super::geometry::{Ray, Vec3, smoothstep};
 use super::light::DiscSampler;
 use super::material::Material;
 use super::noise::noise_vector;
-use super::shadow::{Blockers, visibility};
+use super::sample::Sample;
+use super::shadow::visibility;
 use super::shape::Shape;
 use super::world::{Hit, Object, Primitive, World};
 
 /// Maximum brightness: otherwise an edge against a lamp would stay jagged.
 const BRIGHTEST: f32 = 8.0;
-
-/// The context of a ray.
-#[derive(Clone, Copy)]
-pub(super) struct Sample<'a> {
-    /// The pixel it belongs to.
-    pub(super) pixel: [u32; 2],
-    /// Size of a pixel at one metre.
-    pub(super) spread: f32,
-    /// Number of points of a light that are sampled in soft shadows.
-    pub(super) shadow_points: usize,
-    /// The primitives to test first for shadows.
-    pub(super) blockers: &'a Blockers,
-}
 
 /// The light along a ray whose first surface is `hit`.
 pub(super) fn radiance(world: &World, ray: &Ray, hit: Option<&Hit>, sample: &Sample) -> Vec3 {

@@ -1,26 +1,12 @@
 //! Shadows: the share of a light that reaches a point.
 
-use std::cell::Cell;
-
 use super::geometry::{Ray, Vec3};
 use super::light::{Arrival, DiscSampler};
-use super::shade::Sample;
+use super::sample::Sample;
 use super::world::{Hit, Primitive, Shadow, World};
 
 /// Maximum number of primitives that are listed near a penumbra.
 const LISTED: usize = 48;
-
-/// For each light, the primitive that last blocked it entirely.
-///
-/// Neighbouring points are mostly in the same shadow, so testing this primitive first is often enough. This
-/// only saves time and does not change any result.
-pub(super) struct Blockers(Vec<Cell<usize>>);
-
-impl Blockers {
-    pub(super) fn new(world: &World) -> Self {
-        Self(world.lights.iter().map(|_| Cell::new(usize::MAX)).collect())
-    }
-}
 
 /// A point, and a light that may or may not reach it.
 struct Query<'a> {
@@ -93,7 +79,7 @@ pub(super) fn visibility(
     let sampler = DiscSampler::new(arrival, sample.pixel);
     let rim: [Vec3; RIM] = std::array::from_fn(|index| sampler.direction(index));
     let all = (1 << RIM) - 1;
-    let last = &sample.blockers.0[number];
+    let last = sample.blockers.of_light(number);
     if last.get() < world.primitives.len()
         && query.concerns(last.get())
         && query.left(last.get(), &rim, all) == 0

@@ -41,5 +41,6 @@ pub use run_directory::RunDirectory;
 pub use schedule::{Schedule, ScheduleConfig};
 pub use step::{StepReport, Trainer};
 pub use task::{
-    DetectionTask, Headline, Labels, MultiTask, MultiTaskScores, Scores, SegmentationTask, Task,
+    DetectionTask, Headline, Labelled, Labels, MultiTask, MultiTaskScores, Scores,
+    SegmentationTask, Task,
 };

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use gradway_adapters::GroupCount;
-use gradway_data::Split;
+use gradway_data::{AbsentClasses, DenseTask, Split};
 
 use crate::evaluate::Evaluation;
 use crate::step::StepReport;
@@ -53,7 +53,16 @@ pub enum Event<'a> {
         /// Their paths.
         parameters: &'a [String],
     },
-    /// A step has finished.
+    /// Classes that no label of a whole epoch of training has, so that nothing is learnt of them.
+    Absent {
+        /// Epoch, counted from 1.
+        epoch: usize,
+        /// The task whose classes they are, where there are several.
+        task: Option<DenseTask>,
+        /// The classes.
+        classes: &'a AbsentClasses,
+    },
+    /// A step is done.
     Step(&'a StepReport),
     /// An evaluation makes progress.
     Evaluating {

@@ -19,7 +19,7 @@ use crate::origin::Origin;
 use crate::provenance::Provenance;
 use crate::run_directory::{RunDirectory, RunLock};
 use crate::step::Trainer;
-use crate::task::{BatchOf, Task, TaskJob};
+use crate::task::{BatchOf, EpochCensus, Task, TaskJob};
 
 /// The result of a run: the content of `result.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -138,6 +138,8 @@ struct Run<'a, B: TrainBackend, T: Task<B>> {
     state: TrainingState,
     log: MetricsLog,
     lock: RunLock,
+    /// Of the first whole epoch of this process, while it goes on.
+    census: Option<EpochCensus>,
 }
 
 impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
@@ -239,6 +241,7 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
             state,
             log,
             lock,
+            census: None,
         })
     }
 
@@ -283,10 +286,24 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
         let mut is_first = true;
         while run.state.epoch < config.train.epochs {
             let is_whole = run.state.batch == 0;
+            if is_first && is_whole {
+                run.census = Some(EpochCensus::new(&T::labels(run.training.pipeline())));
+            }
             run = run.epoch(observer)?;
             let parameters = run.trainer.guard.waiting();
             if is_first && is_whole && !parameters.is_empty() {
                 observer.event(Event::Unreached { parameters });
+            }
+            if let Some(census) = run.census.take() {
+                let epoch = run.state.epoch;
+                for (task, classes) in census.absent() {
+                    let classes = &classes;
+                    observer.event(Event::Absent {
+                        epoch,
+                        task,
+                        classes,
+                    });
+                }
             }
             is_first &= !is_whole;
             // What overflowed in the last step of an epoch has not been in a loss yet.
@@ -355,6 +372,9 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
                 reader.by_ref().take(passes).collect::<Result<_, _>>()?;
             if batches.is_empty() {
                 break;
+            }
+            if let Some(census) = &mut self.census {
+                batches.iter().for_each(|batch| census.add(&batch.items));
             }
             let (model, report) = self.trainer.step(self.model, &batches)?;
             self.model = model;

@@ -19,6 +19,7 @@ mod golden_region_heads;
 mod golden_retinanet;
 mod guides;
 mod import;
+mod imports;
 mod methods_page;
 mod multi_task;
 mod parameters;

@@ -4,12 +4,12 @@ use burn::tensor::Tensor;
 use gradway_backbone::{Access, AnyBackbone, Backbone, Description, Point, Site};
 use gradway_kernels::{KernelBackend, Lift, add};
 
+use super::config::{Fusion, Skip, Start, Tap};
+use super::module::E3va;
 use crate::highway::Highway;
 use crate::inserted::InsertionPoints;
 
-use super::{E3va, Fusion, Skip, Start, Tap};
-
-/// Runs the adapters during the forward pass of the frozen backbone.
+/// Rides along the frozen backbone's forward pass.
 ///
 /// An adapter runs as soon as its input is computed, so the backbone's maps are freed as the pass proceeds.
 pub(super) struct Taps<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> {

@@ -2,8 +2,10 @@
 //!
 //! Files are not trusted: lengths are compared with the size of the file before memory is allocated.
 
+mod assemble;
 mod element;
 mod legacy;
+mod pickle;
 mod pytorch;
 mod safetensors;
 mod strided;

@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
+use super::assemble::assemble;
+use super::pickle::{self, Input, Limits, Storage};
 use super::zip::Archive;
-use super::{Container, Fault, Location, Stored, WeightFile, legacy};
-use crate::pickle::{self, Input, Leaf, Limits, Pickle, Storage};
+use super::{Container, Fault, Place, WeightFile, legacy};
 
 /// The first bytes of a zip archive.
 const ZIP: [u8; 4] = *b"PK\x03\x04";
@@ -88,41 +89,4 @@ fn open_zip(file: File) -> Result<WeightFile, Fault> {
     let mut opened = assemble(&saved, place, Container::Memory(Vec::new().into()))?;
     opened.container = Container::Zip(archive, big_endian);
     Ok(opened)
-}
-
-/// Collects the tensors of a pickle with the locations of their storages.
-///
-/// `place` returns `None` for a storage whose size in the file differs from the pickle's.
-pub(super) fn assemble(
-    saved: &Pickle,
-    place: impl Fn(&Storage) -> Option<Location>,
-    container: Container,
-) -> Result<WeightFile, Fault> {
-    let mut file = WeightFile {
-        tensors: Default::default(),
-        others: Default::default(),
-        container,
-    };
-    for (name, leaf) in saved.leaves()? {
-        match leaf {
-            Leaf::Other(what) => {
-                file.others.insert(name, what);
-            }
-            Leaf::Tensor(tensor) => {
-                let place = place(&tensor.storage).ok_or_else(|| {
-                    Fault::format(format!(
-                        "tensor `{name}`: its storage `{}` has another size in the file than the pickle says",
-                        tensor.storage.key
-                    ))
-                })?;
-                let stored = Stored {
-                    element: Some(tensor.element),
-                    layout: tensor.layout.clone(),
-                    place,
-                };
-                file.tensors.insert(name, stored);
-            }
-        }
-    }
-    Ok(file)
 }

@@ -3,48 +3,13 @@
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
-use serde::Serialize;
 
-use super::{DatasetReport, Problem, Warning, is_turned, most_frequent_first};
-use crate::detection::{DetectionDataset, DetectionSample, Skipped};
+use super::report::{
+    InstanceCount, InstanceReport, Problem, Report, Warning, is_turned, most_frequent_first,
+};
+use crate::detection::{DetectionDataset, DetectionSample};
 use crate::labels::LabelCensus;
 use crate::task::TaskKind;
-
-/// The objects of a dataset's readable samples.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct InstanceReport {
-    /// Number of objects.
-    pub instances: u64,
-    /// Number of objects with a mask.
-    pub with_mask: u64,
-    /// Number of objects with an empty mask.
-    pub empty_masks: u64,
-    /// Number of crowd regions.
-    pub crowds: u64,
-    /// Number of objects marked as difficult.
-    pub difficult: u64,
-    /// Number of samples without an object.
-    pub empty: usize,
-    /// Number of objects of every class, by index.
-    pub classes: Vec<InstanceCount>,
-    /// Skipped annotations and images.
-    pub skipped: Skipped,
-}
-
-/// A class and its objects.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct InstanceCount {
-    /// Index of the class.
-    pub class: usize,
-    /// Name of the class.
-    pub name: String,
-    /// Number of samples in which it occurs.
-    pub samples: usize,
-    /// Number of objects.
-    pub instances: u64,
-    /// Share of all objects.
-    pub share: f64,
-}
 
 #[derive(Default)]
 struct Tally {

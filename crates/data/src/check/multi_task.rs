@@ -4,39 +4,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use rayon::prelude::*;
-use serde::Serialize;
 
-use super::{DatasetReport, LabelCount, Problem, Warning, is_turned, most_frequent_first};
-use crate::dense::{DenseDataset, DenseMetadata, DenseSample};
+use super::report::{
+    LabelCount, Problem, Report, TaskReport, Warning, is_turned, most_frequent_first,
+};
+use crate::dense::{DenseAbout, DenseDataset, DenseSample};
 use crate::error::{DataError, LabelFault};
 use crate::labels::IGNORE;
 use crate::labels::{DenseLabels, DenseTask, LabelCensus};
 use crate::task::TaskKind;
-
-/// The labels of one task in the readable samples.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct TaskReport {
-    /// The task.
-    pub task: DenseTask,
-    /// Number of samples whose labels could be read.
-    pub samples: usize,
-    /// Number of samples without a label file.
-    pub missing: usize,
-    /// The first such file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub first_missing: Option<PathBuf>,
-    /// Number of samples in which no pixel has a label.
-    pub empty: usize,
-    /// Number of pixels with a label.
-    pub labelled_pixels: u64,
-    /// Share of the pixels with a label.
-    pub labelled_share: f64,
-    /// Number of pixels of every class, in label order; empty for normals and depth.
-    pub labels: Vec<LabelCount>,
-    /// Minimum, mean and maximum depth; `None` for other tasks.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub depth: Option<[f64; 3]>,
-}
 
 #[derive(Default)]
 struct TaskTally {

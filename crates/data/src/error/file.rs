@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// An error in a file; [`DataError::File`](super::DataError::File) adds the file.
+/// The environment variable that replaces [`MAXIMUM_PIXELS`](crate::io::read::MAXIMUM_PIXELS).
+pub const MAXIMUM_PIXELS_VARIABLE: &str = "GRADWAY_MAXIMUM_PIXELS";
+
+/// What is wrong with a file, whose name [`DataError::File`](super::DataError::File) puts before it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum FileFault {
@@ -94,7 +97,7 @@ impl FileFault {
             Self::Kind { advice, .. } | Self::MaskFormat { advice, .. } => (*advice).into(),
             Self::TooManyPixels { width, height, .. } => format!(
                 "cut the image into tiles or shrink it; or set the environment variable {}={}",
-                crate::io::read::MAXIMUM_PIXELS_VARIABLE,
+                MAXIMUM_PIXELS_VARIABLE,
                 u64::from(*width) * u64::from(*height)
             ),
             Self::Turned { .. } => {

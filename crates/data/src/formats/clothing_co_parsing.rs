@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::dense::{DenseFileDataset, DenseReader, ImageFile};
 use crate::error::DataError;
 use crate::format::{DatasetDescriptor, DatasetFormat, Opened};
-use crate::formats::layout;
+use crate::formats::{layout, list};
 use crate::io::paths;
 use crate::io::read;
 use crate::labels::classes::Classes;
@@ -155,7 +155,7 @@ impl DatasetFormat for ClothingCoParsingConfig {
             Split::Train => &self.train_list,
             Split::Val => &self.val_list,
         });
-        let images = layout::images_of_list(&list, &photos, split)?;
+        let images = list::images_of_list(&list, &photos, split)?;
         let part_names = PARTS.map(|(name, _)| name.to_string());
         let parts = Classes::named(part_names.to_vec());
         let reader = Reader {

@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::dense::FilePair;
-use crate::dense::ImageFile;
 use crate::error::{DataError, FileFault};
-use crate::formats::list;
-use crate::split::Split;
 
 /// Extensions of image files, in lower case.
 const IMAGE_EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff"];
@@ -217,27 +214,7 @@ impl LabelFolder {
     }
 }
 
-/// Returns the images of a split list, in its order.
-///
-/// # Errors
-/// As [`list::images`], and if the folder cannot be listed or the list is empty.
-pub(crate) fn images_of_list(
-    list: &Path,
-    folder: &Path,
-    split: Split,
-) -> Result<Vec<ImageFile>, DataError> {
-    let images = list::images(list, &ImageFolder::open(folder)?)?;
-    if images.is_empty() {
-        return Err(DataError::EmptySplit {
-            split: split.name(),
-            expected: "stems",
-            path: list.to_path_buf(),
-        });
-    }
-    Ok(images)
-}
-
-/// Strips the extension of an image: `a.jpg` becomes `a`, but `a.b` is not changed.
+/// `a` for `a.jpg`, and `a.b` for `a.b`: only endings of images are endings.
 pub(crate) fn without_image_extension(name: &str) -> &str {
     without_extension(name, &IMAGE_EXTENSIONS)
 }

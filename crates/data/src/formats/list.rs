@@ -14,6 +14,7 @@ use crate::error::{DataError, FileFault};
 use crate::formats::layout::{
     ImageFolder, LabelFolder, other_kind, without_extension, without_image_extension,
 };
+use crate::split::Split;
 use crate::text;
 
 /// Returns the samples of a split list below `root`, in the order of the list.
@@ -49,6 +50,26 @@ pub(crate) fn images(list: &Path, images: &ImageFolder) -> Result<Vec<ImageFile>
         |image, _| image,
         |image| &image.id,
     )
+}
+
+/// The images named by a split list, in its order.
+///
+/// # Errors
+/// As [`images`], a folder that cannot be listed, and an empty list.
+pub(crate) fn images_of_list(
+    list: &Path,
+    folder: &Path,
+    split: Split,
+) -> Result<Vec<ImageFile>, DataError> {
+    let images = images(list, &ImageFolder::open(folder)?)?;
+    if images.is_empty() {
+        return Err(DataError::EmptySplit {
+            split: split.name(),
+            expected: "stems",
+            path: list.to_path_buf(),
+        });
+    }
+    Ok(images)
 }
 
 fn read<T>(

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::dense::{DenseFileDataset, DenseReader, ImageFile};
 use crate::error::{DataError, LabelFault};
 use crate::format::{DatasetDescriptor, DatasetFormat, Opened};
-use crate::formats::layout;
+use crate::formats::{layout, list};
 use crate::io::npy;
 use crate::io::paths;
 use crate::io::read;
@@ -60,7 +60,7 @@ impl DatasetFormat for NyudMtConfig {
             layout::require_folder(path, format.name, format.layout)?;
         }
         let list = lists.join(format!("{}.txt", split.name()));
-        let images = layout::images_of_list(&list, &images, split)?;
+        let images = list::images_of_list(&list, &images, split)?;
         let classes = Classes::built_in(format.name)?;
         let reader = Reader {
             root,

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::dense::{DenseFileDataset, DenseReader, ImageFile};
 use crate::error::DataError;
 use crate::format::{DatasetDescriptor, DatasetFormat, Opened};
-use crate::formats::layout;
+use crate::formats::{layout, list};
 use crate::io::paths;
 use crate::io::read;
 use crate::labels::classes::Classes;
@@ -68,7 +68,7 @@ impl DatasetFormat for PascalMtConfig {
             layout::require_folder(path, format.name, format.layout)?;
         }
         let list = lists.join(format!("{}.txt", split.name()));
-        let images = layout::images_of_list(&list, &images, split)?;
+        let images = list::images_of_list(&list, &images, split)?;
         let classes = Classes::built_in("pascal_voc")?;
         let reader = Reader {
             root,

@@ -6,6 +6,7 @@ mod limit;
 mod mask;
 mod orientation;
 mod picture;
+mod turned;
 
 use std::path::Path;
 
@@ -13,8 +14,8 @@ use crate::error::DataError;
 
 pub use limit::{MAXIMUM_PIXELS, MAXIMUM_PIXELS_VARIABLE};
 pub use mask::{grey, grey_16, labels, labels_by};
-pub use orientation::{is_turned, size_mismatch};
 pub use picture::{image, size};
+pub use turned::{is_turned, size_mismatch};
 
 /// Reads the bytes of a file.
 fn bytes(path: &Path) -> Result<Vec<u8>, DataError> {

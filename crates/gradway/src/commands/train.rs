@@ -19,7 +19,8 @@ pub struct Train {
     /// Configuration (TOML). Not needed with --resume: the run has its own.
     #[arg(required_unless_present = "resume")]
     config: Option<PathBuf>,
-    /// Overrides a key of the configuration, such as `method.name=full`.
+    /// Overrides a key of the configuration, such as `method.name=full`. A table, as in
+    /// `schedule.decay={ name = "cosine" }`, replaces that of the configuration.
     #[arg(long, value_name = "KEY=VALUE", conflicts_with = "resume")]
     set: Vec<String>,
     /// Folder of an interrupted run to go on with.

@@ -6,7 +6,11 @@ pub mod objects;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 /// The binary with arguments.
 pub fn gradway(arguments: &[&str]) -> Command {
@@ -40,6 +44,36 @@ pub fn fail(arguments: &[&str]) -> String {
         .collect();
     assert_eq!(starts.len(), 1, "{arguments:?}: {errors}");
     errors[starts[0]..].to_string()
+}
+
+/// Output that is JSON.
+pub fn json_of(output: &str) -> Value {
+    serde_json::from_str(output).expect("JSON")
+}
+
+/// Steps that a run has logged so far.
+pub fn steps_logged(run: &Path) -> usize {
+    let log = fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
+    log.matches(r#""event":"step""#).count()
+}
+
+/// Waits until a run under way has logged so many steps.
+pub fn wait_for_steps(steps: usize, run: &Path, child: &mut Child) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while steps_logged(run) < steps {
+        assert!(Instant::now() < deadline, "no progress");
+        let status = child.try_wait().expect("a status");
+        assert!(status.is_none(), "it ended before it was to");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Sends a process a signal, such as `-TERM`.
+pub fn signal(child: &Child, name: &str) {
+    // A shell has it where a system has no program of that name.
+    let kill = format!("kill {name} {}", child.id());
+    let sent = Command::new("sh").args(["-c", &kill]).status();
+    assert!(sent.expect("a shell").success());
 }
 
 /// A path as an argument.

@@ -3,13 +3,9 @@
 use std::fs;
 
 use crate::common::objects::{HEIGHT, WIDTH, configuration, dataset};
-use crate::common::{fail, gradway, succeed, text};
+use crate::common::{fail, gradway, json_of, succeed, text};
 use image::{Rgb, RgbImage};
 use serde_json::{Value, json};
-
-fn json_of(output: &str) -> Value {
-    serde_json::from_str(output).expect("JSON")
-}
 
 #[test]
 fn a_detector_is_trained_scored_and_predicted_with() {

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::common::{run, succeed, text};
-use crate::sizes::{MIXED, batch_size, change, json_of, number, pictures, trained, write};
+use crate::common::{json_of, run, succeed, text};
+use crate::sizes::{MIXED, batch_size, change, number, pictures, trained, write};
 use image::{Rgb, RgbImage};
 use serde_json::json;
 

@@ -2,11 +2,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Stdio;
 
-use crate::common::{gradway, succeed, text, tiny_config};
+use crate::common::{gradway, signal, steps_logged, succeed, text, tiny_config, wait_for_steps};
 use safetensors::SafeTensors;
 
 /// Everything that has a state: drop path and dropout, batch statistics, both groups of moments,
@@ -19,31 +17,15 @@ optimizer = { accumulation = 2, clip_norm = 1.0, learning_rate = 1e-3 }
 train = { epochs = 3, checkpoint_every = 2 }
 "#;
 
-fn steps_logged(run: &Path) -> usize {
-    let log = fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
-    log.matches(r#""event":"step""#).count()
-}
-
 /// Starts a run and ends it with a signal once it has logged `steps` steps.
-fn end_after(steps: usize, signal: &str, config: &Path, run: &Path) {
+fn end_after(steps: usize, name: &str, config: &Path, run: &Path) {
     let mut child = gradway(&["train", text(config), "--out", text(run)])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .expect("the binary starts");
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while steps_logged(run) < steps {
-        assert!(Instant::now() < deadline, "no progress");
-        assert!(
-            child.try_wait().expect("a status").is_none(),
-            "it ended before it was killed"
-        );
-        thread::sleep(Duration::from_millis(2));
-    }
-    // A shell has it where a system has no program of that name.
-    let kill = format!("kill {signal} {}", child.id());
-    let sent = Command::new("sh").args(["-c", &kill]).status();
-    assert!(sent.expect("a shell").success());
+    wait_for_steps(steps, run, &mut child);
+    signal(&child, name);
     child.wait().expect("gone");
 }
 

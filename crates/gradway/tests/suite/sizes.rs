@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::common::{succeed, text};
+use crate::common::{json_of, succeed, text};
 use gradway::data::formats::synthetic::SyntheticConfig;
 use gradway::data::{DatasetConfig, DenseTask, IGNORE, LabelPolicy, Split, read};
 use gradway::metrics::ConfusionMatrix;
@@ -14,10 +14,6 @@ use gradway::trainer::config;
 use image::{GrayImage, RgbImage, imageops};
 use safetensors::SafeTensors;
 use serde_json::Value;
-
-pub fn json_of(output: &str) -> Value {
-    serde_json::from_str(output).expect("JSON")
-}
 
 pub fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("{value}"))
@@ -222,15 +218,11 @@ fn a_score_of_segmentation_depends_on_no_batch_and_is_that_of_the_predictions() 
     let run = trained(folder.path(), "train = { epochs = 2, evaluate_every = 0 }");
     let root = folder.path().join("mixed");
     write(&root, &pictures(), &MIXED);
-    let file = run.join("config.toml");
-    let trained_with = fs::read_to_string(&file).expect("a configuration");
     for size in [
         "\"original\"",
         "{ fit = { long = 200, short = 150 } }",
         "{ fixed = { height = 100, width = 140 } }",
     ] {
-        // Tables merge key by key: a size of another kind stands beside the last one otherwise.
-        fs::write(&file, &trained_with).expect("a configuration");
         let size = format!("evaluation.size={size}");
         let mut scores = Vec::new();
         for batch in [1, 2, 4, 12] {

@@ -6,9 +6,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::common::{SCENES, gradway, text, tiny_config};
+use crate::common::{SCENES, gradway, signal, steps_logged, text, tiny_config, wait_for_steps};
 
 /// Trains with both streams as `prepare` leaves them.
 fn train(prepare: impl FnOnce(&mut Command), after: impl FnOnce(&mut Child)) -> ExitStatus {
@@ -108,29 +108,13 @@ train = { epochs = 1000, evaluate_every = 0 }
 
 /// A run under way that has taken steps.
 fn started(config: &Path, out: &Path) -> Child {
-    let child = gradway(&["train", text(config), "--out", text(out)])
+    let mut child = gradway(&["train", text(config), "--out", text(out)])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the binary starts");
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while steps(out) < 2 {
-        assert!(Instant::now() < deadline, "no progress");
-        thread::sleep(Duration::from_millis(2));
-    }
+    wait_for_steps(2, out, &mut child);
     child
-}
-
-fn steps(out: &Path) -> usize {
-    let log = fs::read_to_string(out.join("metrics.jsonl")).unwrap_or_default();
-    log.matches(r#""event":"step""#).count()
-}
-
-fn signal(child: &Child, name: &str) {
-    // A shell has it where a system has no program of that name.
-    let kill = format!("kill {name} {}", child.id());
-    let sent = Command::new("sh").args(["-c", &kill]).status();
-    assert!(sent.expect("a shell").success());
 }
 
 #[test]
@@ -144,7 +128,7 @@ fn a_signal_stops_a_run_after_a_step_saved() {
         let output = child.wait_with_output().expect("an output");
         let errors = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(status), "{errors}");
-        let done = steps(&out);
+        let done = steps_logged(&out);
         let expected = format!("stopped after step {done} of 4000, which is saved in");
         assert!(errors.contains(&expected), "{errors}");
         let expected = format!(
@@ -153,16 +137,12 @@ fn a_signal_stops_a_run_after_a_step_saved() {
         );
         assert!(errors.contains(&expected), "{errors}");
         // It goes on from there, not from the end of the epoch before.
-        let resumed = gradway(&["train", "--resume", text(&out)])
+        let mut resumed = gradway(&["train", "--resume", text(&out)])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary starts");
-        let deadline = Instant::now() + Duration::from_secs(120);
-        while steps(&out) <= done {
-            assert!(Instant::now() < deadline, "no progress");
-            thread::sleep(Duration::from_millis(2));
-        }
+        wait_for_steps(done + 1, &out, &mut resumed);
         signal(&resumed, name);
         let output = resumed.wait_with_output().expect("an output");
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -188,11 +168,7 @@ train = { epochs = 1 }
         .stderr(Stdio::piped())
         .spawn()
         .expect("the binary starts");
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while steps(&out) < 1 {
-        assert!(Instant::now() < deadline, "no progress");
-        thread::sleep(Duration::from_millis(2));
-    }
+    wait_for_steps(1, &out, &mut child);
     // Past the question after the step.
     thread::sleep(Duration::from_millis(300));
     signal(&child, "-INT");

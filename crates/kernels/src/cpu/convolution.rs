@@ -5,8 +5,9 @@ use burn::tensor::TensorMetadata;
 use burn_flex::{Flex, FlexTensor};
 
 use super::correlation;
-use super::dense::{self, Dense};
+use super::dense;
 use super::depthwise::{self, Geometry};
+use super::sizes::Dense;
 use super::storage::{contiguous, tensor};
 use crate::convolution::{self as plain, ConvolutionOptions};
 

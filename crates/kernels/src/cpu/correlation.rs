@@ -9,7 +9,7 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::dense::Dense;
+use super::sizes::Dense;
 use super::vector::{copy_strided, vectorised};
 
 /// Approximate number of positions that a task takes at once: their gradient for a tile's outputs is half of a

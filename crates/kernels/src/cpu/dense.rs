@@ -13,6 +13,7 @@ use super::activation::{Finish, SumBias};
 use super::depthwise::Geometry;
 use super::matrix::Matrix;
 use super::packed::{Destination, Left, product_panel, width};
+use super::sizes::Dense;
 use super::storage::{split_columns, written};
 use super::vector::{copy_strided, vectorised};
 use super::winograd;
@@ -24,36 +25,8 @@ const BLOCK: usize = 1 << 15;
 /// second-level cache.
 const PACKED: usize = 1 << 15;
 
-/// Sizes of a convolution of one group.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Dense {
-    pub(super) geometry: Geometry,
-    pub(super) inputs: usize,
-    pub(super) outputs: usize,
-    pub(super) kernel: usize,
-    pub(super) stride: usize,
-}
-
 impl Dense {
-    /// Rows of a panel for each input channel.
-    pub(super) fn taps(&self) -> usize {
-        self.kernel * self.kernel
-    }
-
-    pub(super) fn positions(&self) -> usize {
-        self.geometry.output.iter().product()
-    }
-
-    /// Whether an output reads the input only at its own position.
-    pub(super) fn is_pointwise(&self) -> bool {
-        self.kernel == 1 && self.stride == 1 && self.geometry.input == self.geometry.output
-    }
-
-    pub(super) fn plane(&self) -> usize {
-        self.geometry.input.iter().product()
-    }
-
-    /// Packs the input of the kernel in `planes` at `count` positions from `first` on.
+    /// Packs what the kernel sees of `planes` at `count` positions from `first` on.
     #[inline(always)]
     fn pack(&self, planes: &[f32], first: usize, count: usize, panels: &mut Panels) {
         let width = panels.width;

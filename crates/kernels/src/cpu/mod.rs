@@ -24,6 +24,7 @@ mod packed;
 mod product;
 mod resize;
 mod roi_align;
+mod sizes;
 mod softmax;
 mod storage;
 mod vector;

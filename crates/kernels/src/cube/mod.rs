@@ -11,6 +11,7 @@ mod cross_entropy;
 mod focal_loss;
 mod launch;
 mod layer_norm;
+mod linear;
 mod most_likely;
 mod nan;
 mod nms;
@@ -22,9 +23,9 @@ mod window_attention;
 
 use std::sync::Arc;
 
+use burn::tensor::DType;
 use burn::tensor::backend::DeviceOps;
 use burn::tensor::ops::{FloatTensor, IntTensor, ModuleOps};
-use burn::tensor::{DType, Tensor, TensorData, TensorMetadata};
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime, FloatElement, IntElement};
 use cubecl::server::ComputeServer;
@@ -33,7 +34,7 @@ use cubecl::stream_id::StreamId;
 use crate::activation::Activation;
 use crate::adamw::{AdamWStep, AdamWTensors};
 use crate::backend::{KernelBackend, MemoryGauge};
-use crate::convolution::{ConvolutionOptions, is_pointwise, padded};
+use crate::convolution::ConvolutionOptions;
 use crate::focal_loss::FocalLoss;
 use crate::primitive::{float, tensor};
 use crate::roi_align::{Roi, RoiAlign};
@@ -121,15 +122,7 @@ where
     }
 
     fn linear_backward_weight(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        // A product whose inner axis is all positions has few outputs: by parts, whose sum it is, it
-        // fills the card.
-        let [rows, inputs] = x.shape().dims();
-        let outputs = grad.shape()[1];
-        let parts = parts(rows);
-        let x = tensor::<Self, 2>(x).reshape([parts, rows / parts, inputs]);
-        let grad = tensor::<Self, 2>(grad).reshape([parts, rows / parts, outputs]);
-        let products = x.swap_dims(1, 2).matmul(grad);
-        float(products.sum_dim(0).reshape([inputs, outputs]))
+        linear::backward_weight::<Self>(x, grad)
     }
 
     fn channel_sum(grad: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -147,20 +140,7 @@ where
         bias: Option<FloatTensor<Self>>,
         options: ConvolutionOptions,
     ) -> FloatTensor<Self> {
-        if options.groups == 1 && !is_pointwise(weight.shape().dims(), options) {
-            let (x, burn) = padded::<Self>(x.clone(), options);
-            if let Some(output) = convolution::forward(x, weight.clone(), burn) {
-                let output = tensor::<Self, 4>(output);
-                let activation = options.activation;
-                return float(crate::bias_activation(
-                    output,
-                    bias.map(tensor),
-                    1,
-                    activation,
-                ));
-            }
-        }
-        crate::convolution::forward::<Self>(x, weight, bias, options)
+        convolution::forward::<Self, R>(x, weight, bias, options)
     }
 
     fn convolution_backward_input(
@@ -169,26 +149,7 @@ where
         grad: FloatTensor<Self>,
         options: ConvolutionOptions,
     ) -> FloatTensor<Self> {
-        let kernel: [usize; 4] = weight.shape().dims();
-        if options.groups != 1 || is_pointwise(kernel, options) {
-            return crate::convolution::backward_input::<Self>(size, weight, grad, options);
-        }
-        // As without a stride, for a gradient with zeros between: Burn's own returns zeros where the kernel is
-        // not longer than the stride.
-        let grad = crate::convolution::spread::<Self>(grad, size, kernel, options);
-        let dense = ConvolutionOptions {
-            stride: 1,
-            ..options
-        };
-        // The matrix units' way is right where the output is as large as the input, and nowhere else.
-        if dense.padding == [[kernel[2] / 2; 2], [kernel[3] / 2; 2]] && kernel[2] % 2 == 1 {
-            let (_, burn, _) = crate::convolution::unpadded(size, dense);
-            let found = convolution::backward_input(size, weight.clone(), grad.clone(), burn);
-            if let Some(found) = found {
-                return found;
-            }
-        }
-        crate::convolution::backward_input::<Self>(size, weight, grad, dense)
+        convolution::backward_input::<Self, R>(size, weight, grad, options)
     }
 
     fn convolution_backward_weight(
@@ -197,14 +158,7 @@ where
         grad: FloatTensor<Self>,
         options: ConvolutionOptions,
     ) -> FloatTensor<Self> {
-        let size = weight.shape().dims();
-        if options.groups == 1 && !is_pointwise(size, options) {
-            let (x, burn) = padded::<Self>(x.clone(), options);
-            if let Some(found) = convolution::backward_weight(x, grad.clone(), size, burn) {
-                return found;
-            }
-        }
-        crate::convolution::backward_weight::<Self>(x, weight, grad, options)
+        convolution::backward_weight::<Self, R>(x, weight, grad, options)
     }
 
     fn batch_norm_train(
@@ -252,7 +206,7 @@ where
 
     fn roi_align(x: FloatTensor<Self>, rois: Arc<[Roi]>, options: RoiAlign) -> FloatTensor<Self> {
         if is_single(&x) {
-            let rois = numbers::<Self>(&rois, &x.device);
+            let rois = roi_align::numbers::<Self>(&rois, &x.device);
             roi_align::forward(x, rois, options)
         } else {
             crate::roi_align::forward::<Self>(x, &rois, options)
@@ -266,7 +220,7 @@ where
         shape: [usize; 4],
     ) -> FloatTensor<Self> {
         if is_single(&grad) {
-            let rois = numbers::<Self>(&rois, &grad.device);
+            let rois = roi_align::numbers::<Self>(&rois, &grad.device);
             roi_align::backward(grad, rois, options, shape)
         } else {
             crate::roi_align::backward::<Self>(grad, &rois, options, shape)
@@ -417,34 +371,4 @@ where
 /// Whether the kernels of a loss support these logits and labels.
 fn are_labelled<R: CubeRuntime>(logits: &CubeTensor<R>, labels: &CubeTensor<R>) -> bool {
     is_single(logits) && labels.dtype == DType::I32
-}
-
-/// Regions as a kernel reads them, `[regions, 5]`; NaN becomes a value far outside any map.
-fn numbers<B: KernelBackend>(rois: &[Roi], device: &B::Device) -> FloatTensor<B> {
-    const FAR: f32 = 1e7;
-    let place = |number: f32| {
-        if number.is_nan() {
-            FAR
-        } else {
-            number.clamp(-FAR, FAR)
-        }
-    };
-    let row = |roi: &Roi| {
-        let [left, top, right, bottom] = roi.bounds.map(place);
-        [roi.image as f32, left, top, right, bottom]
-    };
-    let rows: Vec<f32> = rois.iter().flat_map(row).collect();
-    let data = TensorData::new(rows, [rois.len(), roi_align::NUMBERS]);
-    float(Tensor::<B, 2>::from_data(data, device))
-}
-
-/// Number of parts of a sum over `rows`: a divisor of it, at most as many as fill a GPU.
-fn parts(rows: usize) -> usize {
-    const MOST: usize = 128;
-    const SHORTEST: usize = 256;
-    let most = (rows / SHORTEST).clamp(1, MOST);
-    (1..=most)
-        .rev()
-        .find(|parts| rows.is_multiple_of(*parts))
-        .unwrap_or(1)
 }

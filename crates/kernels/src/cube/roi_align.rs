@@ -1,20 +1,42 @@
 //! RoIAlign. The weight of a cell in a bin is the product of one weight per axis. The backward pass tabulates
 //! these weights, so each cell gathers its gradient and no two units write to the same cell.
 
-use burn::tensor::TensorMetadata;
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Tensor, TensorData, TensorMetadata};
 use burn_cubecl::{CubeRuntime, tensor::CubeTensor};
 use cubecl::prelude::*;
 
 use super::launch::{cubes, dense, elementwise, empty};
 use super::rows::cube_ranks;
-use crate::roi_align::RoiAlign;
+use crate::backend::KernelBackend;
+use crate::primitive::float;
+use crate::roi_align::{Roi, RoiAlign};
 
 /// Number of cells of a line, and of channels of each, of a cube of the backward pass.
 const UNITS: u32 = 64;
 const CHANNELS: usize = 8;
 
-/// Numbers per region: its image, and left, top, right and bottom in pixels.
-pub(super) const NUMBERS: usize = 5;
+/// Numbers of a region: its image, and left, top, right and bottom in pixels.
+const NUMBERS: usize = 5;
+
+/// Regions as a kernel reads them, `[regions, 5]`: what is no number is far from any map.
+pub(super) fn numbers<B: KernelBackend>(rois: &[Roi], device: &B::Device) -> FloatTensor<B> {
+    const FAR: f32 = 1e7;
+    let place = |number: f32| {
+        if number.is_nan() {
+            FAR
+        } else {
+            number.clamp(-FAR, FAR)
+        }
+    };
+    let row = |roi: &Roi| {
+        let [left, top, right, bottom] = roi.bounds.map(place);
+        [roi.image as f32, left, top, right, bottom]
+    };
+    let rows: Vec<f32> = rois.iter().flat_map(row).collect();
+    let data = TensorData::new(rows, [rois.len(), NUMBERS]);
+    float(Tensor::<B, 2>::from_data(data, device))
+}
 
 /// The start of a region on an axis and the length of a bin, in cells.
 #[cube]

@@ -6,11 +6,13 @@
 use gradway_backbone::nearest;
 use toml::{Table, Value};
 
-use super::load::CHECKED;
-use super::source::TAGS;
+use super::layer::{TAGS, get, remove, replace};
 use crate::error::TrainError;
 
-/// An error and the keys it is about.
+/// The origin of what a check of the values says, which does not know where they come from.
+pub(super) const CHECKED: &str = "configuration";
+
+/// What is wrong, and which keys it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
     /// Paths of the keys as in the file.
@@ -46,17 +48,7 @@ impl Fault {
     }
 }
 
-/// The value of a key.
-pub(super) fn get<'a>(table: &'a Table, path: &[&str]) -> Option<&'a Value> {
-    let (first, rest) = path.split_first()?;
-    let value = table.get(*first)?;
-    match rest {
-        [] => Some(value),
-        rest => get(value.as_table()?, rest),
-    }
-}
-
-/// The error for a name that is not in a table, such as that of a method.
+/// A name that is in no table, such as a method's.
 pub(super) fn unknown_name(
     path: [&str; 2],
     what: &str,
@@ -136,6 +128,13 @@ pub(super) fn of_table(
         };
         return Fault::missing(&full, format!("missing {what} `{}`", full.join(".")));
     }
+    if message.starts_with("wanted exactly 1 element, more than 1") {
+        let parent = path.split_last().map_or(&[][..], |(_, parent)| parent);
+        let is_choice = |place: &&[&str]| !choices(table, &read, place).is_empty();
+        if let Some(place) = [&path[..], parent].into_iter().find(is_choice) {
+            return of_alternatives(table, place, top);
+        }
+    }
     let Some(value) = value else {
         return Fault::new(shown, message);
     };
@@ -176,7 +175,32 @@ pub(super) fn of_table(
     }
 }
 
-/// Returns the key that a complaint is about: without it there is no complaint, or another one.
+/// That a table has several of the keys of which it has one.
+fn of_alternatives(table: &Table, place: &[&str], top: &Top<'_>) -> Fault {
+    let shown = place.strip_prefix(top.nested).unwrap_or(place);
+    let alternatives = get(table, place).and_then(Value::as_table);
+    let keys = alternatives.iter().flat_map(|table| table.keys());
+    let keys: Vec<&str> = keys.map(String::as_str).collect();
+    let reason = format!(
+        "{} has {}; it must have one of them",
+        shown.join("."),
+        listed(&keys, "and")
+    );
+    let path = |key: &&str| {
+        [shown, &[*key]]
+            .concat()
+            .into_iter()
+            .map(String::from)
+            .collect()
+    };
+    let fault = Fault {
+        keys: keys.iter().map(path).collect(),
+        ..Fault::new(shown, reason)
+    };
+    fault.hint("tables of a file and its `base` merge key by key; --set replaces a table")
+}
+
+/// The key a complaint is about: without it there is none, or another.
 fn place(
     table: &Table,
     read: &impl Fn(Table) -> Option<toml::de::Error>,
@@ -213,7 +237,7 @@ fn place(
         candidates.sort_by_key(|key| is_tag(key));
         let culprit = candidates.into_iter().find(|key| {
             let mut trial = table.clone();
-            remove(&mut trial, &keys, key);
+            remove(&mut trial, &[&keys[..], &[key.as_str()]].concat());
             read(trial).is_none_or(|other| other.message() != message)
         });
         let Some(culprit) = culprit else {
@@ -235,34 +259,7 @@ fn known_place(table: &Table, complaint: &toml::de::Error) -> Vec<String> {
     }
 }
 
-fn remove(table: &mut Table, path: &[&str], key: &str) {
-    match path {
-        [] => {
-            table.remove(key);
-        }
-        [first, rest @ ..] => {
-            if let Some(Value::Table(inner)) = table.get_mut(*first) {
-                remove(inner, rest, key);
-            }
-        }
-    }
-}
-
-fn replace(table: &mut Table, path: &[&str], value: Value) {
-    match path {
-        [] => {}
-        [last] => {
-            table.insert((*last).to_string(), value);
-        }
-        [first, rest @ ..] => {
-            if let Some(Value::Table(inner)) = table.get_mut(*first) {
-                replace(inner, rest, value);
-            }
-        }
-    }
-}
-
-/// The values of a key that takes one of several words; empty if it takes something else.
+/// What may stand in a place that takes one of several words; empty where it takes something else.
 fn choices(
     table: &Table,
     read: &impl Fn(Table) -> Option<toml::de::Error>,

@@ -1,8 +1,10 @@
 //! The configuration of a run, as typed TOML.
 
 mod fault;
+mod layer;
 mod load;
 mod overrides;
+mod sections;
 mod source;
 
 use gradway_adapters::{MethodConfig, Placement};
@@ -18,9 +20,10 @@ pub use crate::task::{
     DetectionConfig, DetectionEvaluationConfig, LossConfig, MultiTaskConfig, Protocol,
     SegmentationConfig, SegmentationEvaluationConfig, TaskConfig, TasksConfig, Weighting,
 };
-pub(crate) use load::to_table;
-pub use load::{MethodOverrides, dataset, load, method, parse, to_toml};
+pub use load::{Compared, dataset, load, method, parse};
 pub use overrides::Overrides;
+pub(crate) use sections::to_table;
+pub use sections::to_toml;
 pub use source::Source;
 
 /// The configuration of a run. It is saved with the run in its resolved form.

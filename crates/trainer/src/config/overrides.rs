@@ -2,21 +2,31 @@
 
 use toml::{Table, Value};
 
-use super::source::Layer;
+use super::layer::{Layer, get, remove};
 use crate::error::TrainError;
 
 /// Values of single keys that take precedence over the files of a configuration.
 ///
-/// Overrides are merged with each other, key by key, before they are merged into the files: `method.rank=8`
-/// applies wherever the method is named, and in any order. If a key is set twice, the later value applies.
+/// A value replaces the files' one, tables included. Overrides are taken together before they meet the files, key
+/// by key: `method.rank=8` holds whatever names the method, and whichever comes first. Of two values of one key the
+/// later counts.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
-    /// Defaults of a command.
-    proposed: Vec<Layer>,
-    /// Entries of `--set`.
-    set: Vec<Layer>,
-    /// Values of other command-line options.
-    chosen: Vec<Layer>,
+    /// What a command proposes.
+    proposed: Vec<Override>,
+    /// What `--set` says.
+    set: Vec<Override>,
+    /// What other options of a command decide.
+    chosen: Vec<Override>,
+}
+
+/// A key and its value.
+#[derive(Debug, Clone)]
+struct Override {
+    /// Its parts.
+    path: Vec<String>,
+    /// The value in its place.
+    layer: Layer,
 }
 
 impl Overrides {
@@ -27,8 +37,8 @@ impl Overrides {
     ///
     /// [`TrainError::Key`] if an entry has no key or value, or a list, table or quoted string that does not end.
     pub fn set(entries: &[impl AsRef<str>]) -> Result<Self, TrainError> {
-        let layer = |entry: &str| entry_layer(format!("--set {entry}"), entry);
-        let set = entries.iter().map(|entry| layer(entry.as_ref()));
+        let parse = |entry: &str| parse(format!("--set {entry}"), entry);
+        let set = entries.iter().map(|entry| parse(entry.as_ref()));
         Ok(Self {
             set: set.collect::<Result<_, _>>()?,
             ..Self::default()
@@ -42,7 +52,7 @@ impl Overrides {
     /// As [`Self::set`].
     pub fn propose(&mut self, origin: &str, entry: &str) -> Result<(), TrainError> {
         let origin = format!("{origin}: {entry}");
-        self.proposed.push(entry_layer(origin, entry)?);
+        self.proposed.push(parse(origin, entry)?);
         Ok(())
     }
 
@@ -57,7 +67,8 @@ impl Overrides {
         key: &str,
         value: impl Into<Value>,
     ) -> Result<(), TrainError> {
-        self.chosen.push(layer(origin.to_string(), key, value)?);
+        self.chosen
+            .push(Override::new(origin.to_string(), key, value)?);
         Ok(())
     }
 
@@ -73,9 +84,9 @@ impl Overrides {
         value: impl Into<Value>,
     ) -> Result<(), TrainError> {
         let path: Vec<&str> = key.split('.').collect();
-        if let Some(other) = self.set.iter().find(|layer| layer.has(&path)) {
+        if let Some(other) = self.set.iter().find(|other| other.layer.has(&path)) {
             return Err(TrainError::Key {
-                origin: other.origin.clone(),
+                origin: other.layer.origin.clone(),
                 reason: format!("`{key}` is decided by {option}"),
                 hint: Some("leave one of the two out".to_string()),
             });
@@ -86,8 +97,8 @@ impl Overrides {
     /// Removes and returns the keys of `--set` that belong to a section and are not `kept`.
     pub(super) fn take_out(&mut self, section: &str, kept: impl Fn(&str) -> bool) -> Vec<String> {
         let mut taken = Vec::new();
-        for layer in &mut self.set {
-            let Some(Value::Table(table)) = layer.table.get_mut(section) else {
+        for entry in &mut self.set {
+            let Some(Value::Table(table)) = entry.layer.table.get_mut(section) else {
                 continue;
             };
             table.retain(|key, _| {
@@ -105,22 +116,48 @@ impl Overrides {
 
     /// Returns only the overrides of one section.
     pub(super) fn only(mut self, section: &str) -> Self {
-        for layers in [&mut self.proposed, &mut self.set, &mut self.chosen] {
-            for layer in layers {
-                layer.table.retain(|key, _| key == section);
-            }
+        for entries in [&mut self.proposed, &mut self.set, &mut self.chosen] {
+            entries.retain(|entry| entry.path.first().is_some_and(|key| key == section));
         }
         self
     }
 
-    /// All layers, in ascending precedence.
-    pub(super) fn layers(&self) -> impl Iterator<Item = &Layer> {
-        self.proposed.iter().chain(&self.set).chain(&self.chosen)
+    /// What counts of them, the weightiest last. None of them gives a key that another one has given as a whole.
+    pub(super) fn layers(&self) -> Vec<Layer> {
+        let entries = self.proposed.iter().chain(&self.set).chain(&self.chosen);
+        let mut entries: Vec<Override> = entries.cloned().collect();
+        for later in 1..entries.len() {
+            let (before, rest) = entries.split_at_mut(later);
+            let Some(later) = rest.first() else {
+                break;
+            };
+            for earlier in before {
+                let longer = match earlier.path.len() > later.path.len() {
+                    true => parts(&earlier.path),
+                    false => parts(&later.path),
+                };
+                if later.layer.has(&longer) {
+                    remove(&mut earlier.layer.table, &longer);
+                }
+            }
+        }
+        entries.into_iter().map(|entry| entry.layer).collect()
+    }
+
+    /// Takes out of a table what they replace: where one of them gives a table, the old one has no part in it.
+    pub(super) fn make_room(&self, table: &mut Table) {
+        let entries = self.proposed.iter().chain(&self.set).chain(&self.chosen);
+        for entry in entries {
+            let path = parts(&entry.path);
+            if get(&entry.layer.table, &path).is_some_and(Value::is_table) {
+                remove(table, &path);
+            }
+        }
     }
 }
 
-/// Parses `dotted.key=value` as a layer.
-fn entry_layer(origin: String, entry: &str) -> Result<Layer, TrainError> {
+/// Reads `dotted.key=value`.
+fn parse(origin: String, entry: &str) -> Result<Override, TrainError> {
     let wrong = |reason: &str, hint: Option<&str>| TrainError::Key {
         origin: origin.clone(),
         reason: reason.to_string(),
@@ -149,23 +186,30 @@ fn entry_layer(origin: String, entry: &str) -> Result<Layer, TrainError> {
         }
         None => Value::from(text),
     };
-    layer(origin, key.trim(), value)
+    Override::new(origin, key.trim(), value)
 }
 
-fn layer(origin: String, key: &str, value: impl Into<Value>) -> Result<Layer, TrainError> {
-    if key.split('.').any(str::is_empty) {
-        return Err(TrainError::Key {
-            origin,
-            reason: format!("`{key}`: a part of the key is empty"),
-            hint: None,
+impl Override {
+    fn new(origin: String, key: &str, value: impl Into<Value>) -> Result<Self, TrainError> {
+        let path: Vec<String> = key.split('.').map(String::from).collect();
+        if path.iter().any(String::is_empty) {
+            return Err(TrainError::Key {
+                origin,
+                reason: format!("`{key}`: a part of the key is empty"),
+                hint: None,
+            });
+        }
+        let mut keys = path.iter().rev().cloned();
+        let last = keys.next().unwrap_or_default();
+        let innermost = Table::from_iter([(last, value.into())]);
+        let table = keys.fold(innermost, |table, key| {
+            Table::from_iter([(key, Value::Table(table))])
         });
+        let layer = Layer { origin, table };
+        Ok(Self { path, layer })
     }
-    let mut table = Table::new();
-    let mut keys = key.rsplit('.');
-    let last = keys.next().unwrap_or_default();
-    table.insert(last.to_string(), value.into());
-    for key in keys {
-        table = Table::from_iter([(key.to_string(), Value::Table(table))]);
-    }
-    Ok(Layer { origin, table })
+}
+
+fn parts(path: &[String]) -> Vec<&str> {
+    path.iter().map(String::as_str).collect()
 }

@@ -5,32 +5,17 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
+use super::RunConfig;
 use super::fault::{self, Fault};
+use super::layer::{Layer, TAGS};
 use super::overrides::Overrides;
-use super::{RunConfig, load};
+use super::sections::{read_run, read_section};
 use crate::error::TrainError;
 
 /// Maximum depth of nested bases, so that a cycle ends.
 const MAXIMUM_BASES: usize = 8;
 
-/// Keys whose value determines the other keys of their table.
-pub(super) const TAGS: [&str; 2] = ["name", "format"];
-
-/// A table of keys and its origin in messages: a file or an option.
-#[derive(Debug, Clone)]
-pub(super) struct Layer {
-    pub(super) origin: String,
-    pub(super) table: Table,
-}
-
-impl Layer {
-    /// Whether the layer sets this key.
-    pub(super) fn has(&self, path: &[&str]) -> bool {
-        fault::get(&self.table, path).is_some()
-    }
-}
-
-/// The layers of a configuration that is not parsed yet: its files, bases first, and the overrides.
+/// A configuration that is yet to be read: its files, bases first, and what is laid over them.
 #[derive(Debug, Clone)]
 pub struct Source {
     files: Vec<Layer>,
@@ -91,7 +76,7 @@ impl Source {
     /// [`TrainError::Key`] with the file or option, the key, its value and the expected value.
     pub fn config(&self) -> Result<RunConfig, TrainError> {
         let table = self.merged();
-        let found = load::read_run(table);
+        let found = read_run(table);
         let config = found.map_err(|fault| self.error(fault))?;
         config.validate().map_err(|error| self.blame(error))?;
         Ok(config)
@@ -104,7 +89,7 @@ impl Source {
             let reason = format!("only keys of `{name}` count here, not `{key}`");
             return Err(self.error(Fault::new(&[key], reason)));
         }
-        load::read_section(table, name).map_err(|fault| self.error(fault))
+        read_section(table, name).map_err(|fault| self.error(fault))
     }
 
     /// Adds to an error without an origin the file or option that sets its key.
@@ -117,18 +102,18 @@ impl Source {
 
     fn error(&self, fault: Fault) -> TrainError {
         TrainError::Key {
-            origin: self.origin(&fault).to_string(),
+            origin: self.origin(&fault),
             reason: fault.reason,
             hint: fault.hint,
         }
     }
 
-    /// The layer with the highest precedence that sets one of the keys of a fault; for a missing key, the layer
-    /// that requires it.
-    fn origin(&self, fault: &Fault) -> &str {
-        let mut weighty: Vec<&Layer> = self.overrides.layers().collect();
+    /// The weightiest layer that has one of the keys of a fault; of a key that is missing, the one that asks
+    /// for it.
+    fn origin(&self, fault: &Fault) -> String {
+        let mut weighty = self.files_left();
+        weighty.extend(self.overrides.layers());
         weighty.reverse();
-        weighty.extend(self.files.iter().rev());
         let having = |path: &[String]| {
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
             weighty.iter().position(|layer| layer.has(&path))
@@ -143,23 +128,32 @@ impl Source {
         } else {
             fault.keys.iter().filter_map(|key| having(key)).min()
         };
-        let layer = found.and_then(|index| weighty.get(index).copied());
+        let layer = found.and_then(|index| weighty.get(index));
         let layer = layer.or(self.files.last());
-        layer.map_or("configuration", |layer| &layer.origin)
+        layer.map_or("configuration".to_string(), |layer| layer.origin.clone())
     }
 
     /// Merges files and overrides into one table.
     fn merged(&self) -> Table {
         let mut table = Table::new();
-        for layer in &self.files {
-            merge(&mut table, layer.table.clone());
+        for layer in self.files_left() {
+            merge(&mut table, layer.table);
         }
         let mut over = Table::new();
         for layer in self.overrides.layers() {
-            join(&mut over, layer.table.clone());
+            join(&mut over, layer.table);
         }
         merge(&mut table, over);
         table
+    }
+
+    /// The files without the tables that an override replaces.
+    fn files_left(&self) -> Vec<Layer> {
+        let mut files = self.files.clone();
+        for file in &mut files {
+            self.overrides.make_room(&mut file.table);
+        }
+        files
     }
 }
 
@@ -284,6 +278,29 @@ mod tests {
             .expect("a name");
         let source = Source::table("file", table(file)).under(overrides);
         assert_eq!(source.merged(), expected);
+    }
+
+    #[test]
+    fn a_table_that_is_set_replaces_that_of_the_file() {
+        let file = "[evaluation]\nbatch_size = 2\nsize = { fit = { long = 20, short = 10 } }\n";
+        let fixed = "evaluation.size={ fixed = { height = 3, width = 4 } }";
+        let size = |size: &str| format!("[evaluation]\nbatch_size = 2\nsize = {size}\n");
+        let expected = table(&size("{ fixed = { height = 3, width = 4 } }"));
+        assert_eq!(merged(file, &[fixed]), expected);
+        // The later of two counts, however they are written.
+        let fit = "evaluation.size={ fit = { long = 1, short = 1 } }";
+        let both = "evaluation={ size = { fit = { long = 1, short = 1 } }, batch_size = 2 }";
+        for earlier in [fit, both, "evaluation.size=original"] {
+            assert_eq!(merged(file, &[earlier, fixed]), expected, "{earlier}");
+        }
+        let expected = table(&size("{ fit = { long = 1, short = 1 } }"));
+        for later in [fit, both] {
+            assert_eq!(merged(file, &[fixed, later]), expected, "{later}");
+        }
+        // A key alone leaves its neighbours.
+        let expected = table(&size("{ fit = { long = 20, short = 5 } }"));
+        assert_eq!(merged(file, &["evaluation.size.fit.short=5"]), expected);
+        assert_eq!(merged(file, &["evaluation={}"]), table("[evaluation]\n"));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! read, which head stands on the features, what the loss of a batch is, and how predictions are scored.
 //! Models, steps, runs and checkpoints are the same for all of them.
 
+mod census;
 mod detection;
 mod maps;
 mod multi_task;
@@ -26,6 +27,8 @@ use serde::{Deserialize, Serialize};
 use crate::config::RunConfig;
 use crate::error::TrainError;
 
+pub(crate) use census::EpochCensus;
+pub use census::Labelled;
 pub use detection::{
     DetectionConfig, DetectionEvaluationConfig, DetectionPrediction, DetectionScorer,
     DetectionTask, PredictedObject, Protocol,
@@ -65,7 +68,7 @@ impl<B: TrainBackend> From<Tensor<B, 1>> for Loss<B> {
 /// What is predicted of images, and how that is trained and scored.
 pub trait Task<B: TrainBackend>: Sized + Debug {
     /// Reads samples, and puts them together.
-    type Pipeline: Pipeline;
+    type Pipeline: Pipeline<Item: Labelled>;
     /// Turns features into what the loss and the prediction need.
     type Head: AutodiffModule<B, InnerModule: ModuleDisplay> + ModuleDisplay;
     /// What is predicted of an image.

@@ -5,15 +5,14 @@ use std::sync::OnceLock;
 
 use crate::error::{DataError, FileFault};
 
-/// Maximum number of pixels of an image or mask, 8192 x 8192, unless [`MAXIMUM_PIXELS_VARIABLE`] sets another.
+pub use crate::error::MAXIMUM_PIXELS_VARIABLE;
+
+/// The most pixels of an image or mask, unless [`MAXIMUM_PIXELS_VARIABLE`] says otherwise: 8192 x 8192.
 ///
 /// A file of a few kilobytes may claim gigabytes, so its header is checked before anything is allocated.
 pub const MAXIMUM_PIXELS: u64 = 1 << 26;
 
-/// The environment variable that replaces [`MAXIMUM_PIXELS`].
-pub const MAXIMUM_PIXELS_VARIABLE: &str = "GRADWAY_MAXIMUM_PIXELS";
-
-/// Checks that a size is within the limit.
+/// Refuses a size beyond the limit.
 ///
 /// # Errors
 /// [`DataError::File`] if it is not; [`DataError::InvalidValue`] if the variable is not a number.

@@ -15,6 +15,17 @@ use image::{GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
 
 pub use lit::{Lit, lit_tasks};
 
+/// What `tests/golden/dense_data.py` drew.
+pub fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/dense")
+}
+
+/// What it says of that.
+pub fn expected() -> serde_json::Value {
+    let text = fs::read_to_string(golden().join("expected.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
 /// A configuration from TOML, with `ROOT` standing for a folder.
 pub fn config(root: &Path, text: &str) -> DatasetConfig {
     let text = text.replace("ROOT", &root.display().to_string());

@@ -16,9 +16,9 @@ use rayon::prelude::*;
 
 use self::tiling::Tiling;
 use self::transform::{Transform, Write};
-use super::dense::Dense;
 use super::matrix::Matrix;
 use super::packed::{Left, product_panel, width};
+use super::sizes::Dense;
 use super::storage::written;
 use super::vector::vectorised;
 use crate::activation::Activation;

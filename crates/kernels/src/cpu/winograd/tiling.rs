@@ -4,8 +4,8 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::SIDE;
-use crate::cpu::dense::Dense;
 use crate::cpu::packed::width;
+use crate::cpu::sizes::Dense;
 
 /// The division of a batch's tiles into tasks.
 pub(super) struct Tiling {

@@ -8,7 +8,7 @@ use super::tiling::{Run, Task};
 use super::{SEEN, SIDE, Scratch};
 use crate::activation::Activation;
 use crate::cpu::activation::apply;
-use crate::cpu::dense::Dense;
+use crate::cpu::sizes::Dense;
 use crate::cpu::vector::every_second;
 
 /// Maximum number of lanes of a vector on any processor.

@@ -1,6 +1,9 @@
 use std::path::PathBuf;
 
+use gradway_data::{EvaluationSize, Task};
+
 use super::*;
+use crate::config::sections::{SECTIONS, tables_of, to_toml};
 
 const FILE: &str = r#"
 backbone = { name = "swin_mini" }
@@ -271,6 +274,51 @@ fn a_base_is_named_where_it_is_wrong() {
     );
     let config = load(&file, &["method.rank=8".to_string()]).expect("a configuration");
     assert_eq!(config.seed, 3);
+}
+
+#[test]
+fn two_sizes_of_a_file_and_its_base_are_both_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| -> PathBuf {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path
+    };
+    let size = "evaluation.size.fit = { long = 64, short = 32 }\n";
+    write("base.toml", &format!("{size}{FILE}"));
+    let size = "evaluation.size.fixed = { height = 32, width = 64 }\n";
+    let file = write("run.toml", &format!("base = 'base.toml'\n{size}"));
+    let error = load(&file, &[]).expect_err("two sizes");
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "{}: evaluation.size has `fit` and `fixed`; it must have one of them",
+            file.display()
+        )
+    );
+    assert!(error.hint().expect("a hint").contains("--set"));
+    let set = "evaluation.size={ fixed = { height = 16, width = 48 } }";
+    let config = load(&file, &[set.to_string()]).expect("one size");
+    let evaluation = &config.task.segmentation().expect("segmentation").evaluation;
+    let expected = EvaluationSize::Fixed {
+        height: 16,
+        width: 48,
+    };
+    assert_eq!(evaluation.size, expected);
+}
+
+/// What a table that is set leaves out is missing: no file has it any longer.
+#[test]
+fn a_table_that_is_set_is_blamed_for_what_it_leaves_out() {
+    let (message, _) = refused(FILE, &["method={ rank = 8 }"]);
+    assert_eq!(
+        message,
+        "--set method={ rank = 8 }: missing key `method.name`"
+    );
+    let set = ["method={ name = \"e3va\" }".to_string()];
+    let config = parse(FILE, "file", &set).expect("a configuration");
+    let default = method("e3va", &[]).expect("a method");
+    assert_eq!(config.method, default);
 }
 
 #[test]

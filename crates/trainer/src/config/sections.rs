@@ -1,0 +1,205 @@
+//! Between a table as a file has it and the types of a configuration.
+
+use std::path::Path;
+
+use gradway_backbone::EMBEDDED;
+use gradway_data::{Task, paths};
+use gradway_heads::HeadTask;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+use super::RunConfig;
+use super::fault::{self, Fault, Top};
+use super::layer::get;
+
+/// A configuration as a file holds it, which [`load`](super::load) reads; its paths are in full.
+///
+/// # Errors
+///
+/// What the format cannot hold.
+pub fn to_toml(config: &RunConfig) -> Result<String, toml::ser::Error> {
+    let mut table = to_table(config)?;
+    resolve_paths(&mut table);
+    toml::to_string(&table)
+}
+
+/// The same as a table.
+///
+/// # Errors
+///
+/// As [`to_toml`].
+pub(crate) fn to_table(config: &RunConfig) -> Result<Table, toml::ser::Error> {
+    let mut table = Table::try_from(config)?;
+    // The task is told by its head.
+    if let Some(Value::Table(task)) = table.remove(TASK) {
+        let tables = task.into_iter().filter_map(|(_, tables)| match tables {
+            Value::Table(tables) => Some(tables),
+            _ => None,
+        });
+        table.extend(tables.flatten());
+    }
+    Ok(table)
+}
+
+/// The field of a configuration that stands for these tables of a file.
+const TASK: &str = "task";
+const TASK_TABLES: [&str; 5] = ["head", "loss", "augment", "evaluation", "tasks"];
+
+/// What a file has at its top besides the tables of its task.
+pub(super) const SECTIONS: [&str; 8] = [
+    "seed",
+    "backbone",
+    "method",
+    "data",
+    "loader",
+    "optimizer",
+    "schedule",
+    "train",
+];
+
+/// The tables of a task.
+pub(super) fn tables_of(task: Task) -> &'static [&'static str] {
+    match task {
+        Task::Segmentation => &["head", "loss", "augment", "evaluation"],
+        Task::Detection => &["head", "augment", "evaluation"],
+        Task::MultiTask => &["tasks", "head", "augment", "evaluation"],
+    }
+}
+
+/// Keys that hold the path of a file or folder.
+const PATHS: [[&str; 2]; 3] = [["data", "root"], ["backbone", "weights"], ["tasks", "base"]];
+
+/// Makes relative paths absolute, so that a run can be used from another folder.
+fn resolve_paths(table: &mut Table) {
+    for [section, key] in PATHS {
+        let section = table.get_mut(section).and_then(Value::as_table_mut);
+        let Some(Value::String(text)) = section.and_then(|section| section.get_mut(key)) else {
+            continue;
+        };
+        if key == "weights" && text == EMBEDDED {
+            continue;
+        }
+        // A path that is not UTF-8 does not come from a file, and stays as it is.
+        if let Some(path) = paths::absolute(Path::new(&*text)).to_str() {
+            *text = path.to_string();
+        }
+    }
+}
+
+/// The configuration of a run that a table holds.
+pub(super) fn read_run(mut table: Table) -> Result<RunConfig, Fault> {
+    if let Some(fault) = name_of(&table) {
+        return Err(fault);
+    }
+    resolve_paths(&mut table);
+    let task = nest(&mut table)?;
+    let keys = [&SECTIONS[..], tables_of(task)].concat();
+    let top = Top {
+        nested: &[TASK, task.name()],
+        keys: &keys,
+    };
+    let read = |table: Table| RunConfig::deserialize(Value::Table(table));
+    read(table.clone())
+        .map_err(|error| fault::of_table(&table, &top, |table| read(table).err(), &error))
+}
+
+/// One section alone.
+pub(super) fn read_section<T: DeserializeOwned>(table: Table, name: &str) -> Result<T, Fault> {
+    if let Some(fault) = name_of(&table) {
+        return Err(fault);
+    }
+    let top = Top {
+        nested: &[],
+        keys: &[name],
+    };
+    let read = |mut table: Table| {
+        let section = table.remove(name);
+        let section = section.unwrap_or(Value::Table(Table::new()));
+        T::deserialize(section)
+    };
+    read(table.clone())
+        .map_err(|error| fault::of_table(&table, &top, |table| read(table).err(), &error))
+}
+
+/// Moves the tables of the task, which the head's name tells, to where [`RunConfig`] has them.
+fn nest(table: &mut Table) -> Result<Task, Fault> {
+    if table.contains_key(TASK) {
+        let fault = Fault::new(&[TASK], format!("unknown field `{TASK}`"));
+        return Err(fault.hint("`head.name` tells the task"));
+    }
+    let Some(head) = table.get("head") else {
+        return Err(Fault::missing(&["head"], "missing table `head`"));
+    };
+    let name = match (head, head.get("name")) {
+        (Value::Table(_), None) => {
+            return Err(Fault::missing(&["head", "name"], "missing key `head.name`"));
+        }
+        (_, Some(Value::String(name))) => name,
+        (_, Some(other)) => {
+            let reason = format!("head.name = {other}; it must be a text, in quotes");
+            return Err(Fault::new(&["head", "name"], reason));
+        }
+        (other, None) => {
+            let reason = format!("head = {other}; it must be a table");
+            return Err(Fault::new(&["head"], reason));
+        }
+    };
+    let line = gradway_heads::table().iter().find(|line| line.name == name);
+    let task = match line.map_or(HeadTask::Segmentation, |line| line.task) {
+        HeadTask::Segmentation if table.contains_key("tasks") => Task::MultiTask,
+        HeadTask::Segmentation => Task::Segmentation,
+        HeadTask::Detection => Task::Detection,
+    };
+    let tables = TASK_TABLES
+        .into_iter()
+        .filter_map(|key| Some((key.to_string(), table.remove(key)?)));
+    let tables = Value::Table(tables.collect());
+    let tagged = Table::from_iter([(task.name().to_string(), tables)]);
+    table.insert(TASK.to_string(), Value::Table(tagged));
+    Ok(task)
+}
+
+/// A name that is in no table, with the nearest one: a clearer message than the list of variants.
+pub(super) fn name_of(table: &Table) -> Option<Fault> {
+    let names: [([&str; 2], &str, &str, Vec<&'static str>); 4] = [
+        (
+            ["backbone", "name"],
+            "backbone",
+            "backbones",
+            gradway_backbone::table()
+                .iter()
+                .map(|line| line.name)
+                .collect(),
+        ),
+        (
+            ["method", "name"],
+            "method",
+            "methods",
+            gradway_adapters::table()
+                .iter()
+                .map(|line| line.name)
+                .collect(),
+        ),
+        (
+            ["head", "name"],
+            "head",
+            "heads",
+            gradway_heads::table()
+                .iter()
+                .map(|line| line.name)
+                .collect(),
+        ),
+        (
+            ["data", "format"],
+            "format",
+            "datasets",
+            gradway_data::table().iter().map(|line| line.name).collect(),
+        ),
+    ];
+    names.into_iter().find_map(|(path, what, list, names)| {
+        let name = get(table, &path)?.as_str()?;
+        let is_known = names.contains(&name);
+        (!is_known).then(|| fault::unknown_name(path, what, name, &names, list))
+    })
+}
