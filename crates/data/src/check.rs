@@ -8,6 +8,7 @@ mod segmentation;
 pub use detection::check_detection;
 pub use multi_task::check_multi_task;
 pub use report::{
-    InstanceCount, InstanceReport, LabelCount, Problem, Report, SizeCount, TaskReport, Warning,
+    DatasetReport, InstanceCount, InstanceReport, LabelCount, Problem, SizeCount, TaskReport,
+    Warning,
 };
 pub use segmentation::check;

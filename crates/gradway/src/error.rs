@@ -4,7 +4,7 @@ use gradway_trainer::TrainError;
 
 use crate::device::DeviceError;
 
-/// Why a comparison stopped; runs that were done by then stay.
+/// The error that stopped a comparison; finished runs are kept.
 #[derive(Debug, thiserror::Error)]
 pub enum CompareError {
     /// The device cannot be used.
@@ -18,7 +18,7 @@ pub enum CompareError {
         /// Why.
         source: TrainError,
     },
-    /// A run of the same name in the same folder has another configuration.
+    /// A run with the same name in the same folder has another configuration.
     #[error("{path} was started with another configuration; remove it or choose another folder")]
     OtherConfig {
         /// The run's configuration.
@@ -27,7 +27,7 @@ pub enum CompareError {
 }
 
 impl CompareError {
-    /// What would be right, where that can be said.
+    /// Returns a suggestion to fix the error, if there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Run {

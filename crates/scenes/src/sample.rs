@@ -4,23 +4,23 @@ use std::cell::Cell;
 
 use super::world::World;
 
-/// What a ray needs to know besides where it goes.
+/// The context of a ray.
 #[derive(Clone, Copy)]
 pub(super) struct Sample<'a> {
     /// Which pixel it belongs to.
     pub(super) pixel: [u32; 2],
     /// Size of a pixel at one metre.
     pub(super) spread: f32,
-    /// Points of a light looked at where its shadow is soft.
+    /// Number of points of a light that are sampled in soft shadows.
     pub(super) shadow_points: usize,
     /// What to look at first for shadows.
     pub(super) blockers: &'a Blockers,
 }
 
-/// The primitive that last kept each light away entirely.
+/// For each light, the primitive that last blocked it entirely.
 ///
-/// Neighbouring points mostly lie in the same shadow: looking at this one first often settles the
-/// matter. It is a shortcut only and changes no result.
+/// Neighbouring points are mostly in the same shadow, so testing this primitive first is often enough. This
+/// only saves time and does not change any result.
 pub(super) struct Blockers(Vec<Cell<usize>>);
 
 impl Blockers {

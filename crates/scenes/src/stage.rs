@@ -5,7 +5,7 @@ use super::geometry::Vec3;
 use super::tree::Kind;
 use super::world::World;
 
-/// The part of the ground that a setting has to make room for, in metres.
+/// The part of the ground that a setting must leave free, in metres.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Extent {
     /// Largest distance of the group from x = 0.
@@ -20,7 +20,7 @@ pub(super) struct Extent {
 pub(super) struct Stage {
     pub(super) world: World,
     pub(super) time: Time,
-    /// Things may stand where |x| is below this.
+    /// Objects may be placed where |x| is below this.
     pub(super) half_width: f32,
     /// Things may stand where z is above this.
     pub(super) back: f32,

@@ -10,7 +10,7 @@ pub(super) struct Walls {
     pub(super) front: f32,
 }
 
-/// Where the window is and what of the room it shows.
+/// The position and size of a window.
 pub(super) struct Window {
     /// The frame of the wall: x along it, y up, z into the room.
     pub(super) wall: Frame,
@@ -26,7 +26,7 @@ impl Window {
     }
 }
 
-/// Half edges and frames of back, left, right and front wall and ceiling; z points inwards.
+/// Half edges and frames of the back, left, right and front walls and the ceiling; z points inwards.
 pub(super) fn sides(walls: &Walls) -> [([f32; 2], Frame); 5] {
     let middle = (walls.back + walls.front) * 0.5;
     let length = (walls.front - walls.back) * 0.5;

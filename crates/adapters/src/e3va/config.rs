@@ -9,7 +9,7 @@ use crate::method::{Settings, in_range};
 /// How a projection is factorised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Form {
+pub enum Factorization {
     /// `W = P Q`.
     #[default]
     Plain,
@@ -24,7 +24,7 @@ pub enum Tap {
     /// The output of a branch: `a_l`, `m_l`.
     #[default]
     ResidualBranch,
-    /// The stream after the branch was added: `x'_l`, `x_{l+1}`.
+    /// The residual stream after the branch is added: `x'_l`, `x_{l+1}`.
     PostResidual,
 }
 
@@ -50,7 +50,7 @@ pub enum Start {
     PatchEmbed,
 }
 
-/// How a stage's output is made of backbone and highway.
+/// Fusion of backbone and highway into a stage's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fusion {
@@ -77,12 +77,12 @@ pub enum OutputNorm {
 #[serde(deny_unknown_fields, default)]
 pub struct E3vaConfig {
     /// How a projection is factorised.
-    pub form: Form,
-    /// Total rank of a projection: columns of `P`, over all terms in the kernel form.
+    pub form: Factorization,
+    /// Total rank of a projection: number of columns of `P`, over all terms in the kernel form.
     pub rank: usize,
-    /// Terms of the kernel form (alpha); `rank / terms` is the side of a kernel (beta).
+    /// Number of terms of the kernel form (alpha); `rank / terms` is the side of a kernel (beta).
     pub terms: usize,
-    /// The bottleneck is the channels divided by this.
+    /// Width of the bottleneck: the channels divided by this.
     pub reduction: usize,
     /// What an adapter reads.
     pub tap: Tap,
@@ -92,8 +92,9 @@ pub struct E3vaConfig {
     pub start: Start,
     /// How a stage's output is made.
     pub fusion: Fusion,
-    /// How the last factor of the up projection starts. From zero, the first stage's output is that of
-    /// the frozen model; past it, a Swin's merging makes the shift of its norm of a highway that is zero.
+    /// Initialisation of the last factor of the up projection. With zero, the first stage's output is that of
+    /// the frozen model. In later stages it is not, since the norm of a Swin's patch merging turns a highway of
+    /// zeros into its shift.
     pub up_init: UpInit,
     /// Whether the output norms are trained.
     pub output_norm: OutputNorm,
@@ -102,7 +103,7 @@ pub struct E3vaConfig {
 impl Default for E3vaConfig {
     fn default() -> Self {
         Self {
-            form: Form::default(),
+            form: Factorization::default(),
             rank: 16,
             terms: 2,
             reduction: 2,
@@ -121,7 +122,7 @@ impl Settings for E3vaConfig {
         in_range("rank", self.rank)?;
         in_range("terms", self.terms)?;
         in_range("reduction", self.reduction)?;
-        if self.form == Form::Kernel && !self.rank.is_multiple_of(self.terms) {
+        if self.form == Factorization::Kernel && !self.rank.is_multiple_of(self.terms) {
             return Err(format!(
                 "method.rank = {} is no multiple of method.terms = {}",
                 self.rank, self.terms
@@ -130,11 +131,11 @@ impl Settings for E3vaConfig {
         Ok(())
     }
 
-    /// The paper's counts fit the plain form with its norms and the kernel form without them.
+    /// The paper's counts match the plain form with output norms and the kernel form without them.
     fn published_groups(&self) -> &'static [Group] {
         match self.form {
-            Form::Plain => &[Group::Adapter, Group::Norm],
-            Form::Kernel => &[Group::Adapter],
+            Factorization::Plain => &[Group::Adapter, Group::Norm],
+            Factorization::Kernel => &[Group::Adapter],
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::placement::Beside;
 use taps::Taps;
 
 pub use crate::dual_low_rank::{DualLowRankAdapter, UpInit};
-pub use config::{E3vaConfig, Form, Fusion, OutputNorm, Skip, Start, Tap};
+pub use config::{E3vaConfig, Factorization, Fusion, OutputNorm, Skip, Start, Tap};
 pub use module::E3va;
 
 pub(crate) const ABOUT: About = About {

@@ -6,12 +6,12 @@ use burn::tensor::backend::Backend;
 use gradway_backbone::{Description, OutputNorms};
 use gradway_kernels::KernelBackend;
 
-use super::config::{E3vaConfig, Form, OutputNorm};
+use super::config::{E3vaConfig, Factorization, OutputNorm};
 use crate::dual_low_rank::{DualLowRank, DualLowRankAdapter};
-use crate::inserted::{Places, sections};
+use crate::inserted::{InsertionPoints, sections};
 use crate::method::Method;
 
-/// The module of E3VA: everything on the highway, nothing of the backbone.
+/// The module of E3VA: everything on the highway, without the backbone.
 #[derive(Module, Debug)]
 pub struct E3va<B: Backend> {
     /// Adapters by section, block and branch.
@@ -23,15 +23,15 @@ pub struct E3va<B: Backend> {
 }
 
 impl E3vaConfig {
-    /// The module beside a backbone of this description.
+    /// Initialises the module for a backbone with this description.
     pub fn init<B: Backend>(&self, description: &Description, device: &B::Device) -> E3va<B> {
         let shape = DualLowRank {
             rank: self.rank,
-            terms: (self.form == Form::Kernel).then_some(self.terms),
+            terms: (self.form == Factorization::Kernel).then_some(self.terms),
             reduction: self.reduction,
             up_init: self.up_init,
         };
-        let sections = sections(description, Places::Branches, |section| {
+        let sections = sections(description, InsertionPoints::Branches, |section| {
             DualLowRankAdapter::new(shape, section.channels, device)
         });
         let norms = OutputNorms::new(description, device);

@@ -9,7 +9,7 @@ use super::module::E3va;
 use crate::highway::Highway;
 use crate::inserted::InsertionPoints;
 
-/// Rides along the frozen backbone's forward pass.
+/// Runs the adapters during the forward pass of the frozen backbone.
 ///
 /// An adapter runs as soon as its input is computed, so the backbone's maps are freed as the pass proceeds.
 pub(super) struct Taps<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> {

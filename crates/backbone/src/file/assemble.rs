@@ -1,14 +1,14 @@
 //! From what a pickle of PyTorch says to the tensors of a file.
 
 use super::pickle::{Leaf, Pickle, Storage};
-use super::{Container, Fault, Place, Stored, WeightFile};
+use super::{Container, Fault, Location, Stored, WeightFile};
 
-/// The tensors of a pickle and where their numbers are.
+/// Collects the tensors of a pickle with the locations of their storages.
 ///
-/// `place` returns nothing for a storage whose size in the file is another than its tensors say.
+/// `place` returns `None` for a storage whose size in the file differs from the pickle's.
 pub(super) fn assemble(
     saved: &Pickle,
-    place: impl Fn(&Storage) -> Option<Place>,
+    place: impl Fn(&Storage) -> Option<Location>,
     container: Container,
 ) -> Result<WeightFile, Fault> {
     let mut file = WeightFile {

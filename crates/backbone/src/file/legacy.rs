@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use super::assemble::assemble;
 use super::pickle::{self, Input, Limits, Storage};
-use super::{Container, Fault, Place, WeightFile, cut_short, read_at};
+use super::{Container, Fault, Location, WeightFile, cut_short, read_at};
 
 /// The magic number in the first pickle.
 const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;

@@ -6,7 +6,7 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 use super::assemble::assemble;
 use super::pickle::{self, Input, Limits, Storage};
 use super::zip::Archive;
-use super::{Container, Fault, Place, WeightFile, legacy};
+use super::{Container, Fault, Location, WeightFile, legacy};
 
 /// The first bytes of a zip archive.
 const ZIP: [u8; 4] = *b"PK\x03\x04";

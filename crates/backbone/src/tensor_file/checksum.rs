@@ -8,16 +8,16 @@ use sha2::{Digest, Sha256};
 /// The entry of the header that holds the checksum.
 pub(super) const CHECKSUM: &str = "sha256";
 
-/// Words beside the tensors: the metadata of a header.
-pub type Words = BTreeMap<String, String>;
+/// The metadata of a header.
+pub type HeaderMetadata = BTreeMap<String, String>;
 
 /// A tensor's type, shape and bytes.
 pub(super) type Entry<'a> = (Dtype, &'a [usize], &'a [u8]);
 
-/// SHA-256 of everything in a file but the checksum itself, as lowercase hexadecimal; tensors in the order of
-/// their names.
+/// Returns the SHA-256 of everything in a file except the checksum itself, as lowercase hexadecimal; tensors
+/// are in the order of their names.
 pub(super) fn checksum<'a>(
-    words: &Words,
+    words: &HeaderMetadata,
     tensors: impl Iterator<Item = (&'a str, Entry<'a>)>,
 ) -> String {
     let mut hasher = Sha256::new();

@@ -7,7 +7,7 @@ use super::checksum::CHECKSUM;
 /// Why a file of tensors was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum TensorFileError {
-    /// The file is missing, cut short, or something else.
+    /// The file is missing, truncated, or not such a file.
     #[error("{path}: {reason}")]
     Unreadable {
         /// The file.
@@ -15,7 +15,7 @@ pub enum TensorFileError {
         /// What is wrong.
         reason: String,
     },
-    /// A tensor of a type that this library does not write there.
+    /// A tensor has an unexpected type.
     #[error("{path}: tensor `{tensor}` is {found}, where {expected} is needed")]
     Type {
         /// The file.
@@ -56,7 +56,7 @@ pub enum TensorFileError {
 }
 
 impl TensorFileError {
-    /// What would be right, where that can be said.
+    /// Returns a suggestion to fix the error, if there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoChecksum { .. } => Some(

@@ -1,15 +1,15 @@
-//! Files of named tensors that this library writes and reads again: `.safetensors` with a checksum.
+//! Files of named tensors that this library writes and reads: `.safetensors` with a checksum.
 //!
-//! The header's metadata has an entry `sha256`: a hash of everything else that the file holds, which is names,
-//! types, shapes, values and the other entries. Reading compares it, so that a flipped bit is an error and no
-//! other number.
+//! The header's metadata has an entry `sha256`: a hash of everything else in the file, that is names, types,
+//! shapes, values and the other entries. It is checked on reading, so that a flipped bit is an error and not a
+//! wrong value.
 
 mod checksum;
 mod error;
 mod read;
 mod write;
 
-pub use checksum::Words;
+pub use checksum::HeaderMetadata;
 pub use error::TensorFileError;
 pub use read::{TensorFile, require_finite};
 pub use write::write_tensors;

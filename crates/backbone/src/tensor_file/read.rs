@@ -8,13 +8,13 @@ use burn::tensor::{DType, TensorData};
 use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensors};
 
-use super::checksum::{CHECKSUM, Entry, Words, checksum};
+use super::checksum::{CHECKSUM, Entry, HeaderMetadata, checksum};
 use super::error::TensorFileError;
 
 /// A file of tensors in memory.
 ///
-/// What it holds is only to be believed after [`TensorFile::verify`]. That comes last: a type that is wrong or
-/// a value that is no number says more than that something has changed.
+/// Its content is trusted only after [`TensorFile::verify`]. Call it last: the error of a wrong type or of a
+/// value that is not finite is more specific than that of a checksum.
 #[derive(Debug)]
 pub struct TensorFile {
     path: PathBuf,
@@ -22,7 +22,7 @@ pub struct TensorFile {
     header: Metadata,
     /// Where the values begin.
     start: usize,
-    words: Words,
+    words: HeaderMetadata,
     names: Vec<String>,
 }
 
@@ -31,7 +31,7 @@ impl TensorFile {
     ///
     /// # Errors
     ///
-    /// [`TensorFileError::Unreadable`] where it is missing or no such file.
+    /// [`TensorFileError::Unreadable`] if it is missing or not such a file.
     pub fn open(path: &Path) -> Result<Self, TensorFileError> {
         let bytes = fs::read(path).map_err(|error| unreadable(path, error))?;
         let (length, header) =
@@ -51,7 +51,7 @@ impl TensorFile {
     }
 
     /// The words of the header.
-    pub fn words(&self) -> &Words {
+    pub fn metadata(&self) -> &HeaderMetadata {
         &self.words
     }
 
@@ -69,8 +69,8 @@ impl TensorFile {
     ///
     /// # Errors
     ///
-    /// [`TensorFileError::Type`] where it is of another type, [`TensorFileError::NotFinite`],
-    /// [`TensorFileError::Unreadable`] where there is none.
+    /// [`TensorFileError::Type`] if it has another type, [`TensorFileError::NotFinite`] if a value is not
+    /// finite, [`TensorFileError::Unreadable`] if there is no such tensor.
     pub fn floats(&self, name: &str) -> Result<TensorData, TensorFileError> {
         let data = self.of_type(name, Dtype::F32, DType::F32, "F32")?;
         finite(&self.path, name, &data)?;
@@ -120,7 +120,7 @@ impl TensorFile {
     ///
     /// # Errors
     ///
-    /// [`TensorFileError::NoChecksum`], [`TensorFileError::Damaged`].
+    /// [`TensorFileError::NoChecksum`] or [`TensorFileError::Damaged`].
     pub fn verify(&self) -> Result<(), TensorFileError> {
         let written = self.words.get(CHECKSUM);
         let written = written.ok_or_else(|| TensorFileError::NoChecksum {
@@ -141,11 +141,11 @@ impl TensorFile {
     }
 }
 
-/// Refuses values of single precision that are no finite numbers; `path` is the file that they are for.
+/// Checks that values in single precision are finite; `path` is the file that they are for.
 ///
 /// # Errors
 ///
-/// [`TensorFileError::NotFinite`] with the first of them.
+/// [`TensorFileError::NotFinite`] with the first value that is not.
 pub fn require_finite(
     path: &Path,
     tensors: &BTreeMap<String, TensorData>,

@@ -15,14 +15,14 @@ fn tensors() -> BTreeMap<String, TensorData> {
     BTreeMap::from([("a.weight".to_string(), floats), ("b".to_string(), bytes)])
 }
 
-fn words() -> Words {
-    Words::from([
+fn metadata() -> HeaderMetadata {
+    HeaderMetadata::from([
         ("state".to_string(), r#"{"step":3}"#.to_string()),
         ("other".to_string(), String::new()),
     ])
 }
 
-fn read(path: &Path) -> Result<(Words, Vec<TensorData>), TensorFileError> {
+fn read(path: &Path) -> Result<(HeaderMetadata, Vec<TensorData>), TensorFileError> {
     let file = TensorFile::open(path)?;
     let tensors = file.names().map(|name| match name {
         "b" => file.bytes(name).map(|bytes| {
@@ -33,7 +33,7 @@ fn read(path: &Path) -> Result<(Words, Vec<TensorData>), TensorFileError> {
     });
     let tensors = tensors.collect::<Result<_, _>>()?;
     file.verify()?;
-    Ok((file.words().clone(), tensors))
+    Ok((file.metadata().clone(), tensors))
 }
 
 #[test]

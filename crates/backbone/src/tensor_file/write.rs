@@ -8,23 +8,23 @@ use burn::tensor::{DType, TensorData};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use super::checksum::{CHECKSUM, Entry, Words, checksum};
+use super::checksum::{CHECKSUM, Entry, HeaderMetadata, checksum};
 use crate::write::write_whole;
 
-/// Bytes that a header is filled up to a multiple of.
+/// The header is padded to a multiple of this number of bytes.
 const ALIGNMENT: usize = 8;
 
-/// Writes named tensors as a `.safetensors` file with a checksum, whole or not at all; `words` go into its header.
+/// Writes named tensors as a `.safetensors` file with a checksum, atomically; `words` are the metadata of its header.
 ///
 /// The same content gives the same bytes.
 ///
 /// # Errors
 ///
-/// What the system says, or a tensor that is none of single, half or byte precision.
+/// If the file cannot be written, or a tensor has an unsupported type.
 pub fn write_tensors(
     path: &Path,
     tensors: &BTreeMap<String, TensorData>,
-    words: Option<Words>,
+    words: Option<HeaderMetadata>,
 ) -> io::Result<()> {
     let views = tensors.iter().map(|(name, data)| {
         let kind = match data.dtype {
@@ -48,9 +48,9 @@ pub fn write_tensors(
     write_whole(path, &with_words(&bytes, &words)?)
 }
 
-/// A file without metadata with these: the crate that writes files keeps them in a hash map, whose order differs
-/// between two files of the same content.
-fn with_words(bytes: &[u8], words: &Words) -> io::Result<Vec<u8>> {
+/// Adds metadata to a file without any. The crate that writes files keeps metadata in a hash map, whose order
+/// differs between two files with the same content.
+fn with_words(bytes: &[u8], words: &HeaderMetadata) -> io::Result<Vec<u8>> {
     let no_header = || io::Error::other("a file without a header was written");
     let (length, rest) = bytes.split_first_chunk::<8>().ok_or_else(no_header)?;
     let length = u64::from_le_bytes(*length) as usize;

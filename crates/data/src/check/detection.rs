@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::report::{
-    InstanceCount, InstanceReport, Problem, Report, Warning, is_turned, most_frequent_first,
+    DatasetReport, InstanceCount, InstanceReport, Problem, Warning, is_turned, most_frequent_first,
 };
 use crate::detection::{DetectionDataset, DetectionSample};
 use crate::labels::LabelCensus;

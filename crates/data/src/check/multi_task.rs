@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 
 use super::report::{
-    LabelCount, Problem, Report, TaskReport, Warning, is_turned, most_frequent_first,
+    DatasetReport, LabelCount, Problem, TaskReport, Warning, is_turned, most_frequent_first,
 };
-use crate::dense::{DenseAbout, DenseDataset, DenseSample};
+use crate::dense::{DenseDataset, DenseMetadata, DenseSample};
 use crate::error::{DataError, LabelFault};
 use crate::labels::IGNORE;
 use crate::labels::{DenseLabels, DenseTask, LabelCensus};

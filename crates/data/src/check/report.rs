@@ -9,24 +9,24 @@ use crate::detection::Skipped;
 use crate::error::DataError;
 use crate::io::read;
 use crate::labels::{AbsentClasses, DenseTask};
-use crate::task::Task;
+use crate::task::TaskKind;
 
-/// What a dataset holds and what is wrong with it.
+/// The report on a dataset: its content and its problems.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub struct DatasetReport {
     /// Name of the dataset.
     pub dataset: String,
     /// What its samples hold.
-    pub task: Task,
+    pub task: TaskKind,
     /// Number of samples.
     pub samples: usize,
     /// Number of samples without a problem.
     pub readable: usize,
-    /// How often every image size occurs, the most frequent first.
+    /// Image sizes with their numbers of samples, the most frequent first.
     pub sizes: Vec<SizeCount>,
-    /// Number of images that are stored in another orientation than they are shown and read in.
+    /// Number of images whose EXIF orientation rotates them on reading.
     pub turned: usize,
-    /// How many pixels every class has, in label order; of segmentation alone.
+    /// Number of pixels of every class, in label order; only for segmentation.
     pub labels: Vec<LabelCount>,
     /// Number of pixels without a class.
     pub ignored_pixels: u64,
@@ -35,7 +35,7 @@ pub struct Report {
     /// The objects; of detection alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instances: Option<InstanceReport>,
-    /// The labels of every task; of several tasks alone.
+    /// The labels of every task; only for several tasks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<TaskReport>,
     /// What can be used and is worth a look.
@@ -44,7 +44,7 @@ pub struct Report {
     pub problems: Vec<Problem>,
 }
 
-/// Something that is no fault, and probably not meant.
+/// Something that is not an error, but probably not intended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Warning {
     /// What it is.
@@ -114,14 +114,14 @@ impl Problem {
     }
 }
 
-/// The objects of a dataset, those of its readable samples.
+/// The objects of a dataset's readable samples.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct InstanceReport {
     /// Number of objects.
     pub instances: u64,
     /// Number of objects with a mask.
     pub with_mask: u64,
-    /// Number of objects whose mask has no pixel.
+    /// Number of objects with an empty mask.
     pub empty_masks: u64,
     /// Number of crowds.
     pub crowds: u64,
@@ -129,7 +129,7 @@ pub struct InstanceReport {
     pub difficult: u64,
     /// Number of samples without an object.
     pub empty: usize,
-    /// How many objects every class has, by index.
+    /// Number of objects of every class, by index.
     pub classes: Vec<InstanceCount>,
     /// What was left out.
     pub skipped: Skipped,
@@ -150,14 +150,14 @@ pub struct InstanceCount {
     pub share: f64,
 }
 
-/// The labels of one task, those of its readable samples.
+/// The labels of one task in the readable samples.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TaskReport {
     /// The task.
     pub task: DenseTask,
     /// Number of samples whose labels could be read.
     pub samples: usize,
-    /// Number of samples without a file of labels.
+    /// Number of samples without a label file.
     pub missing: usize,
     /// The first such file.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -168,19 +168,19 @@ pub struct TaskReport {
     pub labelled_pixels: u64,
     /// Share of the pixels with a label.
     pub labelled_share: f64,
-    /// How many pixels every class has, in label order; empty for normals and depth.
+    /// Number of pixels of every class, in label order; empty for normals and depth.
     pub labels: Vec<LabelCount>,
-    /// Smallest, mean and largest depth; none for other tasks.
+    /// Minimum, mean and maximum depth; `None` for other tasks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub depth: Option<[f64; 3]>,
 }
 
-/// Whether an image that was read is stored in another orientation.
+/// Whether an image is stored in another orientation than it is read in.
 pub(super) fn is_turned(file: Option<&Path>) -> bool {
     file.is_some_and(|file| read::is_turned(file).unwrap_or(false))
 }
 
-/// Image sizes, width and height, with the most frequent one first.
+/// Returns the image sizes (width and height), the most frequent first.
 pub(super) fn most_frequent_first(sizes: BTreeMap<(u32, u32), usize>) -> Vec<SizeCount> {
     let count = |((width, height), samples)| SizeCount {
         width,

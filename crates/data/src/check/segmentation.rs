@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::report::{LabelCount, Problem, Report, Warning, is_turned, most_frequent_first};
+use super::report::{DatasetReport, LabelCount, Problem, Warning, is_turned, most_frequent_first};
 use crate::dense::DenseDataset;
 use crate::labels::{DenseTask, IGNORE, LabelCensus};
-use crate::task::Task;
+use crate::task::TaskKind;
 
 const TASK: DenseTask = DenseTask::SemanticSegmentation;
 
@@ -64,9 +64,8 @@ impl Tally {
     }
 }
 
-/// Reads the semantic segmentation of every sample, on all cores; a problem of one sample does not stop the
-/// others.
-pub fn check(dataset: &dyn DenseDataset) -> Report {
+/// Checks the semantic segmentation of every sample, on all cores; a problem in one sample does not stop the check.
+pub fn check(dataset: &dyn DenseDataset) -> DatasetReport {
     let mut tally = (0..dataset.len())
         .into_par_iter()
         .fold(Tally::default, |tally, index| tally.add(dataset, index))
@@ -82,9 +81,9 @@ pub fn check(dataset: &dyn DenseDataset) -> Report {
     for (class, &count) in tally.pixels.iter().enumerate() {
         census.add(class, count);
     }
-    Report {
+    DatasetReport {
         dataset: dataset.name().into(),
-        task: Task::Segmentation,
+        task: TaskKind::Segmentation,
         samples: dataset.len(),
         readable: dataset.len() - tally.problems.len(),
         sizes,

@@ -14,9 +14,9 @@ pub type DenseBatch = Batch<DenseTarget>;
 pub struct DenseTarget {
     /// Identifier within the dataset.
     pub id: String,
-    /// Height and width of the picture within its batch, without padding.
+    /// Returns the height and width of the image in its batch, without padding.
     pub size: [usize; 2],
-    /// Height and width of the image as it was read.
+    /// Height and width of the original image.
     pub original: [usize; 2],
     /// The labels of every task asked for: in training of the size of the picture, in evaluation of that
     /// of the image as it was read.

@@ -29,10 +29,10 @@ pub trait DenseDataset: Send + Sync {
     /// One RGB colour per class of a task.
     fn palette(&self, task: DenseTask) -> &[[u8; 3]];
 
-    /// Identifier of sample `index`; empty beyond the end.
+    /// Returns the identifier of sample `index`; empty if the index is out of range.
     fn id(&self, index: usize) -> String;
 
-    /// The file of the image of sample `index`, if it comes from one.
+    /// Returns the image file of sample `index`, if there is one.
     fn image_file(&self, _index: usize) -> Option<&Path> {
         None
     }

@@ -1,4 +1,4 @@
-//! How pictures are prepared that a network is measured on, or predicts.
+//! Preparation of images for evaluation and prediction.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::picture::Picture;
 use crate::transform::EvaluationSize;
 use crate::transform::geometry::resize_image;
 
-/// How pictures are prepared that a network is measured on, or predicts.
+/// Preparation of images for evaluation and prediction.
 ///
 /// The image is resized, and its labels are not: predictions are brought back to the size of the image as
 /// it was read, and compared there, as in mmsegmentation.

@@ -14,7 +14,7 @@ use crate::labels::DenseTask;
 use crate::loader::{Loader, LoaderConfig, Pipeline};
 use crate::transform::EvaluationSize;
 
-/// What happens to a sample between the dataset and the batch.
+/// The preparation of a sample for a batch.
 #[derive(Debug, Clone, PartialEq)]
 enum Preparation {
     /// Augmented, and padded to the crop.
@@ -33,7 +33,7 @@ pub struct DensePipeline {
 pub type DenseLoader = Loader<DensePipeline>;
 
 impl DenseLoader {
-    /// A loader that augments, and by default shuffles and drops an incomplete last batch.
+    /// Creates a training loader, which augments, and by default shuffles and drops an incomplete last batch.
     ///
     /// # Errors
     /// Values that make no sense, samples without a task, and too few of them to fill a single batch.
@@ -54,7 +54,7 @@ impl DenseLoader {
         Self::new(pipeline, config)
     }
 
-    /// A loader of whole images in the order of the dataset, each exactly once.
+    /// Creates an evaluation loader of whole images in the order of the dataset, each exactly once.
     ///
     /// `shuffle` and `drop_last` of the configuration do not apply.
     ///

@@ -12,7 +12,7 @@ use crate::labels::{DenseLabels, DenseTask, LabelMap};
 /// An image and what is known of each of its pixels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DenseSample {
-    /// Identifier within the dataset, usually the file stem.
+    /// Identifier in the dataset, usually the file stem.
     pub id: String,
     /// Colours, 0 to 255.
     pub image: RgbImage,

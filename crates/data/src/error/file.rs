@@ -7,7 +7,7 @@ use thiserror::Error;
 /// The environment variable that replaces [`MAXIMUM_PIXELS`](crate::io::read::MAXIMUM_PIXELS).
 pub const MAXIMUM_PIXELS_VARIABLE: &str = "GRADWAY_MAXIMUM_PIXELS";
 
-/// What is wrong with a file, whose name [`DataError::File`](super::DataError::File) puts before it.
+/// An error in a file; [`DataError::File`](super::DataError::File) adds the file.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum FileFault {

@@ -214,7 +214,7 @@ impl LabelFolder {
     }
 }
 
-/// `a` for `a.jpg`, and `a.b` for `a.b`: only endings of images are endings.
+/// Strips the extension of an image: `a.jpg` becomes `a`, but `a.b` is not changed.
 pub(crate) fn without_image_extension(name: &str) -> &str {
     without_extension(name, &IMAGE_EXTENSIONS)
 }

@@ -52,7 +52,7 @@ pub(crate) fn images(list: &Path, images: &ImageFolder) -> Result<Vec<ImageFile>
     )
 }
 
-/// The images named by a split list, in its order.
+/// Returns the images of a split list, in its order.
 ///
 /// # Errors
 /// As [`images`], a folder that cannot be listed, and an empty list.

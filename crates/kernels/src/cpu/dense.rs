@@ -26,7 +26,7 @@ const BLOCK: usize = 1 << 15;
 const PACKED: usize = 1 << 15;
 
 impl Dense {
-    /// Packs what the kernel sees of `planes` at `count` positions from `first` on.
+    /// Packs the input of the kernel in `planes` at `count` positions from `first` on.
     #[inline(always)]
     fn pack(&self, planes: &[f32], first: usize, count: usize, panels: &mut Panels) {
         let width = panels.width;

@@ -22,7 +22,7 @@ impl Dense {
         self.geometry.output.iter().product()
     }
 
-    /// Whether an output sees the input at its own position alone.
+    /// Whether an output reads the input only at its own position.
     pub(super) fn is_pointwise(&self) -> bool {
         self.kernel == 1 && self.stride == 1 && self.geometry.input == self.geometry.output
     }

@@ -22,7 +22,7 @@ pub(super) fn backward_weight<B: KernelBackend>(
     float(products.sum_dim(0).reshape([inputs, outputs]))
 }
 
-/// Parts that a sum over `rows` is cut into: as many as divide it, up to what fills a card.
+/// Number of parts of a sum over `rows`: a divisor of it, at most as many as fill a GPU.
 fn parts(rows: usize) -> usize {
     const MOST: usize = 128;
     const SHORTEST: usize = 256;

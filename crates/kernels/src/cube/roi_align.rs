@@ -16,10 +16,10 @@ use crate::roi_align::{Roi, RoiAlign};
 const UNITS: u32 = 64;
 const CHANNELS: usize = 8;
 
-/// Numbers of a region: its image, and left, top, right and bottom in pixels.
+/// Numbers per region: its image, and left, top, right and bottom in pixels.
 const NUMBERS: usize = 5;
 
-/// Regions as a kernel reads them, `[regions, 5]`: what is no number is far from any map.
+/// Regions as a kernel reads them, `[regions, 5]`; NaN becomes a value far outside any map.
 pub(super) fn numbers<B: KernelBackend>(rois: &[Roi], device: &B::Device) -> FloatTensor<B> {
     const FAR: f32 = 1e7;
     let place = |number: f32| {

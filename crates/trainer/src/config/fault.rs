@@ -9,10 +9,10 @@ use toml::{Table, Value};
 use super::layer::{TAGS, get, remove, replace};
 use crate::error::TrainError;
 
-/// The origin of what a check of the values says, which does not know where they come from.
+/// The origin in errors of checks that do not know where the values come from.
 pub(super) const CHECKED: &str = "configuration";
 
-/// What is wrong, and which keys it is about.
+/// An error and the keys it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
     /// Paths of the keys as in the file.
@@ -48,7 +48,7 @@ impl Fault {
     }
 }
 
-/// A name that is in no table, such as a method's.
+/// The error for a name that is not in a table, such as that of a method.
 pub(super) fn unknown_name(
     path: [&str; 2],
     what: &str,
@@ -200,7 +200,7 @@ fn of_alternatives(table: &Table, place: &[&str], top: &Top<'_>) -> Fault {
     fault.hint("tables of a file and its `base` merge key by key; --set replaces a table")
 }
 
-/// The key a complaint is about: without it there is none, or another.
+/// Returns the key that a complaint is about: without it there is no complaint, or another one.
 fn place(
     table: &Table,
     read: &impl Fn(Table) -> Option<toml::de::Error>,
@@ -259,7 +259,7 @@ fn known_place(table: &Table, complaint: &toml::de::Error) -> Vec<String> {
     }
 }
 
-/// What may stand in a place that takes one of several words; empty where it takes something else.
+/// The values of a key that takes one of several words; empty if it takes something else.
 fn choices(
     table: &Table,
     read: &impl Fn(Table) -> Option<toml::de::Error>,

@@ -2,10 +2,10 @@
 
 use toml::{Table, Value};
 
-/// Keys whose value says which other keys there are.
+/// Keys whose value determines the other keys of their table.
 pub(super) const TAGS: [&str; 2] = ["name", "format"];
 
-/// Keys, and what stands for their origin in messages: a file, or an option.
+/// A table of keys and its origin in messages: a file or an option.
 #[derive(Debug, Clone)]
 pub(super) struct Layer {
     pub(super) origin: String,
@@ -13,7 +13,7 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    /// Whether it gives a key, or a table in its place.
+    /// Whether the layer sets this key.
     pub(super) fn has(&self, path: &[&str]) -> bool {
         get(&self.table, path).is_some()
     }

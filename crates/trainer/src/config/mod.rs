@@ -20,7 +20,7 @@ pub use crate::task::{
     DetectionConfig, DetectionEvaluationConfig, LossConfig, MultiTaskConfig, Protocol,
     SegmentationConfig, SegmentationEvaluationConfig, TaskConfig, TasksConfig, Weighting,
 };
-pub use load::{Compared, dataset, load, method, parse};
+pub use load::{MethodOverrides, dataset, load, method, parse};
 pub use overrides::Overrides;
 pub(crate) use sections::to_table;
 pub use sections::to_toml;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use gradway_backbone::EMBEDDED;
-use gradway_data::{Task, paths};
+use gradway_data::{TaskKind, paths};
 use gradway_heads::HeadTask;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -42,11 +42,11 @@ pub(crate) fn to_table(config: &RunConfig) -> Result<Table, toml::ser::Error> {
     Ok(table)
 }
 
-/// The field of a configuration that stands for these tables of a file.
+/// The field of a configuration that holds the tables of the task.
 const TASK: &str = "task";
 const TASK_TABLES: [&str; 5] = ["head", "loss", "augment", "evaluation", "tasks"];
 
-/// What a file has at its top besides the tables of its task.
+/// The top-level keys of a file besides the tables of its task.
 pub(super) const SECTIONS: [&str; 8] = [
     "seed",
     "backbone",
@@ -59,11 +59,11 @@ pub(super) const SECTIONS: [&str; 8] = [
 ];
 
 /// The tables of a task.
-pub(super) fn tables_of(task: Task) -> &'static [&'static str] {
+pub(super) fn tables_of(task: TaskKind) -> &'static [&'static str] {
     match task {
-        Task::Segmentation => &["head", "loss", "augment", "evaluation"],
-        Task::Detection => &["head", "augment", "evaluation"],
-        Task::MultiTask => &["tasks", "head", "augment", "evaluation"],
+        TaskKind::Segmentation => &["head", "loss", "augment", "evaluation"],
+        TaskKind::Detection => &["head", "augment", "evaluation"],
+        TaskKind::MultiTask => &["tasks", "head", "augment", "evaluation"],
     }
 }
 
@@ -87,7 +87,7 @@ fn resolve_paths(table: &mut Table) {
     }
 }
 
-/// The configuration of a run that a table holds.
+/// Reads the configuration of a run from a table.
 pub(super) fn read_run(mut table: Table) -> Result<RunConfig, Fault> {
     if let Some(fault) = name_of(&table) {
         return Err(fault);
@@ -122,8 +122,8 @@ pub(super) fn read_section<T: DeserializeOwned>(table: Table, name: &str) -> Res
         .map_err(|error| fault::of_table(&table, &top, |table| read(table).err(), &error))
 }
 
-/// Moves the tables of the task, which the head's name tells, to where [`RunConfig`] has them.
-fn nest(table: &mut Table) -> Result<Task, Fault> {
+/// Moves the tables of the task to where [`RunConfig`] has them. The name of the head determines the task.
+fn nest(table: &mut Table) -> Result<TaskKind, Fault> {
     if table.contains_key(TASK) {
         let fault = Fault::new(&[TASK], format!("unknown field `{TASK}`"));
         return Err(fault.hint("`head.name` tells the task"));
@@ -147,9 +147,9 @@ fn nest(table: &mut Table) -> Result<Task, Fault> {
     };
     let line = gradway_heads::table().iter().find(|line| line.name == name);
     let task = match line.map_or(HeadTask::Segmentation, |line| line.task) {
-        HeadTask::Segmentation if table.contains_key("tasks") => Task::MultiTask,
-        HeadTask::Segmentation => Task::Segmentation,
-        HeadTask::Detection => Task::Detection,
+        HeadTask::Segmentation if table.contains_key("tasks") => TaskKind::MultiTask,
+        HeadTask::Segmentation => TaskKind::Segmentation,
+        HeadTask::Detection => TaskKind::Detection,
     };
     let tables = TASK_TABLES
         .into_iter()
@@ -160,7 +160,7 @@ fn nest(table: &mut Table) -> Result<Task, Fault> {
     Ok(task)
 }
 
-/// A name that is in no table, with the nearest one: a clearer message than the list of variants.
+/// The error for a name that is not in a table, with the nearest one: a clearer message than the list of variants.
 pub(super) fn name_of(table: &Table) -> Option<Fault> {
     let names: [([&str; 2], &str, &str, Vec<&'static str>); 4] = [
         (

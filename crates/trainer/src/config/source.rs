@@ -15,7 +15,7 @@ use crate::error::TrainError;
 /// Maximum depth of nested bases, so that a cycle ends.
 const MAXIMUM_BASES: usize = 8;
 
-/// A configuration that is yet to be read: its files, bases first, and what is laid over them.
+/// The layers of a configuration that is not parsed yet: its files, bases first, and the overrides.
 #[derive(Debug, Clone)]
 pub struct Source {
     files: Vec<Layer>,
@@ -108,8 +108,8 @@ impl Source {
         }
     }
 
-    /// The weightiest layer that has one of the keys of a fault; of a key that is missing, the one that asks
-    /// for it.
+    /// The layer with the highest precedence that sets one of the keys of a fault; for a missing key, the layer
+    /// that requires it.
     fn origin(&self, fault: &Fault) -> String {
         let mut weighty = self.files_left();
         weighty.extend(self.overrides.layers());

@@ -139,7 +139,7 @@ pub trait Task<B: TrainBackend>: Sized + Debug {
     ///
     /// # Errors
     ///
-    /// [`TrainError`]: a batch without the labels that the head needs.
+    /// [`TrainError`] if the batch lacks labels that the head needs.
     fn loss(
         &self,
         head: &Self::Head,
@@ -194,7 +194,7 @@ pub trait TaskSettings {
     ///
     /// # Errors
     ///
-    /// [`TrainError`] that names the key and its value.
+    /// [`TrainError`] with the key and its value.
     fn validate(&self, stages: usize) -> Result<(), TrainError>;
 }
 

@@ -7,7 +7,7 @@ use crate::error::{DataError, FileFault};
 
 pub use crate::error::MAXIMUM_PIXELS_VARIABLE;
 
-/// The most pixels of an image or mask, unless [`MAXIMUM_PIXELS_VARIABLE`] says otherwise: 8192 x 8192.
+/// Maximum number of pixels of an image or mask, 8192 x 8192, unless [`MAXIMUM_PIXELS_VARIABLE`] sets another.
 ///
 /// A file of a few kilobytes may claim gigabytes, so its header is checked before anything is allocated.
 pub const MAXIMUM_PIXELS: u64 = 1 << 26;

@@ -7,10 +7,10 @@ use image::metadata::Orientation;
 use super::{bytes, orientation, picture};
 use crate::error::{DataError, FileFault};
 
-/// Whether an image is stored in another orientation than it is shown in; [`super::image()`] turns it.
+/// Whether an image is stored in another orientation than it is shown in; [`super::image()`] rotates it.
 ///
 /// # Errors
-/// As [`super::image()`], but for damage behind the header.
+/// As [`super::image()`], except for damage after the header.
 pub fn is_turned(path: &Path) -> Result<bool, DataError> {
     let bytes = bytes(path)?;
     let (mut decoder, format) = picture::decoder(path, &bytes)?;
@@ -18,8 +18,8 @@ pub fn is_turned(path: &Path) -> Result<bool, DataError> {
     Ok(orientation != Orientation::NoTransforms)
 }
 
-/// The error of labels of another size than their image, whose size is that of the upright picture: it
-/// names the orientation if the labels fit the picture as it is stored.
+/// Returns the error of labels whose size differs from their upright image. It names the orientation if the
+/// labels fit the stored image.
 pub fn size_mismatch(
     image: &Path,
     (image_width, image_height): (u32, u32),

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use gradway_data::{EvaluationSize, Task};
+use gradway_data::{EvaluationSize, TaskKind};
 
 use super::*;
 use crate::config::sections::{SECTIONS, tables_of, to_toml};
