@@ -1,4 +1,4 @@
-//! The table of heads: a file and a line each.
+//! What follows from the table of decoders, which is in `lib.rs`.
 
 use std::sync::LazyLock;
 
@@ -14,7 +14,7 @@ use crate::detection::detector;
 use crate::head::{Auxiliary, HeadDescriptor, HeadSettings};
 
 /// Declares the configuration, the decoder and the list that follow from the table.
-macro_rules! heads {
+macro_rules! declare {
     ($($name:ident($config:ident, $decoder:ident, $file:ident),)*) => {
         /// Whichever head of segmentation a configuration names, with its fields.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,12 +70,7 @@ macro_rules! heads {
     };
 }
 
-heads! {
-    SegFormer(SegFormerConfig, SegFormerDecoder, segformer),
-    UPerNet(UPerNetConfig, UPerNet, upernet),
-    Fcn(FcnConfig, Fcn, fcn),
-    HrNet(HrNetConfig, HrNet, hrnet),
-}
+decoders!(declare);
 
 /// Every head that can be named: decoders of segmentation, and detectors.
 pub fn table() -> &'static [HeadDescriptor] {

@@ -1,4 +1,4 @@
-//! The table of detectors: a line for each network, and in it one for each detector that is made of it.
+//! What follows from the table of detectors, which is in `mod.rs`.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -16,7 +16,7 @@ use crate::head::HeadDescriptor;
 ///
 /// A detector is a configuration with a `DESCRIPTOR` and an `init`; its name in files is its own in snake case, or what
 /// its attribute says.
-macro_rules! detectors {
+macro_rules! declare {
     ($($network:ident in $file:ident {
         $($(#[$attribute:meta])* $name:ident($config:ident),)*
     })*) => {
@@ -106,24 +106,14 @@ macro_rules! detectors {
     };
 }
 
-detectors! {
-    RetinaNet in retinanet {
-        #[serde(rename = "retinanet")]
-        RetinaNet(RetinaNetConfig),
-    }
-    Rcnn in rcnn {
-        FasterRcnn(FasterRcnnConfig),
-        MaskRcnn(MaskRcnnConfig),
-        CascadeMaskRcnn(CascadeMaskRcnnConfig),
-    }
-}
+detectors!(declare);
 
 impl DetectorConfig {
     /// Whether a parameter of the detector has a gradient only where there are objects, or regions of some: a
     /// batch without any leaves it alone. All others have one in every batch.
     pub fn waits_for_objects(&self, path: &str) -> bool {
-        let parts = ["boxes", "masks", "offsets", "box_tower", "box_output"];
-        path.split('.').any(|part| parts.contains(&part))
+        let fields = self.settings().waits_for_objects();
+        path.split('.').any(|part| fields.contains(&part))
     }
 
     /// What is wrong with the fields, if anything: the key and why.
