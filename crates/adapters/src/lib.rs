@@ -14,6 +14,44 @@
 //! | [`SavedAdapter`], [`Base`] | an adapter on disk, and the backbone it is applied to |
 //! | [`count`] | trainable parameters by group |
 
+/// The table of methods, a line each: its name, its configuration, its module, and its file.
+macro_rules! methods {
+    ($declare:ident) => {
+        $declare! {
+            beside {
+                E3va(E3vaConfig, E3va, e3va),
+                Fixed(FixedConfig, Fixed, fixed),
+                VmtHighway(VmtHighwayConfig, VmtHighway, vmt_highway),
+            }
+            around {
+                Full(FullConfig, Full, full),
+                Partial(PartialConfig, Partial, partial),
+                Adapter(AdapterConfig, Adapter, adapter),
+                Adaptformer(AdaptformerConfig, Adaptformer, adaptformer),
+                Lora(LoraConfig, Lora, lora),
+                Lorand(LorandConfig, Lorand, lorand),
+                LowRankAdapter(LowRankAdapterConfig, LowRankAdapter, low_rank_adapter),
+                PhmAdapter(PhmAdapterConfig, PhmAdapter, phm_adapter),
+                Compacter(CompacterConfig, Compacter, compacter),
+                CompacterPlusPlus(CompacterPlusPlusConfig, CompacterPlusPlus, compacter_plus_plus),
+                Mona(MonaConfig, Mona, mona),
+                VptShallow(VptShallowConfig, VptShallow, vpt_shallow),
+                VptDeep(VptDeepConfig, VptDeep, vpt_deep),
+                Ssf(SsfConfig, Ssf, ssf),
+                Bitfit(BitfitConfig, Bitfit, bitfit),
+                NormTuning(NormTuningConfig, NormTuning, norm_tuning),
+                VmtAdapter(VmtAdapterConfig, VmtAdapter, vmt_adapter),
+                VmtAdapterLite(VmtAdapterLiteConfig, VmtAdapterLite, vmt_adapter_lite),
+                Hyperformer(HyperformerConfig, Hyperformer, hyperformer),
+                Polyhistor(PolyhistorConfig, Polyhistor, polyhistor),
+                PolyhistorLite(PolyhistorLiteConfig, PolyhistorLite, polyhistor_lite),
+                Mtlora(MtloraConfig, Mtlora, mtlora),
+                PerTask(PerTaskConfig, PerTask, per_task),
+            }
+        }
+    };
+}
+
 pub mod adapter;
 pub mod adaptformer;
 pub mod bitfit;

@@ -1,4 +1,4 @@
-//! The table of methods.
+//! What follows from the table of methods, which is in `lib.rs`.
 
 use burn::module::{AutodiffModule, Module};
 use burn::tensor::Tensor;
@@ -16,9 +16,9 @@ use crate::track::frozen_backbone;
 
 /// Declares the configuration enum, the module enum and the list of methods.
 ///
-/// `beside` methods are built from a backbone's description and implement [`Beside`]; `around` methods are
-/// built from the backbone and implement [`Around`].
-macro_rules! methods {
+/// `beside` methods are built from a backbone's description and are [`Beside`] it, `around` methods are built from the
+/// backbone and are [`Around`] it.
+macro_rules! declare {
     (
         beside { $($beside:ident($beside_config:ident, $beside_module:ident, $beside_file:ident),)* }
         around { $($around:ident($around_config:ident, $around_module:ident, $around_file:ident),)* }
@@ -244,38 +244,7 @@ macro_rules! methods {
     };
 }
 
-methods! {
-    beside {
-        E3va(E3vaConfig, E3va, e3va),
-        Fixed(FixedConfig, Fixed, fixed),
-        VmtHighway(VmtHighwayConfig, VmtHighway, vmt_highway),
-    }
-    around {
-        Full(FullConfig, Full, full),
-        Partial(PartialConfig, Partial, partial),
-        Adapter(AdapterConfig, Adapter, adapter),
-        Adaptformer(AdaptformerConfig, Adaptformer, adaptformer),
-        Lora(LoraConfig, Lora, lora),
-        Lorand(LorandConfig, Lorand, lorand),
-        LowRankAdapter(LowRankAdapterConfig, LowRankAdapter, low_rank_adapter),
-        PhmAdapter(PhmAdapterConfig, PhmAdapter, phm_adapter),
-        Compacter(CompacterConfig, Compacter, compacter),
-        CompacterPlusPlus(CompacterPlusPlusConfig, CompacterPlusPlus, compacter_plus_plus),
-        Mona(MonaConfig, Mona, mona),
-        VptShallow(VptShallowConfig, VptShallow, vpt_shallow),
-        VptDeep(VptDeepConfig, VptDeep, vpt_deep),
-        Ssf(SsfConfig, Ssf, ssf),
-        Bitfit(BitfitConfig, Bitfit, bitfit),
-        NormTuning(NormTuningConfig, NormTuning, norm_tuning),
-        VmtAdapter(VmtAdapterConfig, VmtAdapter, vmt_adapter),
-        VmtAdapterLite(VmtAdapterLiteConfig, VmtAdapterLite, vmt_adapter_lite),
-        Hyperformer(HyperformerConfig, Hyperformer, hyperformer),
-        Polyhistor(PolyhistorConfig, Polyhistor, polyhistor),
-        PolyhistorLite(PolyhistorLiteConfig, PolyhistorLite, polyhistor_lite),
-        Mtlora(MtloraConfig, Mtlora, mtlora),
-        PerTask(PerTaskConfig, PerTask, per_task),
-    }
-}
+methods!(declare);
 
 /// Returns every named method.
 pub fn table() -> &'static [MethodDescriptor] {

@@ -29,6 +29,16 @@
 //! }
 //! ```
 
+/// The table of families, a line each: its name, what tells its variants apart, its module, and its file.
+macro_rules! families {
+    ($declare:ident) => {
+        $declare! {
+            Swin(SwinVariant, Swin, swin),
+            EfficientNetLite(EfficientNetLiteVariant, EfficientNetLite, efficientnet),
+        }
+    };
+}
+
 mod access;
 mod backbone;
 mod batch_statistics;

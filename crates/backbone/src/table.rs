@@ -1,4 +1,4 @@
-//! The table of backbones: each family is a folder and a line.
+//! What follows from the table of families, which is in `lib.rs`.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -59,17 +59,17 @@ impl BackboneDescriptor {
 
 /// Declares the list of backbones, the enum of their modules, and its implementations, which call those of a family.
 ///
-/// The folder of a family has its module, the type of its variants, and the named variants as `VARIANTS`.
-macro_rules! families {
-    ($($name:ident($variant:ident, $backbone:ident, $folder:ident),)*) => {
+/// A family's file has its module, what tells its variants apart, and these by their names as `VARIANTS`.
+macro_rules! declare {
+    ($($name:ident($variant:ident, $backbone:ident, $file:ident),)*) => {
         #[derive(Debug, Clone, Copy)]
         enum Family {
-            $($name(&'static crate::$folder::$variant),)*
+            $($name(&'static crate::$file::$variant),)*
         }
 
         static TABLE: LazyLock<Vec<BackboneDescriptor>> = LazyLock::new(|| {
             let mut lines = Vec::new();
-            $(for named in crate::$folder::VARIANTS {
+            $(for named in crate::$file::VARIANTS {
                 lines.push(BackboneDescriptor::new(named, Family::$name(&named.variant)));
             })*
             lines
@@ -78,8 +78,8 @@ macro_rules! families {
         /// The backbone that a configuration names.
         #[derive(Module, Debug)]
         pub enum AnyBackbone<B: Backend> {
-            $(#[doc = concat!("See [`", stringify!($folder), "`](crate::", stringify!($folder), ").")]
-            $name(crate::$folder::$backbone<B>),)*
+            $(#[doc = concat!("See [`", stringify!($file), "`](crate::", stringify!($file), ").")]
+            $name(crate::$file::$backbone<B>),)*
         }
 
         impl Family {
@@ -235,10 +235,7 @@ macro_rules! families {
     };
 }
 
-families! {
-    Swin(SwinVariant, Swin, swin),
-    EfficientNetLite(EfficientNetLiteVariant, EfficientNetLite, efficientnet),
-}
+families!(declare);
 
 /// Whether a key is that of an output norm as named by mmdetection: `norm0.weight`.
 fn is_output_norm(key: &str) -> bool {

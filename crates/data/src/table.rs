@@ -1,8 +1,8 @@
-//! The table of dataset formats.
+//! What follows from the table of dataset formats, which is in `formats/mod.rs`: the configuration, opening, and the
+//! listing.
 //!
-//! A format is one file in [`crate::formats`], which implements [`DatasetFormat`] for its configuration, and
-//! one line in the invocation of `datasets!` below, which defines the configuration enum, the opening of
-//! datasets and the listing.
+//! A format is one file in [`crate::formats`], which implements [`DatasetFormat`] for its configuration, and one line
+//! in the table.
 
 use std::sync::Arc;
 
@@ -17,22 +17,26 @@ use crate::labels::DenseTask;
 use crate::split::Split;
 use crate::task::TaskKind;
 
-macro_rules! datasets {
-    ($($(#[$documentation:meta])* $variant:ident($config:ty),)+) => {
-        /// The dataset of a configuration: `format` and the keys of that format.
+macro_rules! declare {
+    ($($variant:ident($config:ident, $file:ident),)+) => {
+        /// A dataset, as a configuration names it: `format` and the keys of that format.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "format", rename_all = "snake_case")]
         pub enum DatasetConfig {
-            $($(#[$documentation])* $variant($config),)+
+            $(#[doc = concat!("See [`", stringify!($file), "`](crate::formats::", stringify!($file), ").")]
+            $variant(crate::formats::$file::$config),)+
         }
 
-        const TABLE: &[DatasetDescriptor] = &[$(<$config as DatasetFormat>::DESCRIPTOR),+];
+        const TABLE: &[DatasetDescriptor] =
+            &[$(<crate::formats::$file::$config as DatasetFormat>::DESCRIPTOR),+];
 
         impl DatasetConfig {
             /// Returns the descriptor of this configuration's format.
             pub fn descriptor(&self) -> DatasetDescriptor {
                 match self {
-                    $(Self::$variant(_) => <$config as DatasetFormat>::DESCRIPTOR,)+
+                    $(Self::$variant(_) => {
+                        <crate::formats::$file::$config as DatasetFormat>::DESCRIPTOR
+                    })+
                 }
             }
 
@@ -45,28 +49,7 @@ macro_rules! datasets {
     };
 }
 
-datasets! {
-    /// See [`crate::formats::ade20k`].
-    Ade20k(crate::formats::ade20k::Ade20kConfig),
-    /// See [`crate::formats::voc`].
-    PascalVoc(crate::formats::voc::PascalVocConfig),
-    /// See [`crate::formats::folder`].
-    Folder(crate::formats::folder::FolderConfig),
-    /// See [`crate::formats::synthetic`].
-    Synthetic(crate::formats::synthetic::SyntheticConfig),
-    /// See [`crate::formats::coco`].
-    Coco(crate::formats::coco::CocoConfig),
-    /// See [`crate::formats::voc_detection`].
-    PascalVocDetection(crate::formats::voc_detection::PascalVocDetectionConfig),
-    /// See [`crate::formats::clothing_co_parsing`].
-    ClothingCoParsing(crate::formats::clothing_co_parsing::ClothingCoParsingConfig),
-    /// See [`crate::formats::pascal_mt`].
-    PascalMt(crate::formats::pascal_mt::PascalMtConfig),
-    /// See [`crate::formats::nyud_mt`].
-    NyudMt(crate::formats::nyud_mt::NyudMtConfig),
-    /// See [`crate::formats::red_kitchen`].
-    RedKitchen(crate::formats::red_kitchen::RedKitchenConfig),
-}
+crate::formats::datasets!(declare);
 
 /// Returns every dataset format, in the order of listings.
 pub fn table() -> &'static [DatasetDescriptor] {

@@ -10,6 +10,18 @@
 //! | [`Fcn`](fcn::Fcn) | FCN (Long et al. 2015), the auxiliary of UPerNet |
 //! | [`HrNet`](hrnet::HrNet) | the small HRNet-like head of MTLoRA |
 
+/// The table of decoders, a line each: its name, its configuration, its module, and its file.
+macro_rules! decoders {
+    ($declare:ident) => {
+        $declare! {
+            SegFormer(SegFormerConfig, SegFormerDecoder, segformer),
+            UPerNet(UPerNetConfig, UPerNet, upernet),
+            Fcn(FcnConfig, Fcn, fcn),
+            HrNet(HrNetConfig, HrNet, hrnet),
+        }
+    };
+}
+
 mod convolution;
 mod decoder;
 pub mod detection;

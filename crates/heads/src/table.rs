@@ -1,4 +1,4 @@
-//! The table of heads: each head is a file and a line.
+//! What follows from the table of decoders, which is in `lib.rs`.
 
 use std::sync::LazyLock;
 
@@ -13,8 +13,8 @@ use crate::decoder::Decoder;
 use crate::detection::detector;
 use crate::head::{Auxiliary, HeadDescriptor, HeadSettings};
 
-/// Declares the configuration enum, the decoder enum and the list of heads.
-macro_rules! heads {
+/// Declares the configuration, the decoder and the list that follow from the table.
+macro_rules! declare {
     ($($name:ident($config:ident, $decoder:ident, $file:ident),)*) => {
         /// The segmentation head that a configuration names, with its fields.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,12 +70,7 @@ macro_rules! heads {
     };
 }
 
-heads! {
-    SegFormer(SegFormerConfig, SegFormerDecoder, segformer),
-    UPerNet(UPerNetConfig, UPerNet, upernet),
-    Fcn(FcnConfig, Fcn, fcn),
-    HrNet(HrNetConfig, HrNet, hrnet),
-}
+decoders!(declare);
 
 /// Returns every named head: segmentation decoders and detectors.
 pub fn table() -> &'static [HeadDescriptor] {

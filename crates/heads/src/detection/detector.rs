@@ -1,4 +1,4 @@
-//! The table of detectors: a line for each network, with a line for each of its detectors.
+//! What follows from the table of detectors, which is in `mod.rs`.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -14,9 +14,9 @@ use crate::head::HeadDescriptor;
 
 /// Declares the configuration enum, the network enum and the list of detectors.
 ///
-/// A detector is a configuration with a `DESCRIPTOR` and an `init`. Its name in files is its own in snake case,
-/// unless an attribute sets another.
-macro_rules! detectors {
+/// A detector is a configuration with a `DESCRIPTOR` and an `init`; its name in files is its own in snake case, or what
+/// its attribute says.
+macro_rules! declare {
     ($($network:ident in $file:ident {
         $($(#[$attribute:meta])* $name:ident($config:ident),)*
     })*) => {
@@ -106,24 +106,14 @@ macro_rules! detectors {
     };
 }
 
-detectors! {
-    RetinaNet in retinanet {
-        #[serde(rename = "retinanet")]
-        RetinaNet(RetinaNetConfig),
-    }
-    Rcnn in rcnn {
-        FasterRcnn(FasterRcnnConfig),
-        MaskRcnn(MaskRcnnConfig),
-        CascadeMaskRcnn(CascadeMaskRcnnConfig),
-    }
-}
+detectors!(declare);
 
 impl DetectorConfig {
     /// Whether a parameter of the detector has a gradient only in batches with objects, or with regions matched
     /// with objects. All other parameters have a gradient in every batch.
     pub fn waits_for_objects(&self, path: &str) -> bool {
-        let parts = ["boxes", "masks", "offsets", "box_tower", "box_output"];
-        path.split('.').any(|part| parts.contains(&part))
+        let fields = self.settings().waits_for_objects();
+        path.split('.').any(|part| fields.contains(&part))
     }
 
     /// Checks the fields.

@@ -3,6 +3,24 @@
 //! Steps without gradients (anchors, matching, sampling, suppression) work on plain slices, on the host for
 //! every device; networks and losses work on tensors.
 
+/// The table of detectors: a part for each network and its file, and in it a line for each detector that is made of
+/// it, its name and its configuration.
+macro_rules! detectors {
+    ($declare:ident) => {
+        $declare! {
+            RetinaNet in retinanet {
+                #[serde(rename = "retinanet")]
+                RetinaNet(RetinaNetConfig),
+            }
+            Rcnn in rcnn {
+                FasterRcnn(FasterRcnnConfig),
+                MaskRcnn(MaskRcnnConfig),
+                CascadeMaskRcnn(CascadeMaskRcnnConfig),
+            }
+        }
+    };
+}
+
 pub mod anchors;
 pub mod bounds;
 pub mod box_head;

@@ -133,6 +133,10 @@ impl DetectorSettings for RetinaNetConfig {
         positive("box_weight", self.box_weight)
     }
 
+    fn waits_for_objects(&self) -> &'static [&'static str] {
+        &["box_tower", "box_output"]
+    }
+
     fn reads(&self, stage: usize) -> bool {
         stage >= FIRST_STAGE
     }

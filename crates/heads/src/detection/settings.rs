@@ -21,6 +21,9 @@ pub trait DetectorSettings {
         false
     }
 
+    /// Fields of the network whose parameters have a gradient only where there are objects, or regions of some.
+    fn waits_for_objects(&self) -> &'static [&'static str];
+
     /// Whether it reads a stage of the backbone, counted from the finest.
     fn reads(&self, _stage: usize) -> bool {
         true

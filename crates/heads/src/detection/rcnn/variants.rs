@@ -89,6 +89,11 @@ macro_rules! variants {
                 fn has_masks(&self) -> bool {
                     self.resolved().mask_convolutions > 0
                 }
+
+                fn waits_for_objects(&self) -> &'static [&'static str] {
+                    // The proposals' offsets and both heads.
+                    &["offsets", "boxes", "masks"]
+                }
             }
         )*
     };
