@@ -16,8 +16,8 @@ use crate::track::frozen_backbone;
 
 /// Declares the configuration enum, the module enum and the list of methods.
 ///
-/// `beside` methods are built from a backbone's description and are [`Beside`] it, `around` methods are built from the
-/// backbone and are [`Around`] it.
+/// `beside` methods are built from a backbone's description and implement [`Beside`]; `around` methods are
+/// built from the backbone and implement [`Around`].
 macro_rules! declare {
     (
         beside { $($beside:ident($beside_config:ident, $beside_module:ident, $beside_file:ident),)* }

@@ -19,7 +19,7 @@ use crate::task::TaskKind;
 
 macro_rules! declare {
     ($($variant:ident($config:ident, $file:ident),)+) => {
-        /// A dataset, as a configuration names it: `format` and the keys of that format.
+        /// The dataset of a configuration: `format` and the keys of that format.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "format", rename_all = "snake_case")]
         pub enum DatasetConfig {

@@ -13,7 +13,7 @@ use crate::decoder::Decoder;
 use crate::detection::detector;
 use crate::head::{Auxiliary, HeadDescriptor, HeadSettings};
 
-/// Declares the configuration, the decoder and the list that follow from the table.
+/// Declares the configuration enum, the decoder enum and the list of heads.
 macro_rules! declare {
     ($($name:ident($config:ident, $decoder:ident, $file:ident),)*) => {
         /// The segmentation head that a configuration names, with its fields.

@@ -14,8 +14,8 @@ use crate::head::HeadDescriptor;
 
 /// Declares the configuration enum, the network enum and the list of detectors.
 ///
-/// A detector is a configuration with a `DESCRIPTOR` and an `init`; its name in files is its own in snake case, or what
-/// its attribute says.
+/// A detector is a configuration with a `DESCRIPTOR` and an `init`. Its name in files is its own in snake case,
+/// unless an attribute sets another.
 macro_rules! declare {
     ($($network:ident in $file:ident {
         $($(#[$attribute:meta])* $name:ident($config:ident),)*
