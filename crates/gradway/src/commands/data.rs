@@ -12,7 +12,7 @@ use gradway::table::{Align, Table};
 
 use crate::output::{print_json, print_line};
 
-/// Look at datasets.
+/// Check datasets.
 #[derive(Debug, Args)]
 pub struct Data {
     #[command(subcommand)]
@@ -24,18 +24,17 @@ enum Command {
     Check(Check),
 }
 
-/// Read every sample of both splits and report counts, sizes, class shares and what is wrong; for
-/// several tasks, task by task.
+/// Read every sample of both splits and report counts, image sizes, class shares and problems.
 ///
-/// Exit status 1 if anything is wrong.
+/// A dataset with several tasks is reported task by task. The exit status is 1 if there are problems.
 #[derive(Debug, Args)]
 struct Check {
-    /// Root of the dataset.
+    /// Root directory of the dataset.
     path: PathBuf,
-    /// Format; see `gradway list datasets`.
+    /// Dataset format; see `gradway list datasets`.
     #[arg(long)]
     format: String,
-    /// A further key of the format, such as `data.classes=camvid`.
+    /// Set another key of the format, such as `data.classes=camvid`.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Print JSON instead of tables.

@@ -15,16 +15,16 @@ use serde_json::{Map, Value};
 use super::bench::{self, Measured};
 use crate::output::{print_json, print_line};
 
-/// Show what runs and benches have written, as tables.
+/// Show the results of runs and of `gradway bench` as tables.
 #[derive(Debug, Args)]
 pub struct Report {
-    /// Folders of runs, JSON that a command or an experiment wrote, or folders of either.
+    /// Run directories, JSON files that a command or an experiment wrote, or directories of either.
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// Print Markdown.
+    /// Print Markdown instead of text.
     #[arg(long, conflicts_with = "json")]
     markdown: bool,
-    /// Print JSON, by path.
+    /// Print JSON instead of text: an object from path to result.
     #[arg(long)]
     json: bool,
 }
