@@ -17,7 +17,7 @@ use crate::placement::{Around, features_around};
 use crate::track::frozen_backbone;
 
 /// Why tasks cannot be added to a trained model.
-pub(crate) const SHARED_HYPERNETWORKS: &str = "its hypernetworks make the weights of all tasks, and their embeddings are one parameter; a new task would have \
+pub(crate) const SHARED_HYPERNETWORKS: &str = "its tasks share the hypernetworks, and their embeddings are one parameter; a new task would have \
      nothing of its own to train";
 
 /// What makes the bottlenecks of a task.

@@ -63,7 +63,7 @@ pub enum CheckpointError {
     /// A key that was chosen, with nothing below it.
     #[error(
         "{path} has no weights for this backbone below `{key}`{}",
-        if places.is_empty() { String::new() } else { format!("; there are some in {}", quoted(places)) }
+        if places.is_empty() { String::new() } else { format!("; the file has weights in {}", quoted(places)) }
     )]
     NothingBelow {
         /// The file.
@@ -74,14 +74,14 @@ pub enum CheckpointError {
         places: Vec<String>,
     },
     /// The ending names no known format.
-    #[error("weights file {path} has an unknown ending; expected .safetensors, .pth, .pt or .bin")]
+    #[error("weights file {path} has an unknown extension; expected .safetensors, .pth, .pt or .bin")]
     UnknownFormat {
         /// The file.
         path: PathBuf,
     },
     /// A backbone without embedded weights.
     #[error(
-        "there are no embedded weights of `{backbone}`, only of {}; name a weight file",
+        "there are no embedded weights for `{backbone}`, only of {}; name a weight file",
         known.join(", ")
     )]
     NotEmbedded {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
 
-const BESIDE: &str = "beside the backbone's weights";
+const BESIDE: &str = "outside of the backbone's weights";
 /// Why a key that holds something else is skipped.
 pub(crate) const NO_TENSOR: &str = "no tensor";
 

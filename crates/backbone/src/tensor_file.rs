@@ -36,7 +36,7 @@ pub enum TensorFileError {
         reason: String,
     },
     /// A tensor of a type that this library does not write there.
-    #[error("{path}: tensor `{tensor}` is {found}, where {expected} is needed")]
+    #[error("{path}: tensor `{tensor}` is {found}; expected {expected}")]
     Type {
         /// The file.
         path: PathBuf,
@@ -58,13 +58,13 @@ pub enum TensorFileError {
         value: f32,
     },
     /// The header has no checksum.
-    #[error("{path}: its header has no checksum `{CHECKSUM}`, so that damage cannot be told")]
+    #[error("{path}: its header has no checksum `{CHECKSUM}`, so damage cannot be detected")]
     NoChecksum {
         /// The file.
         path: PathBuf,
     },
     /// The checksum is that of something else.
-    #[error("{path} is damaged: its checksum is {written}, that of its content {found}")]
+    #[error("{path} is damaged: its header has the checksum {written}, but its content has {found}")]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -80,15 +80,15 @@ impl TensorFileError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoChecksum { .. } => Some(
-                "an older version or another program wrote it; train or export it again"
+                "it was written by an older version or another program; train or export it again"
                     .to_string(),
             ),
             Self::Damaged { .. } => Some(
-                "take another copy of it; a file that another program has changed counts as damaged"
+                "use another copy of the file; a file that another program changed counts as damaged"
                     .to_string(),
             ),
             Self::Type { .. } => Some(
-                "files of a run and of an adapter are not to be converted; take the file as it was written"
+                "do not convert the files of a run or an adapter; use the file as it was written"
                     .to_string(),
             ),
             _ => None,
@@ -438,7 +438,7 @@ mod tests {
             let view = TensorView::new(kind, vec![1], &values).unwrap();
             fs::write(&path, safetensors::serialize([("a", view)], None).unwrap()).unwrap();
             let error = read(&path).unwrap_err().to_string();
-            let expected = format!("tensor `a` is {kind}, where F32 is needed");
+            let expected = format!("tensor `a` is {kind}; expected F32");
             assert!(error.ends_with(&expected), "{error}");
         }
         for (value, word) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf")] {

@@ -21,7 +21,7 @@ pub fn note(text: impl Display) {
 
 /// Standard output was closed by its reader, as `| head` does.
 #[derive(Debug, thiserror::Error)]
-#[error("nobody reads standard output")]
+#[error("standard output is closed")]
 pub struct ReaderLeft;
 
 /// Writes data to standard output, with the end of a line.

@@ -21,7 +21,7 @@ pub enum MapError {
         values: usize,
     },
     /// A map that is not made of whole rows.
-    #[error("map has {pixels} pixels, which do not make rows of {width}")]
+    #[error("map has {pixels} pixels, which is not a multiple of the width {width}")]
     NotRows {
         /// Number of pixels.
         pixels: usize,

@@ -194,7 +194,7 @@ impl Settings for E3vaConfig {
         in_range("reduction", self.reduction)?;
         if self.form == Form::Kernel && !self.rank.is_multiple_of(self.terms) {
             return Err(format!(
-                "method.rank = {} is no multiple of method.terms = {}",
+                "method.rank = {} is not a multiple of method.terms = {}",
                 self.rank, self.terms
             ));
         }

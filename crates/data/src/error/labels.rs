@@ -22,7 +22,7 @@ pub enum LabelFault {
 
     /// The labels do not cover the image exactly.
     #[error(
-        "the image is {width}x{height} but its labels are {label_width}x{label_height}, {labels} of them"
+        "the image is {width}x{height}, but it has {labels} labels of {label_width}x{label_height}"
     )]
     Size {
         /// Width of the image in pixels.
@@ -59,7 +59,7 @@ impl LabelFault {
     pub(super) fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Missing { .. } => Some(
-                "fetch the labels of the task, or leave it out: labels of other tasks are not looked for",
+                "download the labels of the task, or remove the task; only the labels of the configured tasks are needed",
             ),
             _ => None,
         }

@@ -135,7 +135,7 @@ impl Measure {
             if self.methods.is_empty()
                 && let Err(misfit) = run_on(DeviceName::default(), Fit(config.clone()))??
             {
-                note(format_args!("left out: {misfit}"));
+                note(format_args!("skipped: {misfit}"));
                 continue;
             }
             if !left_out.is_empty() {

@@ -105,7 +105,7 @@ fn print_report(split: &str, report: &Report) -> Result<()> {
     print_line(format_args!("sizes: {}{more}", sizes.join(", ")))?;
     if report.turned > 0 {
         print_line(format_args!(
-            "turned by the orientation of their EXIF data: {} images; labels are those of the images as they are shown",
+            "{} images have an EXIF orientation; their labels must match the images as they are shown",
             report.turned
         ))?;
     }
@@ -117,7 +117,7 @@ fn print_report(split: &str, report: &Report) -> Result<()> {
         None if report.tasks.is_empty() => {
             print_labels(&report.labels)?;
             print_line(format_args!(
-                "no class: {:.2} % of the pixels",
+                "ignored: {:.2} % of the pixels",
                 100.0 * report.ignored_share
             ))?;
         }
@@ -146,7 +146,7 @@ fn print_hint(hint: Option<&str>) -> Result<()> {
 
 fn print_task(task: &TaskReport) -> Result<()> {
     print_line(format_args!(
-        "{}: {} samples, {} of them without a label; a label on {:.2} % of the pixels",
+        "{}: {} samples, {} without labels; {:.2} % of the pixels are labelled",
         task.task,
         task.samples,
         task.empty,
@@ -154,7 +154,7 @@ fn print_task(task: &TaskReport) -> Result<()> {
     ))?;
     if let Some(path) = &task.first_missing {
         print_line(format_args!(
-            "missing: {} samples, the first one {}",
+            "missing: {} samples, first {}",
             task.missing,
             path.display()
         ))?;
@@ -212,7 +212,7 @@ fn print_instances(found: &InstanceReport) -> Result<()> {
     ];
     print_line(Table::new(&heading, rows))?;
     print_line(format_args!(
-        "{} instances, {} with a mask ({} of them empty), {} crowds, {} difficult; {} images without any",
+        "{} instances, {} with a mask ({} of them empty), {} crowds, {} difficult; {} images without instances",
         found.instances,
         found.with_mask,
         found.empty_masks,
@@ -221,7 +221,7 @@ fn print_instances(found: &InstanceReport) -> Result<()> {
         found.empty
     ))?;
     if !found.skipped.is_empty() {
-        print_line(format_args!("left out: {}", found.skipped))?;
+        print_line(format_args!("skipped: {}", found.skipped))?;
     }
     Ok(())
 }

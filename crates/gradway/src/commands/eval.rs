@@ -50,7 +50,7 @@ impl Eval {
             return print_json(&report);
         }
         let of = format!(
-            "over {} images, of the {which} checkpoint, step {}",
+            "over {} images ({which} checkpoint, step {})",
             report.evaluation.images, report.step
         );
         match &report.evaluation.scores {

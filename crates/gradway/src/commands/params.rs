@@ -102,7 +102,7 @@ impl Params {
         }
         let groups: Vec<&str> = report.published_groups.iter().map(Group::name).collect();
         print_line(format_args!(
-            "publications count {}: {}",
+            "published count ({}): {}",
             groups.join(" + "),
             thousands(report.published)
         ))

@@ -116,7 +116,7 @@ fn files(path: &Path) -> Result<Vec<(String, PathBuf)>> {
     }
     if found.is_empty() {
         bail!(
-            "{} has neither a run that is done nor a JSON file",
+            "{} has neither a finished run nor a JSON file",
             path.display()
         );
     }
@@ -148,7 +148,7 @@ impl Results {
             _ => Vec::new(),
         };
         if rows.is_empty() {
-            bail!("it holds no rows");
+            bail!("it has no rows");
         }
         let has = |key: &str| rows.first().is_some_and(|row| row.get(key).is_some());
         let (is_run, is_cost, is_case) = (has("last"), has("all_seconds"), has("spread"));

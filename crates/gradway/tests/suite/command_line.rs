@@ -107,8 +107,8 @@ fn a_folder_that_holds_a_run_is_left_alone() {
     let set = ["--set", "train.epochs=1"];
     succeed(&["train", text(&config), "--out", text(&out), set[0], set[1]]);
     let error = fail(&["train", text(&config), "--out", text(&out)]);
-    assert!(error.contains("holds a run already"), "{error}");
-    assert!(error.contains("hint: go on with --resume"), "{error}");
+    assert!(error.contains("already holds a run"), "{error}");
+    assert!(error.contains("hint: resume it with --resume"), "{error}");
     let holder = fs::File::create(out.join("lock")).expect("a file");
     holder.lock().expect("held");
     let error = fail(&["train", "--resume", text(&out)]);
@@ -140,7 +140,7 @@ fn the_best_score_and_the_last_one_are_told_apart() {
     assert!(table.contains(&expected), "{table}");
     let best = succeed(&["eval", text(&out)]);
     assert!(
-        best.contains("over 3 images, of the best checkpoint, step "),
+        best.contains("over 3 images (best checkpoint, step "),
         "{best}"
     );
     let newest = succeed(&["eval", text(&out), "--last"]);
@@ -452,7 +452,7 @@ fn a_method_is_measured_as_it_is_configured() {
     let expected = "error: --set method.rnk=8: unknown field `rnk` in [method]";
     assert!(error.starts_with(expected), "{error}");
     let error = refused("method.name=full");
-    let expected = "error: --set method.name=full: `method.name` is decided by --methods";
+    let expected = "error: --set method.name=full: `method.name` is set by --methods";
     assert!(error.starts_with(expected), "{error}");
 }
 

@@ -155,7 +155,7 @@ fn parts_merge_and_a_refused_image_leaves_no_trace() {
     };
     assert_eq!(
         error(&[0.0; 4], &target, 3),
-        "map has 4 pixels, which do not make rows of 3"
+        "map has 4 pixels, which is not a multiple of the width 3"
     );
     assert!(error(&[0.0; 4], &target, 0).contains("rows of 0"));
     assert!(error(&[0.0; 2], &target, 2).contains("prediction has 2 values"));

@@ -278,7 +278,7 @@ pub(super) fn read_section<T: DeserializeOwned>(table: Table, name: &str) -> Res
 fn nest(table: &mut Table) -> Result<Task, Fault> {
     if table.contains_key(TASK) {
         let fault = Fault::new(&[TASK], format!("unknown field `{TASK}`"));
-        return Err(fault.hint("`head.name` tells the task"));
+        return Err(fault.hint("`head.name` determines the task"));
     }
     let Some(head) = table.get("head") else {
         return Err(Fault::missing(&["head"], "missing table `head`"));
@@ -289,7 +289,7 @@ fn nest(table: &mut Table) -> Result<Task, Fault> {
         }
         (_, Some(Value::String(name))) => name,
         (_, Some(other)) => {
-            let reason = format!("head.name = {other}; it must be a text, in quotes");
+            let reason = format!("head.name = {other}; it must be a string in quotes");
             return Err(Fault::new(&["head", "name"], reason));
         }
         (other, None) => {

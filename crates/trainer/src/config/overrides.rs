@@ -76,8 +76,8 @@ impl Overrides {
         if let Some(other) = self.set.iter().find(|layer| layer.has(&path)) {
             return Err(TrainError::Key {
                 origin: other.origin.clone(),
-                reason: format!("`{key}` is decided by {option}"),
-                hint: Some("leave one of the two out".to_string()),
+                reason: format!("`{key}` is set by {option}"),
+                hint: Some("remove one of the two".to_string()),
             });
         }
         self.put(option, key, value)
@@ -140,9 +140,9 @@ fn entry_layer(origin: String, entry: &str) -> Result<Layer, TrainError> {
         // A word needs no quotes; what begins like a list was meant as one.
         None if text.starts_with(['[', '{', '"', '\'']) => {
             return Err(wrong(
-                "the value is no TOML",
+                "the value is not TOML",
                 Some(
-                    "a shell takes quotes away that are not quoted themselves: \
+                    "a shell removes quotes that are not quoted themselves: \
                      --set 'data.classes=[\"road\", \"car\"]'",
                 ),
             ));

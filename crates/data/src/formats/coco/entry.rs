@@ -74,7 +74,7 @@ impl Entry {
     /// A text.
     pub fn text(self, key: &'static str, value: Value) -> Result<String, AnnotationFault> {
         let text = value.and_then(|value| serde_json::from_str(value.get()).ok());
-        text.ok_or_else(|| self.fault(key, value, "a text"))
+        text.ok_or_else(|| self.fault(key, value, "a string"))
     }
 
     /// Refuses what is no number where there may be one.
