@@ -21,7 +21,7 @@ the method supports it, on EfficientNet-Lite0:
 - every trained parameter has a gradient, and no other parameter has one or changes;
 - the loss decreases;
 - the initial features equal those of the frozen backbone if the column \"starts frozen\" says so;
-- an adapter that is saved and loaded gives the same bits, and other base weights refuse it;
+- a saved and loaded adapter produces the same bits, and is refused on other base weights;
 - merging changes the features only by rounding, or is refused with the reason.
 
 Values and gradients of every method are compared with PyTorch (`golden_methods`, `golden_e3va`). Parameter counts are compared

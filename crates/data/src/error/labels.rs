@@ -22,7 +22,7 @@ pub enum LabelFault {
 
     /// The labels do not cover the image exactly.
     #[error(
-        "the image is {width}x{height}, but it has {labels} labels of {label_width}x{label_height}"
+        "the image is {width}x{height}, but its labels are {label_width}x{label_height} with {labels} values"
     )]
     Size {
         /// Width of the image in pixels.
