@@ -82,8 +82,7 @@ impl Settings for AdaptformerConfig {
     }
 
     fn misfit(&self, backbone: &Description) -> Option<&'static str> {
-        let reason =
-            "a bottleneck beside a branch keeps the shape of the map, but a convolutional block changes it";
+        let reason = "a bottleneck beside a branch keeps the shape of the map, but a convolutional block changes it";
         (!backbone.is_transformer()).then_some(reason)
     }
 }

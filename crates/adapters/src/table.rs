@@ -345,7 +345,9 @@ impl MethodConfig {
             method: descriptor.name,
             reason: match descriptor.merges {
                 Err(reason) => reason,
-                Ok(()) => "the backbone does not report which operations produce the maps that it changes",
+                Ok(()) => {
+                    "the backbone does not report which operations produce the maps that it changes"
+                }
             },
         })
     }

@@ -74,7 +74,9 @@ pub enum CheckpointError {
         places: Vec<String>,
     },
     /// The ending names no known format.
-    #[error("weights file {path} has an unknown extension; expected .safetensors, .pth, .pt or .bin")]
+    #[error(
+        "weights file {path} has an unknown extension; expected .safetensors, .pth, .pt or .bin"
+    )]
     UnknownFormat {
         /// The file.
         path: PathBuf,

@@ -64,7 +64,9 @@ pub enum TensorFileError {
         path: PathBuf,
     },
     /// The checksum is that of something else.
-    #[error("{path} is damaged: its header has the checksum {written}, but its content has {found}")]
+    #[error(
+        "{path} is damaged: its header has the checksum {written}, but its content has {found}"
+    )]
     Damaged {
         /// The file.
         path: PathBuf,

@@ -89,7 +89,7 @@ impl Arguments {
     /// Where the photos of the loading cases are, for both sides.
     fn photos(&self) -> Result<PathBuf> {
         std::path::absolute(self.environment.join("photos"))
-            .context("cannot name the folder of the photos")
+            .context("cannot resolve the directory of the photos")
     }
 }
 
@@ -141,7 +141,7 @@ fn compare<B: TrainBackend>(arguments: &Arguments, device: &B::Device) -> Result
         cases.retain(|case| arguments.filter.iter().any(|part| case.name.contains(part)));
     }
     if cases.is_empty() {
-        bail!("no case has a name that contains {:?}", arguments.filter);
+        bail!("no case name contains {:?}", arguments.filter);
     }
     let mut out = io::stdout().lock();
     if arguments.list {

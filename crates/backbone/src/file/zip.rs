@@ -203,7 +203,10 @@ impl Archive {
             DEFLATED => Ok(Box::new(
                 DeflateDecoder::new(packed).take(entry.size.saturating_add(1)),
             )),
-            other => Err(damaged(record, format!("uses the unsupported compression method {other}"))),
+            other => Err(damaged(
+                record,
+                format!("uses the unsupported compression method {other}"),
+            )),
         }
     }
 }

@@ -141,7 +141,8 @@ impl<R: BufRead> Machine<'_, R> {
                     _ => u32::from_le_bytes(self.input.array()?),
                 };
                 let value = self.memo.get(&place).copied();
-                let value = value.ok_or_else(|| self.input.wrong("a value that is not in the memo"))?;
+                let value =
+                    value.ok_or_else(|| self.input.wrong("a value that is not in the memo"))?;
                 self.push(value)
             }
 
@@ -250,9 +251,9 @@ impl<R: BufRead> Machine<'_, R> {
                 self.left = left;
                 Ok(())
             }
-            None => Err(self.input.wrong(&format!(
-                "more values than a weight file has; {SAVE_ALONE}"
-            ))),
+            None => Err(self
+                .input
+                .wrong(&format!("more values than a weight file has; {SAVE_ALONE}"))),
         }
     }
 

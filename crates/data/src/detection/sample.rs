@@ -79,14 +79,15 @@ impl DetectionSample {
                     instance.bounds
                 )
             } else if instance.class >= classes {
-                format!("its class is {}, but there are {classes} classes", instance.class)
+                format!(
+                    "its class is {}, but there are {classes} classes",
+                    instance.class
+                )
             } else if let Some(mask) = &instance.mask
                 && mask.image_size() != (width, height)
             {
                 let (mask_width, mask_height) = mask.image_size();
-                format!(
-                    "its mask is {mask_width}x{mask_height}, but the image is {width}x{height}"
-                )
+                format!("its mask is {mask_width}x{mask_height}, but the image is {width}x{height}")
             } else {
                 continue;
             };

@@ -371,10 +371,7 @@ fn objects_that_do_not_fit_their_image_are_refused() {
     type Change = fn(&mut Instance);
     let changes: [(Change, &str); 4] = [
         (|instance| instance.bounds[2] = 99.0, "is not within"),
-        (
-            |instance| instance.bounds[0] = f32::NAN,
-            "is not within",
-        ),
+        (|instance| instance.bounds[0] = f32::NAN, "is not within"),
         (
             |instance| instance.class = 1,
             "its class is 1, of 1 classes",

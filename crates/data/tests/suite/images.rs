@@ -100,7 +100,10 @@ fn other_kinds_are_named_and_not_called_damaged() {
         (heic, ["HEIC", "convert it to PNG or JPEG"]),
         (pointer, ["pointer of Git LFS", "git lfs pull"]),
         (page, ["HTML", "download the image itself"]),
-        (numbers, ["file of an unknown kind", "download the image itself"]),
+        (
+            numbers,
+            ["file of an unknown kind", "download the image itself"],
+        ),
     ] {
         let error = read::image(&path).unwrap_err();
         assert_says(&error, &parts);

@@ -161,8 +161,7 @@ impl Measure {
         if !output.status.success() {
             bail!("its process ended with {}", output.status);
         }
-        serde_json::from_slice(&output.stdout)
-            .context("cannot parse the output of its process")
+        serde_json::from_slice(&output.stdout).context("cannot parse the output of its process")
     }
 }
 

@@ -185,7 +185,9 @@ impl Job for Convert {
             .collect();
         for (path, data) in &tensors {
             if !data.iter::<f32>().all(f32::is_finite) {
-                bail!("`{path}` has values that do not fit in half precision, whose largest number is 65504");
+                bail!(
+                    "`{path}` has values that do not fit in half precision, whose largest number is 65504"
+                );
             }
         }
         write_tensors(&self.output, &tensors)

@@ -184,7 +184,9 @@ impl Rows {
                     fault: FileFault::MaskFormat {
                         found: format!("{} file", kind::name(other)),
                         advice: match other {
-                            ImageFormat::Jpeg => "JPEG changes values: create the mask again as PNG",
+                            ImageFormat::Jpeg => {
+                                "JPEG changes values: create the mask again as PNG"
+                            }
                             _ => "convert it to PNG without changing its values",
                         },
                     },
