@@ -83,7 +83,7 @@ pub enum CheckpointError {
     },
     /// A backbone without embedded weights.
     #[error(
-        "there are no embedded weights for `{backbone}`, only of {}; name a weight file",
+        "there are no embedded weights for `{backbone}`, only for {}; set a weight file",
         known.join(", ")
     )]
     NotEmbedded {

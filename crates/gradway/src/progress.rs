@@ -88,7 +88,7 @@ impl Observer for TerminalProgress {
                 self.start(steps, done);
                 let from = match done {
                     0 => String::new(),
-                    done => format!(" from step {done} on"),
+                    done => format!(", resumed from step {done}"),
                 };
                 self.line(&format!(
                     "{steps} steps{from}; {} trainable parameters in the method, {head} in the head",

@@ -70,7 +70,7 @@ pub enum TrainError {
         task: DenseTask,
     },
     /// A configuration of another task.
-    #[error("a run of {}, where {} is needed", found.name(), expected.name())]
+    #[error("the run is for {}; expected one for {}", found.name(), expected.name())]
     Task {
         /// What is needed.
         expected: Task,
@@ -206,7 +206,8 @@ pub enum TrainError {
     },
     /// A run whose data has changed since its checkpoint.
     #[error(
-        "{path}: the {} split differs from the one that the run was trained with: it has other samples, or other images with the same names", split.name()
+        "{path}: the {} split differs from the one that the run was trained with: it has other samples, or other images with \
+         the same names", split.name()
     )]
     OtherData {
         /// The checkpoint.
@@ -250,7 +251,7 @@ impl TrainError {
                 Some("use `faster_rcnn` or `retinanet`, which need no masks".to_string())
             }
             Self::OtherBase { .. } => {
-                Some("set backbone.name and backbone.weights as they were in training".to_string())
+                Some("set backbone.name and backbone.weights to the values used in training".to_string())
             }
             Self::Stopped { path, .. } => Some(format!(
                 "resume with `gradway train --resume {}`",
@@ -262,7 +263,7 @@ impl TrainError {
                     .to_string(),
             ),
             Self::SingleValue { .. } => Some(
-                "use batches of 2 or more (loader.batch_size; loader.drop_last = true where it is the last of an \
+                "use batches of 2 or more (loader.batch_size; loader.drop_last = true if it is the last one of an \
                  epoch), or the head `segformer`, which has no pooled map"
                     .to_string(),
             ),
@@ -271,8 +272,8 @@ impl TrainError {
                 "use data with the classes that the run was trained on, in the same order".to_string(),
             ),
             Self::OtherSetting { .. } | Self::OtherData { .. } => Some(
-                "set it back, or start a new run; what may change is train.epochs, train.evaluate_every, \
-                 train.checkpoint_every, loader.workers, loader.prefetch, evaluation and the places of files"
+                "restore it, or start a new run; only train.epochs, train.evaluate_every, train.checkpoint_every, \
+                 loader.workers, loader.prefetch, evaluation and the locations of files may change"
                     .to_string(),
             ),
             Self::RunExists { .. } => {

@@ -64,7 +64,7 @@ impl DataError {
                     .into()
             }
             Self::UnknownClassList { .. } => {
-                "give a list of names, the name of a built-in list, or a text file with one name per line"
+                "use a list of names, the name of a built-in list, or a text file with one name per line"
                     .into()
             }
             Self::AmbiguousClasses { path, default } => format!(

@@ -49,10 +49,10 @@ impl LabelPolicy {
         match self {
             Self::ReduceZero => "reduce_zero".into(),
             Self::Direct { ignore } => format!("direct, ignore = {ignore}"),
-            Self::Values { values, .. } => format!("{} values", values.len()),
+            Self::Values { values, .. } => format!("values ({})", values.len()),
             Self::Colors { colors, .. } => {
                 let colors: usize = colors.values().map(Vec::len).sum();
-                format!("{colors} colors")
+                format!("colors ({colors})")
             }
         }
     }

@@ -113,7 +113,7 @@ fn what_decides_training_may_not_change() {
         };
         assert!(error.contains(&expected), "{error}");
         assert!(
-            error.contains("hint: set it back, or start a new run"),
+            error.contains("hint: restore it, or start a new run"),
             "{error}"
         );
         fs::write(run.join("config.toml"), &saved).expect("written");
