@@ -125,7 +125,7 @@ mod tests {
             assert!(error.to_string().contains(expected), "{error}");
         }
         let error = from_bytes(vec![255; 40].into()).unwrap_err();
-        assert!(error.to_string().contains("no .safetensors"), "{error}");
+        assert!(error.to_string().contains("not a .safetensors"), "{error}");
         let error = from_bytes(vec![1, 2].into()).unwrap_err();
         assert!(error.to_string().contains("cut short"), "{error}");
     }
