@@ -249,7 +249,7 @@ fn hints_are_given_where_they_fit() {
     assert!(
         hint(&whole[..whole.len() / 2])
             .unwrap()
-            .contains("ends early")
+            .contains("is truncated")
     );
     let number = whole.replace("\"area\":12", "\"area\":NaN");
     assert!(hint(&number).unwrap().contains("NaN"), "{number}");
