@@ -81,8 +81,7 @@ impl Settings for AdaptformerConfig {
     }
 
     fn misfit(&self, backbone: &Description) -> Option<&'static str> {
-        let reason =
-            "what runs beside a branch must have its shape, and a convolutional block changes it";
+        let reason = "a bottleneck beside a branch keeps the shape of the map, but a convolutional block changes it";
         (!backbone.is_transformer()).then_some(reason)
     }
 }

@@ -17,7 +17,7 @@ use crate::selected::Selected;
 
 pub(crate) const ABOUT: About = About {
     name: "bitfit",
-    summary: "every bias, norm shifts and position biases included",
+    summary: "every bias, including norm shifts and position biases",
     source: "BitFit, arXiv 2106.10199",
     starts_frozen: true,
     merges: Ok(()),

@@ -12,7 +12,7 @@ use crate::method::{About, Settings, unmergeable};
 
 pub(crate) const ABOUT: About = About {
     name: "compacter_plus_plus",
-    summary: "as compacter, after the MLP alone",
+    summary: "as compacter, but only after the MLP",
     source: "Compacter++, arXiv 2106.04647",
     starts_frozen: true,
     merges: Err(unmergeable::ACTIVATION),

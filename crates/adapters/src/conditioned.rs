@@ -18,7 +18,7 @@ use crate::placement::{Around, features_around};
 use crate::track::frozen_backbone;
 
 /// The reason why tasks cannot be added to a trained model.
-pub(crate) const SHARED_HYPERNETWORKS: &str = "its hypernetworks make the weights of all tasks, and their embeddings are one parameter; a new task would have \
+pub(crate) const SHARED_HYPERNETWORKS: &str = "its tasks share the hypernetworks, and their embeddings are one parameter; a new task would have \
      nothing of its own to train";
 
 /// Hypernetworks that generate the bottlenecks of a task.

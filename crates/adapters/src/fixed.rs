@@ -16,7 +16,7 @@ use crate::placement::Beside;
 
 pub(crate) const ABOUT: About = About {
     name: "fixed",
-    summary: "nothing of the backbone",
+    summary: "no parameters of the backbone",
     source: "the usual baseline",
     starts_frozen: true,
     merges: Err(unmergeable::NOTHING),

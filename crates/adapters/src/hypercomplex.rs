@@ -107,7 +107,7 @@ pub(crate) fn divides(n: usize, width: usize) -> Result<(), String> {
     match width.is_multiple_of(n) {
         true => Ok(()),
         false => Err(format!(
-            "method.width = {width} is no multiple of method.n = {n}"
+            "method.width = {width} is not a multiple of method.n = {n}"
         )),
     }
 }

@@ -24,7 +24,7 @@ use crate::method::{About, Settings, in_range, unmergeable};
 
 pub(crate) const ABOUT: About = About {
     name: "hyperformer",
-    summary: "bottlenecks in every branch, made of a task's embedding by hypernetworks, and the output norms",
+    summary: "bottlenecks in every branch, generated from a task's embedding by hypernetworks, and the output norms",
     source: "HyperFormer, arXiv 2106.04489",
     starts_frozen: true,
     merges: Err(unmergeable::ACTIVATION),

@@ -121,11 +121,11 @@ pub struct Unmergeable {
 
 /// Reasons that several methods share.
 pub(crate) mod unmergeable {
-    pub(crate) const ACTIVATION: &str = "an activation lies between its projections";
-    pub(crate) const HIGHWAY: &str = "what it adds comes from beside the backbone";
+    pub(crate) const ACTIVATION: &str = "it has an activation between its projections";
+    pub(crate) const HIGHWAY: &str = "it adds the output of a highway beside the backbone";
     pub(crate) const PROMPTS: &str = "its prompts take part in attention";
-    pub(crate) const TASKS: &str = "its tasks have weights of their own";
-    pub(crate) const NOTHING: &str = "it changes nothing";
+    pub(crate) const TASKS: &str = "each task has its own weights";
+    pub(crate) const NOTHING: &str = "it does not change the backbone";
 }
 
 /// The module of a method: everything it trains, and the computation of a task's features from the result of
@@ -162,7 +162,7 @@ pub(crate) fn statistics_misfit(
     backbone: &Description,
 ) -> Option<&'static str> {
     (statistics == BatchStatistics::Trained && !backbone.batch_norms).then_some(
-        "method.batch_statistics = \"trained\", but it has no batch norms, or they are folded for good in its file",
+        "method.batch_statistics = \"trained\", but it has no batch norms, or its weight file has them only folded",
     )
 }
 

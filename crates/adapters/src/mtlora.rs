@@ -44,7 +44,7 @@ use crate::track::track_backbone;
 
 pub(crate) const ABOUT: About = About {
     name: "mtlora",
-    summary: "low-rank updates of every projection, a task's own at the end of a stage, norms and patch mergings",
+    summary: "low-rank updates of every projection, one per task at the end of a stage, and the norms and patch mergings",
     source: "MTLoRA, arXiv 2403.20320",
     starts_frozen: true,
     merges: Err(unmergeable::TASKS),

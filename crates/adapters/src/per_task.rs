@@ -22,10 +22,10 @@ use crate::table::{Holding, HoldingConfig, MethodConfig};
 
 pub(crate) const ABOUT: About = About {
     name: "per_task",
-    summary: "another method, once for each task",
+    summary: "a copy of another method for each task",
     source: "the usual baseline",
     starts_frozen: true,
-    merges: Err("every task has another backbone"),
+    merges: Err("each task has its own backbone"),
 };
 
 /// The container's name for module visitors.

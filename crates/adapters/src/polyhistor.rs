@@ -24,7 +24,7 @@ use crate::polyhistor_lite::ThinHypernetwork;
 
 pub(crate) const ABOUT: About = About {
     name: "polyhistor",
-    summary: "bottlenecks in every branch, made of a task's embedding by low-rank hypernetworks, and the output norms",
+    summary: "bottlenecks in every branch, generated from a task's embedding by low-rank hypernetworks, and the output norms",
     source: "Polyhistor, arXiv 2210.03265",
     starts_frozen: true,
     merges: Err(unmergeable::ACTIVATION),

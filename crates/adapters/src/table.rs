@@ -129,7 +129,7 @@ macro_rules! declare {
                 match config {
                     $(MethodConfig::$around(config) => Ok(Self::$around(config)),)*
                     other => Err(format!(
-                        "method.method.name = \"{}\"; it must be a method that holds its backbone",
+                        "method.method.name = \"{}\"; it must be a method that back-propagates through the backbone",
                         other.descriptor().name
                     )),
                 }
@@ -314,7 +314,9 @@ impl MethodConfig {
             method: descriptor.name,
             reason: match descriptor.merges {
                 Err(reason) => reason,
-                Ok(()) => "the backbone does not say what makes the maps that it changes",
+                Ok(()) => {
+                    "the backbone does not report which operations produce the maps that it changes"
+                }
             },
         })
     }

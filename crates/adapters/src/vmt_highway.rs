@@ -42,7 +42,7 @@ use crate::task_streams::{Merge, StageStreams, StreamBlocks, TaskStreams, featur
 pub(crate) const ABOUT: About = About {
     name: "vmt_highway",
     summary: "shared bottlenecks on a highway beside the backbone, a task's scale and shift in each, and the output norms",
-    source: "ours, after arXiv 2306.09729 and 2312.08733",
+    source: "ours, based on arXiv 2306.09729 and 2312.08733",
     starts_frozen: false,
     merges: Err(unmergeable::HIGHWAY),
 };

@@ -63,7 +63,7 @@ pub enum CheckpointError {
     /// There are no weights below the selected key.
     #[error(
         "{path} has no weights for this backbone below `{key}`{}",
-        if places.is_empty() { String::new() } else { format!("; there are some in {}", quoted(places)) }
+        if places.is_empty() { String::new() } else { format!("; the file has weights in {}", quoted(places)) }
     )]
     NothingBelow {
         /// The file.
@@ -73,15 +73,17 @@ pub enum CheckpointError {
         /// Keys that have weights.
         places: Vec<String>,
     },
-    /// The file extension names no known format.
-    #[error("weights file {path} has an unknown ending; expected .safetensors, .pth, .pt or .bin")]
+    /// The ending names no known format.
+    #[error(
+        "weights file {path} has an unknown extension; expected .safetensors, .pth, .pt or .bin"
+    )]
     UnknownFormat {
         /// The file.
         path: PathBuf,
     },
     /// The backbone has no embedded weights.
     #[error(
-        "there are no embedded weights of `{backbone}`, only of {}; name a weight file",
+        "there are no embedded weights for `{backbone}`, only for {}; set a weight file",
         known.join(", ")
     )]
     NotEmbedded {

@@ -39,7 +39,7 @@ pub enum ImportError {
         unused: Vec<(String, Option<String>)>,
     },
     /// Weights that are not finite.
-    #[error("{path}: tensor `{key}` holds {value} at position {position}; weights are finite")]
+    #[error("{path}: tensor `{key}` holds {value} at position {position}; weights must be finite")]
     NotFinite {
         /// The file.
         path: PathBuf,
@@ -52,8 +52,8 @@ pub enum ImportError {
     },
     /// A relative position bias table of a window that is not square.
     #[error(
-        "{path}: tensor `{key}` has {rows} rows, which no square window has ((2 w - 1)^2 for a side of w): it was \
-         made for windows of two different sides, which are not in the file; make the model with square images"
+        "{path}: tensor `{key}` has {rows} rows, but a square window of side w has (2 w - 1)^2: the window of the \
+         table is not square, and the file does not state its sides; create the model with square images"
     )]
     Window {
         /// The file.
@@ -101,7 +101,7 @@ fn describe(missing: &[(String, Option<String>)], unused: &[(String, Option<Stri
         parts.push(list("parameters missing from the file", missing));
     }
     if !unused.is_empty() {
-        parts.push(list("keys unknown", unused));
+        parts.push(list("unknown keys", unused));
     }
     parts.join("; ")
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
 
-const BESIDE: &str = "beside the backbone's weights";
+const BESIDE: &str = "outside of the backbone's weights";
 /// The reason why a key without a tensor is skipped.
 pub(crate) const NO_TENSOR: &str = "no tensor";
 

@@ -239,7 +239,7 @@ pub enum DataError {
 
     /// A dataset does not have labels of the requested task.
     #[error(
-        "dataset `{dataset}` has no labels of `{task}`; it has those of {}",
+        "dataset `{dataset}` has no labels of `{task}`; it has labels of {}",
         list(offered, ", ")
     )]
     TaskNotOffered {
@@ -313,7 +313,7 @@ pub enum DataError {
 
     /// The folder has its own class list, but the configuration does not state which one to use.
     #[error(
-        "{} exists but `classes` is not set, and the default is the {default} classes; say which is right",
+        "{} exists, but `classes` is not set and defaults to the {default} classes",
         path.display()
     )]
     AmbiguousClasses {
@@ -368,7 +368,7 @@ pub enum DataError {
     },
 
     /// The length of a bitmap does not match its image.
-    #[error("a mask of {found} values for an image of {width}x{height}; expected one a pixel")]
+    #[error("a mask of {found} values for an image of {width}x{height}; expected one per pixel")]
     MaskLength {
         /// Width of the image in pixels.
         width: u32,
@@ -399,7 +399,7 @@ pub enum DataError {
 
     /// A worker thread of a loader failed because of a bug, not an error in the data.
     #[error(
-        "a loader worker stopped while preparing batch {batch}: {reason}; this is a defect, not a fault of the data"
+        "a loader worker stopped while preparing batch {batch}: {reason}; this is a bug, not a problem of the data"
     )]
     Worker {
         /// Index of the batch within the epoch.
@@ -409,7 +409,7 @@ pub enum DataError {
     },
 
     /// A manifest built into the crate cannot be read.
-    #[error("built-in manifest `{name}`: {reason}; this is a defect, not a fault of the data")]
+    #[error("built-in manifest `{name}`: {reason}; this is a bug, not a problem of the data")]
     Manifest {
         /// Name of the manifest.
         name: String,

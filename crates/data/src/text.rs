@@ -36,7 +36,7 @@ pub(crate) fn decode(mut bytes: Vec<u8>) -> Result<String, String> {
     }
     String::from_utf8(bytes).map_err(|error| {
         let place = error.utf8_error().valid_up_to();
-        format!("it is no text in UTF-8: byte {place} belongs to no character")
+        format!("it is not UTF-8 text: byte {place} is not part of a character")
     })
 }
 

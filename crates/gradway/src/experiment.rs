@@ -25,31 +25,31 @@ pub struct Experiment {
 }
 
 #[derive(Debug, Parser)]
-#[command(after_help = "Stopped and started again, it goes on where it was.")]
+#[command(after_help = "A comparison that was stopped resumes when it is started again.")]
 struct Arguments {
-    /// Where the runs go.
+    /// Output directory of the runs.
     #[arg(long)]
     out: PathBuf,
-    /// Configuration.
+    /// Configuration file (TOML).
     #[arg(long)]
     config: PathBuf,
-    /// Methods; see `gradway list methods`.
+    /// Methods to train, separated by commas; see `gradway list methods`.
     #[arg(long, value_delimiter = ',', default_value = "fixed,e3va,full")]
     methods: Vec<String>,
-    /// Seeds, a run of every method for each.
+    /// Seeds, separated by commas. Every method is trained once per seed.
     #[arg(long, value_delimiter = ',', default_value = "0")]
     seeds: Vec<u32>,
-    /// Overrides a key of the configuration, such as `train.epochs=1`. A key of `method` goes to the methods
+    /// Override a key of the configuration, such as `train.epochs=1`. A key of `method` applies to the methods
     /// that have it.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.
     #[arg(long, default_value_t)]
     device: DeviceName,
-    /// Write the means over the seeds there, as `table.md` and `plot.svg`.
+    /// Write `table.md` and `plot.svg`, with the means over the seeds, to this directory.
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
-    /// The results as JSON.
+    /// Print the results as JSON.
     #[arg(long)]
     json: bool,
 }

@@ -23,7 +23,7 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Parameter-, memory- and time-efficient tuning of vision backbones for dense prediction.
 ///
-/// Without a command it runs the demonstration: see `gradway demo --help`.
+/// Without a command, it runs the demonstration (`gradway demo --help`).
 #[derive(Debug, Parser)]
 #[command(version, about)]
 struct Cli {

@@ -71,7 +71,7 @@ impl TerminalProgress {
     fn say_stopping(&mut self) {
         if stop::requested() && !self.said_stopping {
             self.said_stopping = true;
-            self.line("stopping once this evaluation is saved; a second signal ends at once");
+            self.line("stopping after this evaluation is saved; a second signal stops immediately");
         }
     }
 }
@@ -88,7 +88,7 @@ impl Observer for TerminalProgress {
                 self.start(steps, done);
                 let from = match done {
                     0 => String::new(),
-                    done => format!(" from step {done} on"),
+                    done => format!(", resumed from step {done}"),
                 };
                 self.line(&format!(
                     "{steps} steps{from}; {} trainable parameters in the method, {head} in the head",
@@ -100,21 +100,20 @@ impl Observer for TerminalProgress {
                 path.display()
             )),
             Event::LeftOut { split, what } => {
-                self.line(&format!("left out of the {} split: {what}", split.name()));
+                self.line(&format!("skipped in the {} split: {what}", split.name()));
             }
             Event::RandomBackbone { frozen } => self.line(&format!(
-                "warning: backbone.weights is not set: {frozen} parameters of the backbone are random and stay so"
+                "warning: backbone.weights is not set: {frozen} frozen parameters of the backbone are random"
             )),
             Event::Unread { parameters } => self.line(&format!(
-                "{} are not trained: the head does not read what they make",
+                "{} are not trained: the head does not use their output",
                 some_of(parameters)
             )),
             Event::Dropped { images, of } => self.line(&format!(
-                "every epoch leaves out {images} of {of} training images, which do not fill a step \
-                 (loader.drop_last), others every time"
+                "every epoch drops {images} of {of} training images that do not fill a step (loader.drop_last); each epoch drops others"
             )),
             Event::Unreached { parameters } => self.line(&format!(
-                "warning: {} had no gradient in an epoch: there was no object that they are for",
+                "warning: {} had no gradient in an epoch: no object needed them",
                 some_of(parameters)
             )),
             Event::Absent {

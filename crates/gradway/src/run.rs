@@ -25,8 +25,9 @@ impl Job for TrainJob<'_> {
 
     fn run<B: TrainBackend>(mut self, device: B::Device) -> Self::Output {
         if let Err(error) = stop::on_signals() {
-            self.progress
-                .line(&format!("signals end the run at once: {error}"));
+            self.progress.line(&format!(
+                "cannot handle signals, which will end the run immediately: {error}"
+            ));
         }
         let provenance = provenance::<B>(self.config, &device, self.device);
         train::<B>(

@@ -21,7 +21,7 @@ pub fn note(text: impl Display) {
 
 /// The error that standard output was closed by its reader, as by `| head`.
 #[derive(Debug, thiserror::Error)]
-#[error("nobody reads standard output")]
+#[error("standard output is closed")]
 pub struct BrokenPipe;
 
 /// Writes data and a newline to standard output.

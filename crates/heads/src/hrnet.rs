@@ -20,7 +20,7 @@ use crate::normalization::BatchNorm;
 pub(crate) const DESCRIPTOR: HeadDescriptor = HeadDescriptor {
     name: "hrnet",
     task: HeadTask::Segmentation,
-    summary: "narrow maps of all stages side by side and one wide layer: the head of MTLoRA",
+    summary: "concatenated narrow maps of all stages and one wide layer: the head of MTLoRA",
     source: "HRNet, arXiv 1904.04514; MTLoRA, arXiv 2403.20320",
 };
 

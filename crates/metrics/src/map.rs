@@ -20,8 +20,8 @@ pub enum MapError {
         /// Number of values.
         values: usize,
     },
-    /// A map that does not consist of whole rows.
-    #[error("map has {pixels} pixels, which do not make rows of {width}")]
+    /// A map that is not made of whole rows.
+    #[error("map has {pixels} pixels, which is not a multiple of the width {width}")]
     NotRows {
         /// Number of pixels.
         pixels: usize,

@@ -58,7 +58,7 @@ pub enum RelativeError {
     #[error("there is no task to compare")]
     NoTasks,
     /// A task that one side lacks.
-    #[error("task `{task}` is not among the {side}; both sides must have the same tasks")]
+    #[error("task `{task}` is not in the {side}; both sides must have the same tasks")]
     Missing {
         /// The task.
         task: String,
@@ -66,7 +66,7 @@ pub enum RelativeError {
         side: Side,
     },
     /// A task that one side has twice.
-    #[error("task `{task}` is twice among the {side}")]
+    #[error("task `{task}` occurs twice in the {side}")]
     Twice {
         /// The task.
         task: String,
@@ -256,20 +256,20 @@ mod tests {
         let side = "both sides must have the same tasks";
         assert_eq!(
             error(&some, &some[1..]),
-            format!("task `semantic segmentation` is not among the references; {side}")
+            format!("task `semantic segmentation` is not in the references; {side}")
         );
         assert_eq!(
             error(&some[..3], &some),
-            format!("task `normals` is not among the scores; {side}")
+            format!("task `normals` is not in the scores; {side}")
         );
         let twice = [&some[..], &some[3..]].concat();
         assert_eq!(
             error(&some, &twice),
-            "task `normals` is twice among the references"
+            "task `normals` occurs twice in the references"
         );
         assert_eq!(
             error(&twice, &some),
-            "task `normals` is twice among the scores"
+            "task `normals` occurs twice in the scores"
         );
         let mut other = some.clone();
         other[3].metric = normals::MEDIAN_ANGULAR_ERROR;

@@ -12,7 +12,7 @@ use crate::{MetricDescriptor, MetricFamily};
 pub const MEAN_IOU: MetricDescriptor = MetricDescriptor {
     name: "mean_iou",
     family: MetricFamily::Segmentation,
-    summary: "intersection over union, averaged over the classes in truth or prediction",
+    summary: "intersection over union, averaged over the classes in ground truth or prediction",
     higher_is_better: true,
     unit: "share",
 };
@@ -21,7 +21,7 @@ pub const MEAN_IOU: MetricDescriptor = MetricDescriptor {
 pub const PIXEL_ACCURACY: MetricDescriptor = MetricDescriptor {
     name: "pixel_accuracy",
     family: MetricFamily::Segmentation,
-    summary: "share of the labelled pixels that are right",
+    summary: "share of the labelled pixels that are correct",
     higher_is_better: true,
     unit: "share",
 };
@@ -30,7 +30,7 @@ pub const PIXEL_ACCURACY: MetricDescriptor = MetricDescriptor {
 pub const MEAN_ACCURACY: MetricDescriptor = MetricDescriptor {
     name: "mean_accuracy",
     family: MetricFamily::Segmentation,
-    summary: "share of a class's pixels that are right, averaged over the classes in the truth",
+    summary: "share of a class's pixels that are correct, averaged over the classes in the ground truth",
     higher_is_better: true,
     unit: "share",
 };

@@ -90,7 +90,7 @@ impl Checkpoint {
         let file = TensorFile::open(path)?;
         let state = file.metadata().get(STATE);
         let state = state
-            .ok_or_else(|| wrong(&"it is no checkpoint of a run: its header has no `state`"))?;
+            .ok_or_else(|| wrong(&"it is not a checkpoint of a run: its header has no `state`"))?;
         let weights = file
             .names()
             .filter_map(|name| Some((name, name.strip_prefix(WEIGHTS)?)))

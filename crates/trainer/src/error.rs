@@ -64,13 +64,13 @@ pub enum TrainError {
     #[error("tasks.single: {0}")]
     Relative(#[from] RelativeError),
     /// A batch without the labels of a task.
-    #[error("a batch has no labels of `{task}`, which is trained")]
+    #[error("a batch has no labels of the trained task `{task}`")]
     NoLabels {
         /// The task.
         task: DenseTask,
     },
     /// A configuration of another task.
-    #[error("a run of {}, where {} is needed", found.name(), expected.name())]
+    #[error("the run is for {}; expected one for {}", found.name(), expected.name())]
     Task {
         /// The expected task.
         expected: TaskKind,
@@ -78,7 +78,7 @@ pub enum TrainError {
         found: TaskKind,
     },
     /// An object without a mask, where masks are trained.
-    #[error("image `{image}`: annotation {annotation} has no mask, which the head is trained on")]
+    #[error("image `{image}`: annotation {annotation} has no mask, but the head needs one")]
     NoMask {
         /// Identifier of the image.
         image: String,
@@ -102,7 +102,7 @@ pub enum TrainError {
         source: StateDictError,
     },
     /// The folder of a new run already holds a run.
-    #[error("{} holds a run already", path.display())]
+    #[error("{} already holds a run", path.display())]
     RunExists {
         /// The folder.
         path: PathBuf,
@@ -145,7 +145,7 @@ pub enum TrainError {
     },
     /// A loss or a gradient norm that is not finite. The model has not changed.
     #[error(
-        "{what} is {value} in step {step}, which is not taken; images: {}",
+        "{what} is {value} in step {step}, so the step is not taken; images: {}",
         quoted(images)
     )]
     NotFinite {
@@ -161,7 +161,7 @@ pub enum TrainError {
     /// A batch norm over one value per channel.
     #[error(
         "a batch of {batch} with head.name = \"{head}\" and images of {}x{}: expected more than 1 value per channel \
-         when training, but a batch norm of the head would be over one", size[0], size[1]
+         when training, but a batch norm of the head has only one", size[0], size[1]
     )]
     SingleValue {
         /// Name of the head.
@@ -206,7 +206,8 @@ pub enum TrainError {
     },
     /// A run whose data has changed since its checkpoint.
     #[error(
-        "{path}: the {} split is another than the run was trained with: other samples, or other images of the same names", split.name()
+        "{path}: the {} split differs from the one that the run was trained with: it has other samples, or other images with \
+         the same names", split.name()
     )]
     OtherData {
         /// The checkpoint.
@@ -247,13 +248,13 @@ impl TrainError {
             Self::Data(error) => error.hint(),
             Self::Objects(error) => error.hint(),
             Self::NoMask { .. } => {
-                Some("take `faster_rcnn` or `retinanet`, which need no masks".to_string())
+                Some("use `faster_rcnn` or `retinanet`, which need no masks".to_string())
             }
             Self::OtherBase { .. } => {
-                Some("set backbone.name and backbone.weights as they were in training".to_string())
+                Some("set backbone.name and backbone.weights to the values used in training".to_string())
             }
             Self::Stopped { path, .. } => Some(format!(
-                "go on with `gradway train --resume {}`",
+                "resume with `gradway train --resume {}`",
                 path.display()
             )),
             Self::NotFinite { .. } => Some(
@@ -262,21 +263,21 @@ impl TrainError {
                     .to_string(),
             ),
             Self::SingleValue { .. } => Some(
-                "take batches of 2 or more (loader.batch_size; loader.drop_last = true where it is the last of an \
+                "use batches of 2 or more (loader.batch_size; loader.drop_last = true if it is the last one of an \
                  epoch), or the head `segformer`, which has no pooled map"
                     .to_string(),
             ),
             Self::Tensors(error) => error.hint(),
             Self::OtherClasses { .. } => Some(
-                "give the data the classes and their order that the run was trained on".to_string(),
+                "use data with the classes that the run was trained on, in the same order".to_string(),
             ),
             Self::OtherSetting { .. } | Self::OtherData { .. } => Some(
-                "set it back, or start a new run; what may change is train.epochs, train.evaluate_every, \
-                 train.checkpoint_every, loader.workers, loader.prefetch, evaluation and the places of files"
+                "restore it, or start a new run; only train.epochs, train.evaluate_every, train.checkpoint_every, \
+                 loader.workers, loader.prefetch, evaluation and the locations of files may change"
                     .to_string(),
             ),
             Self::RunExists { .. } => {
-                let choices = "go on with --resume, replace it with --overwrite, or choose another folder with --out";
+                let choices = "resume it with --resume, replace it with --overwrite, or choose another folder with --out";
                 Some(choices.to_string())
             }
             Self::Busy { .. } => {

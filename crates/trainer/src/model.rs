@@ -382,7 +382,7 @@ fn backbone<B: KernelBackend>(
         return Err(TrainError::Config {
             origin: "configuration".to_string(),
             reason: format!(
-                "backbone.precision = \"{}\", which {} cannot compute in",
+                "backbone.precision = \"{}\", which {} does not support",
                 precision.name(),
                 B::name(device)
             ),

@@ -92,7 +92,7 @@ impl RunDirectory {
         if !directory.config_file().is_file() {
             return Err(TrainError::file(
                 path,
-                "it is no folder of a run: there is no `config.toml`",
+                "it is not a run directory: there is no `config.toml`",
             ));
         }
         let config = config::load(&directory.config_file(), &[])?;

@@ -27,39 +27,39 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 /// What trains every task alone.
 const ALONE: &str = "full";
 
-/// Train many dense tasks by several methods and print a table.
+/// Train many dense tasks with several methods and print a table.
 #[derive(Debug, Parser)]
-#[command(after_help = "Stopped and started again, it goes on where it was.")]
+#[command(after_help = "A comparison that was stopped resumes when it is started again.")]
 struct Arguments {
-    /// Where the runs go.
+    /// Output directory of the runs.
     #[arg(long, default_value = "runs/vmt")]
     out: PathBuf,
-    /// Configuration.
+    /// Configuration file (TOML).
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/scenes.toml"))]
     config: PathBuf,
-    /// Methods; see `gradway list methods`. `single` is one model with full fine-tuning for each task,
-    /// which improvements are measured against.
+    /// Methods to train, separated by commas; see `gradway list methods`. `single` trains one model per task
+    /// with full fine-tuning; the relative improvement is measured against it.
     #[arg(
         long,
         value_delimiter = ',',
         default_value = "single,full,fixed,vmt_adapter,vmt_adapter_lite,vmt_highway"
     )]
     methods: Vec<String>,
-    /// Seeds, a run of every method for each.
+    /// Seeds, separated by commas. Every method is trained once per seed.
     #[arg(long, value_delimiter = ',', default_value = "0")]
     seeds: Vec<u32>,
-    /// Another learning rate for a method, such as `full=2e-3`, whatever --set says: the pre-trained weights of a backbone want a
-    /// smaller one than what starts at random in it or beside it.
+    /// Learning rate of one method, such as `full=2e-3`. It takes precedence over --set. Pre-trained weights need
+    /// a smaller rate than parameters that start at random.
     #[arg(long, value_name = "METHOD=RATE", value_parser = rate)]
     rate: Vec<(String, f64)>,
-    /// Overrides a key of the configuration, such as `train.epochs=1`. A key of `method` goes to the methods
+    /// Override a key of the configuration, such as `train.epochs=1`. A key of `method` applies to the methods
     /// that have it.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.
     #[arg(long, default_value_t)]
     device: DeviceName,
-    /// Write the table there, in Markdown.
+    /// Write the table to this Markdown file.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
 }

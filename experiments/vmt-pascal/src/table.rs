@@ -84,7 +84,7 @@ fn scores(parts: &[&RunOutcome]) -> Result<BTreeMap<DenseTask, (MetricDescriptor
     let mut all = BTreeMap::new();
     for part in parts {
         let Scores::MultiTask(scores) = &part.last.scores else {
-            bail!("a run of another task");
+            bail!("expected a run of several tasks");
         };
         for (task, scores) in &scores.tasks {
             let (metric, value) = scores.main();

@@ -81,7 +81,7 @@ pub fn table(curve: &Curve) -> String {
         let points = curve.points(seconds);
         let most = curve.rows.iter().map(|(work, _)| *work).fold(0.0, f64::max);
         text += &format!(
-            "  {name}: {:.0} ms more from nothing to the most, by a line; the power {:.2}\n",
+            "  {name}: {:.0} ms from zero to the largest size by a line; the exponent is {:.2}\n",
             slope(&points) * most * 1e3,
             exponent(&points),
         );

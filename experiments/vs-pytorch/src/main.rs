@@ -31,55 +31,56 @@ use torch::Torch;
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
-/// Time operators and training steps against PyTorch, alternately.
+/// Compare the time of operators and training steps with PyTorch's.
 ///
-/// Makes a virtual environment of its own for PyTorch on the first run, unless `--python` names an
-/// interpreter that has it: 5.5 GB in the given folder on Linux, where PyPI's PyTorch brings CUDA
-/// with it, and nothing elsewhere.
+/// Gradway and PyTorch take turns. The first run creates a virtual environment with PyTorch in the directory of
+/// --environment, unless --python names an interpreter that has PyTorch. On Linux the environment takes 5.5 GB,
+/// because PyPI's PyTorch includes CUDA. Nothing is written outside of that directory.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Cases whose name contains one of these; all if none is given.
+    /// Run only cases whose name contains one of these strings. [default: all cases]
     filter: Vec<String>,
-    /// Names the cases and ends.
+    /// List the cases and exit.
     #[arg(long)]
     list: bool,
-    /// Device of our side: cpu, cuda:N, vulkan:N, wgpu:N; PyTorch's is the processor with the first, CUDA else.
+    /// Device of Gradway: cpu, cuda:N, vulkan:N, wgpu:N. PyTorch runs on the CPU with `cpu`, and on CUDA
+    /// otherwise.
     #[arg(long, default_value_t)]
     device: DeviceName,
-    /// How PyTorch multiplies single precision on a graphics card: as it is, or rounded as TF32.
+    /// Let PyTorch round single-precision products to TF32 on a graphics card.
     #[arg(long)]
     tf32: bool,
-    /// PyTorch compiles its networks.
+    /// Use `torch.compile` for PyTorch's networks.
     #[arg(long)]
     compile: bool,
-    /// Threads of each side.
+    /// Number of threads of each side.
     #[arg(long, default_value_t = 2)]
     threads: usize,
-    /// Turns of each side per case.
+    /// Number of turns of each side per case.
     #[arg(long, default_value_t = 7)]
     rounds: usize,
-    /// Seconds of a turn.
+    /// Duration of a turn in seconds.
     #[arg(long, default_value_t = 0.4)]
     seconds: f64,
-    /// Compares the most live bytes of training steps instead of times.
+    /// Compare the peak memory of training steps instead of times.
     #[arg(long)]
     memory: bool,
-    /// Compares the rates of networks and steps, as shares of that of a large product of matrices.
+    /// Compare the arithmetic rates of networks and steps, as shares of the rate of a large matrix product.
     #[arg(long, conflicts_with = "memory")]
     rate: bool,
-    /// Says where the time of networks and steps goes, operator by operator.
+    /// Print the time of networks and steps operator by operator.
     #[arg(long, conflicts_with_all = ["memory", "rate"])]
     profile: bool,
-    /// Times a step of e3va on growing images and batches, and writes a plot to this SVG file.
+    /// Time a step of e3va on growing images and batches, and write a plot to this SVG file.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["memory", "rate", "profile", "filter"])]
     growth: Option<PathBuf>,
-    /// A Python interpreter with PyTorch, torchvision and timm.
+    /// Python interpreter with PyTorch, torchvision and timm.
     #[arg(long)]
     python: Option<PathBuf>,
-    /// Where the virtual environment is made.
+    /// Directory of the virtual environment.
     #[arg(long, default_value = "target/vs-pytorch")]
     environment: PathBuf,
-    /// The results as JSON.
+    /// Print the results as JSON.
     #[arg(long)]
     json: bool,
 }
@@ -88,7 +89,7 @@ impl Arguments {
     /// Where the photos of the loading cases are, for both sides.
     fn photos(&self) -> Result<PathBuf> {
         std::path::absolute(self.environment.join("photos"))
-            .context("cannot name the folder of the photos")
+            .context("cannot resolve the directory of the photos")
     }
 }
 
@@ -140,7 +141,7 @@ fn compare<B: TrainBackend>(arguments: &Arguments, device: &B::Device) -> Result
         cases.retain(|case| arguments.filter.iter().any(|part| case.name.contains(part)));
     }
     if cases.is_empty() {
-        bail!("no case has a name that contains {:?}", arguments.filter);
+        bail!("no case name contains {:?}", arguments.filter);
     }
     let mut out = io::stdout().lock();
     if arguments.list {

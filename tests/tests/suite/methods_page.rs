@@ -13,14 +13,19 @@ use gradway_tests::{Tracked, blank};
 
 const HEAD: &str = "# Methods
 
-Generated from the table of methods; `GRADWAY_WRITE_DOCS=1 cargo test -p gradway-tests --test suite methods_page` writes it anew.
+This page lists the tuning methods. It is generated from the table of methods: `GRADWAY_WRITE_DOCS=1 cargo test -p gradway-tests --test suite methods_page` writes it again.
 
-The contract suite (`cargo test -p gradway-tests --test suite contract`) holds every row to the same, on a Swin and on
-EfficientNet-Lite0 where the method fits: a gradient on everything that is trained and on nothing else; nothing else moves;
-the loss falls; the features at the start are those of the frozen backbone where the row says so; an adapter that is saved
-and loaded gives the same bits and is refused by other base weights; merging changes features by rounding, or is refused with
-the reason. Values and gradients of every method are compared with PyTorch (`golden_methods`, `golden_e3va`),
-its count with a closed formula and the published number (`parameters`).
+The contract suite (`cargo test -p gradway-tests --test suite contract`) runs the same checks for every method, on a Swin and, if
+the method supports it, on EfficientNet-Lite0:
+
+- every trained parameter has a gradient, and no other parameter has one or changes;
+- the loss decreases;
+- the initial features equal those of the frozen backbone if the column \"starts frozen\" says so;
+- a saved and loaded adapter produces the same bits, and is refused on other base weights;
+- merging changes the features only by rounding, or is refused with the reason.
+
+Values and gradients of every method are compared with PyTorch (`golden_methods`, `golden_e3va`). Parameter counts are compared
+with a closed formula and the published number (`parameters`).
 
 ";
 
@@ -42,7 +47,7 @@ fn page() -> String {
         };
         let placement = match line.placement {
             Placement::Frozen => "without a graph",
-            Placement::Tracked => "back-propagated through",
+            Placement::Tracked => "with back-propagation",
         };
         let starts = if line.starts_frozen { "yes" } else { "no" };
         let merges = line
@@ -58,7 +63,7 @@ fn page() -> String {
             thousands(count.total),
         );
     }
-    page += "\nMethods that do not fit a convolutional backbone:\n\n";
+    page += "\nMethods that do not support a convolutional backbone:\n\n";
     let convolutional = blank("efficientnet_lite0").description();
     for line in table() {
         let method = config::method(line.name, &[]).unwrap();

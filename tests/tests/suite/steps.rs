@@ -66,7 +66,7 @@ fn what_is_no_number_ends_a_step_that_names_the_images() {
         assert_eq!((step, images.join(" ").as_str()), (2, "c d"));
         let text = error.to_string();
         assert!(
-            text.contains("the loss is NaN in step 2, which is not taken"),
+            text.contains("the loss is NaN in step 2, so the step is not taken"),
             "{text}"
         );
         assert!(text.contains("images: `c`, `d`"), "{text}");

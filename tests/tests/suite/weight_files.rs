@@ -148,8 +148,8 @@ fn what_is_no_file_of_torch_save_is_said() {
     let pickle = b"\x80\x04}\x94.".to_vec();
     for (bytes, expected) in [
         (vec![], "it is empty"),
-        (page, "no file of torch.save"),
-        (pickle, "no file of torch.save"),
+        (page, "not a file of torch.save"),
+        (pickle, "not a file of torch.save"),
         (tar, "tar archive"),
     ] {
         let error = try_read(&file_of(folder.path(), &bytes)).unwrap_err();

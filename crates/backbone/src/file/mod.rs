@@ -94,12 +94,12 @@ impl Container {
     /// Reads the values of a tensor as 32-bit floats, in the order of its shape.
     pub(crate) fn values(&mut self, stored: &Stored) -> Result<Vec<f32>, Fault> {
         let Some(element) = stored.element else {
-            return Err(Fault::format("numbers of a type that is not read"));
+            return Err(Fault::format("numbers of an unsupported type"));
         };
         let range = stored
             .layout
             .bytes(element.bytes())
-            .ok_or_else(|| Fault::format("a shape beyond any memory"))?;
+            .ok_or_else(|| Fault::format("a shape that does not fit in memory"))?;
         let values = element.decode(&self.read(&stored.place, range, element)?);
         Ok(stored.layout.gather(values))
     }

@@ -30,7 +30,7 @@ pub(crate) fn open(mut file: File) -> Result<WeightFile, Fault> {
         Some(opened) => Ok(opened),
         None if start.is_empty() => Err(Fault::format("it is empty")),
         None => Err(Fault::format(
-            "it is no file of torch.save: neither a zip archive nor PyTorch's older format",
+            "it is not a file of torch.save: neither a zip archive nor PyTorch's older format",
         )),
     }
 }
@@ -64,7 +64,7 @@ fn open_zip(file: File) -> Result<WeightFile, Fault> {
             b"big" => true,
             _ => {
                 return Err(Fault::format(format!(
-                    "record `{order}` names no byte order"
+                    "record `{order}` does not state its byte order"
                 )));
             }
         },

@@ -46,7 +46,7 @@ fn header_length(prefix: [u8; PREFIX as usize], length: u64) -> Result<u64, Faul
     let header = u64::from_le_bytes(prefix);
     if header > LONGEST_HEADER {
         return Err(Fault::format(format!(
-            "no .safetensors file: it would start with a header of {header} bytes"
+            "not a .safetensors file: it would start with a header of {header} bytes"
         )));
     }
     if header > length.saturating_sub(PREFIX) {
@@ -125,7 +125,7 @@ mod tests {
             assert!(error.to_string().contains(expected), "{error}");
         }
         let error = from_bytes(vec![255; 40].into()).unwrap_err();
-        assert!(error.to_string().contains("no .safetensors"), "{error}");
+        assert!(error.to_string().contains("not a .safetensors"), "{error}");
         let error = from_bytes(vec![1, 2].into()).unwrap_err();
         assert!(error.to_string().contains("cut short"), "{error}");
     }

@@ -156,7 +156,7 @@ impl Archive {
         drop(reader);
         if size != entry.size {
             let reason = format!(
-                "is damaged: it has {size} bytes, the directory says {}",
+                "is damaged: it has {size} bytes, but the directory says {}",
                 entry.size
             );
             return Err(damaged(record, reason));
@@ -167,7 +167,7 @@ impl Archive {
     fn compare(&mut self, record: &str, entry: &Entry, found: u32) -> Result<(), Fault> {
         if self.has_checksums && found != entry.checksum {
             let reason = format!(
-                "is damaged: its checksum is {found:08x}, the directory says {:08x}",
+                "is damaged: its checksum is {found:08x}, but the directory says {:08x}",
                 entry.checksum
             );
             return Err(damaged(record, reason));
@@ -203,7 +203,10 @@ impl Archive {
             DEFLATED => Ok(Box::new(
                 DeflateDecoder::new(packed).take(entry.size.saturating_add(1)),
             )),
-            other => Err(damaged(record, format!("is packed by method {other}"))),
+            other => Err(damaged(
+                record,
+                format!("uses the unsupported compression method {other}"),
+            )),
         }
     }
 }
@@ -259,7 +262,7 @@ fn read_directory(
         let (name, entry, after) =
             read_entry(rest).ok_or_else(|| no_archive("its directory cannot be read"))?;
         if entry.header >= start {
-            return Err(damaged(&name, "lies behind the directory"));
+            return Err(damaged(&name, "is after the directory"));
         }
         if entries.insert(name.clone(), entry).is_some() {
             return Err(damaged(&name, "is in the archive twice"));
@@ -392,7 +395,7 @@ mod tests {
         let mut longer = open(&archive(&[("a", 8, packed, &bytes[..50])], false)).unwrap();
         let message = longer.read("a", 0..50).unwrap_err().to_string();
         assert!(
-            message.contains("it has 51 bytes, the directory says 50"),
+            message.contains("it has 51 bytes, but the directory says 50"),
             "{message}"
         );
     }

@@ -110,7 +110,7 @@ impl DenseMetadata {
                     id: sample.id.clone(),
                     task,
                     fault: LabelFault::Values {
-                        reason: format!("a label is {label}, of {classes} classes"),
+                        reason: format!("a label is {label}, but there are {classes} classes"),
                     },
                 });
             }
@@ -157,6 +157,6 @@ impl Dataset<Result<DenseSample, DataError>> for Selected {
 
 fn no_tasks(tasks: &[DenseTask]) -> DataError {
     let names: Vec<&str> = tasks.iter().map(|task| task.name()).collect();
-    let expected = "at least one task, and none of them twice";
+    let expected = "at least one task, without duplicates";
     invalid("tasks", names, expected)
 }

@@ -74,18 +74,19 @@ impl DetectionSample {
                 && bottom <= height as f32;
             let reason = if !inside {
                 format!(
-                    "its box {:?} does not lie within the image of {width}x{height}",
+                    "its box {:?} is not within the image of {width}x{height}",
                     instance.bounds
                 )
             } else if instance.class >= classes {
-                format!("its class is {}, of {classes} classes", instance.class)
+                format!(
+                    "its class is {}, but there are {classes} classes",
+                    instance.class
+                )
             } else if let Some(mask) = &instance.mask
                 && mask.image_size() != (width, height)
             {
                 let (mask_width, mask_height) = mask.image_size();
-                format!(
-                    "its mask is of an image of {mask_width}x{mask_height}, the image is {width}x{height}"
-                )
+                format!("its mask is {mask_width}x{mask_height}, but the image is {width}x{height}")
             } else {
                 continue;
             };

@@ -46,7 +46,7 @@ pub enum AnnotationFault {
 
     /// The categories of the splits differ.
     #[error(
-        "category {category} is none of the training split: its categories are {found}; those of {training} are {expected}"
+        "category {category} is not in the training split: the categories are {found}, but those of {training} are {expected}"
     )]
     OtherCategories {
         /// Identifier and name of the first category that the training split does not have.
@@ -60,7 +60,7 @@ pub enum AnnotationFault {
     },
 
     /// All entries of a split are skipped.
-    #[error("split `{split}` has nothing to {purpose}; left out: {skipped}")]
+    #[error("split `{split}` has nothing to {purpose}; skipped: {skipped}")]
     NothingLeft {
         /// Name of the split.
         split: &'static str,
@@ -86,7 +86,7 @@ pub enum AnnotationFault {
     },
 
     /// The size of an image is stated nowhere.
-    #[error("`size` is missing, and the image does not tell it: {reason}")]
+    #[error("`size` is missing, and it cannot be read from the image: {reason}")]
     NoSize {
         /// The reason.
         reason: String,
@@ -268,31 +268,31 @@ impl AnnotationFault {
             Self::Missing => "every image of a split list needs an annotation of the same stem",
             Self::Syntax { hint, .. } => return *hint,
             Self::OtherCategories { .. } => {
-                "a category has one identifier and one name in both splits; the validation split may lack some"
+                "a category must have the same identifier and name in both splits; the validation split may lack some"
             }
             Self::NothingLeft { .. } => {
                 "correct the annotations; images without objects are trained on with `keep_empty = true`"
             }
             Self::NoMask { .. } => {
-                "take `faster_rcnn` or `retinanet`, which need no masks; or add the `segmentation` of \
+                "use `faster_rcnn` or `retinanet`, which need no masks; or add the `segmentation` of \
                  every object"
             }
             Self::TurnedImage { .. } => {
-                "turn the boxes and masks as the image is shown, or remove the orientation from the image's EXIF data \
+                "rotate the boxes and masks to match the image as it is shown, or remove the orientation from the image's EXIF data \
                  if it is shown wrongly"
             }
             Self::DuplicateImage { .. } | Self::DuplicateAnnotation { .. } => {
-                "files that were joined need new identifiers"
+                "merged files need new identifiers"
             }
             Self::UnknownImage { .. } => {
-                "the annotations are of more images than the file lists: remove them, or list the images"
+                "remove annotations of images that the file does not list, or list those images"
             }
             Self::UnknownCategory { .. } => {
                 "the categories of the file, or the key `classes`, must hold every class that occurs"
             }
             Self::MaskSize { .. } => "the size of a mask is written [height, width]",
             Self::MaskRuns { .. } => {
-                "runs are of background and object in turn, and end with the last pixel"
+                "runs alternate between background and object, and end with the last pixel"
             }
             Self::ImageSize { .. } => {
                 "boxes and masks are in pixels of the image: use the images they were drawn on"

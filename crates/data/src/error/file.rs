@@ -47,7 +47,7 @@ pub enum FileFault {
 
     /// A mask holds a colour that belongs to no class and is not ignored.
     #[error(
-        "has the colour {color:?} at pixel x={x}, y={y}, which is neither that of a class nor ignored under the label \
+        "has the colour {color:?} at pixel x={x}, y={y}, which is neither the colour of a class nor ignored under the label \
          policy `{policy}`"
     )]
     UnknownColor {
@@ -101,16 +101,15 @@ impl FileFault {
                 u64::from(*width) * u64::from(*height)
             ),
             Self::Turned { .. } => {
-                "turn the labels as the image is shown, or remove the orientation from the image's EXIF data if it is \
+                "rotate the labels to match the image as it is shown, or remove the orientation from the image's EXIF data if it is \
                  shown wrongly"
                     .into()
             }
             Self::Listed { expected, .. } => format!(
-                "a line of a split list names an image, and where there is a second column, its {expected}"
+                "a line of a split list names an image and, in an optional second column, its {expected}"
             ),
             Self::UnknownColor { .. } => {
-                "give it to a class in `labels.colors`, or list it in `labels.ignore`; colours between those of \
-                 neighbours come from masks that were resized or saved as JPEG"
+                "assign it to a class in `labels.colors`, or list it in `labels.ignore`; colours between those of two classes come from masks that were resized or saved as JPEG"
                     .into()
             }
         }

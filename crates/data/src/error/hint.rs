@@ -15,7 +15,7 @@ impl DataError {
                     .into()
             }
             Self::UnsetVariable { variable, .. } => {
-                format!("export {variable}=/path/to/datasets, or write the path in full")
+                format!("export {variable}=/path/to/datasets, or use an absolute path")
             }
             Self::MissingMask { .. } => {
                 "masks are PNG files with the stem of their image; remove images that have no label, \
@@ -23,8 +23,7 @@ impl DataError {
                     .into()
             }
             Self::MaskWithoutImage { .. } => {
-                "the images are incomplete: fetch them again, remove such masks, or list the samples \
-                 to use in a split list"
+                "if images are missing, download them again; otherwise remove such masks, or list the samples to use in a split list"
                     .into()
             }
             Self::MissingImage { .. } => {
@@ -39,13 +38,13 @@ impl DataError {
                 "check that the dataset is complete and that `root` names its top folder".into()
             }
             Self::UndefinedSplit { key, .. } => {
-                format!("`{key}` names a text file with one image stem a line")
+                format!("`{key}` names a text file with one image stem per line")
             }
             Self::SizeMismatch { .. } => {
                 "masks must be resized with nearest neighbour, together with their image".into()
             }
             Self::LabelOutOfRange { policy, value, .. } if policy.starts_with("values") => {
-                format!("give {value} a class in `labels.values`, or list it in `labels.ignore`")
+                format!("assign a class to {value} in `labels.values`, or list it in `labels.ignore`")
             }
             Self::LabelOutOfRange { .. } => {
                 "check the label policy `labels`: \"reduce_zero\" reads 0 as ignore and k as class k-1; \
@@ -59,13 +58,13 @@ impl DataError {
                  or { values = { 0 = \"background\", 255 = \"object\" } }"
                     .into()
             }
-            Self::Decode { .. } => "fetch the file again: it is truncated or damaged".into(),
+            Self::Decode { .. } => "download the file again: it is truncated or damaged".into(),
             Self::ClassCount { .. } => {
                 "the class list holds one name per class, in label order, without the ignore label"
                     .into()
             }
             Self::UnknownClassList { .. } => {
-                "give a list of names, the name of a built-in list, or a text file with one name a line"
+                "use a list of names, the name of a built-in list, or a text file with one name per line"
                     .into()
             }
             Self::AmbiguousClasses { path, default } => format!(
@@ -74,8 +73,7 @@ impl DataError {
             ),
             Self::Annotations { fault, .. } => return fault.hint().map(str::to_string),
             Self::MissingListedImage { .. } => {
-                "check the keys that name the folder of the images; if the images are incomplete, fetch \
-                 them again"
+                "check the keys that name the folder of the images; if images are missing, download them again"
                     .into()
             }
             Self::Labels { fault, .. } => return fault.hint().map(str::to_string),

@@ -21,7 +21,7 @@ pub enum LabelFault {
 
     /// The labels do not have the size of the image.
     #[error(
-        "the image is {width}x{height} but its labels are {label_width}x{label_height}, {labels} of them"
+        "the image is {width}x{height}, but its labels are {label_width}x{label_height} with {labels} values"
     )]
     Size {
         /// Width of the image in pixels.
@@ -58,7 +58,7 @@ impl LabelFault {
     pub(super) fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Missing { .. } => Some(
-                "fetch the labels of the task, or leave it out: labels of other tasks are not looked for",
+                "download the labels of the task, or remove the task; only the labels of the configured tasks are needed",
             ),
             _ => None,
         }

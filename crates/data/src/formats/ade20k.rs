@@ -43,7 +43,7 @@ impl DatasetFormat for Ade20kConfig {
         layout: "\
   images/training/*.jpg          images/validation/*.jpg
   annotations/training/*.png     annotations/validation/*.png
-  classes.txt                    optional, one name a line",
+  classes.txt                    optional, one name per line",
     };
 
     fn open(&self, split: Split) -> Result<Opened, DataError> {

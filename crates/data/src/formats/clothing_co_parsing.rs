@@ -138,7 +138,7 @@ impl DatasetFormat for ClothingCoParsingConfig {
         layout: "\
   photos/*.jpg
   labels/*.png
-  train.txt val.txt              `train_list` and `val_list`, one stem a line",
+  train.txt val.txt              `train_list` and `val_list`, one stem per line",
     };
 
     fn open(&self, split: Split) -> Result<Opened, DataError> {

@@ -84,7 +84,7 @@ impl DatasetFormat for CocoConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "coco",
         tasks: &[TaskKind::Detection],
-        summary: "COCO: boxes, polygons and run-length masks in one json a split",
+        summary: "COCO: boxes, polygons and run-length masks in one JSON file per split",
         layout: "\
   train2017/*.jpg                             `train_images`
   val2017/*.jpg                               `val_images`
@@ -133,7 +133,7 @@ impl DatasetFormat for CocoConfig {
                     split: split.name(),
                     purpose: match split {
                         Split::Train => "train on",
-                        Split::Val => "measure on",
+                        Split::Val => "evaluate on",
                     },
                     skipped: dataset.skipped.to_string(),
                 },

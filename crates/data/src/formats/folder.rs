@@ -120,7 +120,7 @@ impl DatasetFormat for FolderConfig {
         layout: "\
   IMAGES/*.{jpg,png,bmp,...}     `images`, below the root; may hold {split}
   MASKS/*.png                    `masks`, below the root; may hold {split}
-  train.txt val.txt              `train_list` and `val_list`, one image a line; optional",
+  train.txt val.txt              `train_list` and `val_list`, one image per line; optional",
     };
 
     fn open(&self, split: Split) -> Result<Opened, DataError> {

@@ -48,7 +48,7 @@ impl DatasetFormat for NyudMtConfig {
   depth/*.npy                    metres, 0 is ignore
   normals/*.npy                  zero is ignore
   edge/*.npy                     0 and 1
-  gt_sets/{train,val}.txt        one stem a line",
+  gt_sets/{train,val}.txt        one stem per line",
     };
 
     fn open(&self, split: Split) -> Result<Opened, DataError> {

@@ -51,7 +51,7 @@ impl DatasetFormat for PascalMtConfig {
         summary: "PASCAL-Context for several tasks: segmentation, parts, saliency, normals and edges",
         layout: "\
   JPEGImages/*.jpg
-  ImageSets/Context/{train,val}.txt              one stem a line
+  ImageSets/Context/{train,val}.txt              one stem per line
   semseg/VOC12/*.png                             or semseg/pascal-context/*.png; 255 is ignore
   human_parts/*.mat
   sal_distill/*.png

@@ -66,7 +66,7 @@ impl DatasetFormat for PascalVocConfig {
         layout: "\
   JPEGImages/*.jpg
   SegmentationClass/*.png                        palette-indexed
-  ImageSets/Segmentation/{train,val}.txt         one stem a line",
+  ImageSets/Segmentation/{train,val}.txt         one stem per line",
     };
 
     fn open(&self, split: Split) -> Result<Opened, DataError> {

@@ -53,11 +53,11 @@ impl DatasetFormat for PascalVocDetectionConfig {
     const DESCRIPTOR: DatasetDescriptor = DatasetDescriptor {
         name: "pascal_voc_detection",
         tasks: &[TaskKind::Detection],
-        summary: "Pascal VOC detection: an xml of boxes an image and split lists, over several years",
+        summary: "Pascal VOC detection: one XML file of boxes per image, and split lists over several years",
         layout: "\
-  VOC2007/JPEGImages/*.jpg                       and so for every folder that a list names
+  VOC2007/JPEGImages/*.jpg                       likewise for every folder that a list names
   VOC2007/Annotations/*.xml
-  VOC2007/ImageSets/Main/{trainval,test}.txt     one stem a line",
+  VOC2007/ImageSets/Main/{trainval,test}.txt     one stem per line",
     };
 
     fn open(&self, split: Split) -> Result<Opened, DataError> {

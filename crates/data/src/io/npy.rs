@@ -92,12 +92,12 @@ fn text<'a>(header: &'a str, key: &str) -> Result<&'a str, String> {
     let text = quoted.and_then(|rest| rest.split_once('\''));
     match text {
         Some((text, _)) => Ok(text),
-        None => Err(format!("`{key}` is no plain type, such as '<f4'")),
+        None => Err(format!("`{key}` is not a plain type, such as '<f4'")),
     }
 }
 
 fn shape(header: &str) -> Result<Vec<usize>, String> {
-    let wrong = || "`shape` is no tuple of sizes".to_string();
+    let wrong = || "`shape` is not a tuple of sizes".to_string();
     let inner = value(header, "shape")?.strip_prefix('(');
     let (inner, _) = inner
         .and_then(|rest| rest.split_once(')'))
@@ -118,7 +118,7 @@ fn size_of(kind: &str) -> Result<usize, String> {
         "<f4" | ">f4" | "<u4" | ">u4" | "<i4" | ">i4" => Ok(4),
         "<f8" | ">f8" | "<u8" | ">u8" | "<i8" | ">i8" => Ok(8),
         other => Err(format!(
-            "its numbers are `{other}`; expected real numbers, integers or truth values"
+            "its numbers are `{other}`; expected real numbers, integers or booleans"
         )),
     }
 }

@@ -101,8 +101,7 @@ impl AbsentClasses {
     pub fn hint(&self) -> Option<String> {
         (self.ignored > 0.0).then(|| {
             format!(
-                "{:.2} % of the pixels are ignored; if their value stands for a class, say so: \
-                 labels = {{ values = {{ 0 = \"background\", 255 = \"object\" }} }}",
+                "{:.2} % of the pixels are ignored; if their value is a class, set labels = {{ values = {{ 0 = \"background\", 255 = \"object\" }} }}",
                 100.0 * self.ignored
             )
         })

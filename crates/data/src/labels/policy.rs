@@ -49,10 +49,10 @@ impl LabelPolicy {
         match self {
             Self::ReduceZero => "reduce_zero".into(),
             Self::Direct { ignore } => format!("direct, ignore = {ignore}"),
-            Self::Values { values, .. } => format!("values, {} of them", values.len()),
+            Self::Values { values, .. } => format!("values ({})", values.len()),
             Self::Colors { colors, .. } => {
                 let colors: usize = colors.values().map(Vec::len).sum();
-                format!("colors, {colors} of them")
+                format!("colors ({colors})")
             }
         }
     }
@@ -220,7 +220,7 @@ impl<'de> Visitor<'de> for PolicyVisitor {
                 for (key, name) in named {
                     let value = key.trim().parse::<u16>().map_err(|_| {
                         A::Error::custom(format_args!(
-                            "`values`: `{key}` is no value of a mask; expected a number from 0 to 65535"
+                            "`values`: `{key}` is not a value of a mask; expected a number from 0 to 65535"
                         ))
                     })?;
                     if values.insert(value, name).is_some() {
@@ -242,7 +242,7 @@ impl<'de> Visitor<'de> for PolicyVisitor {
                 Ok(LabelPolicy::Colors { colors, ignore })
             }
             _ => Err(A::Error::custom(
-                "expected one of `direct`, `values` and `colors`, and beside the latter two `ignore`",
+                "expected one of `direct`, `values` and `colors`; the latter two may also have `ignore`",
             )),
         }
     }

@@ -185,7 +185,7 @@ fn faults_name_the_entry_and_the_key() {
         ),
         (
             |json| json["images"][1]["file_name"] = json!(2),
-            ["image 2", "`file_name` = 2", "a text"],
+            ["image 2", "`file_name` = 2", "a string"],
         ),
         (
             |json| json["annotations"][1]["image_id"] = json!("b.jpg"),
@@ -201,7 +201,7 @@ fn faults_name_the_entry_and_the_key() {
         ),
         (
             |json| json["categories"][1]["name"] = json!(9),
-            ["category 9", "`name` = 9", "a text"],
+            ["category 9", "`name` = 9", "a string"],
         ),
         (
             |json| json["categories"][1]["id"] = json!("9"),
@@ -249,7 +249,7 @@ fn hints_are_given_where_they_fit() {
     assert!(
         hint(&whole[..whole.len() / 2])
             .unwrap()
-            .contains("ends early")
+            .contains("is truncated")
     );
     let number = whole.replace("\"area\":12", "\"area\":NaN");
     assert!(hint(&number).unwrap().contains("NaN"), "{number}");
@@ -333,7 +333,7 @@ fn a_split_of_which_nothing_is_left_says_what_was_left_out() {
     fixture.write("val.json", json.to_string());
     for (split, purpose) in [
         (Split::Train, "nothing to train on"),
-        (Split::Val, "nothing to measure on"),
+        (Split::Val, "nothing to evaluate on"),
     ] {
         let error = fixture.open(split).err().unwrap();
         let parts = [

@@ -288,7 +288,10 @@ fn our_loader_takes_objects_of_somebody_else() {
         .collect();
     assert_eq!(classes, [0, 1, 2]);
     let error = load(&["a", "b"]).unwrap_err();
-    assert_says(&error, &["`boxes 2`", "its class is 2, of 2 classes"]);
+    assert_says(
+        &error,
+        &["`boxes 2`", "its class is 2, but there are 2 classes"],
+    );
 }
 
 #[test]

@@ -111,7 +111,7 @@ fn only_files_of_tasks_asked_for_are_missed() {
         "saliency",
         "sal_distill/2008_000003.png",
         "3 of 3",
-        "leave it out",
+        "remove the task",
     ];
     assert_says(&error, &parts);
     let error = dataset.get(2, &[DenseTask::HumanParts]).unwrap_err();

@@ -151,7 +151,7 @@ fn coco_names_the_file_and_the_annotation() {
     let (error, _folder) = coco_error(|json| json["annotations"][1]["image_id"] = json!(5));
     assert_says(
         &error,
-        &[file, "annotation 101", "image 5", "list the images"],
+        &[file, "annotation 101", "image 5", "list those images"],
     );
     let (error, _folder) = coco_error(|json| json["annotations"][1]["category_id"] = json!(1));
     assert_says(&error, &[file, "annotation 101", "category 1"]);

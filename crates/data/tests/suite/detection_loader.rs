@@ -370,18 +370,15 @@ impl DetectionDataset for Inconsistent {
 fn objects_that_do_not_fit_their_image_are_refused() {
     type Change = fn(&mut Instance);
     let changes: [(Change, &str); 4] = [
-        (|instance| instance.bounds[2] = 99.0, "does not lie within"),
-        (
-            |instance| instance.bounds[0] = f32::NAN,
-            "does not lie within",
-        ),
+        (|instance| instance.bounds[2] = 99.0, "is not within"),
+        (|instance| instance.bounds[0] = f32::NAN, "is not within"),
         (
             |instance| instance.class = 1,
             "its class is 1, of 1 classes",
         ),
         (
             |instance| instance.mask = Some(Arc::new(Mask::from_runs(&[6], 2, 3))),
-            "its mask is of an image of 2x3",
+            "its mask is 2x3",
         ),
     ];
     for (change, part) in changes {

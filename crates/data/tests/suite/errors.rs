@@ -229,7 +229,7 @@ fn a_class_file_that_is_not_mentioned_is_not_guessed_about() {
     assert_says(
         &error,
         &[
-            "classes.txt exists but `classes` is not set",
+            "classes.txt exists, but `classes` is not set",
             "classes = \"classes.txt\"",
         ],
     );

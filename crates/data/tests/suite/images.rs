@@ -99,8 +99,11 @@ fn other_kinds_are_named_and_not_called_damaged() {
         (golden_file("refused_float.tif"), ["TIFF file", "convert"]),
         (heic, ["HEIC", "convert it to PNG or JPEG"]),
         (pointer, ["pointer of Git LFS", "git lfs pull"]),
-        (page, ["HTML", "fetch the image itself"]),
-        (numbers, ["no kind that is known", "fetch the image itself"]),
+        (page, ["HTML", "download the image itself"]),
+        (
+            numbers,
+            ["file of an unknown kind", "download the image itself"],
+        ),
     ] {
         let error = read::image(&path).unwrap_err();
         assert_says(&error, &parts);

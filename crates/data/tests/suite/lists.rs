@@ -142,7 +142,7 @@ fn lists_have_the_encodings_of_their_shells() {
     write_list(root, b"a\nstra\xDFe\n");
     assert_says(
         &open_error(&config, Split::Train),
-        &["list.txt", "no text in UTF-8", "byte 6"],
+        &["list.txt", "not UTF-8 text", "byte 6"],
     );
 }
 

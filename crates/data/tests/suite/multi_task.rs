@@ -94,7 +94,7 @@ fn a_task_that_is_not_offered_is_named() {
     );
     assert_says(&load(&[]), &["`tasks` = []", "at least one task"]);
     let twice = load(&[DenseTask::Depth, DenseTask::Depth]);
-    assert_says(&twice, &["none of them twice"]);
+    assert_says(&twice, &["without duplicates"]);
 }
 
 /// The share of pixels, away from the border of both maps, on which two samples agree: classes exactly,

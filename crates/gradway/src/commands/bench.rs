@@ -25,7 +25,9 @@ const CONFIG: &str = include_str!("bench.toml");
 /// What the others are compared with.
 const FULL: &str = "full";
 
-/// Measure a training step of each method, each in a process of its own.
+/// Measure a training step of each method.
+///
+/// Each method runs in its own process.
 #[derive(Debug, Args)]
 pub struct Bench {
     #[command(subcommand)]
@@ -34,26 +36,28 @@ pub struct Bench {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Memory of a step: the most live bytes, by what they hold.
+    /// Measure the peak memory of a step, split into weights, gradients, optimiser state and activations.
     Memory(Measure),
-    /// Time of a step, in seconds.
+    /// Measure the time of a step in seconds.
     Speed(Measure),
-    /// The method of a configuration in standard input, in this process, as JSON.
+    /// Measure the method of the configuration on standard input, in this process, and print JSON.
     #[command(hide = true)]
     Row(Row),
 }
 
 #[derive(Debug, Args)]
 struct Measure {
-    /// Configuration (TOML); Swin-T, 224 x 224, batch 4 if not given. Its method is replaced by each in turn.
+    /// Configuration file (TOML). Its method is replaced by each method in turn. [default: Swin-T, 224 x 224,
+    /// batch size 4]
     config: Option<PathBuf>,
-    /// Methods, separated by commas; all of `gradway list methods` that fit the backbone if not given.
+    /// Methods to measure, separated by commas. [default: every method of `gradway list methods` that supports
+    /// the backbone]
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     methods: Vec<String>,
-    /// Timed steps of each, after one that is not.
+    /// Number of timed steps per method, after one warm-up step.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
-    /// Overrides a key of the configuration, such as `loader.batch_size=2`. A key of `method` goes to the
+    /// Override a key of the configuration, such as `loader.batch_size=2`. A key of `method` applies to the
     /// methods that have it.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -131,7 +135,7 @@ impl Measure {
             if self.methods.is_empty()
                 && let Err(misfit) = run_on(DeviceName::default(), Fit(config.clone()))??
             {
-                note(format_args!("left out: {misfit}"));
+                note(format_args!("skipped: {misfit}"));
                 continue;
             }
             if !left_out.is_empty() {
@@ -157,8 +161,7 @@ impl Measure {
         if !output.status.success() {
             bail!("its process ended with {}", output.status);
         }
-        serde_json::from_slice(&output.stdout)
-            .context("its process wrote something else than a result")
+        serde_json::from_slice(&output.stdout).context("cannot parse the output of its process")
     }
 }
 

@@ -12,7 +12,7 @@ use gradway::table::{Align, Table};
 
 use crate::output::{print_json, print_line};
 
-/// Look at datasets.
+/// Check datasets.
 #[derive(Debug, Args)]
 pub struct Data {
     #[command(subcommand)]
@@ -24,18 +24,17 @@ enum Command {
     Check(Check),
 }
 
-/// Read every sample of both splits and report counts, sizes, class shares and what is wrong; for
-/// several tasks, task by task.
+/// Read every sample of both splits and report counts, image sizes, class shares and problems.
 ///
-/// Exit status 1 if anything is wrong.
+/// A dataset with several tasks is reported task by task. The exit status is 1 if there are problems.
 #[derive(Debug, Args)]
 struct Check {
-    /// Root of the dataset.
+    /// Root directory of the dataset.
     path: PathBuf,
-    /// Format; see `gradway list datasets`.
+    /// Dataset format; see `gradway list datasets`.
     #[arg(long)]
     format: String,
-    /// A further key of the format, such as `data.classes=camvid`.
+    /// Set another key of the format, such as `data.classes=camvid`.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Print JSON instead of tables.
@@ -106,7 +105,7 @@ fn print_report(split: &str, report: &DatasetReport) -> Result<()> {
     print_line(format_args!("sizes: {}{more}", sizes.join(", ")))?;
     if report.turned > 0 {
         print_line(format_args!(
-            "turned by the orientation of their EXIF data: {} images; labels are those of the images as they are shown",
+            "{} images have an EXIF orientation; their labels must match the images as they are shown",
             report.turned
         ))?;
     }
@@ -118,7 +117,7 @@ fn print_report(split: &str, report: &DatasetReport) -> Result<()> {
         None if report.tasks.is_empty() => {
             print_labels(&report.labels)?;
             print_line(format_args!(
-                "no class: {:.2} % of the pixels",
+                "ignored: {:.2} % of the pixels",
                 100.0 * report.ignored_share
             ))?;
         }
@@ -147,7 +146,7 @@ fn print_hint(hint: Option<&str>) -> Result<()> {
 
 fn print_task(task: &TaskReport) -> Result<()> {
     print_line(format_args!(
-        "{}: {} samples, {} of them without a label; a label on {:.2} % of the pixels",
+        "{}: {} samples, {} without labels; {:.2} % of the pixels are labelled",
         task.task,
         task.samples,
         task.empty,
@@ -155,7 +154,7 @@ fn print_task(task: &TaskReport) -> Result<()> {
     ))?;
     if let Some(path) = &task.first_missing {
         print_line(format_args!(
-            "missing: {} samples, the first one {}",
+            "missing: {} samples, first {}",
             task.missing,
             path.display()
         ))?;
@@ -213,7 +212,7 @@ fn print_instances(found: &InstanceReport) -> Result<()> {
     ];
     print_line(Table::new(&heading, rows))?;
     print_line(format_args!(
-        "{} instances, {} with a mask ({} of them empty), {} crowds, {} difficult; {} images without any",
+        "{} instances, {} with a mask ({} of them empty), {} crowds, {} difficult; {} images without instances",
         found.instances,
         found.with_mask,
         found.empty_masks,
@@ -222,7 +221,7 @@ fn print_instances(found: &InstanceReport) -> Result<()> {
         found.empty
     ))?;
     if !found.skipped.is_empty() {
-        print_line(format_args!("left out: {}", found.skipped))?;
+        print_line(format_args!("skipped: {}", found.skipped))?;
     }
     Ok(())
 }

@@ -19,15 +19,15 @@ use crate::output::{print_json, print_line};
 
 /// Train EfficientNet-Lite0 on synthetic scenes with three methods and compare them.
 ///
-/// Needs no files and no network: weights and scenes are part of the program. Takes a few minutes on
-/// two processor cores. Writes a run's folder per method and `predictions.png`, a row per scene:
-/// picture, truth, and the prediction of each method.
+/// The demonstration needs no files and no network: the weights and the scenes are part of the program. It
+/// takes a few minutes on two CPU cores. It writes a run directory per method and `predictions.png`, which has
+/// one row per scene: the image, the ground truth and the prediction of each method.
 #[derive(Debug, Args, Default)]
 pub struct Demo {
-    /// Where to write; the first of `runs/demo`, `runs/demo-2`, ... that is free if not given.
+    /// Output directory. [default: the first of `runs/demo`, `runs/demo-2`, ... that does not exist]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Overrides a key of the embedded configuration, such as `train.epochs=20`.
+    /// Override a key of the embedded configuration, such as `train.epochs=20`.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.

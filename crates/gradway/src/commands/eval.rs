@@ -15,10 +15,10 @@ use gradway::table::{Align, Table};
 
 use crate::output::{print_json, print_line};
 
-/// Score a run on its validation split.
+/// Evaluate a run on its validation split.
 #[derive(Debug, Args)]
 pub struct Eval {
-    /// Folder of the run.
+    /// Run directory.
     run: PathBuf,
     /// Use the newest checkpoint instead of the best one.
     #[arg(long)]
@@ -50,7 +50,7 @@ impl Eval {
             return print_json(&report);
         }
         let of = format!(
-            "over {} images, of the {which} checkpoint, step {}",
+            "over {} images ({which} checkpoint, step {})",
             report.evaluation.images, report.step
         );
         match &report.evaluation.scores {

@@ -20,20 +20,20 @@ use crate::output::{print_json, print_line, write_tensors};
 /// Images that both forms are compared on.
 const IMAGES: [usize; 4] = [2, 3, 224, 224];
 
-/// Export what a run made of the backbone: the adapter alone, or a backbone with the adapter merged in.
+/// Export the adapter of a run, or a backbone with the adapter merged in.
 ///
-/// The adapter is a folder of `adapter.json` (method, fields, hash of the base) and
-/// `adapter.safetensors`. A merged backbone is one .safetensors file with the backbone's public names
-/// and its output norms as `norm0`, `norm1`, ...; the greatest difference that merging makes to the features
-/// of random images is printed.
+/// An adapter is a directory with `adapter.json` (method, its settings, hash of the base weights) and
+/// `adapter.safetensors`. A merged backbone is one .safetensors file with the backbone's public parameter names
+/// and its output norms as `norm0`, `norm1`, ... With --merge, the command prints the largest difference between
+/// the features before and after merging, on random images.
 #[derive(Debug, Args)]
 pub struct Export {
-    /// Folder of the run.
+    /// Run directory.
     run: PathBuf,
-    /// Where to write: a folder, or with --merge a .safetensors file.
+    /// Output directory, or with --merge the output file (.safetensors).
     #[arg(long)]
     output: PathBuf,
-    /// Merge into the base, where the method allows it.
+    /// Merge the adapter into the backbone, if the method supports it.
     #[arg(long)]
     merge: bool,
     /// Use the newest checkpoint instead of the best one.
@@ -42,7 +42,7 @@ pub struct Export {
     /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.
     #[arg(long, default_value_t)]
     device: DeviceName,
-    /// Print JSON.
+    /// Print JSON instead of text.
     #[arg(long)]
     json: bool,
 }
@@ -70,7 +70,7 @@ impl Export {
             return print_json(&report);
         }
         print_line(format_args!(
-            "{}: {} parameters of {} for base {}",
+            "{}: {} parameters of {} for base weights {}",
             report.output.display(),
             thousands(report.parameters),
             report.method,
@@ -80,7 +80,7 @@ impl Export {
             (report.greatest_difference, report.greatest_magnitude)
         {
             print_line(format_args!(
-                "greatest difference of the features {difference:.2e}, of magnitudes up to {magnitude:.2e}"
+                "largest difference of the features: {difference:.2e} (largest magnitude: {magnitude:.2e})"
             ))?;
         }
         Ok(())

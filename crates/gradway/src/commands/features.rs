@@ -19,38 +19,38 @@ use gradway::terminal::note;
 
 use crate::output::write_tensors;
 
-/// Write the outputs of a backbone's stages for a batch of images.
+/// Write the stage outputs of a backbone for a batch of images.
 ///
-/// Input is float32 NCHW, already normalised; output is `stage0`, `stage1`, ..., NCHW, raw (before the
-/// output norms) unless --norm is given.
+/// The input is float32 in NCHW order, already normalised. The output file holds `stage0`, `stage1`, ... in
+/// NCHW order: the raw stage outputs, before the output norms, unless --norm is given.
 #[derive(Debug, Args)]
 pub struct Features {
-    /// Backbone; see `gradway list backbones`.
+    /// Backbone name; see `gradway list backbones`.
     #[arg(long)]
     backbone: String,
-    /// Weights: .safetensors, .pth, .pt or .bin, or `embedded`. Random ones without it.
+    /// Weight file (.safetensors, .pth, .pt or .bin), or `embedded`. [default: random weights]
     #[arg(long)]
     weights: Option<PathBuf>,
-    /// Of a file with several sets of weights: the key they are below, such as `state_dict_ema`.
+    /// Key of the weights in a file that holds several sets, such as `state_dict_ema`.
     #[arg(long, value_name = "KEY", requires = "weights")]
     weights_key: Option<String>,
-    /// Images: a .npy file of float32 [batch, 3, height, width].
+    /// Images: a .npy file of float32 with shape [batch, 3, height, width].
     #[arg(long)]
     input: PathBuf,
-    /// Where to write the features (.safetensors).
+    /// Output file (.safetensors).
     #[arg(long)]
     output: PathBuf,
-    /// Pass the outputs through output norms of scale 1 and shift 0.
+    /// Apply output norms with scale 1 and shift 0.
     #[arg(long)]
     norm: bool,
-    /// Put an adapter (a folder of `gradway export`) on the backbone; the features are then what a neck
-    /// receives, behind the adapter's output norms.
-    #[arg(long, value_name = "FOLDER", conflicts_with = "norm")]
+    /// Apply an adapter, a directory that `gradway export` wrote. The features then include the adapter's
+    /// output norms, as the head receives them.
+    #[arg(long, value_name = "DIR", conflicts_with = "norm")]
     adapter: Option<PathBuf>,
-    /// For an adapter of several tasks: the task whose features are written, counted from 0.
+    /// Task whose features are written, counted from 0, for an adapter with several tasks.
     #[arg(long, default_value_t = 0, requires = "adapter")]
     task: usize,
-    /// For a Swin: pad a map before it is shifted, as mmdetection does; otherwise after, as timm does.
+    /// Pad a Swin's feature map before the shift, as mmdetection does, instead of after it, as timm does.
     #[arg(long)]
     pad_first: bool,
     /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.
@@ -104,7 +104,7 @@ impl Job for Features {
                 let tasks = tuned.tasks();
                 if self.task >= tasks {
                     bail!(
-                        "--task {}: the adapter is of {tasks} tasks, counted from 0",
+                        "--task {}: the adapter has {tasks} tasks, counted from 0",
                         self.task
                     );
                 }

@@ -9,12 +9,12 @@ use serde::Serialize;
 
 use crate::output::{print_json, print_line};
 
-/// List what can be named in a configuration.
+/// List the names that a configuration can use.
 #[derive(Debug, Args)]
 pub struct List {
-    /// Which table.
+    /// Table to list.
     table: Table,
-    /// Print JSON.
+    /// Print JSON instead of text.
     #[arg(long)]
     json: bool,
 }

@@ -22,25 +22,25 @@ use crate::output::{print_json, print_line};
 
 /// Count the trainable parameters of a method on a backbone, by group.
 ///
-/// With a configuration, the head's parameters are counted too. The data is opened to count its classes, unless
-/// --classes gives their number.
+/// With a configuration, the parameters of the head are counted, too. The number of classes comes from the
+/// dataset, unless --classes is given.
 #[derive(Debug, Args)]
 pub struct Params {
-    /// Configuration (TOML), instead of --backbone and --method.
+    /// Configuration file (TOML), instead of --backbone and --method.
     config: Option<PathBuf>,
-    /// Backbone; see `gradway list backbones`.
+    /// Backbone name; see `gradway list backbones`.
     #[arg(long, required_unless_present = "config", conflicts_with = "config")]
     backbone: Option<String>,
-    /// Method; see `gradway list methods`.
+    /// Method name; see `gradway list methods`.
     #[arg(long, required_unless_present = "config", conflicts_with = "config")]
     method: Option<String>,
-    /// Number of classes of the configuration's head.
+    /// Number of classes of the head.
     #[arg(long, requires = "config", value_parser = clap::value_parser!(u16).range(1..))]
     classes: Option<u16>,
-    /// Number of tasks that the method serves.
+    /// Number of tasks of the method.
     #[arg(long, default_value_t = 1, conflicts_with = "config", value_parser = clap::value_parser!(u16).range(1..))]
     tasks: u16,
-    /// Overrides a key, such as `method.form=kernel`.
+    /// Override a key, such as `method.form=kernel`.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Print JSON instead of a table.
@@ -102,7 +102,7 @@ impl Params {
         }
         let groups: Vec<&str> = report.published_groups.iter().map(Group::name).collect();
         print_line(format_args!(
-            "publications count {}: {}",
+            "published count ({}): {}",
             groups.join(" + "),
             thousands(report.published)
         ))

@@ -15,16 +15,16 @@ use serde_json::{Map, Value};
 use super::bench::{self, Measured};
 use crate::output::{print_json, print_line};
 
-/// Show what runs and benches have written, as tables.
+/// Show the results of runs and of `gradway bench` as tables.
 #[derive(Debug, Args)]
 pub struct Report {
-    /// Folders of runs, JSON that a command or an experiment wrote, or folders of either.
+    /// Run directories, JSON files that a command or an experiment wrote, or directories of either.
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// Print Markdown.
+    /// Print Markdown instead of text.
     #[arg(long, conflicts_with = "json")]
     markdown: bool,
-    /// Print JSON, by path.
+    /// Print JSON instead of text: an object from path to result.
     #[arg(long)]
     json: bool,
 }
@@ -116,7 +116,7 @@ fn files(path: &Path) -> Result<Vec<(String, PathBuf)>> {
     }
     if found.is_empty() {
         bail!(
-            "{} has neither a run that is done nor a JSON file",
+            "{} has neither a finished run nor a JSON file",
             path.display()
         );
     }
@@ -148,7 +148,7 @@ impl Results {
             _ => Vec::new(),
         };
         if rows.is_empty() {
-            bail!("it holds no rows");
+            bail!("it has no rows");
         }
         let has = |key: &str| rows.first().is_some_and(|row| row.get(key).is_some());
         let (is_run, is_cost, is_case) = (has("last"), has("all_seconds"), has("spread"));

@@ -12,7 +12,7 @@ use gradway::table::{Align, Table};
 
 use crate::output::{print_json, print_line};
 
-/// Score predictions on disk.
+/// Score predictions in files.
 #[derive(Debug, Args)]
 pub struct Score {
     #[command(subcommand)]
@@ -25,40 +25,44 @@ enum Command {
     Detection(Detection),
 }
 
-/// Mean IoU of predicted label maps: PNG files of the same names in two folders, or with the ending
-/// `.labels.png`, as `gradway predict` writes them.
+/// Compute the mean IoU of predicted label maps.
+///
+/// Both directories hold PNG files with the same names. The ending of a prediction may also be `.labels.png`,
+/// as `gradway predict` writes it.
 #[derive(Debug, Args)]
 struct Segmentation {
-    /// Folder of the true label maps.
+    /// Directory of the ground-truth label maps.
     #[arg(long, value_name = "DIR")]
     gt: PathBuf,
-    /// Folder of the predicted label maps.
+    /// Directory of the predicted label maps.
     #[arg(long, value_name = "DIR")]
     pred: PathBuf,
-    /// Number of classes; labels are 0 to N - 1.
+    /// Number of classes. Labels are 0 to N - 1.
     #[arg(long, value_name = "N")]
     classes: usize,
-    /// The true label that does not count.
+    /// Ground-truth label to ignore.
     #[arg(long, value_name = "K")]
     ignore: u8,
-    /// As JSON.
+    /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
 }
 
-/// Average precision and recall of detections, as COCO defines them: pycocotools' numbers.
+/// Compute COCO's average precision and recall of detections.
+///
+/// The numbers equal those of pycocotools.
 #[derive(Debug, Args)]
 struct Detection {
-    /// File of the truth in COCO's format, such as instances_val2017.json.
+    /// Ground truth in COCO's annotation format, such as instances_val2017.json.
     #[arg(long, value_name = "FILE")]
     gt: PathBuf,
-    /// File of the detections in COCO's result format.
+    /// Detections in COCO's result format.
     #[arg(long, value_name = "FILE")]
     dt: PathBuf,
-    /// What is compared.
+    /// Regions to compare.
     #[arg(long, value_enum, default_value_t = Iou::Bbox)]
     iou: Iou,
-    /// As JSON.
+    /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
 }
@@ -143,7 +147,7 @@ impl Segmentation {
             [true, false] => Ok(files[0].clone()),
             [false, true] => Ok(files[1].clone()),
             [true, true] => bail!(
-                "both {} and {} exist; one of them has to go",
+                "both {} and {} exist; remove one of them",
                 files[0].display(),
                 files[1].display()
             ),

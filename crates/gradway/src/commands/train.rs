@@ -13,23 +13,22 @@ use gradway::trainer::{RunConfig, RunDirectory, TrainError};
 
 use crate::output::{print_json, print_line};
 
-/// Train a model, or go on with a run that was interrupted.
+/// Train a model, or resume a run.
 #[derive(Debug, Args)]
 pub struct Train {
-    /// Configuration (TOML). Not needed with --resume: the run has its own.
+    /// Configuration file (TOML). Not needed with --resume, which uses the configuration of the run.
     #[arg(required_unless_present = "resume")]
     config: Option<PathBuf>,
-    /// Overrides a key of the configuration, such as `method.name=full`. A table, as in
-    /// `schedule.decay={ name = "cosine" }`, replaces that of the configuration.
+    /// Override a key of the configuration, such as `method.name=full`.
     #[arg(long, value_name = "KEY=VALUE", conflicts_with = "resume")]
     set: Vec<String>,
-    /// Folder of an interrupted run to go on with.
+    /// Directory of the run to resume.
     #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
-    /// Folder of the run; `runs/<name of the configuration>` if not given.
+    /// Run directory. [default: `runs/NAME`, where NAME is the configuration's file name without its extension]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
-    /// Replace the run that the folder holds. Its other files stay.
+    /// Replace the run in the run directory. Files that do not belong to the run are kept.
     #[arg(long, conflicts_with = "resume")]
     overwrite: bool,
     /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.
@@ -65,7 +64,7 @@ impl Train {
                 && config::to_toml(&config::load(file, &[])?) != config::to_toml(&saved)
             {
                 bail!(
-                    "{} differs from {}, which the run in --resume was started with",
+                    "{} differs from {}, the configuration of the run to resume",
                     file.display(),
                     directory.config_file().display()
                 );
@@ -77,7 +76,7 @@ impl Train {
             });
         }
         let Some(file) = &self.config else {
-            bail!("a configuration or --resume is needed");
+            bail!("expected a configuration file or --resume");
         };
         let source = Source::file(file)?.under(Overrides::set(&self.set)?);
         let config = source.config()?;

@@ -15,7 +15,7 @@ use gradway::report::thousands;
 
 use crate::output::{print_json, print_line, write_tensors};
 
-/// Look into weight files and convert them.
+/// Inspect and convert weight files.
 #[derive(Debug, Args)]
 pub struct Weights {
     #[command(subcommand)]
@@ -28,37 +28,39 @@ enum Command {
     Convert(Convert),
 }
 
-/// List the tensors of a weight file, and how they fit a backbone.
+/// List the tensors of a weight file.
+///
+/// With --backbone, the command also reports how the tensors map to the backbone's parameters.
 #[derive(Debug, Args)]
 struct Inspect {
-    /// Weights: .safetensors, .pth, .pt or .bin.
+    /// Weight file (.safetensors, .pth, .pt or .bin).
     file: PathBuf,
-    /// Import them into this backbone and report what was applied and skipped, and the hash.
+    /// Import the weights into this backbone and report the applied and skipped tensors and the hash.
     #[arg(long)]
     backbone: Option<String>,
-    /// Of a file with several sets of weights: the key they are below, such as `state_dict_ema`.
+    /// Key of the weights in a file that holds several sets, such as `state_dict_ema`.
     #[arg(long, value_name = "KEY", requires = "backbone")]
     weights_key: Option<String>,
-    /// Print JSON.
+    /// Print JSON instead of text.
     #[arg(long)]
     json: bool,
 }
 
-/// Convert public weights to this library's names and layout (.safetensors).
+/// Convert public weights to Gradway's parameter names and layout (.safetensors).
 #[derive(Debug, Args)]
 struct Convert {
-    /// Weights: .safetensors, .pth, .pt or .bin, with timm's or the publisher's names.
+    /// Weight file (.safetensors, .pth, .pt or .bin) with the names of timm or of the publisher.
     file: PathBuf,
-    /// Of a file with several sets of weights: the key they are below, such as `state_dict_ema`.
+    /// Key of the weights in a file that holds several sets, such as `state_dict_ema`.
     #[arg(long, value_name = "KEY")]
     weights_key: Option<String>,
-    /// Their backbone; see `gradway list backbones`.
+    /// Backbone of the weights; see `gradway list backbones`.
     #[arg(long)]
     backbone: String,
     /// Round to half precision.
     #[arg(long)]
     half: bool,
-    /// Where to write.
+    /// Output file (.safetensors).
     #[arg(long)]
     output: PathBuf,
 }
@@ -119,7 +121,7 @@ impl Inspect {
         }
         let numbers = |shape: &Vec<usize>| shape.iter().product::<usize>();
         print_line(format_args!(
-            "{} tensors of {} numbers",
+            "{} tensors with {} values",
             inspection.tensors.len(),
             thousands(inspection.tensors.values().map(numbers).sum())
         ))?;
@@ -183,7 +185,9 @@ impl Job for Convert {
             .collect();
         for (path, data) in &tensors {
             if !data.iter::<f32>().all(f32::is_finite) {
-                bail!("`{path}` does not fit in half precision, whose largest number is 65504");
+                bail!(
+                    "`{path}` has values that do not fit in half precision, whose largest number is 65504"
+                );
             }
         }
         write_tensors(&self.output, &tensors)

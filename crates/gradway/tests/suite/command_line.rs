@@ -103,8 +103,8 @@ fn a_folder_that_holds_a_run_is_left_alone() {
     let set = ["--set", "train.epochs=1"];
     succeed(&["train", text(&config), "--out", text(&out), set[0], set[1]]);
     let error = fail(&["train", text(&config), "--out", text(&out)]);
-    assert!(error.contains("holds a run already"), "{error}");
-    assert!(error.contains("hint: go on with --resume"), "{error}");
+    assert!(error.contains("already holds a run"), "{error}");
+    assert!(error.contains("hint: resume it with --resume"), "{error}");
     let holder = fs::File::create(out.join("lock")).expect("a file");
     holder.lock().expect("held");
     let error = fail(&["train", "--resume", text(&out)]);
@@ -136,7 +136,7 @@ fn the_best_score_and_the_last_one_are_told_apart() {
     assert!(table.contains(&expected), "{table}");
     let best = succeed(&["eval", text(&out)]);
     assert!(
-        best.contains("over 3 images, of the best checkpoint, step "),
+        best.contains("over 3 images (best checkpoint, step "),
         "{best}"
     );
     let newest = succeed(&["eval", text(&out), "--last"]);
@@ -224,6 +224,51 @@ fn wrong_usage_has_status_2() {
     ] {
         assert_eq!(run(arguments).status.code(), Some(2), "{arguments:?}");
     }
+}
+
+/// Keys of a method hold where an option names it.
+#[test]
+fn a_method_is_measured_as_it_is_configured() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = tiny_config(folder.path(), SCENES);
+    let parameters = |set: &[&str]| {
+        let mut arguments = vec!["params", text(&config), "--json"];
+        set.iter()
+            .for_each(|entry| arguments.extend(["--set", entry]));
+        json(&succeed(&arguments))["total"].clone()
+    };
+    let measured = |methods: &str, set: &[&str]| {
+        let mut arguments = vec!["bench", "speed", text(&config), "--methods", methods];
+        arguments.extend(["--steps", "1", "--json"]);
+        set.iter()
+            .for_each(|entry| arguments.extend(["--set", entry]));
+        json(&succeed(&arguments))
+    };
+    let small = parameters(&["method.rank=8", "method.name=lora"]);
+    assert_eq!(small, parameters(&["method.name=lora", "method.rank=8"]));
+    assert_ne!(small, parameters(&["method.name=lora"]));
+    let rows = measured("lora,fixed", &["method.rank=8"]);
+    assert_eq!(rows[0]["parameters"], small);
+    assert_eq!(rows[1]["method"], "fixed");
+
+    let refused = |set: &str| {
+        let config = text(&config);
+        fail(&[
+            "bench",
+            "speed",
+            config,
+            "--methods",
+            "fixed,lora",
+            "--set",
+            set,
+        ])
+    };
+    let error = refused("method.rnk=8");
+    let expected = "error: --set method.rnk=8: unknown field `rnk` in [method]";
+    assert!(error.starts_with(expected), "{error}");
+    let error = refused("method.name=full");
+    let expected = "error: --set method.name=full: `method.name` is set by --methods";
+    assert!(error.starts_with(expected), "{error}");
 }
 
 #[test]

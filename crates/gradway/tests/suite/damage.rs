@@ -77,7 +77,7 @@ fn a_flipped_bit_is_an_error_that_names_the_file() {
                 error.contains(".safetensors is damaged: its checksum is"),
                 "{error}"
             );
-            assert!(error.contains("hint: take another copy"), "{error}");
+            assert!(error.contains("hint: use another copy"), "{error}");
         }
         trained.damage(|mut bytes| {
             let at = bytes.len() / place - 5;
@@ -162,7 +162,7 @@ fn a_converted_checkpoint_is_refused_with_the_tensor_and_its_type() {
         for error in trained.errors() {
             assert!(error.contains("tensor `weights."), "{error}");
             assert!(
-                error.contains(&format!("is {kind}, where F32 is needed")),
+                error.contains(&format!("is {kind}; expected F32")),
                 "{error}"
             );
         }
@@ -208,7 +208,7 @@ fn a_checkpoint_without_a_checksum_is_told_from_a_damaged_one() {
     for error in trained.errors() {
         assert!(error.contains("its header has no checksum"), "{error}");
         assert!(
-            error.contains("hint: an older version or another program"),
+            error.contains("hint: it was written by an older version"),
             "{error}"
         );
     }
@@ -233,7 +233,7 @@ fn a_run_that_diverges_saves_nothing_that_is_no_number() {
         ];
         let arguments = ["train", text(&config), "--out", text(&out), "--set", &set];
         let error = fail(&arguments.into_iter().chain(more).collect::<Vec<_>>());
-        let is_step = error.contains("which is not taken; images: `");
+        let is_step = error.contains("so the step is not taken; images: `");
         let is_save = error.contains(".safetensors: tensor") && error.contains(" holds ");
         assert!(is_step || is_save, "{error}");
         assert!(!out.join("result.json").exists());

@@ -145,7 +145,7 @@ fn what_contradicts_the_file_stops_with_its_number() {
         annotation.remove("segmentation");
     });
     assert!(error.contains("annotation 4"), "{error}");
-    assert!(error.contains("hint: take `faster_rcnn`"), "{error}");
+    assert!(error.contains("hint: use `faster_rcnn`"), "{error}");
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn what_is_skipped_by_custom_is_counted() {
     let output = gradway(&arguments).output().expect("the binary starts");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
-    let expected = "left out of the train split: 1 annotations outside of their image (0); \
+    let expected = "skipped in the train split: 1 annotations outside of their image (0); \
                     1 annotations without a polygon of three points (3)";
     assert!(errors.contains(expected), "{errors}");
 }

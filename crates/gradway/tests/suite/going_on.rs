@@ -113,7 +113,7 @@ fn what_decides_training_may_not_change() {
         };
         assert!(error.contains(&expected), "{error}");
         assert!(
-            error.contains("hint: set it back, or start a new run"),
+            error.contains("hint: restore it, or start a new run"),
             "{error}"
         );
         fs::write(run.join("config.toml"), &saved).expect("written");
@@ -194,7 +194,7 @@ fn another_picture_of_the_same_name_is_another_dataset() {
     picture.save(&path).expect("saved");
     let error = fail(&["train", "--resume", text(&run)]);
     assert!(
-        error.contains("the train split is another than the run was trained with"),
+        error.contains("the train split differs from the one that the run was trained with"),
         "{error}"
     );
 }
@@ -271,7 +271,7 @@ fn what_a_run_leaves_out_and_what_is_random_is_said_once() {
     };
     let seven = "data.train_samples=7";
     let (errors, taken) = train("dropped", &[seven, "train.epochs=2"]);
-    let dropped = "every epoch leaves out 3 of 7 training images";
+    let dropped = "every epoch drops 3 of 7 training images";
     assert_eq!(errors.matches(dropped).count(), 1, "{errors}");
     assert!(errors.contains("loader.drop_last"), "{errors}");
     let random = "warning: backbone.weights is not set";
@@ -285,12 +285,12 @@ fn what_a_run_leaves_out_and_what_is_random_is_said_once() {
     assert_eq!(images(&taken), [4, 4]);
 
     let (errors, taken) = train("all", &[seven, "train.epochs=2", "loader.drop_last=false"]);
-    assert!(!errors.contains("leaves out"), "{errors}");
+    assert!(!errors.contains("every epoch drops"), "{errors}");
     assert_eq!(images(&taken), [4, 3, 4, 3]);
 
     let (errors, _) = train("whole", &["method={ name = \"full\" }"]);
     assert!(
-        !errors.contains("leaves out") && !errors.contains("warning"),
+        !errors.contains("every epoch drops") && !errors.contains("warning"),
         "{errors}"
     );
 }

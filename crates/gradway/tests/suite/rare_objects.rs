@@ -64,7 +64,7 @@ fn objects_too_small_for_any_anchor_are_trained_on_all_the_same() {
     let says = trained(folder.path(), 0);
     for errors in &says[1..] {
         // No anchor is moved to one: that is said, once.
-        let expected = "had no gradient in an epoch: there was no object that they are for";
+        let expected = "had no gradient in an epoch: no object needed them";
         assert_eq!(errors.matches(expected).count(), 1, "{errors}");
         assert!(errors.contains("head."), "{errors}");
     }

@@ -75,7 +75,7 @@ fn a_run_without_a_step_is_no_run() {
     succeed(&train(&config, &out, &["method.name=fixed"]));
     assert_eq!(method_of(&out), ["fixed", "fixed"]);
     let error = fail(&train(&config, &out, &[]));
-    assert!(error.contains("holds a run already"), "{error}");
+    assert!(error.contains("already holds a run"), "{error}");
     assert!(error.contains("--overwrite"), "{error}");
 }
 

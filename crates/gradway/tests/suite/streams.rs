@@ -132,7 +132,7 @@ fn a_signal_stops_a_run_after_a_step_saved() {
         let expected = format!("stopped after step {done} of 4000, which is saved in");
         assert!(errors.contains(&expected), "{errors}");
         let expected = format!(
-            "hint: go on with `gradway train --resume {}`",
+            "hint: resume with `gradway train --resume {}`",
             out.display()
         );
         assert!(errors.contains(&expected), "{errors}");
@@ -146,7 +146,7 @@ fn a_signal_stops_a_run_after_a_step_saved() {
         signal(&resumed, name);
         let output = resumed.wait_with_output().expect("an output");
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(errors.contains(&format!("from step {done} on")), "{errors}");
+        assert!(errors.contains(&format!("from step {done}")), "{errors}");
     }
 }
 
@@ -174,7 +174,7 @@ train = { epochs = 1 }
     signal(&child, "-INT");
     let errors = BufReader::new(child.stderr.take().expect("a pipe"));
     let mut lines = errors.lines().map_while(Result::ok);
-    let said = lines.find(|line| line.contains("stopping once this evaluation is saved"));
+    let said = lines.find(|line| line.contains("stopping after this evaluation is saved"));
     assert!(said.is_some());
     signal(&child, "-TERM");
     let status = child.wait().expect("a status");

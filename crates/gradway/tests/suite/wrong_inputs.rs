@@ -221,7 +221,7 @@ fn weights_of_another_backbone_are_refused_with_the_keys() {
 fn a_run_that_is_no_run_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let error = fail(&["eval", text(folder.path())]);
-    assert!(error.contains("no folder of a run"), "{error}");
+    assert!(error.contains("not a run directory"), "{error}");
 }
 
 #[test]

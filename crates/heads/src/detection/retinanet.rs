@@ -93,7 +93,7 @@ impl RetinaNetConfig {
     pub(crate) const DESCRIPTOR: HeadDescriptor = HeadDescriptor {
         name: "retinanet",
         task: HeadTask::Detection,
-        summary: "FPN and two towers on every position: boxes in one step",
+        summary: "one-stage detector: FPN and two towers on every position",
         source: "RetinaNet, arXiv 1708.02002",
     };
 

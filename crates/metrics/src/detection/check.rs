@@ -78,7 +78,7 @@ impl Known {
         if u64::from(size[0]) * u64::from(size[1]) > u64::from(u32::MAX) {
             let [width, height] = size;
             return Err(wrong(format!(
-                "an image of {width}x{height} has more pixels than a run can"
+                "an image of {width}x{height} has more pixels than a run can count"
             )));
         }
         match mask {
@@ -91,7 +91,7 @@ impl Known {
                     let length = polygon.len();
                     if length < 6 || !length.is_multiple_of(2) {
                         return Err(wrong(format!(
-                            "polygon {index} has {length} numbers; expected pairs, 3 at least"
+                            "polygon {index} has {length} numbers; expected at least 3 pairs"
                         )));
                     }
                     if let Some(number) = polygon.iter().find(|number| !number.is_finite()) {

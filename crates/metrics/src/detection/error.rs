@@ -78,7 +78,7 @@ pub enum DetectionError {
         source: io::Error,
     },
     /// A file that is not JSON, or JSON of another structure.
-    #[error("{} is no {expected}: {source}", path.display())]
+    #[error("{} is not a {expected}: {source}", path.display())]
     Json {
         /// The file.
         path: PathBuf,
@@ -144,13 +144,13 @@ pub enum DetectionError {
         value: Vec<Option<f64>>,
     },
     /// A missing box, if boxes are compared or the first detection of the file has one.
-    #[error("{entry}: there is no `bbox`")]
+    #[error("{entry}: `bbox` is missing")]
     MissingBox {
         /// The entry.
         entry: Entry,
     },
-    /// A missing mask, if masks are compared.
-    #[error("{entry}: there is no `segmentation`")]
+    /// No mask, where masks are compared.
+    #[error("{entry}: `segmentation` is missing")]
     MissingMask {
         /// The entry.
         entry: Entry,
@@ -177,7 +177,7 @@ pub enum DetectionError {
         image: [u32; 2],
     },
     /// An image without a size, if masks are compared.
-    #[error("{entry}: the ground truth gives image {} no width and height", entry.image_id)]
+    #[error("{entry}: image {} has no width and height in the ground truth", entry.image_id)]
     MissingSize {
         /// The entry that needs it.
         entry: Entry,
@@ -210,9 +210,9 @@ impl DetectionError {
             }
             Self::UnknownImage { .. } => "score with the ground truth of the same split",
             Self::UnknownCategory { .. } => {
-                "categories are named by their `id` in the ground truth, which is no index"
+                "a category is named by its `id` in the ground truth, which is not an index"
             }
-            Self::Score { .. } => "find out why the model gives it, or leave the detection out",
+            Self::Score { .. } => "find out why the model predicts it, or remove the detection",
             Self::MissingMask { .. } => "score boxes, or detections that have masks",
             Self::MaskSize { .. } => "masks must be resized to the original image",
             _ => return None,

@@ -174,7 +174,7 @@ where
         hotcoco::types::id_from_f64(float)
     });
     id.and_then(|id| T::try_from(id).ok())
-        .ok_or_else(|| D::Error::custom(format_args!("{number} is no whole number from 0")))
+        .ok_or_else(|| D::Error::custom(format_args!("{number} is not a whole number from 0")))
 }
 
 /// Reads a flag: a Boolean, or 0 or 1.

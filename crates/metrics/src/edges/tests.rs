@@ -155,9 +155,9 @@ fn parts_merge_and_a_refused_image_leaves_no_trace() {
     };
     assert_eq!(
         error(&[0.0; 4], &target, 3),
-        "map has 4 pixels, which do not make rows of 3"
+        "map has 4 pixels, which is not a multiple of the width 3"
     );
-    assert!(error(&[0.0; 4], &target, 0).contains("rows of 0"));
+    assert!(error(&[0.0; 4], &target, 0).contains("multiple of the width 0"));
     assert!(error(&[0.0; 2], &target, 2).contains("prediction has 2 values"));
     assert!(error(&[0.0, 7.0, 0.0, 0.0], &target, 2).contains("pixel 1 is 7"));
     assert!(error(&[0.0; 4], &[0, 0, 0, 4], 2).contains("target at pixel 3 is 4"));

@@ -280,7 +280,7 @@ fn detections_that_cannot_be_scored_are_named() {
                 ..sound.clone()
             },
             IouType::Segm,
-            format!("detections[1] (image {image}): there is no `segmentation`"),
+            format!("detections[1] (image {image}): `segmentation` is missing"),
         ),
         (
             Detection {

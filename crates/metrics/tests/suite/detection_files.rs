@@ -58,7 +58,7 @@ fn files_that_cannot_be_scored_are_named_with_the_entry() {
         (
             with("[1, 1, 4, 4]", "[]"),
             IouType::Bbox,
-            "detections[1] (image 5): there is no `bbox`",
+            "detections[1] (image 5): `bbox` is missing",
         ),
         (
             with("\"image_id\": 5", "\"image_id\": 9"),
@@ -73,29 +73,29 @@ fn files_that_cannot_be_scored_are_named_with_the_entry() {
         (
             with("\"image_id\": 5", "\"image_id\": \"5\""),
             IouType::Bbox,
-            "found.json is no list of detections in COCO's format: entry 1: invalid type",
+            "found.json is not a list of detections in COCO's format: entry 1: invalid type",
         ),
         (
             second("{"),
             IouType::Bbox,
-            "found.json is no list of detections in COCO's format: entry 1: key must be a string",
+            "found.json is not a list of detections in COCO's format: entry 1: key must be a string",
         ),
         (
             r#"{"annotations": []}"#.into(),
             IouType::Bbox,
-            "found.json is no list of detections",
+            "found.json is not a list of detections",
         ),
         (
             second(entry),
             IouType::Segm,
-            "detections[0] (image 5): there is no `segmentation`",
+            "detections[0] (image 5): `segmentation` is missing",
         ),
         (
             r#"[{"image_id": 6, "category_id": 2, "score": 1, "segmentation":
                  {"size": [10, 20], "counts": [200]}}]"#
                 .into(),
             IouType::Segm,
-            "detections[0] (image 6): the ground truth gives image 6 no width and height",
+            "detections[0] (image 6): image 6 has no width and height in the ground truth",
         ),
         (
             r#"[{"image_id": 5, "category_id": 2, "score": 1, "segmentation":
@@ -167,17 +167,17 @@ fn a_truth_that_cannot_be_scored_against_is_named_with_the_entry() {
         (
             &annotation("bbox", Value::Null),
             IouType::Bbox,
-            "truth.json: annotations[0] (image 5): there is no `bbox`",
+            "truth.json: annotations[0] (image 5): `bbox` is missing",
         ),
         (
             &annotation("segmentation", json!([])),
             IouType::Segm,
-            "truth.json: annotations[0] (image 5): there is no `segmentation`",
+            "truth.json: annotations[0] (image 5): `segmentation` is missing",
         ),
         (
             &annotation("image_id", json!(6)),
             IouType::Segm,
-            "annotations[0] (image 6): the ground truth gives image 6 no width and height",
+            "annotations[0] (image 6): image 6 has no width and height in the ground truth",
         ),
         (&image, IouType::Bbox, "truth.json: image 5 occurs twice"),
         (
@@ -188,7 +188,7 @@ fn a_truth_that_cannot_be_scored_against_is_named_with_the_entry() {
         (
             &no_images,
             IouType::Bbox,
-            "truth.json is no ground truth in COCO's format: missing field `images`",
+            "truth.json is not a ground truth in COCO's format: missing field `images`",
         ),
     ];
     for (change, iou, expected) in cases {

@@ -313,7 +313,7 @@ fn in_words(wanted: &str) -> String {
         "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
         "f32" | "f64" => "a number",
         "a boolean" => "true or false",
-        "a string" | "path string" | "string" => "a text, in quotes",
+        "a string" | "path string" | "string" => "a string in quotes",
         "a sequence" => "a list",
         "a map" => "a table",
         other => return other.to_string(),

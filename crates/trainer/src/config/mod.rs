@@ -221,7 +221,7 @@ impl RunConfig {
         tasks.base.as_ref()?;
         if tasks.weighting == Weighting::Uncertainty {
             let reason = "tasks.weighting = \"uncertainty\" with tasks.base: the variances of all tasks are one \
-                          parameter, of which that of the other tasks may not change; it must be \"fixed\"";
+                          parameter, but those of the other tasks must not change; it must be \"fixed\"";
             return Some(reason.to_string());
         }
         let (name, reason) = (

@@ -86,9 +86,9 @@ impl Overrides {
         let path: Vec<&str> = key.split('.').collect();
         if let Some(other) = self.set.iter().find(|other| other.layer.has(&path)) {
             return Err(TrainError::Key {
-                origin: other.layer.origin.clone(),
-                reason: format!("`{key}` is decided by {option}"),
-                hint: Some("leave one of the two out".to_string()),
+                origin: other.origin.clone(),
+                reason: format!("`{key}` is set by {option}"),
+                hint: Some("remove one of the two".to_string()),
             });
         }
         self.put(option, key, value)
@@ -177,9 +177,9 @@ fn parse(origin: String, entry: &str) -> Result<Override, TrainError> {
         // A word needs no quotes; what begins like a list was meant as one.
         None if text.starts_with(['[', '{', '"', '\'']) => {
             return Err(wrong(
-                "the value is no TOML",
+                "the value is not TOML",
                 Some(
-                    "a shell takes quotes away that are not quoted themselves: \
+                    "a shell removes quotes that are not quoted themselves: \
                      --set 'data.classes=[\"road\", \"car\"]'",
                 ),
             ));

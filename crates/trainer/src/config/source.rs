@@ -86,7 +86,7 @@ impl Source {
     pub(super) fn section<T: DeserializeOwned>(&self, name: &str) -> Result<T, TrainError> {
         let table = self.merged();
         if let Some(key) = table.keys().find(|key| *key != name) {
-            let reason = format!("only keys of `{name}` count here, not `{key}`");
+            let reason = format!("only keys of `{name}` are allowed here, not `{key}`");
             return Err(self.error(Fault::new(&[key], reason)));
         }
         read_section(table, name).map_err(|fault| self.error(fault))
@@ -180,7 +180,7 @@ fn read(path: &Path, bases: usize, layers: &mut Vec<Layer>) -> Result<(), TrainE
             return Err(wrong(&origin, reason));
         };
         if bases == 0 {
-            let reason = format!("more than {MAXIMUM_BASES} bases; do they form a circle?");
+            let reason = format!("more than {MAXIMUM_BASES} bases; do they form a cycle?");
             return Err(wrong(&origin, reason));
         }
         let beside = path.parent().unwrap_or(Path::new(".")).join(base);
@@ -321,7 +321,7 @@ mod tests {
             let mut overrides = Overrides::set(&[entry]).expect("overrides");
             let error = overrides.choose("--methods", "method.name", "lora");
             let error = error.expect_err("two names").to_string();
-            let expected = format!("--set {entry}: `method.name` is decided by --methods");
+            let expected = format!("--set {entry}: `method.name` is set by --methods");
             assert_eq!(error, expected);
         }
     }

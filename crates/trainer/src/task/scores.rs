@@ -19,7 +19,7 @@ use crate::error::TrainError;
 const MEAN_OF_TASKS: MetricDescriptor = MetricDescriptor {
     name: "mean_of_tasks",
     family: MetricFamily::Relative,
-    summary: "mean over the tasks of the score, or of 1 / (1 + error), to tell checkpoints of a run apart",
+    summary: "mean over the tasks of the score, or of 1 / (1 + error), to compare the checkpoints of a run",
     higher_is_better: true,
     unit: "share",
 };

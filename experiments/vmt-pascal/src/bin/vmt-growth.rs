@@ -27,13 +27,13 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const TASKS: [usize; 5] = [1, 2, 4, 8, 16];
 
-/// Measure how backbone and adapters grow with the number of tasks.
+/// Measure how time and memory of backbone and adapters grow with the number of tasks.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Backbone; see `gradway list backbones`.
+    /// Backbone name; see `gradway list backbones`.
     #[arg(long, default_value = "swin_tiny")]
     backbone: String,
-    /// Methods.
+    /// Methods to measure, separated by commas.
     #[arg(
         long,
         value_delimiter = ',',
@@ -43,22 +43,22 @@ struct Arguments {
     /// Side of the images in pixels.
     #[arg(long, default_value_t = 224)]
     side: usize,
-    /// Images of a batch.
+    /// Number of images per batch.
     #[arg(long, default_value_t = 2)]
     batch: usize,
-    /// Turns that every point takes.
+    /// Number of turns per point.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Seconds of a turn: what takes less is run again, and the shortest time counts.
+    /// Minimum duration of a turn in seconds. Shorter cases are repeated, and the shortest time counts.
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
     /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.
     #[arg(long, default_value_t)]
     device: DeviceName,
-    /// Draw the curves there, as SVG.
+    /// Write a plot of the curves to this SVG file.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
-    /// The results as JSON, which `gradway report` reads.
+    /// Print the results as JSON, which `gradway report` reads.
     #[arg(long)]
     json: bool,
 }

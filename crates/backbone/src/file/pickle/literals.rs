@@ -87,13 +87,13 @@ impl<R: BufRead> Machine<'_, R> {
                 });
                 return match plain.filter(|text| !text.contains('\\')) {
                     Some(text) => self.push_object(Object::Text(text.into())),
-                    None => self.push_opaque("a text"),
+                    None => self.push_opaque("a string"),
                 };
             }
         };
         match self.input.text(length)? {
             Some(text) => self.push_object(Object::Text(text)),
-            None => self.push_opaque("a text"),
+            None => self.push_opaque("a string"),
         }
     }
 

@@ -141,7 +141,8 @@ impl<R: BufRead> Machine<'_, R> {
                     _ => u32::from_le_bytes(self.input.array()?),
                 };
                 let value = self.memo.get(&place).copied();
-                let value = value.ok_or_else(|| self.input.wrong("a value that was not kept"))?;
+                let value =
+                    value.ok_or_else(|| self.input.wrong("a value that is not in the memo"))?;
                 self.push(value)
             }
 
@@ -149,12 +150,12 @@ impl<R: BufRead> Machine<'_, R> {
             // PERSID: only old pickles of other programs have one.
             b'P' => {
                 self.input.line()?;
-                self.push_opaque("an object kept elsewhere")
+                self.push_opaque("an object outside of the file")
             }
             0x82 => self.extension::<1>(),
             0x83 => self.extension::<2>(),
             0x84 => self.extension::<4>(),
-            0x97 => self.push_opaque("a buffer kept elsewhere"),
+            0x97 => self.push_opaque("a buffer outside of the file"),
             other => Err(self
                 .input
                 .wrong(&format!("no operation has the code {other}"))),
@@ -223,7 +224,7 @@ impl<R: BufRead> Machine<'_, R> {
         let mut line = || -> Result<Rc<str>, Fault> {
             let line = self.input.line()?;
             let text = String::from_utf8(line);
-            let text = text.map_err(|_| self.input.wrong("a name that is no text"))?;
+            let text = text.map_err(|_| self.input.wrong("a name that is not a string"))?;
             Ok(text.into())
         };
         let (module, name) = (line()?, line()?);
@@ -239,7 +240,7 @@ impl<R: BufRead> Machine<'_, R> {
         let line = self.input.line()?;
         let text = std::str::from_utf8(&line).ok();
         let number = text.and_then(|text| text.parse().ok());
-        number.ok_or_else(|| self.input.wrong("a place that is no number"))
+        number.ok_or_else(|| self.input.wrong("an index that is not a number"))
     }
 
     /// Counts new values against the limit.
@@ -250,9 +251,9 @@ impl<R: BufRead> Machine<'_, R> {
                 self.left = left;
                 Ok(())
             }
-            None => Err(self.input.wrong(&format!(
-                "more values than a file of weights has; {SAVE_ALONE}"
-            ))),
+            None => Err(self
+                .input
+                .wrong(&format!("more values than a weight file has; {SAVE_ALONE}"))),
         }
     }
 

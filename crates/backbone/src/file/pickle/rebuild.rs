@@ -149,14 +149,14 @@ impl<R: BufRead> Machine<'_, R> {
             },
         };
         let Some(element) = element else {
-            return no_tensor("a tensor of numbers of a type that is not read");
+            return no_tensor("a tensor of an unsupported type");
         };
         let (Some(offset), Some(shape), Some(strides)) = (
             whole(offset),
             self.whole_numbers(shape),
             self.whole_numbers(strides),
         ) else {
-            return no_tensor("a tensor whose shape is no tuple of whole numbers");
+            return no_tensor("a tensor whose shape is not a tuple of integers");
         };
         let bytes = storage.available.saturating_mul(storage.each);
         // A view may start inside of its storage; strides and offset count from there.
@@ -188,7 +188,7 @@ impl<R: BufRead> Machine<'_, R> {
     /// format a view follows, which is `None` or `(key, start, count)`.
     pub(super) fn persistent(&self, identifier: Value) -> Object {
         self.storage(identifier)
-            .map_or(no_tensor("an object kept elsewhere"), Object::Storage)
+            .map_or(no_tensor("an object outside of the file"), Object::Storage)
     }
 
     fn storage(&self, identifier: Value) -> Option<Storage> {

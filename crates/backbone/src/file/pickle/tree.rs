@@ -46,10 +46,10 @@ impl Pickle {
     fn describe(&self, value: Value) -> String {
         let what = match value {
             Value::None => "None",
-            Value::Boolean => "a truth value",
+            Value::Truth => "a boolean",
             Value::Integer(_) | Value::Float => "a number",
             Value::Object(_) => match self.object(value) {
-                Some(Object::Text(_)) => "a text",
+                Some(Object::Text(_)) => "a string",
                 Some(Object::WideInteger(_)) => "a number",
                 Some(Object::Tuple(_)) => "a tuple",
                 Some(Object::List(_)) => "a list",
@@ -84,10 +84,10 @@ impl Walk<'_> {
         };
         self.entries += entries.len();
         if self.entries > MOST_ENTRIES {
-            return Err(self.wrong("hold more entries than a file of weights has"));
+            return Err(self.wrong("have more entries than a weight file has"));
         }
         if depth == DEEPEST {
-            return Err(self.wrong(&format!("lie inside each other more than {DEEPEST} deep")));
+            return Err(self.wrong(&format!("are nested more than {DEEPEST} deep")));
         }
         // As in Python, the last value of a key counts.
         let mut last: HashMap<String, Value> = HashMap::with_capacity(entries.len());
@@ -104,7 +104,7 @@ impl Walk<'_> {
             self.path.push_str(&name);
             self.bytes += self.path.len();
             if self.bytes > LONGEST_NAMES {
-                return Err(self.wrong("have longer names than a file of weights has"));
+                return Err(self.wrong("have longer names than a weight file has"));
             }
             self.visit(value, depth)?;
             self.path.truncate(length);

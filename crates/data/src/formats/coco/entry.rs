@@ -73,7 +73,7 @@ impl Entry {
     /// Reads a string.
     pub fn text(self, key: &'static str, value: Value) -> Result<String, AnnotationFault> {
         let text = value.and_then(|value| serde_json::from_str(value.get()).ok());
-        text.ok_or_else(|| self.fault(key, value, "a text"))
+        text.ok_or_else(|| self.fault(key, value, "a string"))
     }
 
     /// Checks that a value, if there is one, is a number.

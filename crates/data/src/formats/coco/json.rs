@@ -173,9 +173,9 @@ fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, AnnotationFault> {
     serde_json::from_str(text).map_err(|error| AnnotationFault::Syntax {
         expected: "COCO JSON",
         hint: match error.classify() {
-            serde_json::error::Category::Eof => Some("the file ends early: fetch it again"),
+            serde_json::error::Category::Eof => Some("the file is truncated: download it again"),
             _ if has_no_number(text, &error) => {
-                Some("JSON has no NaN and no Infinity: write null, or leave the entry out")
+                Some("JSON has no NaN and no Infinity: write null, or remove the entry")
             }
             _ => None,
         },

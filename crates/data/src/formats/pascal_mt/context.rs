@@ -211,7 +211,7 @@ impl ContextMap {
         };
         let is_class = |value: f64| (0.0..=65535.0).contains(&value) && value.fract() == 0.0;
         if let Some(wrong) = numbers.iter().find(|value| !is_class(*value)) {
-            return Err(file.fault(format!("`LabelMap` holds {wrong}, which is no class")));
+            return Err(file.fault(format!("`LabelMap` holds {wrong}, which is not a class")));
         }
         let side = |side: usize| u32::try_from(side).ok();
         let sides = side(width).zip(side(height));

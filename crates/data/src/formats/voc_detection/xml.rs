@@ -91,7 +91,7 @@ fn parse(
     let file: File = quick_xml::de::from_str(text).map_err(|error| AnnotationFault::Syntax {
         expected: "Pascal VOC XML",
         reason: error.to_string(),
-        hint: Some("fetch the file again, or write it again: it is truncated or damaged"),
+        hint: Some("download the file again, or write it again: it is truncated or damaged"),
     })?;
     let size = match stated_size(file.size.as_ref())? {
         Some(size) => size,

@@ -11,7 +11,7 @@ pub(super) const KINDS: &str = "JPEG, PNG, BMP, WebP or TIFF";
 
 const CONVERT: &str = "convert it to PNG or JPEG";
 const NO_IMAGE: &str =
-    "fetch the image itself; if it is one of another kind, convert it to JPEG or PNG";
+    "download the image itself; if it is one of another kind, convert it to JPEG or PNG";
 
 /// Returns the format of a file.
 ///
@@ -46,7 +46,7 @@ pub(super) fn of(path: &Path, bytes: &[u8]) -> Result<ImageFormat, DataError> {
             _ if bytes.trim_ascii_start().starts_with(b"<") => {
                 other("page of text in HTML or XML".into(), NO_IMAGE)
             }
-            _ => other("file of no kind that is known".into(), NO_IMAGE),
+            _ => other("file of an unknown kind".into(), NO_IMAGE),
         }),
     }
 }
@@ -57,7 +57,7 @@ pub(super) fn fault(path: &Path, format: ImageFormat, error: ImageError) -> Data
         ImageError::Unsupported(error) => DataError::File {
             path: path.to_path_buf(),
             fault: FileFault::Kind {
-                found: format!("{} file of a form that is not read ({error})", name(format)),
+                found: format!("{} file of an unsupported form ({error})", name(format)),
                 advice: CONVERT,
             },
         },

@@ -149,7 +149,7 @@ impl Rows {
             ColorType::GrayscaleAlpha if rows.is_opaque() => return Ok(rows),
             ColorType::GrayscaleAlpha => "save the mask without its alpha channel",
             ColorType::Rgb | ColorType::Rgba => {
-                "say which colour is which class: labels = { colors = { road = [128, 64, 0], ... } }; or \
+                "map each colour to a class: labels = { colors = { road = [128, 64, 0], ... } }; or \
                  convert colours to class indices"
             }
         };
@@ -182,8 +182,10 @@ impl Rows {
                     fault: FileFault::MaskFormat {
                         found: format!("{} file", kind::name(other)),
                         advice: match other {
-                            ImageFormat::Jpeg => "JPEG changes values: make the mask again, as PNG",
-                            _ => "convert it to PNG without a change of its values",
+                            ImageFormat::Jpeg => {
+                                "JPEG changes values: create the mask again as PNG"
+                            }
+                            _ => "convert it to PNG without changing its values",
                         },
                     },
                 });

@@ -25,35 +25,40 @@ use self::ids::ImageIds;
 use self::photos::{Photo, photos};
 use crate::output::print_line;
 
-/// Predict what is in photos.
+/// Predict label maps, objects or dense tasks for photos.
 ///
-/// Photos are prepared as `gradway eval` prepares those of the validation split, and predictions have the
-/// size of the photo. A run of segmentation writes for each photo `NAME.labels.png`, whose palette indices
-/// are the classes and which `gradway score segmentation` reads, and `NAME.overlay.png` to look at. A run of
-/// detection writes `NAME.overlay.png` with boxes, masks, classes and scores, and `detections.json` with all
-/// objects of all photos in COCO's result format, which `gradway score detection` reads; its `image_id` is
-/// that of --ids, else the photo's name where all names are numbers, else the photo's place among all photos,
-/// counted from 1. A run of several tasks writes `NAME.overlay.png`, the photo and what every task makes of
-/// it side by side, and `NAME.safetensors` with the outputs. The paths of what is written are printed.
+/// Photos are preprocessed as in `gradway eval`. Predictions have the size of the photo. The command prints
+/// the path of every file it writes.
 ///
-/// A photo that cannot be read is named and left out. Exit status 1 if there is one.
+/// Segmentation writes two files per photo: `NAME.labels.png`, a PNG whose palette indices are the classes
+/// (`gradway score segmentation` reads it), and `NAME.overlay.png`.
+///
+/// Detection writes `NAME.overlay.png` per photo, with boxes, masks, classes and scores, and one
+/// `detections.json` with the objects of all photos in COCO's result format (`gradway score detection` reads
+/// it). Its `image_id` comes from --ids. Without --ids, it is the photo's name if all names are numbers, and
+/// otherwise the position of the photo, counted from 1.
+///
+/// A run with several tasks writes `NAME.overlay.png`, which shows the photo and the prediction of every task
+/// side by side, and `NAME.safetensors` with the outputs.
+///
+/// A photo that cannot be read is reported and skipped, and the exit status is 1.
 #[derive(Debug, Args)]
 pub struct Predict {
-    /// Folder of the run.
+    /// Run directory.
     run: PathBuf,
-    /// Photos, JPEG or PNG, and folders of photos.
+    /// Photos (JPEG or PNG), or directories of photos.
     #[arg(required = true)]
     images: Vec<PathBuf>,
-    /// Where to write; `predictions` in the run's folder if not given.
+    /// Output directory. [default: `predictions` in the run directory]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// COCO json that has the numbers of the photos, by their file names; of detection.
+    /// COCO annotation file (JSON) that maps file names to image ids. Only for detection.
     #[arg(long, value_name = "FILE")]
     ids: Option<PathBuf>,
-    /// Objects of a lower score are in `detections.json` but not drawn.
+    /// Minimum score of an object to be drawn. `detections.json` has the others, too.
     #[arg(long, default_value_t = 0.5)]
     least_score: f32,
-    /// The newest checkpoint instead of the best one.
+    /// Use the newest checkpoint instead of the best one.
     #[arg(long)]
     last: bool,
     /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.

@@ -105,7 +105,7 @@ variants! {
     MaskRcnnConfig = mask, "mask_rcnn", "Faster R-CNN with a mask for every object",
         "Mask R-CNN, arXiv 1703.06870";
     CascadeMaskRcnnConfig = cascade, "cascade_mask_rcnn",
-        "Mask R-CNN in three stages, each on what the one before has moved",
+        "Mask R-CNN with three stages, each of which refines the boxes of the one before",
         "Cascade R-CNN, arXiv 1906.09756";
 }
 
@@ -116,7 +116,7 @@ fn validate(config: &RcnnConfig) -> Result<(), String> {
     positive("box_weight", config.box_weight)?;
     if config.stages.len() > 1 && !config.is_class_agnostic {
         return Err(format!(
-            "head.stages has {} stages, which only `{}` takes",
+            "head.stages has {} stages, which only `{}` supports",
             config.stages.len(),
             CascadeMaskRcnnConfig::DESCRIPTOR.name
         ));

@@ -58,7 +58,7 @@ fn a_wrong_override_is_named_with_key_value_and_what_is_right() {
         ("loader=3", "loader = 3; it must be a table"),
         (
             "backbone.name=3",
-            "backbone.name = 3; it must be a text, in quotes",
+            "backbone.name = 3; it must be a string in quotes",
         ),
         (
             "augment.crop_size=[64]",
@@ -142,7 +142,7 @@ fn a_wrong_override_is_named_with_key_value_and_what_is_right() {
         // No key or no value.
         ("seed", "expected key=value"),
         ("loader.=1", "`loader.`: a part of the key is empty"),
-        ("data.classes=[road,car]", "the value is no TOML"),
+        ("data.classes=[road,car]", "the value is not TOML"),
     ] {
         let (message, _) = refused(FILE, &[entry]);
         assert_eq!(message, format!("--set {entry}: {expected}"));
@@ -352,7 +352,7 @@ fn each_of_several_methods_takes_the_keys_that_it_has() {
     );
     assert_eq!(
         refused("method.name=full", &["lora"]),
-        "--set method.name=full: `method.name` is decided by --methods"
+        "--set method.name=full: `method.name` is set by --methods"
     );
     assert_eq!(
         refused("seed=1", &["lroa"]),

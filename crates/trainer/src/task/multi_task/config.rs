@@ -140,7 +140,10 @@ impl TasksConfig {
             (true, None) => {}
             (false, Some(_)) if self.trained().len() < tasks.len() => {}
             (false, Some(_)) => {
-                return Err("tasks.added has all of tasks.names; nothing is left to add to".into());
+                return Err(
+                    "tasks.added has all of tasks.names; there is no task left to add them to"
+                        .into(),
+                );
             }
             (true, Some(_)) => {
                 return Err("tasks.base without tasks.added: nothing would be trained".into());

@@ -171,7 +171,7 @@ impl<B: TrainBackend> Task<B> for MultiTask {
             return Err(TrainError::Config {
                 origin: "configuration".to_string(),
                 reason: format!(
-                    "tasks.names has {}; the labels are of {}",
+                    "tasks.names has {}, but the labels are of {}",
                     names(&config.tasks.tasks()),
                     names(&found)
                 ),
