@@ -16,7 +16,7 @@ pub enum TensorFileError {
         reason: String,
     },
     /// A tensor has an unexpected type.
-    #[error("{path}: tensor `{tensor}` is {found}, where {expected} is needed")]
+    #[error("{path}: tensor `{tensor}` is {found}; expected {expected}")]
     Type {
         /// The file.
         path: PathBuf,
@@ -38,13 +38,15 @@ pub enum TensorFileError {
         value: f32,
     },
     /// The header has no checksum.
-    #[error("{path}: its header has no checksum `{CHECKSUM}`, so that damage cannot be told")]
+    #[error("{path}: its header has no checksum `{CHECKSUM}`, so damage cannot be detected")]
     NoChecksum {
         /// The file.
         path: PathBuf,
     },
     /// The checksum is that of something else.
-    #[error("{path} is damaged: its checksum is {written}, that of its content {found}")]
+    #[error(
+        "{path} is damaged: its header has the checksum {written}, but its content has {found}"
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -60,15 +62,15 @@ impl TensorFileError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NoChecksum { .. } => Some(
-                "an older version or another program wrote it; train or export it again"
+                "it was written by an older version or another program; train or export it again"
                     .to_string(),
             ),
             Self::Damaged { .. } => Some(
-                "take another copy of it; a file that another program has changed counts as damaged"
+                "use another copy of the file; a file that another program changed counts as damaged"
                     .to_string(),
             ),
             Self::Type { .. } => Some(
-                "files of a run and of an adapter are not to be converted; take the file as it was written"
+                "do not convert the files of a run or an adapter; use the file as it was written"
                     .to_string(),
             ),
             _ => None,

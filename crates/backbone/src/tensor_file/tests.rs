@@ -99,7 +99,7 @@ fn another_type_and_what_is_no_number_are_named() {
         let view = TensorView::new(kind, vec![1], &values).unwrap();
         fs::write(&path, safetensors::serialize([("a", view)], None).unwrap()).unwrap();
         let error = read(&path).unwrap_err().to_string();
-        let expected = format!("tensor `a` is {kind}, where F32 is needed");
+        let expected = format!("tensor `a` is {kind}; expected F32");
         assert!(error.ends_with(&expected), "{error}");
     }
     for (value, word) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf")] {

@@ -24,19 +24,19 @@ use shape::{Plain, Run};
 
 /// Time CubeK's matrix products and convolutions, strategy by strategy.
 ///
-/// A row is printed as soon as it is measured. The first strategy of a shape is Burn's own choice; the others'
-/// results are held against its.
+/// Each row is printed as soon as it is measured. The first strategy of a shape is Burn's own choice. The results
+/// of the others are compared with its result.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Shapes and strategies whose name contains one of these; all if none is given.
+    /// Run only shapes and strategies whose name contains one of these strings. [default: all]
     filter: Vec<String>,
-    /// Card on which to run: its number.
+    /// Index of the graphics card.
     #[arg(long, default_value_t = 0)]
     card: usize,
-    /// Seconds of a strategy, after its first run.
+    /// Duration of a measurement in seconds, after one warm-up run.
     #[arg(long, default_value_t = 0.05)]
     seconds: f64,
-    /// A JSON object in every line.
+    /// Print a JSON object per line.
     #[arg(long)]
     json: bool,
 }
