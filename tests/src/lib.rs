@@ -107,9 +107,13 @@ pub fn checkpoint(name: &str, tensors: &Tensors) -> Checkpoint {
     Checkpoint::from_bytes(name, &bytes).unwrap()
 }
 
-/// `max|a - b| / max|b|`, not a number where one of them is not.
+/// `max|a - b| / max|b|`, 0 where all are equal, not a number where one of them is not.
 pub fn relative_error(actual: &TensorData, expected: &TensorData) -> f64 {
-    largest_difference(actual, expected) / largest(expected.iter::<f64>())
+    let difference = largest_difference(actual, expected);
+    if difference == 0.0 {
+        return 0.0;
+    }
+    difference / largest(expected.iter::<f64>())
 }
 
 /// `max|a - b|`, not a number where one of them is not.

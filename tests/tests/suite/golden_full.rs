@@ -137,7 +137,9 @@ fn a_network_whose_norms_are_folded_for_good_has_no_statistics_to_train() {
     // With frozen ones it is the folded weights that are trained.
     let method = config::method("full", &[]).unwrap();
     let (_, tuned) = Encoder::<Tracked>::new(&method, network, &device).unwrap();
-    assert!(collect::<Tracked, _>(&tuned).contains_key("Full.backbone.EfficientNetLite.stem.bias"));
+    let tuned = collect::<Tracked, _>(&tuned);
+    let is_stem = |path: &String| path.ends_with("stem.bias");
+    assert!(tuned.keys().any(is_stem), "{:?}", tuned.keys());
 }
 
 /// An export has all that the import of the published file had: the norms that are folded can be parted again.
