@@ -19,7 +19,7 @@ mod pairs;
 mod sample;
 
 pub use augment::AugmentConfig;
-pub use batch::{BatchLabels, DenseBatch, DenseTarget};
+pub use batch::{DenseBatch, DenseTarget};
 pub use collection::{DenseAbout, DenseCollection};
 pub use dataset::DenseDataset;
 pub use evaluation::DenseEvaluation;
