@@ -24,28 +24,27 @@ pub fn task(prediction: &TaskPrediction, width: usize, palette: &[[u8; 3]]) -> R
             data,
         } => {
             let pixels = data.len() / (*channels).max(1);
-            let color = color_of(*appearance, data, pixels);
-            of_pixels(pixels, width, color)
+            values(*appearance, data, pixels, width)
         }
     }
 }
 
-/// The colour of every pixel of values, `[channels, pixels]`.
-fn color_of(
-    appearance: Appearance,
-    values: &[f32],
-    pixels: usize,
-) -> Box<dyn Fn(usize) -> [f32; 3] + '_> {
+/// Values, `[channels, pixels]`, as a picture.
+fn values(appearance: Appearance, data: &[f32], pixels: usize, width: usize) -> RgbImage {
     match appearance {
-        Appearance::Grey => Box::new(|pixel| [255.0 * values[pixel]; 3]),
-        Appearance::Directions => Box::new(move |pixel| {
-            [0, 1, 2].map(|axis| 127.5 * (values[axis * pixels + pixel] + 1.0))
+        Appearance::Grey => of_pixels(pixels, width, |pixel| [255.0 * data[pixel]; 3]),
+        Appearance::Directions => of_pixels(pixels, width, |pixel| {
+            [0, 1, 2].map(|axis| {
+                let component = data.get(axis * pixels + pixel).copied();
+                127.5 * (component.unwrap_or_default() + 1.0)
+            })
         }),
         Appearance::NearToFar => {
-            let least = values.iter().copied().fold(f32::INFINITY, f32::min);
-            let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let data = &data[..pixels];
+            let least = data.iter().copied().fold(f32::INFINITY, f32::min);
+            let most = data.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let range = (most - least).max(f32::MIN_POSITIVE);
-            Box::new(move |pixel| mixed((values[pixel] - least) / range))
+            of_pixels(pixels, width, |pixel| mixed((data[pixel] - least) / range))
         }
     }
 }

@@ -36,11 +36,11 @@ pub enum TaskPrediction {
 /// How values look as a picture; classes have the colours of their palette.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appearance {
-    /// One channel, from 0, black, to 1, white.
+    /// The first channel, from 0, black, to 1, white.
     Grey,
-    /// Three channels, `(x + 1) / 2` as red, green and blue.
+    /// The first three channels, `(x + 1) / 2` as red, green and blue; a missing one is 0.
     Directions,
-    /// One channel, from the smallest, light, to the largest, dark.
+    /// The first channel, from the smallest of the image, light, to the largest, dark.
     NearToFar,
 }
 
