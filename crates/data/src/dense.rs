@@ -19,8 +19,8 @@ mod pairs;
 mod sample;
 
 pub use augment::AugmentConfig;
-pub use batch::{BatchLabels, DenseBatch, DenseTarget};
-pub use collection::{DenseCollection, DenseMetadata};
+pub use batch::{DenseBatch, DenseTarget};
+pub use collection::{DenseAbout, DenseCollection};
 pub use dataset::DenseDataset;
 pub use evaluation::DenseEvaluation;
 pub use files::{DenseFileDataset, DenseReader, ImageFile};

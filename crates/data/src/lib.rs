@@ -25,6 +25,7 @@ pub mod loader;
 mod movable;
 pub mod normalize;
 mod picture;
+mod plane;
 mod split;
 pub mod table;
 mod task;
@@ -36,8 +37,8 @@ pub use burn_dataset;
 pub use check::{DatasetReport, Warning, check, check_detection, check_multi_task};
 pub use collection::{Collection, Metadata};
 pub use dense::{
-    AugmentConfig, BatchLabels, DenseBatch, DenseCollection, DenseDataset, DenseEvaluation,
-    DenseLoader, DenseMetadata, DensePipeline, DenseSample, DenseTarget,
+    AugmentConfig, DenseAbout, DenseBatch, DenseCollection, DenseDataset, DenseEvaluation,
+    DenseLoader, DensePipeline, DenseSample, DenseTarget,
 };
 pub use detection::{
     DetectionAugmentConfig, DetectionBatch, DetectionCollection, DetectionDataset,
@@ -50,8 +51,8 @@ pub use formats::layout::images_by_stem;
 pub use input::NetworkInput;
 pub use io::{paths, read};
 pub use labels::{
-    AbsentClasses, DenseLabels, DenseTask, DepthMap, IGNORE, LabelCensus, LabelMap, LabelPolicy,
-    LabelTable, NormalMap, VerticalAxis,
+    AbsentClasses, BatchLabels, DenseLabels, DenseTask, DepthMap, IGNORE, LabelCensus, LabelKind,
+    LabelMap, LabelPolicy, LabelTable, NormalMap, VerticalAxis,
 };
 pub use loader::{BatchIterator, Loader, LoaderConfig, Pipeline};
 pub use movable::Movable;

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use dense::DenseTask;
+pub use dense::{DenseTask, LabelKind};
 
 /// What the samples of a dataset hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

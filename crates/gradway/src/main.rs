@@ -7,7 +7,10 @@
 #![warn(clippy::print_stderr)]
 
 mod commands;
+mod image_ids;
 mod output;
+mod photos;
+mod view;
 
 use std::process::ExitCode;
 

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use gradway::data::DenseTask;
 use gradway::metrics::{MetricDescriptor, TaskScore, relative_improvement};
 use gradway::report::{HOST_PEAK, mebibytes, percent, score, thousands, unit};
 use gradway::table::Table;
-use gradway::trainer::{RunOutcome, Scores};
+use gradway::trainer::RunOutcome;
 
 /// Stands for one model per task.
 pub const SINGLE: &str = "single";
@@ -83,10 +83,7 @@ pub fn rows(
 fn scores(parts: &[&RunOutcome]) -> Result<BTreeMap<DenseTask, (MetricDescriptor, f64)>> {
     let mut all = BTreeMap::new();
     for part in parts {
-        let Scores::MultiTask(scores) = &part.last.scores else {
-            bail!("expected a run of several tasks");
-        };
-        for (task, scores) in &scores.tasks {
+        for (task, scores) in &part.last.scores.multi_task()?.tasks {
             let (metric, value) = scores.main();
             let value = value.with_context(|| format!("{task} has no score"))?;
             all.insert(*task, (metric, value));

@@ -1,7 +1,8 @@
 //! The architecture page tells the truth: its edges are those of `cargo metadata`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -81,4 +82,82 @@ fn every_crate_is_on_the_map() {
         let is_experiment = Path::new(folder).join(package).is_dir();
         assert!(is_experiment || PAGE.contains(&line), "{package}");
     }
+}
+
+/// Every Rust source below a folder.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let found = paths.flat_map(|path| match path.is_dir() {
+        true => sources(&path),
+        false => vec![path],
+    });
+    let is_rust = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "rs");
+    found.filter(is_rust).collect()
+}
+
+/// What stands before the name of a task where code tells tasks apart.
+const TASK: &str = "TaskConfig::";
+
+/// The patterns of a source that are variants of `TaskConfig`: what is matched for `_` or `..`, and what `=>`, `|` or
+/// `=` follows.
+fn patterns(source: &str) -> Vec<&str> {
+    let is_of_name = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let variants = source.match_indices(TASK).filter_map(|(place, _)| {
+        let rest = &source[place + TASK.len()..];
+        let is_other_type = source[..place].ends_with(is_of_name);
+        (!is_other_type && rest.starts_with(char::is_uppercase)).then_some(rest)
+    });
+    let matched = variants.filter(|rest| {
+        let after = rest.trim_start_matches(is_of_name);
+        let (inside, after) = match after.strip_prefix('(') {
+            Some(rest) => rest.split_once(')').unwrap_or((rest, "")),
+            None => ("", after),
+        };
+        let after = after.trim_start();
+        let is_followed = after.starts_with("=>") || after.starts_with('|');
+        let is_bound = after.starts_with('=') && !after.starts_with("==");
+        matches!(inside.trim(), "_" | "..") || is_followed || is_bound
+    });
+    matched
+        .map(|rest| {
+            rest.split(|letter| !is_of_name(letter))
+                .next()
+                .unwrap_or(rest)
+        })
+        .collect()
+}
+
+#[test]
+fn nothing_but_the_table_of_tasks_tells_tasks_apart() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let tasks = root.join("crates/trainer/src/task");
+    for folder in ["crates", "experiments", "tests"] {
+        for path in sources(&root.join(folder)) {
+            let source = fs::read_to_string(&path).expect("a source");
+            let found = patterns(&source);
+            let is_table = path.starts_with(&tasks);
+            assert!(
+                is_table || found.is_empty(),
+                "{} matches on {TASK}{found:?}; use `dispatch` or `with_task!`",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn patterns_are_told_from_values_and_other_types() {
+    let found = |code: &str| patterns(&code.replace("Task::", TASK)).len();
+    assert_eq!(found("match task { Task::Detection(_) => 1 }"), 1);
+    assert_eq!(
+        found("Task::Segmentation(one)\n| Task::Detection(two)\n=>"),
+        2
+    );
+    assert_eq!(found("if let Task::Detection(config) = task"), 1);
+    assert_eq!(found("matches!(task, Task::Detection(..))"), 1);
+    assert_eq!(found("run(Task::Detection(config))"), 0);
+    assert_eq!(found("task == Task::Detection(config)"), 0);
+    assert_eq!(found("PerTask::Detection(_) => 1"), 0);
+    assert_eq!(found("Task::default()"), 0);
 }

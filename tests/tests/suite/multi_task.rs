@@ -7,7 +7,7 @@ use burn::module::AutodiffModule;
 use burn::tensor::{Tensor, TensorData};
 use gradway::data::{
     DatasetConfig, DenseBatch, DenseSample, DenseTask, NetworkInput, Normalization, Split,
-    formats::synthetic::SyntheticConfig,
+    formats::synthetic::{SyntheticConfig, TASKS},
 };
 use gradway::device::DeviceName;
 use gradway::trainer::task::{Loss, MultiTaskPrediction, TaskLabels, TaskPrediction};
@@ -41,7 +41,7 @@ fn parsed(method: &str, rest: &str, overrides: &[&str]) -> RunConfig {
 }
 
 fn all_tasks(method: &str) -> RunConfig {
-    let names: Vec<&str> = DenseTask::ALL.iter().map(|task| task.name()).collect();
+    let names: Vec<&str> = TASKS.iter().map(|task| task.name()).collect();
     parsed(method, &format!("tasks = {{ names = {names:?} }}"), &[])
 }
 
@@ -81,8 +81,8 @@ fn scenes(tasks: &[DenseTask]) -> (Labels, DenseBatch) {
 /// In the first step a trainer refuses what no loss reaches: an auxiliary decoder is trained on its task, too.
 #[test]
 fn every_decoder_serves_every_task() {
-    let (labels, batch) = scenes(&DenseTask::ALL);
-    let names: Vec<&str> = DenseTask::ALL.iter().map(|task| task.name()).collect();
+    let (labels, batch) = scenes(&TASKS);
+    let names: Vec<&str> = TASKS.iter().map(|task| task.name()).collect();
     let decoders = gradway_heads::table().iter();
     for head in decoders.filter(|head| head.task == HeadTask::Segmentation) {
         let overrides = format!(r#"head={{ name = "{}" }}"#, head.name);
@@ -152,7 +152,7 @@ fn every_task_learns_under_every_method_for_tasks() {
         "per_task",
     ] {
         let config = all_tasks(method);
-        let (labels, batch) = scenes(&DenseTask::ALL);
+        let (labels, batch) = scenes(&TASKS);
         let device = Default::default();
         let mut model = ManyTasks::<Tracked>::new(&config, &labels, &device).unwrap();
         let mut trainer = Trainer::new(&config, &model, 20, &device);
@@ -176,7 +176,7 @@ fn every_task_learns_under_every_method_for_tasks() {
         }
         let after = losses(&model);
         for (index, (before, after)) in before.iter().zip(&after).enumerate() {
-            let task = DenseTask::ALL[index];
+            let task = TASKS[index];
             assert!(after < before, "{method}, {task}: {before}, then {after}");
         }
     }

@@ -1,6 +1,6 @@
 //! A prediction belongs to its picture: it does not depend on the others of a batch.
 
-use gradway::data::formats::synthetic::SyntheticConfig;
+use gradway::data::formats::synthetic::{SyntheticConfig, TASKS};
 use gradway::data::{
     Batch, DatasetConfig, DenseBatch, DenseTask, DetectionBatch, DetectionTarget, NetworkInput,
     Normalization, Prepared, Split,
@@ -32,7 +32,7 @@ fn parsed(text: &str) -> RunConfig {
 
 /// `max|a - b|` of what is predicted of a task.
 fn difference(one: &TaskPrediction, other: &TaskPrediction) -> f64 {
-    use TaskPrediction::{Classes, Depth, Normals, Probabilities};
+    use TaskPrediction::{Classes, Values};
 
     let differences: Vec<f64> = match (one, other) {
         (Classes(one), Classes(other)) => {
@@ -42,9 +42,7 @@ fn difference(one: &TaskPrediction, other: &TaskPrediction) -> f64 {
                 .map(|(one, other)| f64::from(*one) - f64::from(*other))
                 .collect()
         }
-        (Probabilities(one), Probabilities(other))
-        | (Normals(one), Normals(other))
-        | (Depth(one), Depth(other)) => {
+        (Values { data: one, .. }, Values { data: other, .. }) => {
             assert_eq!(one.len(), other.len());
             let pairs = one.iter().zip(other);
             pairs.map(|(one, other)| f64::from(one - other)).collect()
@@ -56,7 +54,7 @@ fn difference(one: &TaskPrediction, other: &TaskPrediction) -> f64 {
 
 #[test]
 fn what_is_predicted_of_a_picture_is_the_same_in_every_batch() {
-    let names: Vec<&str> = DenseTask::ALL.iter().map(|task| task.name()).collect();
+    let names: Vec<&str> = TASKS.iter().map(|task| task.name()).collect();
     let config = parsed(&format!(
         r#"
         head = {{ name = "segformer", channels = 16 }}
@@ -72,8 +70,8 @@ fn what_is_predicted_of_a_picture_is_the_same_in_every_batch() {
             height,
             ..SyntheticConfig::default()
         });
-        let dataset = data.open_multi_task(Split::Train, &DenseTask::ALL).unwrap();
-        let sample = dataset.get(0, &DenseTask::ALL).unwrap();
+        let dataset = data.open_multi_task(Split::Train, &TASKS).unwrap();
+        let sample = dataset.get(0, &TASKS).unwrap();
         // As if it had been twice as large when it was read.
         let original = [2 * height as usize, 2 * width as usize];
         pictures.push(sample.prepared(original));
@@ -82,7 +80,7 @@ fn what_is_predicted_of_a_picture_is_the_same_in_every_batch() {
             classes: dataset.classes(task).to_vec(),
             palette: dataset.palette(task).to_vec(),
         };
-        labels.tasks = DenseTask::ALL.iter().map(of_task).collect();
+        labels.tasks = TASKS.iter().map(of_task).collect();
     }
     let device = Default::default();
     let model = ManyTasks::<Tracked>::new(&config, &labels, &device).unwrap();
@@ -96,7 +94,7 @@ fn what_is_predicted_of_a_picture_is_the_same_in_every_batch() {
         let size = [found.height, found.width];
         assert_eq!(size, [2 * height as usize, 2 * width as usize]);
         let alone = &predict(std::slice::from_ref(picture))[0];
-        assert_eq!(found.tasks.len(), DenseTask::ALL.len());
+        assert_eq!(found.tasks.len(), TASKS.len());
         for (task, found) in &found.tasks {
             let off = difference(found, &alone.tasks[task]);
             assert!(off <= 1e-5, "{task}, {width}x{height}: {off}");

@@ -10,9 +10,33 @@ use super::report::{
 };
 use crate::dense::{DenseDataset, DenseMetadata, DenseSample};
 use crate::error::{DataError, LabelFault};
-use crate::labels::IGNORE;
-use crate::labels::{DenseLabels, DenseTask, LabelCensus};
-use crate::task::TaskKind;
+use crate::labels::{DenseLabels, DenseTask, IGNORE, LabelCensus, LabelTally};
+use crate::task::Task;
+
+/// The labels of one task, those of its readable samples.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TaskReport {
+    /// The task.
+    pub task: DenseTask,
+    /// Number of samples whose labels could be read.
+    pub samples: usize,
+    /// Number of samples without a file of labels.
+    pub missing: usize,
+    /// The first such file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_missing: Option<PathBuf>,
+    /// Number of samples in which no pixel has a label.
+    pub empty: usize,
+    /// Number of pixels with a label.
+    pub labelled_pixels: u64,
+    /// Share of the pixels with a label.
+    pub labelled_share: f64,
+    /// How many pixels every class has, in label order; empty for tasks without classes.
+    pub labels: Vec<LabelCount>,
+    /// Smallest, mean and largest depth; none for other tasks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth: Option<[f64; 3]>,
+}
 
 #[derive(Default)]
 struct TaskTally {
@@ -22,10 +46,7 @@ struct TaskTally {
     empty: usize,
     pixels: u64,
     labelled: u64,
-    /// Samples and pixels by class.
-    classes: BTreeMap<u8, (usize, u64)>,
-    /// Minimum, sum and maximum.
-    depth: Option<[f64; 3]>,
+    labels: LabelTally,
 }
 
 #[derive(Default)]
@@ -120,30 +141,7 @@ impl TaskTally {
         self.pixels += labels.len() as u64;
         self.labelled += labelled;
         self.empty += usize::from(labelled == 0);
-        match labels {
-            DenseLabels::Classes(map) => {
-                let mut counts = [0u64; 256];
-                for &label in &map.data {
-                    counts[usize::from(label)] += 1;
-                }
-                for (class, count) in (0..IGNORE).zip(counts).filter(|(_, count)| *count > 0) {
-                    let sum = self.classes.entry(class).or_default();
-                    sum.0 += 1;
-                    sum.1 += count;
-                }
-            }
-            DenseLabels::Depth(map) => {
-                for depth in map.data.iter().filter(|depth| **depth > 0.0) {
-                    self.add_depth([f64::from(*depth); 3]);
-                }
-            }
-            DenseLabels::Normals(_) => {}
-        }
-    }
-
-    fn add_depth(&mut self, [smallest, sum, largest]: [f64; 3]) {
-        let [low, total, high] = self.depth.unwrap_or([f64::INFINITY, 0.0, 0.0]);
-        self.depth = Some([low.min(smallest), total + sum, high.max(largest)]);
+        labels.count(&mut self.labels);
     }
 
     fn keep_first(&mut self, other: Option<(usize, PathBuf)>) {
@@ -158,21 +156,14 @@ impl TaskTally {
         self.empty += other.empty;
         self.pixels += other.pixels;
         self.labelled += other.labelled;
-        for (class, (samples, pixels)) in other.classes {
-            let sum = self.classes.entry(class).or_default();
-            sum.0 += samples;
-            sum.1 += pixels;
-        }
-        if let Some(depth) = other.depth {
-            self.add_depth(depth);
-        }
+        self.labels.merge(other.labels);
     }
 
     fn report(self, dataset: &dyn DenseDataset, task: DenseTask) -> TaskReport {
         let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
         let names = (0..IGNORE).zip(dataset.classes(task));
         let labels = names.map(|(class, name)| {
-            let (samples, pixels) = self.classes.get(&class).copied().unwrap_or_default();
+            let (samples, pixels) = self.labels.classes.get(&class).copied().unwrap_or_default();
             LabelCount {
                 class: class.into(),
                 name: name.clone(),
@@ -190,7 +181,7 @@ impl TaskTally {
             empty: self.empty,
             labelled_pixels: self.labelled,
             labelled_share: share(self.labelled, self.pixels),
-            depth: self.depth.map(|[smallest, sum, largest]| {
+            depth: self.labels.depth.map(|[smallest, sum, largest]| {
                 [smallest, sum / self.labelled.max(1) as f64, largest]
             }),
         }

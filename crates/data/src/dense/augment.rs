@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::sample::DenseSample;
 use crate::error::DataError;
-use crate::labels::{DenseLabels, DenseTask, IGNORE, LabelMap};
+use crate::labels::{DenseTask, IGNORE, LabelMap};
 use crate::movable::{flip, scale};
 use crate::normalize::Normalization;
-use crate::transform::geometry::rows;
+use crate::plane::rows;
 use crate::transform::{PhotometricConfig, check_edges, check_range, check_share, invalid};
 
 /// Attempts at a crop that no class dominates, as in mmsegmentation.
@@ -144,9 +144,7 @@ impl AugmentConfig {
         // Fitting is no zoom: it happens to evaluation images too, whose depth stays.
         if self.scale_depth {
             for labels in sample.labels.values_mut() {
-                if let DenseLabels::Depth(map) = labels {
-                    map.data.iter_mut().for_each(|depth| *depth /= factor);
-                }
+                labels.zoom(factor);
             }
         }
         Ok(sample)

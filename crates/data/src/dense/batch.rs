@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::batch::{Batch, BatchItem};
 use crate::error::{DataError, LabelFault};
-use crate::labels::{DenseLabels, DenseTask, IGNORE};
+use crate::labels::{BatchLabels, DenseLabels, DenseTask};
 
 /// Pictures side by side, with what is known of their pixels.
 pub type DenseBatch = Batch<DenseTarget>;
@@ -21,20 +21,6 @@ pub struct DenseTarget {
     /// The labels of every task asked for: in training of the size of the picture, in evaluation of that
     /// of the image as it was read.
     pub labels: BTreeMap<DenseTask, DenseLabels>,
-}
-
-/// Labels of one task, as numbers.
-#[derive(Debug, Clone, PartialEq)]
-pub enum BatchLabels {
-    /// `[count, height, width]` classes, parts, saliency or edges; [`IGNORE`] where there is none.
-    Classes(Vec<u8>),
-    /// Normals or distances; 0 in every channel where there is none.
-    Values {
-        /// 3 for normals, 1 for distances.
-        channels: usize,
-        /// `[count, channels, height, width]`
-        data: Vec<f32>,
-    },
 }
 
 impl BatchItem for DenseTarget {
@@ -68,7 +54,7 @@ impl DenseBatch {
             }
         }
         let size = [self.height, self.width];
-        Ok(Some(BatchLabels::new(task, &labels, size)))
+        Ok(Some(DenseLabels::batch(task, &labels, size)))
     }
 }
 
@@ -78,7 +64,7 @@ impl DenseTarget {
         let labels = self.labels.get(&task)?;
         let (width, height) = labels.size();
         let size = [height as usize, width as usize];
-        Some(BatchLabels::new(task, &[Some(labels)], size))
+        Some(DenseLabels::batch(task, &[Some(labels)], size))
     }
 
     fn require_size(&self, task: DenseTask, labels: &DenseLabels) -> Result<(), DataError> {
@@ -98,54 +84,5 @@ impl DenseTarget {
                 labels: labels.len(),
             },
         })
-    }
-}
-
-impl BatchLabels {
-    fn new(task: DenseTask, samples: &[Option<&DenseLabels>], [height, width]: [usize; 2]) -> Self {
-        let (count, pixels) = (samples.len(), height * width);
-        if task.has_classes() {
-            let mut data = vec![IGNORE; count * pixels];
-            for (labels, target) in samples.iter().zip(data.chunks_exact_mut(pixels.max(1))) {
-                if let Some(DenseLabels::Classes(map)) = labels {
-                    copy(&map.data, map.width, target, width, |label| *label);
-                }
-            }
-            return Self::Classes(data);
-        }
-        let channels = if task == DenseTask::Depth { 1 } else { 3 };
-        let mut data = vec![0.0; count * channels * pixels];
-        let targets = data.chunks_exact_mut((channels * pixels).max(1));
-        for (labels, target) in samples.iter().zip(targets) {
-            let planes = target.chunks_exact_mut(pixels.max(1)).enumerate();
-            for (channel, plane) in planes {
-                match labels {
-                    Some(DenseLabels::Normals(map)) if channels == 3 => {
-                        copy(&map.data, map.width, plane, width, |normal| normal[channel]);
-                    }
-                    Some(DenseLabels::Depth(map)) if channels == 1 => {
-                        copy(&map.data, map.width, plane, width, |depth| *depth);
-                    }
-                    _ => {}
-                }
-            }
-        }
-        Self::Values { channels, data }
-    }
-}
-
-/// Copies a map into the upper left corner of a plane, as far as it fits.
-fn copy<S, T>(
-    source: &[S],
-    source_width: u32,
-    target: &mut [T],
-    target_width: usize,
-    value: impl Fn(&S) -> T,
-) {
-    let rows = source.chunks_exact((source_width as usize).max(1));
-    for (source, target) in rows.zip(target.chunks_exact_mut(target_width.max(1))) {
-        for (source, target) in source.iter().zip(target) {
-            *target = value(source);
-        }
     }
 }

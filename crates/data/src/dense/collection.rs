@@ -10,7 +10,7 @@ use super::sample::DenseSample;
 use crate::collection::{Collection, Metadata};
 use crate::error::{DataError, LabelFault};
 use crate::labels::classes::Classes;
-use crate::labels::{DenseLabels, DenseTask, IGNORE};
+use crate::labels::{DenseTask, IGNORE};
 use crate::transform::invalid;
 
 /// Samples of dense tasks and what they have in common.
@@ -31,9 +31,9 @@ impl Metadata for DenseMetadata {
     }
 }
 
-impl DenseMetadata {
-    /// Samples of several tasks, with the names of the classes of each: none of saliency and edges, which have
-    /// two by definition, and of tasks without classes.
+impl DenseAbout {
+    /// Samples of several tasks, with the names of the classes of each: none of tasks that have two by
+    /// definition, such as saliency, and of tasks without classes.
     pub fn new(
         name: impl Into<String>,
         tasks: impl IntoIterator<Item = (DenseTask, Vec<String>)>,
@@ -99,9 +99,9 @@ impl DenseMetadata {
     /// [`DataError::Labels`].
     pub fn check(&self, sample: &DenseSample) -> Result<(), DataError> {
         sample.check()?;
-        for (&task, labels) in &sample.labels {
+        for &task in sample.labels.keys() {
             let classes = self.classes(task).len();
-            let DenseLabels::Classes(map) = labels else {
+            let Some(map) = sample.class_map(task) else {
                 continue;
             };
             let beyond = |label: &&u8| **label != IGNORE && usize::from(**label) >= classes;

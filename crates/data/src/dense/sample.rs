@@ -68,7 +68,7 @@ impl DenseSample {
     pub fn class_map(&self, task: DenseTask) -> Option<&LabelMap> {
         match self.labels.get(&task)? {
             DenseLabels::Classes(map) => Some(map),
-            DenseLabels::Normals(_) | DenseLabels::Depth(_) => None,
+            _ => None,
         }
     }
 

@@ -239,7 +239,7 @@ impl DenseReader for Reader {
                     class => u8::from(class != 0),
                 }),
                 DenseTask::Edges => derived(boundaries(&map.data, map.width as usize)),
-                DenseTask::SurfaceNormals | DenseTask::Depth => continue,
+                _ => continue,
             };
             labels.insert(task, DenseLabels::Classes(of_task));
         }

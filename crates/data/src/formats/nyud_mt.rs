@@ -92,7 +92,7 @@ impl Reader {
             DenseTask::SurfaceNormals => ("normals", "npy"),
             DenseTask::Depth => ("depth", "npy"),
             DenseTask::Edges => ("edge", "npy"),
-            DenseTask::HumanParts | DenseTask::Saliency => return None,
+            _ => return None,
         };
         let name = format!("{}.{ending}", image.id);
         Some(self.root.join(folder).join(name))

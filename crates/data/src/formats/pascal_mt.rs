@@ -151,7 +151,7 @@ impl DenseReader for Reader {
                 self.context(image),
             ],
             DenseTask::Edges => vec![self.context(image)],
-            DenseTask::Depth => Vec::new(),
+            _ => Vec::new(),
         }
     }
 

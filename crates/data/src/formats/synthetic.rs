@@ -18,8 +18,18 @@ use crate::split::Split;
 use crate::task::TaskKind;
 use crate::transform::invalid;
 
-/// Index of the first validation scene, beyond any number of training scenes, so that the number of training
-/// scenes does not change the validation scenes.
+/// The tasks that scenes have labels of.
+pub const TASKS: [DenseTask; 6] = [
+    DenseTask::SemanticSegmentation,
+    DenseTask::HumanParts,
+    DenseTask::Saliency,
+    DenseTask::SurfaceNormals,
+    DenseTask::Depth,
+    DenseTask::Edges,
+];
+
+/// Validation scenes start here, far beyond any number of training scenes, so that changing the
+/// number of training scenes leaves them as they are.
 const FIRST_VALIDATION_SCENE: u64 = 1 << 40;
 
 /// A split whose images and requested labels fit in this number of bytes is rendered once and kept in memory,
@@ -100,7 +110,7 @@ impl DatasetFormat for SyntheticConfig {
             ),
             (DenseTask::HumanParts, named(PARTS, parts)),
         ]);
-        for task in DenseTask::ALL {
+        for task in TASKS {
             classes.extend(Classes::of_binary(task).map(|binary| (task, binary)));
         }
         Ok(Opened::Dense(Arc::new(SyntheticDataset {
@@ -134,32 +144,34 @@ impl SyntheticDataset {
     fn render(&self, index: usize, tasks: &[DenseTask]) -> DenseSample {
         let mut scene = gradway_scenes::render(&self.scene, self.first + index as u64);
         let (width, height) = scene.image.dimensions();
-        let classes = |data: &mut Vec<u8>| {
-            DenseLabels::Classes(LabelMap {
-                width,
-                height,
-                data: mem::take(data),
-            })
-        };
-        let labels = tasks.iter().map(|&task| {
-            let labels = match task {
-                DenseTask::SemanticSegmentation => classes(&mut scene.classes),
-                DenseTask::HumanParts => classes(&mut scene.parts),
-                DenseTask::Saliency => classes(&mut scene.saliency),
-                DenseTask::Edges => classes(&mut scene.edges),
-                DenseTask::SurfaceNormals => DenseLabels::Normals(NormalMap {
+        let labels = tasks.iter().filter_map(|&task| {
+            let classes = match task {
+                DenseTask::SemanticSegmentation => Some(&mut scene.classes),
+                DenseTask::HumanParts => Some(&mut scene.parts),
+                DenseTask::Saliency => Some(&mut scene.saliency),
+                DenseTask::Edges => Some(&mut scene.edges),
+                _ => None,
+            };
+            let labels = match (task, classes) {
+                (_, Some(data)) => DenseLabels::Classes(LabelMap {
+                    width,
+                    height,
+                    data: mem::take(data),
+                }),
+                (DenseTask::SurfaceNormals, None) => DenseLabels::Normals(NormalMap {
                     width,
                     height,
                     vertical: VerticalAxis::Up,
                     data: mem::take(&mut scene.normals),
                 }),
-                DenseTask::Depth => DenseLabels::Depth(DepthMap {
+                (DenseTask::Depth, None) => DenseLabels::Depth(DepthMap {
                     width,
                     height,
                     data: mem::take(&mut scene.depth),
                 }),
+                _ => return None,
             };
-            (task, labels)
+            Some((task, labels))
         });
         DenseSample {
             id: self.id(index),
@@ -196,7 +208,7 @@ impl DenseDataset for SyntheticDataset {
     }
 
     fn tasks(&self) -> &[DenseTask] {
-        &DenseTask::ALL
+        &TASKS
     }
 
     fn classes(&self, task: DenseTask) -> &[String] {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::label_map::IGNORE;
+use super::dense::IGNORE;
 
 /// Counts the labels of a split, pixel by pixel or object by object.
 ///

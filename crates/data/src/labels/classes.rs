@@ -9,7 +9,7 @@ use crate::text;
 
 use super::manifest;
 use super::palette::PaletteRule;
-use crate::task::DenseTask;
+use crate::task::{DenseTask, LabelKind};
 
 /// The class list of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,16 +47,14 @@ impl Classes {
         })
     }
 
-    /// The two classes of saliency and of edges; none for other tasks.
+    /// The two classes of a task that has two by definition, such as saliency; none for other tasks.
     pub(crate) fn of_binary(task: DenseTask) -> Option<Self> {
-        let name = match task {
-            DenseTask::Saliency => "salient",
-            DenseTask::Edges => "edge",
-            _ => return None,
+        let LabelKind::Binary { positive } = task.labels() else {
+            return None;
         };
         Some(Self {
             list: None,
-            names: vec!["background".into(), name.into()],
+            names: vec!["background".into(), positive.into()],
             palette: vec![[0; 3], [255; 3]],
         })
     }

@@ -1,138 +1,151 @@
-//! Labels of one task of one image.
+//! Labels of one task of one image: the table of label maps.
+//!
+//! A kind of label map is one file in the folder of this one and one line in the invocation of `label_maps!` below. All
+//! that depends on what a label is stands in the file, an implementation of [`PixelMap`].
 
-use serde::{Deserialize, Serialize};
+mod batch;
+mod classes;
+mod depth;
+mod map;
+mod normals;
+mod tally;
 
-use super::label_map::{IGNORE, LabelMap};
-use crate::task::DenseTask;
+use crate::plane::Turn;
+use crate::task::{DenseTask, LabelKind};
 
-/// How far the length of a normal may be from 1: files hold them in 8 or 16 bits.
-const LENGTH_TOLERANCE: f32 = 1e-3;
+use map::PixelMap;
 
-/// Labels of one task, one a pixel, row by row, top row first.
-#[derive(Debug, Clone, PartialEq)]
-pub enum DenseLabels {
+pub use batch::BatchLabels;
+pub use classes::{IGNORE, LabelMap, MAXIMUM_CLASSES};
+pub use depth::DepthMap;
+pub(crate) use normals::unit;
+pub use normals::{NormalMap, VerticalAxis};
+pub(crate) use tally::LabelTally;
+
+macro_rules! label_maps {
+    ($($(#[$documentation:meta])* $variant:ident($map:ident) of $kinds:pat,)+) => {
+        /// Labels of one task, one a pixel, row by row, top row first.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum DenseLabels {
+            $($(#[$documentation])* $variant($map),)+
+        }
+
+        impl DenseLabels {
+            /// Width and height in pixels.
+            pub fn size(&self) -> (u32, u32) {
+                match self {
+                    $(Self::$variant(map) => map.size(),)+
+                }
+            }
+
+            /// Number of labels stored.
+            pub fn len(&self) -> usize {
+                match self {
+                    $(Self::$variant(map) => map.labels().len(),)+
+                }
+            }
+
+            /// Number of pixels that train and score.
+            pub fn labelled(&self) -> usize {
+                match self {
+                    $(Self::$variant(map) => labelled(map),)+
+                }
+            }
+
+            /// What is wrong with them as labels of `task`, in words; nothing if they fit.
+            pub(crate) fn fault(&self, task: DenseTask) -> Option<String> {
+                match (self, task.labels()) {
+                    $((Self::$variant(map), kind @ $kinds) => map.fault(kind),)+
+                    $((Self::$variant(_), _) => {
+                        Some(format!("the labels are {}, not {task}", $map::NAME))
+                    })+
+                }
+            }
+
+            /// Counts them, for the report on a dataset.
+            pub(crate) fn count(&self, tally: &mut LabelTally) {
+                match self {
+                    $(Self::$variant(map) => map.count(tally),)+
+                }
+            }
+
+            /// The labels at another width and height.
+            pub(crate) fn resize(&self, size: (u32, u32)) -> Self {
+                match self {
+                    $(Self::$variant(map) => Self::$variant(map.resize(size)),)+
+                }
+            }
+
+            /// The window of `size`, width and height, at `corner`, x and y; it must lie within them.
+            pub(crate) fn crop(&self, corner: [u32; 2], size: (u32, u32)) -> Self {
+                match self {
+                    $(Self::$variant(map) => Self::$variant(map.crop(corner, size)),)+
+                }
+            }
+
+            /// Mirrors them left to right.
+            pub(crate) fn flip(&mut self) {
+                match self {
+                    $(Self::$variant(map) => map.flip(),)+
+                }
+            }
+
+            /// The labels rotated about their centre; what comes from outside is ignored.
+            pub(crate) fn rotate(&self, turn: &Turn) -> Self {
+                match self {
+                    $(Self::$variant(map) => Self::$variant(map.rotate(turn)),)+
+                }
+            }
+
+            /// Changes them as a picture `factor` times as large shows them.
+            pub(crate) fn zoom(&mut self, factor: f32) {
+                match self {
+                    $(Self::$variant(map) => map.zoom(factor),)+
+                }
+            }
+
+            /// The labels that pictures have of `task` side by side, on maps of `size`, height and width.
+            ///
+            /// What is beyond a picture, and all of one without labels of the task's kind, is ignored.
+            pub(crate) fn batch(
+                task: DenseTask,
+                pictures: &[Option<&Self>],
+                size: [usize; 2],
+            ) -> BatchLabels {
+                match task.labels() {
+                    $($kinds => {
+                        let maps = pictures.iter().map(|labels| match labels {
+                            Some(Self::$variant(map)) => Some(map),
+                            _ => None,
+                        });
+                        $map::batch(&maps.collect::<Vec<_>>(), size)
+                    })+
+                }
+            }
+        }
+    };
+}
+
+label_maps! {
     /// Classes, parts, saliency or edges; [`IGNORE`] where there is none.
-    Classes(LabelMap),
+    Classes(LabelMap) of LabelKind::Classes | LabelKind::Binary { .. },
     /// Surface normals.
-    Normals(NormalMap),
+    Normals(NormalMap) of LabelKind::Normals,
     /// Distances.
-    Depth(DepthMap),
-}
-
-/// Which way the second component of normals points; the first one points to the right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum VerticalAxis {
-    /// Against the order of the rows.
-    Up,
-    /// With the order of the rows.
-    Down,
-}
-
-/// The direction that the visible surface faces.
-///
-/// A map keeps the axes of the files or scenes it comes from: only rotations have to know them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NormalMap {
-    /// Width in pixels.
-    pub width: u32,
-    /// Height in pixels.
-    pub height: u32,
-    /// Which way the second component points.
-    pub vertical: VerticalAxis,
-    /// `[height, width]` unit vectors in the coordinates of the camera, `[0, 0, 0]` to be ignored.
-    pub data: Vec<[f32; 3]>,
-}
-
-/// The distance of the visible surface along the optical axis.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DepthMap {
-    /// Width in pixels.
-    pub width: u32,
-    /// Height in pixels.
-    pub height: u32,
-    /// `[height, width]` distances in metres, 0 to be ignored.
-    pub data: Vec<f32>,
+    Depth(DepthMap) of LabelKind::Depth,
 }
 
 impl DenseLabels {
-    /// Width and height in pixels.
-    pub fn size(&self) -> (u32, u32) {
-        match self {
-            Self::Classes(map) => (map.width, map.height),
-            Self::Normals(map) => (map.width, map.height),
-            Self::Depth(map) => (map.width, map.height),
-        }
-    }
-
-    /// Number of labels stored.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Classes(map) => map.data.len(),
-            Self::Normals(map) => map.data.len(),
-            Self::Depth(map) => map.data.len(),
-        }
-    }
-
     /// Whether nothing is stored.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-
-    /// Number of pixels that train and score.
-    pub fn labelled(&self) -> usize {
-        match self {
-            Self::Classes(map) => map.data.iter().filter(|label| **label != IGNORE).count(),
-            Self::Normals(map) => map.data.iter().filter(|n| **n != [0.0; 3]).count(),
-            Self::Depth(map) => map.data.iter().filter(|depth| **depth != 0.0).count(),
-        }
-    }
-
-    /// What is wrong with them as labels of `task`, in words; nothing if they fit.
-    pub(crate) fn fault(&self, task: DenseTask) -> Option<String> {
-        let (kind, expected) = match (self, task) {
-            (Self::Classes(map), DenseTask::Saliency | DenseTask::Edges) => {
-                let wrong = |label: &&u8| !matches!(**label, 0 | 1 | IGNORE);
-                let wrong = map.data.iter().find(wrong)?;
-                return Some(format!(
-                    "a label is {wrong}; expected 0, 1 or {IGNORE} (ignore)"
-                ));
-            }
-            (Self::Classes(_), DenseTask::SemanticSegmentation | DenseTask::HumanParts) => {
-                return None;
-            }
-            (Self::Normals(map), DenseTask::SurfaceNormals) => {
-                let wrong = map.data.iter().find(|normal| !is_unit_or_zero(normal))?;
-                return Some(format!(
-                    "a normal is {wrong:?}; expected unit vectors, or [0, 0, 0] to be ignored"
-                ));
-            }
-            (Self::Depth(map), DenseTask::Depth) => {
-                let right = |depth: &f32| depth.is_finite() && *depth >= 0.0;
-                let wrong = map.data.iter().find(|depth| !right(depth))?;
-                return Some(format!(
-                    "a depth is {wrong}; expected positive numbers, or 0 to be ignored"
-                ));
-            }
-            (Self::Classes(_), _) => ("classes", task),
-            (Self::Normals(_), _) => ("normals", task),
-            (Self::Depth(_), _) => ("distances", task),
-        };
-        Some(format!("the labels are {kind}, not {expected}"))
-    }
 }
 
-/// Written so that NaN fails.
-fn is_unit_or_zero(normal: &[f32; 3]) -> bool {
-    let length = normal.iter().map(|value| value * value).sum::<f32>().sqrt();
-    *normal == [0.0; 3] || (length - 1.0).abs() <= LENGTH_TOLERANCE
-}
-
-/// A vector of length 1, or none if it is too short to tell its direction.
-pub(crate) fn unit(vector: [f32; 3]) -> Option<[f32; 3]> {
-    let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
-    // Written so that NaN fails.
-    (length > 1e-6 && length.is_finite()).then(|| vector.map(|value| value / length))
+/// Number of pixels that are not ignored.
+fn labelled<M: PixelMap>(map: &M) -> usize {
+    let labels = map.labels().iter();
+    labels.filter(|label| **label != M::IGNORED).count()
 }
 
 #[cfg(test)]

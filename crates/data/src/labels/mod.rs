@@ -4,17 +4,17 @@
 mod census;
 pub mod classes;
 mod dense;
-mod label_map;
 pub mod manifest;
 pub mod palette;
 mod policy;
 mod table;
 
-pub use crate::task::DenseTask;
+pub use crate::task::{DenseTask, LabelKind};
 pub use census::{AbsentClasses, LabelCensus};
-pub(crate) use dense::unit;
-pub use dense::{DenseLabels, DepthMap, NormalMap, VerticalAxis};
-pub use label_map::{IGNORE, LabelMap, MAXIMUM_CLASSES};
+pub use dense::{
+    BatchLabels, DenseLabels, DepthMap, IGNORE, LabelMap, MAXIMUM_CLASSES, NormalMap, VerticalAxis,
+};
+pub(crate) use dense::{LabelTally, unit};
 pub use policy::LabelPolicy;
 pub use table::LabelTable;
 pub(crate) use table::{check_classes, check_unique};

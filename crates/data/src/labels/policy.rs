@@ -7,7 +7,7 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::label_map::IGNORE;
+use super::dense::IGNORE;
 
 /// How values or colours stored in a mask become classes.
 ///

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use super::label_map::{IGNORE, MAXIMUM_CLASSES};
+use super::dense::{IGNORE, MAXIMUM_CLASSES};
 use super::policy::LabelPolicy;
 use crate::error::DataError;
 

@@ -1,53 +1,76 @@
-//! What can be known of every pixel.
+//! What can be known of every pixel: the table of dense tasks.
+//!
+//! A task is one line in the invocation of `dense_tasks!` below. Its name in configurations and files, what its labels
+//! are and the names of its classes where it has two by definition follow from the line.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A dense task. The order is the same wherever tasks are listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DenseTask {
-    /// The class of every pixel.
-    SemanticSegmentation,
-    /// The part of a person that every pixel shows; class 0 is the background.
-    HumanParts,
-    /// Whether a pixel belongs to what draws the eye: 0 or 1.
-    Saliency,
-    /// The direction that the visible surface faces, in the coordinates of the camera.
-    SurfaceNormals,
-    /// The distance of the visible surface along the optical axis.
+/// What the label of a pixel is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LabelKind {
+    /// One of the classes that the dataset lists.
+    Classes,
+    /// 0 for the background, or 1.
+    Binary {
+        /// Name of class 1.
+        positive: &'static str,
+    },
+    /// A unit vector in the coordinates of the camera.
+    Normals,
+    /// A distance in metres.
     Depth,
-    /// Whether a pixel lies on a boundary: 0 or 1.
-    Edges,
+}
+
+macro_rules! dense_tasks {
+    ($(
+        $task:ident($name:literal, $kind:ident $({ $field:ident: $value:literal })?): $summary:literal,
+    )+) => {
+        /// A dense task. The order is the same wherever tasks are listed.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum DenseTask {
+            $(
+                #[doc = $summary]
+                #[serde(rename = $name)]
+                $task,
+            )+
+        }
+
+        impl DenseTask {
+            /// Every task, in order.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$task),+];
+
+            /// The name as a configuration writes it, such as `surface_normals`.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$task => $name,)+
+                }
+            }
+
+            /// What its labels are.
+            pub fn labels(self) -> LabelKind {
+                match self {
+                    $(Self::$task => LabelKind::$kind $({ $field: $value })?,)+
+                }
+            }
+        }
+    };
+}
+
+dense_tasks! {
+    SemanticSegmentation("semantic_segmentation", Classes): "The class of every pixel.",
+    HumanParts("human_parts", Classes): "The part of a person; class 0 is the background.",
+    Saliency("saliency", Binary { positive: "salient" }): "What draws the eye: 0 or 1.",
+    SurfaceNormals("surface_normals", Normals): "The direction that the visible surface faces.",
+    Depth("depth", Depth): "The distance of the visible surface along the optical axis.",
+    Edges("edges", Binary { positive: "edge" }): "Boundaries: 0 or 1.",
 }
 
 impl DenseTask {
-    /// Every task, in order.
-    pub const ALL: [Self; 6] = [
-        Self::SemanticSegmentation,
-        Self::HumanParts,
-        Self::Saliency,
-        Self::SurfaceNormals,
-        Self::Depth,
-        Self::Edges,
-    ];
-
-    /// The name as a configuration writes it, such as `surface_normals`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::SemanticSegmentation => "semantic_segmentation",
-            Self::HumanParts => "human_parts",
-            Self::Saliency => "saliency",
-            Self::SurfaceNormals => "surface_normals",
-            Self::Depth => "depth",
-            Self::Edges => "edges",
-        }
-    }
-
-    /// Whether its labels are classes; else they are normals or distances.
+    /// Whether its labels are classes, which includes 0 and 1.
     pub fn has_classes(self) -> bool {
-        !matches!(self, Self::SurfaceNormals | Self::Depth)
+        matches!(self.labels(), LabelKind::Classes | LabelKind::Binary { .. })
     }
 }
 

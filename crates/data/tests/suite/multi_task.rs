@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::common::{Lit, any_size, assert_says, classes_of, config, ids, lit_tasks, sizes};
+use gradway_data::formats::synthetic::TASKS;
 use gradway_data::{
     AugmentConfig, BatchLabels, DataError, DenseBatch, DenseCollection, DenseDataset, DenseLabels,
     DenseLoader, DenseSample, DenseTask, EvaluationSize, IGNORE, LabelMap, LoaderConfig, Movable,
@@ -19,23 +20,21 @@ fn synthetic() -> Arc<dyn DenseDataset> {
     let text =
         "format = \"synthetic\"\nwidth = 40\nheight = 32\ntrain_samples = 5\nval_samples = 2";
     let config = config(Path::new(""), text);
-    config
-        .open_multi_task(Split::Train, &DenseTask::ALL)
-        .unwrap()
+    config.open_multi_task(Split::Train, &TASKS).unwrap()
 }
 
 #[test]
 fn synthetic_scenes_have_all_six_tasks() {
     let dataset = synthetic();
     assert_eq!((dataset.name(), dataset.len()), ("synthetic", 5));
-    assert_eq!(dataset.tasks(), DenseTask::ALL);
+    assert_eq!(dataset.tasks(), TASKS);
     assert_eq!(dataset.classes(DenseTask::HumanParts), PARTS);
     assert_eq!(
         dataset.classes(DenseTask::Saliency),
         ["background", "salient"]
     );
     assert!(dataset.classes(DenseTask::Depth).is_empty());
-    for task in DenseTask::ALL {
+    for task in TASKS {
         let classes = dataset.classes(task).len();
         assert_eq!(classes, dataset.palette(task).len(), "{task}");
         assert_eq!(classes > 0, task.has_classes(), "{task}");
@@ -47,11 +46,7 @@ fn synthetic_scenes_have_all_six_tasks() {
     };
     let scene = render(&scenes, 3);
     // Asked for apart, then together: what is kept from the first time is complete.
-    for tasks in [
-        &DenseTask::ALL[3..4],
-        &DenseTask::ALL[..],
-        &DenseTask::ALL[..2],
-    ] {
+    for tasks in [&TASKS[3..4], &TASKS[..], &TASKS[..2]] {
         let sample = dataset.get(3, tasks).unwrap();
         sample.check().unwrap();
         assert_eq!(sample.image, scene.image);
@@ -149,7 +144,7 @@ fn a_flipped_picture_is_the_picture_of_a_flipped_scene() {
     }
     // And scenes of the generator come back after two flips.
     let dataset = synthetic();
-    let original = dataset.get(1, &DenseTask::ALL).unwrap();
+    let original = dataset.get(1, &TASKS).unwrap();
     let mut twice = original.clone();
     twice.flip_horizontal();
     assert!(twice != original);
@@ -184,7 +179,7 @@ fn a_rotated_picture_is_the_picture_of_a_rotated_scene() {
 #[test]
 fn what_a_rotation_moves_in_is_ignored_by_every_task() {
     let dataset = synthetic();
-    let sample = dataset.get(0, &DenseTask::ALL).unwrap();
+    let sample = dataset.get(0, &TASKS).unwrap();
     let rotated = sample.rotate(45.0, [1, 2, 3]);
     assert_eq!(rotated.image.get_pixel(0, 0).0, [1, 2, 3]);
     for labels in rotated.labels.values() {
@@ -302,7 +297,7 @@ fn the_whole_chain_keeps_labels_valid_and_is_a_function_of_its_seed() {
         ..AugmentConfig::default()
     };
     let apply = |seed| {
-        let sample = dataset.get(2, &DenseTask::ALL).unwrap();
+        let sample = dataset.get(2, &TASKS).unwrap();
         augment.apply(sample, &mut rng(seed)).unwrap()
     };
     for seed in 0..40 {
@@ -477,7 +472,7 @@ fn the_report_has_a_part_for_every_task() {
     assert_eq!((report.samples, report.readable), (5, 5));
     assert_eq!(report.problems, []);
     let tasks: Vec<DenseTask> = report.tasks.iter().map(|report| report.task).collect();
-    assert_eq!(tasks, DenseTask::ALL);
+    assert_eq!(tasks, TASKS);
     let semantic = &report.tasks[0];
     let pixels: u64 = semantic.labels.iter().map(|label| label.pixels).sum();
     assert_eq!((pixels, semantic.labelled_share), (5 * 40 * 32, 1.0));

@@ -1,6 +1,6 @@
 //! Pictures of dense predictions.
 
-use gradway_trainer::task::TaskPrediction;
+use gradway_trainer::task::{Appearance, TaskPrediction};
 use image::{Rgb, RgbImage};
 
 use super::colors;
@@ -14,28 +14,37 @@ const NEAR_TO_FAR: [[f32; 3]; 5] = [
     [0.0, 0.0, 4.0],
 ];
 
-/// Returns a picture of a task's prediction: classes in their colours, probabilities in grey, normals as `(n +
-/// 1) / 2` in red, green and blue, distances from light to dark.
+/// The prediction of a task: classes in their colours, values as their [`Appearance`] says.
 pub fn task(prediction: &TaskPrediction, width: usize, palette: &[[u8; 3]]) -> RgbImage {
     match prediction {
         TaskPrediction::Classes(labels) => colors(labels, width as u32, palette),
-        TaskPrediction::Probabilities(values) => {
-            of_pixels(values.len(), width, |pixel| [255.0 * values[pixel]; 3])
+        TaskPrediction::Values {
+            channels,
+            appearance,
+            data,
+        } => {
+            let pixels = data.len() / (*channels).max(1);
+            values(*appearance, data, pixels, width)
         }
-        TaskPrediction::Normals(values) => {
-            let pixels = values.len() / 3;
-            let component = |pixel: usize, axis: usize| values[axis * pixels + pixel];
-            of_pixels(pixels, width, |pixel| {
-                [0, 1, 2].map(|axis| 127.5 * (component(pixel, axis) + 1.0))
+    }
+}
+
+/// Values, `[channels, pixels]`, as a picture.
+fn values(appearance: Appearance, data: &[f32], pixels: usize, width: usize) -> RgbImage {
+    match appearance {
+        Appearance::Grey => of_pixels(pixels, width, |pixel| [255.0 * data[pixel]; 3]),
+        Appearance::Directions => of_pixels(pixels, width, |pixel| {
+            [0, 1, 2].map(|axis| {
+                let component = data.get(axis * pixels + pixel).copied();
+                127.5 * (component.unwrap_or_default() + 1.0)
             })
-        }
-        TaskPrediction::Depth(values) => {
-            let least = values.iter().copied().fold(f32::INFINITY, f32::min);
-            let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        }),
+        Appearance::NearToFar => {
+            let data = &data[..pixels];
+            let least = data.iter().copied().fold(f32::INFINITY, f32::min);
+            let most = data.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let range = (most - least).max(f32::MIN_POSITIVE);
-            of_pixels(values.len(), width, |pixel| {
-                mixed((values[pixel] - least) / range)
-            })
+            of_pixels(pixels, width, |pixel| mixed((data[pixel] - least) / range))
         }
     }
 }
@@ -70,13 +79,18 @@ mod tests {
             &[[1, 2, 3], [4, 5, 6]],
         );
         assert_eq!(classes.as_raw(), &[1, 2, 3, 4, 5, 6]);
-        let grey = task(&TaskPrediction::Probabilities(vec![0.0, 1.0]), 1, &[]);
+        let values = |appearance, data: &[f32], channels| TaskPrediction::Values {
+            channels,
+            appearance,
+            data: data.to_vec(),
+        };
+        let grey = task(&values(Appearance::Grey, &[0.0, 1.0], 1), 1, &[]);
         assert_eq!((grey.dimensions(), grey.as_raw()[3]), ((1, 2), 255));
-        let normals = task(&TaskPrediction::Normals(vec![1.0, 0.0, -1.0]), 1, &[]);
-        assert_eq!(normals.as_raw(), &[255, 128, 0]);
-        let depth = task(&TaskPrediction::Depth(vec![5.0, 1.0]), 2, &[]);
-        assert_eq!(depth.as_raw(), &[0, 0, 4, 252, 253, 191]);
-        let flat = task(&TaskPrediction::Depth(vec![2.0, 2.0]), 2, &[]);
-        assert_eq!(flat.dimensions(), (2, 1));
+        let normals = values(Appearance::Directions, &[1.0, 0.0, -1.0], 3);
+        assert_eq!(task(&normals, 1, &[]).as_raw(), &[255, 128, 0]);
+        let depth = values(Appearance::NearToFar, &[5.0, 1.0], 1);
+        assert_eq!(task(&depth, 2, &[]).as_raw(), &[0, 0, 4, 252, 253, 191]);
+        let flat = values(Appearance::NearToFar, &[2.0, 2.0], 1);
+        assert_eq!(task(&flat, 2, &[]).dimensions(), (2, 1));
     }
 }

@@ -31,18 +31,18 @@ pub(crate) use census::EpochCensus;
 pub use census::Labelled;
 pub use detection::{
     DetectionConfig, DetectionEvaluationConfig, DetectionPrediction, DetectionScorer,
-    DetectionTask, PredictedObject, Protocol,
+    DetectionTask, ObjectScores, PredictedObject, Protocol,
 };
 pub use multi_task::{
-    MultiTask, MultiTaskConfig, MultiTaskPrediction, MultiTaskScorer, TaskPrediction, TasksConfig,
-    Weighting,
+    Appearance, Decoded, DenseKind, MultiTask, MultiTaskConfig, MultiTaskPrediction,
+    MultiTaskScorer, MultiTaskScores, TaskPrediction, TaskScores, TasksConfig, Weighting,
 };
-pub use scores::{Headline, MultiTaskScores, ObjectScores, Scores, TaskScores};
+pub use scores::Headline;
 pub use segmentation::{
     LossConfig, SegmentationConfig, SegmentationEvaluationConfig, SegmentationPrediction,
     SegmentationScorer, SegmentationTask,
 };
-pub use table::{TaskConfig, TaskJob};
+pub use table::{Scores, TaskConfig, TaskJob};
 
 /// What a task's batches are.
 pub type BatchOf<B, T> = Batch<<<T as Task<B>>::Pipeline as Pipeline>::Item>;

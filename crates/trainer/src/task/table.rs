@@ -1,17 +1,19 @@
 //! The table of tasks.
 //!
 //! A task is one file or folder beside this one and one line in the invocation of `tasks!` below. The
-//! configuration and the choice of the task follow from it.
+//! configuration, the scores and the choice of the task follow from it.
 
 use std::path::Path;
 
 use gradway_heads::HeadConfig;
 use gradway_kernels::TrainBackend;
+use gradway_metrics::{MetricDescriptor, SegmentationScores};
 use serde::{Deserialize, Serialize};
 
+use super::scores::{Headline, Summary};
 use super::{
-    DetectionConfig, DetectionTask, MultiTask, MultiTaskConfig, SegmentationConfig,
-    SegmentationTask, Task, TaskSettings,
+    DetectionConfig, DetectionTask, MultiTask, MultiTaskConfig, MultiTaskScores, ObjectScores,
+    SegmentationConfig, SegmentationTask, Task, TaskSettings,
 };
 use crate::error::TrainError;
 
@@ -24,8 +26,12 @@ pub trait TaskJob<B: TrainBackend> {
     fn run<T: Task<B>>(self) -> Self::Output;
 }
 
+/// The first argument is a dollar sign, for the macro that this one defines.
 macro_rules! tasks {
-    ($($(#[$documentation:meta])* $variant:ident($config:ident, $task:ident) as $name:ident,)+) => {
+    ($dollar:tt, $(
+        $(#[$documentation:meta])*
+        $variant:ident($config:ty, $task:ident, $scores:ty) as $name:ident,
+    )+) => {
         /// What a run predicts; its head, or that there are tasks, decides which of these it is.
         ///
         /// In a file its tables stand beside the others: `[head]`, `[augment]`, `[evaluation]`; `[tasks]`
@@ -34,6 +40,64 @@ macro_rules! tasks {
         #[serde(rename_all = "snake_case")]
         pub enum TaskConfig {
             $($(#[$documentation])* $variant($config),)+
+        }
+
+        /// The scores of a task.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(untagged)]
+        pub enum Scores {
+            $($(#[$documentation])* $variant($scores),)+
+        }
+
+        impl Scores {
+            /// What was predicted.
+            pub fn task(&self) -> gradway_data::Task {
+                match self {
+                    $(Self::$variant(_) => gradway_data::Task::$variant,)+
+                }
+            }
+
+            fn summary(&self) -> &dyn Summary {
+                match self {
+                    $(Self::$variant(scores) => scores,)+
+                }
+            }
+
+            $(
+                /// The scores of this task.
+                ///
+                /// # Errors
+                ///
+                /// [`TrainError::Task`] where they are those of another.
+                pub fn $name(&self) -> Result<&$scores, TrainError> {
+                    match self {
+                        Self::$variant(scores) => Ok(scores),
+                        _ => Err(TrainError::Task {
+                            expected: gradway_data::Task::$variant,
+                            found: self.task(),
+                        }),
+                    }
+                }
+            )+
+        }
+
+        /// Evaluates an expression with a name for the type of a configuration's task,
+        /// `with_task!(config.task, T => work.run::<B, T>())`.
+        ///
+        /// Unlike [`TaskConfig::dispatch`] it can ask more of the type than [`Task`](crate::task::Task), such as a
+        /// trait of another crate: the program does not compile before every task has it.
+        ///
+        /// [`TaskConfig::dispatch`]: crate::task::TaskConfig::dispatch
+        #[macro_export]
+        macro_rules! with_task {
+            ($dollar chosen:expr, $dollar alias:ident => $dollar body:expr) => {
+                match &$dollar chosen {
+                    $($crate::task::TaskConfig::$variant(_) => {
+                        type $dollar alias = $crate::task::$task;
+                        $dollar body
+                    })+
+                }
+            };
         }
 
         impl TaskConfig {
@@ -78,12 +142,30 @@ macro_rules! tasks {
 }
 
 tasks! {
+    $,
     /// The class of every pixel.
-    Segmentation(SegmentationConfig, SegmentationTask) as segmentation,
+    Segmentation(SegmentationConfig, SegmentationTask, SegmentationScores) as segmentation,
     /// Objects.
-    Detection(DetectionConfig, DetectionTask) as detection,
+    Detection(DetectionConfig, DetectionTask, ObjectScores) as detection,
     /// Several dense tasks.
-    MultiTask(MultiTaskConfig, MultiTask) as multi_task,
+    MultiTask(MultiTaskConfig, MultiTask, MultiTaskScores) as multi_task,
+}
+
+impl Scores {
+    /// The score that a run's best checkpoint is the best by, a share, more is better.
+    pub fn main(&self) -> (MetricDescriptor, f64) {
+        self.summary().main()
+    }
+
+    /// What reports call the score that the best checkpoint is the best by.
+    pub fn main_name(&self) -> String {
+        self.summary().main_name()
+    }
+
+    /// The scores that reports name, the main one first.
+    pub fn headlines(&self) -> Vec<Headline> {
+        self.summary().headlines()
+    }
 }
 
 impl TaskConfig {

@@ -1,6 +1,7 @@
 //! Objects: their boxes, classes, and where the head predicts them, masks.
 
 mod config;
+mod scores;
 
 use gradway_adapters::Features;
 use gradway_backbone::{Phase, StageShape};
@@ -17,11 +18,12 @@ use gradway_metrics::detection::{
 };
 use gradway_metrics::{DetectionError, GroundTruth};
 
-use super::{Labels, Loss, ObjectScores, Scorer, Scores, Task};
+use super::{Labels, Loss, Scorer, Scores, Task};
 use crate::config::RunConfig;
 use crate::error::TrainError;
 
 pub use config::{DetectionConfig, DetectionEvaluationConfig, Protocol};
+pub use scores::ObjectScores;
 
 /// From which on a part of a region belongs to the object it is trained on.
 const COVERED: f32 = 0.5;
@@ -395,10 +397,10 @@ impl Scorer<DetectionBatch, DetectionPrediction> for DetectionScorer {
                 voc::Edges::Points,
             )?),
         };
-        Ok(Scores::Objects(Box::new(ObjectScores {
+        Ok(Scores::Detection(ObjectScores {
             boxes: truth.score(&self.found, IouType::Bbox)?,
             masks: masks.transpose()?,
             pascal_voc: voc,
-        })))
+        }))
     }
 }

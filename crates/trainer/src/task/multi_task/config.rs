@@ -8,6 +8,7 @@ use gradway_heads::HeadConfig;
 use gradway_metrics::EdgeConfig;
 use serde::{Deserialize, Serialize};
 
+use super::kinds::usual_weight;
 use crate::error::TrainError;
 use crate::task::TaskSettings;
 use crate::task::segmentation::SegmentationEvaluationConfig;
@@ -105,14 +106,8 @@ impl TasksConfig {
 
     /// Weight of a task's loss: as configured, or as the recipes on PASCAL-Context and NYUD-v2 have it.
     pub fn weight(&self, task: DenseTask) -> f64 {
-        let usual = match task {
-            DenseTask::SemanticSegmentation | DenseTask::Depth => 1.0,
-            DenseTask::HumanParts => 2.0,
-            DenseTask::Saliency => 5.0,
-            DenseTask::SurfaceNormals => 10.0,
-            DenseTask::Edges => 50.0,
-        };
-        self.weights.get(&task).copied().unwrap_or(usual)
+        let configured = self.weights.get(&task).copied();
+        configured.unwrap_or_else(|| usual_weight(task))
     }
 
     fn validate(&self) -> Result<(), String> {

@@ -1,33 +1,36 @@
 //! Several dense tasks from one pass through the backbone.
 
 mod config;
+mod kinds;
+mod prediction;
+mod scores;
 mod scoring;
 
 use std::collections::BTreeMap;
 
-use burn::tensor::activation::sigmoid;
-use burn::tensor::backend::Backend;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use gradway_adapters::Features;
 use gradway_backbone::{Phase, StageShape, task_of};
 use gradway_data::{
-    AugmentConfig, BatchLabels, DenseBatch, DenseCollection, DenseEvaluation, DenseLoader,
-    DensePipeline, DenseTask, IGNORE, Picture, Split,
+    AugmentConfig, DenseBatch, DenseCollection, DenseEvaluation, DenseLoader, DensePipeline,
+    DenseTask, Picture, Split,
 };
 use gradway_heads::StagedLoss;
 use gradway_heads::multi_task::MultiTaskHead;
-use gradway_heads::multi_task::losses::{
-    PositiveWeight, binary_cross_entropy, depth_l1, normals_l1, unit,
-};
 use gradway_kernels::{KernelBackend, TrainBackend, resize_bilinear};
 
-use super::maps::{class_maps, restored, value_maps};
-use super::segmentation::{channels, class_map};
+use super::maps::restored;
+use super::segmentation::channels;
 use super::{Labels, Loss, Task, TaskLabels};
 use crate::config::RunConfig;
 use crate::error::TrainError;
 
+use kinds::Kind;
+
 pub use config::{MultiTaskConfig, TasksConfig, Weighting};
+pub use kinds::{Decoded, DenseKind, TaskScores};
+pub use prediction::{Appearance, MultiTaskPrediction, TaskPrediction};
+pub use scores::MultiTaskScores;
 pub use scoring::MultiTaskScorer;
 
 /// Several dense tasks.
@@ -35,54 +38,14 @@ pub use scoring::MultiTaskScorer;
 pub struct MultiTask {
     config: MultiTaskConfig,
     tasks: Vec<TaskLabels>,
-}
-
-/// What is predicted of every pixel of an image.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MultiTaskPrediction {
-    /// Identifier of the image in its dataset.
-    pub id: String,
-    /// Height in pixels.
-    pub height: usize,
-    /// Width in pixels.
-    pub width: usize,
-    /// By task.
-    pub tasks: BTreeMap<DenseTask, TaskPrediction>,
-}
-
-/// What is predicted of a task.
-#[derive(Debug, Clone, PartialEq)]
-pub enum TaskPrediction {
-    /// `[height, width]` classes or parts.
-    Classes(Vec<u8>),
-    /// `[height, width]` probabilities of being salient or an edge.
-    Probabilities(Vec<f32>),
-    /// `[3, height, width]` unit normals.
-    Normals(Vec<f32>),
-    /// `[height, width]` distances.
-    Depth(Vec<f32>),
-}
-
-impl TaskPrediction {
-    /// Values of a task without classes to choose from.
-    fn of_values(task: DenseTask, values: Vec<f32>) -> Self {
-        match task {
-            DenseTask::SurfaceNormals => Self::Normals(values),
-            DenseTask::Depth => Self::Depth(values),
-            _ => Self::Probabilities(values),
-        }
-    }
+    /// One for every task.
+    kinds: Vec<Kind>,
 }
 
 impl MultiTask {
     /// Channels of the output of every task's decoder.
     pub fn outputs(&self) -> Vec<usize> {
-        let channels = |labels: &TaskLabels| match labels.task {
-            DenseTask::SemanticSegmentation | DenseTask::HumanParts => labels.classes.len(),
-            DenseTask::Saliency | DenseTask::Depth | DenseTask::Edges => 1,
-            DenseTask::SurfaceNormals => 3,
-        };
-        self.tasks.iter().map(channels).collect()
+        self.kinds.iter().map(Kind::channels).collect()
     }
 
     /// The weighted loss of one of the tasks, `[1]`.
@@ -100,57 +63,16 @@ impl MultiTask {
     ) -> Result<Tensor<B, 1>, TrainError> {
         let task = self.tasks[index].task;
         let output = head.forward(index, &features.of_task(index), phase);
-        let device = output.logits.device();
-        let size = [batch.height, batch.width];
-        let full = |map| resize_bilinear(map, size);
         let missing = || TrainError::NoLabels { task };
-        let decoder = &head.decoders[index];
-        let loss = match (task, batch.labels(task)?.ok_or_else(missing)?) {
-            (
-                DenseTask::SemanticSegmentation | DenseTask::HumanParts,
-                BatchLabels::Classes(data),
-            ) => {
-                let labels = class_map(&data, batch.shape(), &device);
-                decoder.loss(output, labels, IGNORE, &[])
-            }
-            (DenseTask::Saliency | DenseTask::Edges, BatchLabels::Classes(data)) => {
-                let labels = class_map(&data, batch.shape(), &device);
-                let weight = match task {
-                    DenseTask::Edges => PositiveWeight::Fixed(self.config.tasks.edge_weight),
-                    _ => PositiveWeight::Balanced,
-                };
-                decoder.supervised(output, |logits| {
-                    binary_cross_entropy(full(logits), labels.clone(), IGNORE, weight)
-                })
-            }
-            (DenseTask::SurfaceNormals, BatchLabels::Values { channels, data }) => {
-                let normals = values(data, channels, batch, &device);
-                decoder.supervised(output, |logits| normals_l1(full(logits), normals.clone()))
-            }
-            (DenseTask::Depth, BatchLabels::Values { channels, data }) => {
-                let depth = values(data, channels, batch, &device);
-                let unit = self.config.tasks.depth_unit;
-                decoder.supervised(output, |logits| {
-                    depth_l1(full(logits) * unit, depth.clone())
-                })
-            }
-            _ => return Err(missing()),
+        let labels = batch.labels(task)?.ok_or_else(missing)?;
+        let decoded = Decoded {
+            decoder: &head.decoders[index],
+            output,
+            images: batch.shape(),
         };
+        let loss = self.kinds[index].loss(decoded, labels);
+        let loss = loss.ok_or_else(missing)?;
         Ok(head.weighted(index, loss, self.config.tasks.weight(task)))
-    }
-
-    /// What the output of a task's decoder says.
-    fn task_prediction<B: KernelBackend>(
-        &self,
-        task: DenseTask,
-        output: Tensor<B, 4>,
-    ) -> Tensor<B, 4> {
-        match task {
-            DenseTask::Saliency | DenseTask::Edges => sigmoid(output),
-            DenseTask::SurfaceNormals => unit(output),
-            DenseTask::Depth => output * self.config.tasks.depth_unit,
-            DenseTask::SemanticSegmentation | DenseTask::HumanParts => output,
-        }
     }
 }
 
@@ -177,9 +99,12 @@ impl<B: TrainBackend> Task<B> for MultiTask {
                 ),
             });
         }
+        let kinds = labels.tasks.iter();
+        let kinds = kinds.map(|labels| Kind::new(labels, &config.tasks));
         Ok(Self {
-            config,
+            kinds: kinds.collect(),
             tasks: labels.tasks.clone(),
+            config,
         })
     }
 
@@ -315,32 +240,20 @@ impl<B: TrainBackend> Task<B> for MultiTask {
             })
             .collect();
         for (index, labels) in self.tasks.iter().enumerate() {
-            let task = labels.task;
             let features = features.of_task(index);
             let output = head.forward(index, &features, Phase::Inference).logits;
             let output = resize_bilinear(output, [batch.height, batch.width]);
-            let output = restored(output, &batch.items).into_iter();
-            let output = output.map(|output| self.task_prediction(task, output));
-            let maps: Vec<TaskPrediction> = match task {
-                DenseTask::SemanticSegmentation | DenseTask::HumanParts => {
-                    let maps = class_maps(output.collect()).into_iter();
-                    maps.map(TaskPrediction::Classes).collect()
-                }
-                _ => {
-                    let maps = value_maps(output.collect()).into_iter();
-                    maps.map(|map| TaskPrediction::of_values(task, map))
-                        .collect()
-                }
-            };
+            let maps = self.kinds[index].predict(restored(output, &batch.items));
             for (prediction, map) in predictions.iter_mut().zip(maps) {
-                prediction.tasks.insert(task, map);
+                prediction.tasks.insert(labels.task, map);
             }
         }
         predictions
     }
 
     fn scorer(&self, _: &DensePipeline) -> Result<MultiTaskScorer, TrainError> {
-        MultiTaskScorer::new(&self.tasks, &self.config.tasks)
+        let tasks = self.tasks.iter().map(|labels| labels.task);
+        MultiTaskScorer::new(tasks.zip(&self.kinds), self.config.tasks.single.clone())
     }
 }
 
@@ -361,15 +274,4 @@ fn augment(configured: &AugmentConfig) -> AugmentConfig {
         rotation_range: configured.rotation_range.or(Some([0.0, 0.0])),
         ..configured.clone()
     }
-}
-
-/// `[batch, channels, height, width]`
-fn values<B: Backend>(
-    data: Vec<f32>,
-    channels: usize,
-    batch: &DenseBatch,
-    device: &B::Device,
-) -> Tensor<B, 4> {
-    let shape = [batch.count, channels, batch.height, batch.width];
-    Tensor::from_data(TensorData::new(data, shape), device)
 }

@@ -2,41 +2,32 @@
 
 use std::collections::BTreeMap;
 
-use gradway_data::{BatchLabels, DenseBatch, DenseTask, IGNORE};
-use gradway_metrics::{
-    ConfusionMatrix, DepthEvaluation, EdgeConfig, EdgeEvaluation, NormalsEvaluation,
-    SaliencyEvaluation,
-};
+use gradway_data::{DenseBatch, DenseTask};
 
-use super::{MultiTaskPrediction, TaskPrediction, TasksConfig};
+use super::MultiTaskPrediction;
+use super::kinds::{Counts, Kind};
+use super::scores::MultiTaskScores;
 use crate::error::TrainError;
-use crate::task::{MultiTaskScores, Scorer, Scores, TaskLabels, TaskScores};
+use crate::task::{Scorer, Scores};
 
 /// Compares the predictions of every task with the truth.
 #[derive(Debug)]
 pub struct MultiTaskScorer {
-    evaluations: BTreeMap<DenseTask, Evaluation>,
+    counts: BTreeMap<DenseTask, Counts>,
     single: BTreeMap<DenseTask, f64>,
 }
 
-/// The counts of a task.
-#[derive(Debug)]
-enum Evaluation {
-    Classes(ConfusionMatrix),
-    Saliency(SaliencyEvaluation),
-    Normals(Box<NormalsEvaluation>),
-    Depth(DepthEvaluation),
-    Edges(EdgeEvaluation),
-}
-
 impl MultiTaskScorer {
-    /// Nothing is counted yet.
-    pub(super) fn new(tasks: &[TaskLabels], config: &TasksConfig) -> Result<Self, TrainError> {
-        let evaluation = |labels: &TaskLabels| Ok((labels.task, Evaluation::new(labels, config)?));
-        let evaluations = tasks.iter().map(evaluation);
+    /// Nothing is counted yet; `single` has the score of every task trained alone, or nothing.
+    pub(super) fn new<'a>(
+        tasks: impl IntoIterator<Item = (DenseTask, &'a Kind)>,
+        single: BTreeMap<DenseTask, f64>,
+    ) -> Result<Self, TrainError> {
+        let counts = |(task, kind): (DenseTask, &Kind)| Ok((task, kind.counts()?));
+        let counts = tasks.into_iter().map(counts);
         Ok(Self {
-            evaluations: evaluations.collect::<Result<_, TrainError>>()?,
-            single: config.single.clone(),
+            counts: counts.collect::<Result<_, TrainError>>()?,
+            single,
         })
     }
 }
@@ -48,11 +39,11 @@ impl Scorer<DenseBatch, MultiTaskPrediction> for MultiTaskScorer {
         predictions: Vec<MultiTaskPrediction>,
     ) -> Result<(), TrainError> {
         for (item, prediction) in batch.items.iter().zip(predictions) {
-            for (task, predicted) in &prediction.tasks {
-                let truth = item.labels_of(*task);
-                let truth = truth.ok_or(TrainError::NoLabels { task: *task })?;
-                if let Some(evaluation) = self.evaluations.get_mut(task) {
-                    evaluation.add(*task, predicted, &truth, prediction.width)?;
+            for (&task, predicted) in &prediction.tasks {
+                let truth = item.labels_of(task).ok_or(TrainError::NoLabels { task })?;
+                if let Some(counts) = self.counts.get_mut(&task) {
+                    let added = counts.add(predicted, &truth, prediction.width);
+                    added.ok_or(TrainError::NoLabels { task })??;
                 }
             }
         }
@@ -60,70 +51,9 @@ impl Scorer<DenseBatch, MultiTaskPrediction> for MultiTaskScorer {
     }
 
     fn scores(self) -> Result<Scores, TrainError> {
-        let tasks = self.evaluations.into_iter();
-        let tasks = tasks.map(|(task, evaluation)| (task, evaluation.scores()));
-        Ok(Scores::MultiTask(Box::new(MultiTaskScores::new(
-            tasks.collect(),
-            &self.single,
-        )?)))
-    }
-}
-
-impl Evaluation {
-    fn new(labels: &TaskLabels, config: &TasksConfig) -> Result<Self, TrainError> {
-        let edges = EdgeConfig {
-            max_distance: config.edge_distance,
-            ..EdgeConfig::default()
-        };
-        Ok(match labels.task {
-            DenseTask::SemanticSegmentation | DenseTask::HumanParts => {
-                Self::Classes(ConfusionMatrix::new(labels.classes.len()))
-            }
-            DenseTask::Saliency => Self::Saliency(SaliencyEvaluation::new()),
-            DenseTask::SurfaceNormals => Self::Normals(Box::default()),
-            DenseTask::Depth => Self::Depth(DepthEvaluation::new()),
-            DenseTask::Edges => Self::Edges(edges.init()?),
-        })
-    }
-
-    fn add(
-        &mut self,
-        task: DenseTask,
-        predicted: &TaskPrediction,
-        truth: &BatchLabels,
-        width: usize,
-    ) -> Result<(), TrainError> {
-        use BatchLabels::{Classes, Values};
-        use TaskPrediction as Predicted;
-
-        match (self, predicted, truth) {
-            (Self::Classes(matrix), Predicted::Classes(predicted), Classes(truth)) => {
-                matrix.add(predicted, truth, IGNORE)?;
-            }
-            (Self::Saliency(counts), Predicted::Probabilities(predicted), Classes(truth)) => {
-                counts.add(predicted, truth, IGNORE)?;
-            }
-            (Self::Edges(counts), Predicted::Probabilities(predicted), Classes(truth)) => {
-                counts.add(predicted, truth, IGNORE, width)?;
-            }
-            (Self::Normals(counts), Predicted::Normals(predicted), Values { data, .. }) => {
-                counts.add(predicted, data)?;
-            }
-            (Self::Depth(counts), Predicted::Depth(predicted), Values { data, .. }) => {
-                counts.add(predicted, data)?;
-            }
-            _ => return Err(TrainError::NoLabels { task }),
-        }
-        Ok(())
-    }
-
-    fn scores(self) -> TaskScores {
-        match self {
-            Self::Classes(matrix) => TaskScores::Segmentation(matrix.scores()),
-            Self::Saliency(counts) => TaskScores::Saliency(counts.scores()),
-            Self::Normals(counts) => TaskScores::Normals(counts.scores()),
-            Self::Depth(counts) => TaskScores::Depth(counts.scores()),
-            Self::Edges(counts) => TaskScores::Edges(counts.scores()),
-        }
+        let tasks = self.counts.into_iter();
+        let tasks = tasks.map(|(task, counts)| (task, counts.scores()));
+        let scores = MultiTaskScores::new(tasks.collect(), &self.single)?;
+        Ok(Scores::MultiTask(scores))
     }
 }

@@ -1,6 +1,7 @@
 //! The class of every pixel.
 
 mod config;
+mod scores;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};

@@ -1,11 +1,5 @@
 //! `gradway predict`: label maps, objects, or all of several tasks of photos.
 
-mod detection;
-mod ids;
-mod multi_task;
-mod photos;
-mod segmentation;
-
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
@@ -14,16 +8,13 @@ use gradway::data::{Picture, read};
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
 use gradway::terminal;
-use gradway::trainer::config::TaskConfig;
 use gradway::trainer::task::BatchOf;
-use gradway::trainer::{
-    DetectionTask, Labels, Model, MultiTask, RunConfig, RunDirectory, SegmentationTask, Task,
-};
+use gradway::trainer::{Model, RunConfig, RunDirectory, Task, with_task};
 use image::RgbImage;
 
-use self::ids::ImageIds;
-use self::photos::{Photo, photos};
-use crate::output::print_line;
+use crate::image_ids::ImageIds;
+use crate::photos::{Photo, photos};
+use crate::view::{PredictOptions, PredictionView, Writes};
 
 /// Predict label maps, objects or dense tasks for photos.
 ///
@@ -78,9 +69,8 @@ impl Job for Predict {
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Result<()> {
         let (directory, config) = RunDirectory::open(&self.run)?;
-        if let (Some(ids), TaskConfig::Segmentation(_) | TaskConfig::MultiTask(_)) =
-            (&self.ids, &config.task)
-        {
+        let has_ids = with_task!(config.task, T => <T as PredictionView<B>>::HAS_IMAGE_IDS);
+        if let (Some(ids), false) = (&self.ids, has_ids) {
             let task = config.task.task();
             bail!(
                 "--ids {}: a run of {task} writes no image ids",
@@ -95,24 +85,16 @@ impl Job for Predict {
             config: &config,
             checkpoint: directory.checkpoint_file(self.last),
             photos: photos(&self.images)?,
-            ids: self.ids.as_deref().map(ImageIds::read).transpose()?,
-            least_score: self.least_score,
-            out,
+            options: PredictOptions {
+                ids: self.ids.as_deref().map(ImageIds::read).transpose()?,
+                least_score: self.least_score,
+                out,
+            },
         };
-        let made = std::fs::create_dir_all(&work.out);
-        made.with_context(|| format!("cannot make {}", work.out.display()))?;
-        match config.task {
-            TaskConfig::Segmentation(_) => work
-                .predict::<B, SegmentationTask, _>(&device, |labels| {
-                    segmentation::Writer::new(&work, labels)
-                }),
-            TaskConfig::Detection(_) => work.predict::<B, DetectionTask, _>(&device, |labels| {
-                detection::Writer::new(&work, labels)
-            }),
-            TaskConfig::MultiTask(_) => work.predict::<B, MultiTask, _>(&device, |labels| {
-                multi_task::Writer::new(&work, labels)
-            }),
-        }
+        let out = &work.options.out;
+        let made = std::fs::create_dir_all(out);
+        made.with_context(|| format!("cannot make {}", out.display()))?;
+        with_task!(config.task, T => work.predict::<B, T>(&device))
     }
 }
 
@@ -121,30 +103,15 @@ struct Work<'a> {
     config: &'a RunConfig,
     checkpoint: PathBuf,
     photos: Vec<Photo>,
-    ids: Option<ImageIds>,
-    out: PathBuf,
-    least_score: f32,
-}
-
-/// Writes what a task predicts.
-trait Writes<Prediction> {
-    /// Of a photo; prints the paths.
-    fn write(&mut self, photo: &Photo, image: &RgbImage, prediction: Prediction) -> Result<()>;
-
-    /// Of all photos together.
-    fn finish(self) -> Result<()>;
+    options: PredictOptions,
 }
 
 impl Work<'_> {
     /// Predicts photo after photo; one that cannot be read does not stop the others.
-    fn predict<B: TrainBackend, T: Task<B>, W: Writes<T::Prediction>>(
-        &self,
-        device: &B::Device,
-        writer: impl FnOnce(Labels) -> Result<W>,
-    ) -> Result<()> {
+    fn predict<B: TrainBackend, T: PredictionView<B>>(&self, device: &B::Device) -> Result<()> {
         let (model, state) = Model::<B, T>::open(self.config, &self.checkpoint, device)?;
         let model = model.inference();
-        let mut writer = writer(state.labels)?;
+        let mut writer = T::writer(&self.options, state.labels)?;
         let mut failed = 0;
         for photo in &self.photos {
             let (image, batch) = match self.prepare::<B, T>(photo) {
@@ -157,10 +124,10 @@ impl Work<'_> {
                 }
             };
             for prediction in model.predict(&batch, device) {
-                writer.write(photo, &image, prediction)?;
+                writer.write(&self.options, photo, &image, prediction)?;
             }
         }
-        writer.finish()?;
+        writer.finish(&self.options)?;
         match failed {
             0 => Ok(()),
             _ => bail!(
@@ -175,7 +142,7 @@ impl Work<'_> {
         &self,
         photo: &Photo,
     ) -> Result<(RgbImage, BatchOf<B, T>)> {
-        let image_id = match &self.ids {
+        let image_id = match &self.options.ids {
             Some(ids) => ids.of(&photo.path)?,
             None => photo.number,
         };
@@ -186,14 +153,5 @@ impl Work<'_> {
             image: image.clone(),
         };
         Ok((image, T::picture(self.config, picture)?))
-    }
-
-    /// Writes a picture beside the other results of a photo, and prints its path.
-    fn save(&self, photo: &Photo, picture: &RgbImage) -> Result<()> {
-        let path = self.out.join(format!("{}.overlay.png", photo.name));
-        picture
-            .save(&path)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        print_line(path.display())
     }
 }

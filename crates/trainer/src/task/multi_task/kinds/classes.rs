@@ -1,0 +1,72 @@
+//! A class for every pixel, of semantic segmentation and human parts.
+
+use burn::tensor::Tensor;
+use gradway_data::{BatchLabels, IGNORE};
+use gradway_kernels::KernelBackend;
+use gradway_metrics::{ConfusionMatrix, MetricDescriptor, SegmentationScores, segmentation};
+
+use super::kind::{Decoded, DenseKind};
+use crate::error::TrainError;
+use crate::task::TaskLabels;
+use crate::task::maps::class_maps;
+use crate::task::multi_task::{TaskPrediction, TasksConfig};
+
+/// The most likely of the dataset's classes, trained with cross entropy.
+#[derive(Debug, Clone)]
+pub struct Classes {
+    classes: usize,
+}
+
+impl DenseKind for Classes {
+    type Counts = ConfusionMatrix;
+    type Scores = SegmentationScores;
+
+    fn new(labels: &TaskLabels, _: &TasksConfig) -> Self {
+        Self {
+            classes: labels.classes.len(),
+        }
+    }
+
+    fn channels(&self) -> usize {
+        self.classes
+    }
+
+    fn loss<B: KernelBackend>(
+        &self,
+        decoded: Decoded<'_, B>,
+        labels: BatchLabels,
+    ) -> Option<Tensor<B, 1>> {
+        let labels = decoded.classes(labels)?;
+        let Decoded {
+            decoder, output, ..
+        } = decoded;
+        Some(decoder.loss(output, labels, IGNORE, &[]))
+    }
+
+    fn predict<B: KernelBackend>(&self, outputs: Vec<Tensor<B, 4>>) -> Vec<TaskPrediction> {
+        let maps = class_maps(outputs).into_iter();
+        maps.map(TaskPrediction::Classes).collect()
+    }
+
+    fn counts(&self) -> Result<ConfusionMatrix, TrainError> {
+        Ok(ConfusionMatrix::new(self.classes))
+    }
+
+    fn add(
+        counts: &mut ConfusionMatrix,
+        predicted: &TaskPrediction,
+        truth: &BatchLabels,
+        _: usize,
+    ) -> Option<Result<(), TrainError>> {
+        let added = counts.add(predicted.classes()?, truth.classes()?, IGNORE);
+        Some(added.map_err(TrainError::from))
+    }
+
+    fn scores(counts: ConfusionMatrix) -> SegmentationScores {
+        counts.scores()
+    }
+
+    fn main(scores: &SegmentationScores) -> (MetricDescriptor, Option<f64>) {
+        (segmentation::MEAN_IOU, Some(scores.mean_iou))
+    }
+}
