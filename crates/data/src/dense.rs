@@ -20,7 +20,7 @@ mod sample;
 
 pub use augment::AugmentConfig;
 pub use batch::{DenseBatch, DenseTarget};
-pub use collection::{DenseAbout, DenseCollection};
+pub use collection::{DenseCollection, DenseMetadata};
 pub use dataset::DenseDataset;
 pub use evaluation::DenseEvaluation;
 pub use files::{DenseFileDataset, DenseReader, ImageFile};

@@ -37,8 +37,8 @@ pub use burn_dataset;
 pub use check::{DatasetReport, Warning, check, check_detection, check_multi_task};
 pub use collection::{Collection, Metadata};
 pub use dense::{
-    AugmentConfig, DenseAbout, DenseBatch, DenseCollection, DenseDataset, DenseEvaluation,
-    DenseLoader, DensePipeline, DenseSample, DenseTarget,
+    AugmentConfig, DenseBatch, DenseCollection, DenseDataset, DenseEvaluation, DenseLoader,
+    DenseMetadata, DensePipeline, DenseSample, DenseTarget,
 };
 pub use detection::{
     DetectionAugmentConfig, DetectionBatch, DetectionCollection, DetectionDataset,

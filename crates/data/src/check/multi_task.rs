@@ -11,16 +11,16 @@ use super::report::{
 use crate::dense::{DenseDataset, DenseMetadata, DenseSample};
 use crate::error::{DataError, LabelFault};
 use crate::labels::{DenseLabels, DenseTask, IGNORE, LabelCensus, LabelTally};
-use crate::task::Task;
+use crate::task::TaskKind;
 
-/// The labels of one task, those of its readable samples.
+/// The labels of one task in the readable samples.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TaskReport {
     /// The task.
     pub task: DenseTask,
     /// Number of samples whose labels could be read.
     pub samples: usize,
-    /// Number of samples without a file of labels.
+    /// Number of samples without a label file.
     pub missing: usize,
     /// The first such file.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,7 +33,7 @@ pub struct TaskReport {
     pub labelled_share: f64,
     /// How many pixels every class has, in label order; empty for tasks without classes.
     pub labels: Vec<LabelCount>,
-    /// Smallest, mean and largest depth; none for other tasks.
+    /// Minimum, mean and maximum depth; `None` for other tasks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub depth: Option<[f64; 3]>,
 }

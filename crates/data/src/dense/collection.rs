@@ -31,7 +31,7 @@ impl Metadata for DenseMetadata {
     }
 }
 
-impl DenseAbout {
+impl DenseMetadata {
     /// Samples of several tasks, with the names of the classes of each: none of tasks that have two by
     /// definition, such as saliency, and of tasks without classes.
     pub fn new(

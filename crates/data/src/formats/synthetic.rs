@@ -28,8 +28,8 @@ pub const TASKS: [DenseTask; 6] = [
     DenseTask::Edges,
 ];
 
-/// Validation scenes start here, far beyond any number of training scenes, so that changing the
-/// number of training scenes leaves them as they are.
+/// Index of the first validation scene, beyond any number of training scenes, so that the number of training
+/// scenes does not change the validation scenes.
 const FIRST_VALIDATION_SCENE: u64 = 1 << 40;
 
 /// A split whose images and requested labels fit in this number of bytes is rendered once and kept in memory,

@@ -57,13 +57,13 @@ impl Eval {
 }
 
 impl Job for Eval {
-    type Output = Result<(RunConfig, Report)>;
+    type Output = Result<(RunConfig, EvalReport)>;
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Self::Output {
         let (directory, config) = RunDirectory::open(&self.run)?;
         let file = directory.checkpoint_file(self.last);
         let (evaluation, state) = evaluate_run::<B>(&config, &file, &device)?;
-        let report = Report {
+        let report = EvalReport {
             run: self.run,
             step: state.step,
             classes: state.labels.classes,

@@ -51,9 +51,9 @@ macro_rules! tasks {
 
         impl Scores {
             /// What was predicted.
-            pub fn task(&self) -> gradway_data::Task {
+            pub fn task(&self) -> gradway_data::TaskKind {
                 match self {
-                    $(Self::$variant(_) => gradway_data::Task::$variant,)+
+                    $(Self::$variant(_) => gradway_data::TaskKind::$variant,)+
                 }
             }
 
@@ -73,7 +73,7 @@ macro_rules! tasks {
                     match self {
                         Self::$variant(scores) => Ok(scores),
                         _ => Err(TrainError::Task {
-                            expected: gradway_data::Task::$variant,
+                            expected: gradway_data::TaskKind::$variant,
                             found: self.task(),
                         }),
                     }
