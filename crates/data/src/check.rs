@@ -1,4 +1,4 @@
-//! Checks of every sample of a dataset.
+//! A report on every sample of a dataset.
 
 mod detection;
 mod multi_task;

@@ -7,7 +7,7 @@ mod turn;
 
 pub(crate) use turn::{Taps, Turn};
 
-/// Resizes a plane of `from` to one of `to`, width and height, with nearest neighbour, sampling at
+/// Resizes a plane from size `from` to size `to` (width and height) by nearest neighbour, sampling at
 /// half-pixel centres.
 pub(crate) fn resize<T: Copy>(data: &[T], from: (u32, u32), to: (u32, u32)) -> Vec<T> {
     let columns = nearest(from.0, to.0);
@@ -21,7 +21,7 @@ pub(crate) fn resize<T: Copy>(data: &[T], from: (u32, u32), to: (u32, u32)) -> V
     resized
 }
 
-/// The source index whose cell holds the centre of every target cell.
+/// Returns, for every target cell, the source index whose cell contains its centre.
 pub(crate) fn nearest(source: u32, target: u32) -> Vec<usize> {
     let (source, target) = (u64::from(source), u64::from(target));
     // (i + 0.5) * source / target, rounded down, without the rounding errors of floats.
@@ -29,8 +29,8 @@ pub(crate) fn nearest(source: u32, target: u32) -> Vec<usize> {
     (0..target).map(|i| index(i) as usize).collect()
 }
 
-/// The window of `size`, width and height, of a plane of rows of `stride` pixels, which must lie within
-/// it.
+/// Crops a window of `size` (width and height) from a plane with rows of `stride` pixels. The window must be
+/// inside the plane.
 pub(crate) fn crop<T: Copy>(
     data: &[T],
     stride: u32,
@@ -44,7 +44,7 @@ pub(crate) fn crop<T: Copy>(
     cropped
 }
 
-/// The rows of a window of a plane, which must lie within it.
+/// Returns the rows of a window, which must be inside the plane.
 pub(crate) fn rows<T>(
     data: &[T],
     stride: u32,
@@ -58,7 +58,7 @@ pub(crate) fn rows<T>(
     })
 }
 
-/// Mirrors a plane of rows of `width` pixels left to right, in place.
+/// Flips a plane with rows of `width` pixels horizontally, in place.
 pub(crate) fn flip<T>(data: &mut [T], width: u32) {
     for row in data.chunks_exact_mut((width as usize).max(1)) {
         row.reverse();

@@ -1,4 +1,4 @@
-//! Comparison of several runs.
+//! Several runs side by side.
 
 use std::path::Path;
 
@@ -10,19 +10,6 @@ use crate::progress::TerminalProgress;
 use crate::run::TrainJob;
 
 pub use crate::error::CompareError;
-
-impl CompareError {
-    /// Returns a suggestion to fix the error, if there is one.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Run {
-                source: TrainError::Stopped { .. },
-                ..
-            } => Some("start it again with the same folder to resume".to_string()),
-            _ => None,
-        }
-    }
-}
 
 /// Trains each named configuration in its own folder below `out`, one after the other, with progress on
 /// standard error.

@@ -33,7 +33,7 @@ impl CompareError {
             Self::Run {
                 source: TrainError::Stopped { .. },
                 ..
-            } => Some("start it again with the same folder: it goes on where it was".to_string()),
+            } => Some("start it again with the same folder to resume".to_string()),
             _ => None,
         }
     }

@@ -9,7 +9,7 @@ use super::shape::Shape;
 use super::walls::{Walls, Window, sides};
 use super::world::{Primitive, Shadow, World};
 
-/// Adds the frame, bars and sill of a window.
+/// Frame, bars and sill of a window.
 pub(super) fn dress_window(window: &Window, world: &mut World) {
     let [left, bottom, right, top] = window.hole;
     let (x, y) = ((left + right) * 0.5, (bottom + top) * 0.5);
@@ -37,7 +37,7 @@ pub(super) fn dress_window(window: &Window, world: &mut World) {
     );
 }
 
-/// Adds skirting boards, pictures and a rug.
+/// Skirting boards, pictures and a rug.
 pub(super) fn decorate(
     random: &mut Random,
     palette: &Palette,

@@ -20,7 +20,7 @@ pub(super) enum Setting {
 }
 
 impl Setting {
-    /// Draws a kind of place.
+    /// A kind of place.
     pub(super) fn draw(random: &mut Random) -> Self {
         const SETTINGS: [(Setting, f32); 4] = [
             (Setting::Room, 3.2),
@@ -37,7 +37,7 @@ impl Setting {
 }
 
 impl Stage {
-    /// Builds a place of this kind around `extent`.
+    /// A place of this kind around `extent`.
     pub(super) fn build(
         random: &mut Random,
         setting: Setting,

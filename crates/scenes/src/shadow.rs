@@ -1,4 +1,4 @@
-//! Shadows: the share of a light that reaches a point.
+//! How much of a light reaches a point.
 
 use super::geometry::{Ray, Vec3};
 use super::light::{Arrival, DiscSampler};

@@ -8,18 +8,18 @@ use gradway_data::{AbsentClasses, DenseTask, Split};
 use crate::evaluate::Evaluation;
 use crate::step::StepReport;
 
-/// An event of a run.
+/// Something that happened in a run.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
-    /// The run starts or resumes.
+    /// The run begins, or goes on.
     Started {
-        /// Number of optimiser steps of the whole run.
+        /// Optimiser steps of the whole run.
         steps: usize,
-        /// Number of steps that an earlier process has done.
+        /// Steps that an earlier process has done.
         done: usize,
-        /// Trained parameters of the method.
+        /// What the method trains.
         method: GroupCount,
-        /// Number of trained parameters of the head.
+        /// What the head trains.
         head: usize,
     },
     /// The file system of the run's folder does not support locks: another process could train in the same folder.
@@ -28,12 +28,12 @@ pub enum Event<'a> {
     LeftOut {
         /// The split.
         split: Split,
-        /// What is left out, how much, and examples.
+        /// What, how much of it, and examples.
         what: &'a str,
     },
     /// A backbone with random weights is frozen, or most of it.
     RandomBackbone {
-        /// Number of parameters that stay random.
+        /// Parameters that stay random.
         frozen: usize,
     },
     /// Parameters of the method are frozen, since the head does not use them.
@@ -43,9 +43,9 @@ pub enum Event<'a> {
     },
     /// Images are dropped at the end of every epoch, since they do not fill a step.
     Dropped {
-        /// Number of dropped images.
+        /// How many.
         images: usize,
-        /// Number of images of the split.
+        /// Of how many.
         of: usize,
     },
     /// Some parameters had no gradient in a whole epoch, since there was no object for them.
@@ -64,27 +64,27 @@ pub enum Event<'a> {
     },
     /// A step is done.
     Step(&'a StepReport),
-    /// An evaluation makes progress.
+    /// An evaluation goes on.
     Evaluating {
-        /// Number of images done.
+        /// Images done.
         done: usize,
-        /// Number of images of the split.
+        /// Images of the split.
         images: usize,
     },
-    /// An evaluation has finished.
+    /// An evaluation is done.
     Evaluated {
         /// Epoch, counted from 1.
         epoch: usize,
         /// Scores.
         evaluation: &'a Evaluation,
-        /// Whether the scores are the best so far.
+        /// Whether they are the best so far.
         best: bool,
     },
-    /// A checkpoint has been written.
+    /// A checkpoint is written.
     Saved(&'a Path),
 }
 
-/// Receives the events of a run.
+/// Is told what happens in a run.
 pub trait Observer {
     /// Called in the order of events.
     fn event(&mut self, event: Event<'_>);
@@ -96,7 +96,7 @@ pub trait Observer {
     }
 }
 
-/// Ignores all events.
+/// Does not care.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 

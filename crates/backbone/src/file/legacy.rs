@@ -12,7 +12,7 @@ use super::assemble::assemble;
 use super::pickle::{self, Input, Limits, Storage};
 use super::{Container, Fault, Location, WeightFile, cut_short, read_at};
 
-/// The magic number in the first pickle.
+/// What the first pickle holds.
 const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
 /// Maximum size of the first three pickles in bytes; they have about two hundred.
 const LONGEST_PREAMBLE: u64 = 4096;

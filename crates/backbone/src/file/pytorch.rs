@@ -8,9 +8,9 @@ use super::pickle::{self, Input, Limits, Storage};
 use super::zip::Archive;
 use super::{Container, Fault, Location, WeightFile, legacy};
 
-/// The first bytes of a zip archive.
+/// How zip archives start.
 const ZIP: [u8; 4] = *b"PK\x03\x04";
-/// The bytes of a tar archive at offset 257.
+/// How tar archives go on at byte 257.
 const TAR: [u8; 5] = *b"ustar";
 
 /// Opens a file in any of PyTorch's formats.

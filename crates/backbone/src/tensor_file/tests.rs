@@ -40,12 +40,12 @@ fn read(path: &Path) -> Result<(HeaderMetadata, Vec<TensorData>), TensorFileErro
 fn what_is_written_is_read_and_the_same_content_is_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
-    write_tensors(&first, &tensors(), Some(words())).unwrap();
+    write_tensors(&first, &tensors(), Some(metadata())).unwrap();
     let (mut found, values) = read(&first).unwrap();
     assert_eq!(found.remove(CHECKSUM).map(|sum| sum.len()), Some(64));
-    assert_eq!(found, words());
+    assert_eq!(found, metadata());
     assert_eq!(values, tensors().into_values().collect::<Vec<_>>());
-    write_tensors(&second, &tensors(), Some(words())).unwrap();
+    write_tensors(&second, &tensors(), Some(metadata())).unwrap();
     assert_eq!(fs::read(first).unwrap(), fs::read(second).unwrap());
 }
 
@@ -53,7 +53,7 @@ fn what_is_written_is_read_and_the_same_content_is_the_same_bytes() {
 fn no_flipped_bit_is_taken() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
-    write_tensors(&path, &tensors(), Some(words())).unwrap();
+    write_tensors(&path, &tensors(), Some(metadata())).unwrap();
     let whole = fs::read(&path).unwrap();
     for bit in 0..8 * whole.len() {
         let mut damaged = whole.clone();

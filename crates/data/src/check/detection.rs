@@ -1,4 +1,4 @@
-//! Checks of a detection dataset.
+//! The report on a detection dataset.
 
 use std::collections::BTreeMap;
 

@@ -13,31 +13,6 @@ use crate::error::{DataError, LabelFault};
 use crate::labels::{DenseLabels, DenseTask, IGNORE, LabelCensus, LabelTally};
 use crate::task::TaskKind;
 
-/// The labels of one task in the readable samples.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct TaskReport {
-    /// The task.
-    pub task: DenseTask,
-    /// Number of samples whose labels could be read.
-    pub samples: usize,
-    /// Number of samples without a label file.
-    pub missing: usize,
-    /// The first such file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub first_missing: Option<PathBuf>,
-    /// Number of samples in which no pixel has a label.
-    pub empty: usize,
-    /// Number of pixels with a label.
-    pub labelled_pixels: u64,
-    /// Share of the pixels with a label.
-    pub labelled_share: f64,
-    /// How many pixels every class has, in label order; empty for tasks without classes.
-    pub labels: Vec<LabelCount>,
-    /// Minimum, mean and maximum depth; `None` for other tasks.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub depth: Option<[f64; 3]>,
-}
-
 #[derive(Default)]
 struct TaskTally {
     samples: usize,

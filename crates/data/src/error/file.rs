@@ -14,9 +14,9 @@ pub enum FileFault {
     /// The file is not an image of a supported format.
     #[error("cannot be decoded: it is a {found}; images are JPEG, PNG, BMP, WebP or TIFF files")]
     Kind {
-        /// The format found.
+        /// What it is.
         found: String,
-        /// A suggestion to fix it.
+        /// What to do about it.
         advice: &'static str,
     },
 
@@ -27,11 +27,11 @@ pub enum FileFault {
     MaskFormat {
         /// The kind of file or the colour type found.
         found: String,
-        /// A suggestion to fix it.
+        /// What to do about it.
         advice: &'static str,
     },
 
-    /// The image has too many pixels.
+    /// It claims more pixels than are read.
     #[error(
         "is {width}x{height} (width x height), {} pixels; at most {limit} are read",
         u64::from(*width) * u64::from(*height)
@@ -83,7 +83,7 @@ pub enum FileFault {
         entry: usize,
         /// The second column.
         found: String,
-        /// The kind of file it should name, such as `mask`.
+        /// What it should name, such as `mask`.
         expected: &'static str,
         /// A file that was looked for.
         path: PathBuf,
@@ -91,7 +91,7 @@ pub enum FileFault {
 }
 
 impl FileFault {
-    /// Returns a suggestion to fix the error.
+    /// What to do about it.
     pub(super) fn hint(&self) -> String {
         match self {
             Self::Kind { advice, .. } | Self::MaskFormat { advice, .. } => (*advice).into(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::dense::FilePair;
 use crate::error::{DataError, FileFault};
 
-/// Extensions of image files, in lower case.
+/// Endings of image files, lower case.
 const IMAGE_EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff"];
 
 /// Extensions of unsupported images, to report these and not a missing image.
@@ -17,7 +17,7 @@ const OTHER_EXTENSIONS: [&str; 12] = [
 /// Checks that a folder exists; the error shows the layout of the format.
 ///
 /// # Errors
-/// [`DataError::MissingFolder`] if it does not exist.
+/// [`DataError::MissingFolder`].
 pub(crate) fn require_folder(
     path: &Path,
     format: &'static str,
@@ -121,9 +121,9 @@ impl ImageFolder {
 /// A folder of label files, such as masks or annotations, which belong to images by their stems.
 pub(crate) struct LabelFolder {
     pub path: PathBuf,
-    /// The kind of the files, in words.
+    /// What the files are, in words.
     pub what: &'static str,
-    /// Their extension, in lower case.
+    /// Their ending, lower case.
     pub extension: &'static str,
     /// The suffix of their stems after those of the images.
     suffix: String,
@@ -171,7 +171,7 @@ impl LabelFolder {
         }
     }
 
-    /// Pairs every image with its file, by stem.
+    /// A pair for every image, by stem.
     pub fn pairs(&self, images: &ImageFolder) -> Vec<FilePair> {
         let pair = |(id, image): (&String, &PathBuf)| FilePair {
             id: id.clone(),
@@ -219,7 +219,7 @@ pub(crate) fn without_image_extension(name: &str) -> &str {
     without_extension(name, &IMAGE_EXTENSIONS)
 }
 
-/// Strips one of these extensions.
+/// A name without one of these endings.
 pub(super) fn without_extension<'a>(name: &'a str, extensions: &[&str]) -> &'a str {
     match name.rsplit_once('.') {
         Some((stem, extension))

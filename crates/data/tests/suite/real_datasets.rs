@@ -82,7 +82,9 @@ fn real_frames_have_depth_and_normals_of_a_room() {
         with_normals > 0.5 && with_normals < with_depth,
         "{with_normals}"
     );
-    let sample = val.get(0, &DenseTask::ALL[3..5]).unwrap();
+    let sample = val
+        .get(0, &[DenseTask::SurfaceNormals, DenseTask::Depth])
+        .unwrap();
     let DenseLabels::Normals(normals) = &sample.labels[&DenseTask::SurfaceNormals] else {
         panic!("no normals");
     };

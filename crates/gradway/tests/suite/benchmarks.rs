@@ -45,7 +45,7 @@ fn a_method_is_measured_as_it_is_configured() {
     let expected = "error: --set method.rnk=8: unknown field `rnk` in [method]";
     assert!(error.starts_with(expected), "{error}");
     let error = refused("method.name=full");
-    let expected = "error: --set method.name=full: `method.name` is decided by --methods";
+    let expected = "error: --set method.name=full: `method.name` is set by --methods";
     assert!(error.starts_with(expected), "{error}");
 }
 

@@ -226,51 +226,6 @@ fn wrong_usage_has_status_2() {
     }
 }
 
-/// Keys of a method hold where an option names it.
-#[test]
-fn a_method_is_measured_as_it_is_configured() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let config = tiny_config(folder.path(), SCENES);
-    let parameters = |set: &[&str]| {
-        let mut arguments = vec!["params", text(&config), "--json"];
-        set.iter()
-            .for_each(|entry| arguments.extend(["--set", entry]));
-        json(&succeed(&arguments))["total"].clone()
-    };
-    let measured = |methods: &str, set: &[&str]| {
-        let mut arguments = vec!["bench", "speed", text(&config), "--methods", methods];
-        arguments.extend(["--steps", "1", "--json"]);
-        set.iter()
-            .for_each(|entry| arguments.extend(["--set", entry]));
-        json(&succeed(&arguments))
-    };
-    let small = parameters(&["method.rank=8", "method.name=lora"]);
-    assert_eq!(small, parameters(&["method.name=lora", "method.rank=8"]));
-    assert_ne!(small, parameters(&["method.name=lora"]));
-    let rows = measured("lora,fixed", &["method.rank=8"]);
-    assert_eq!(rows[0]["parameters"], small);
-    assert_eq!(rows[1]["method"], "fixed");
-
-    let refused = |set: &str| {
-        let config = text(&config);
-        fail(&[
-            "bench",
-            "speed",
-            config,
-            "--methods",
-            "fixed,lora",
-            "--set",
-            set,
-        ])
-    };
-    let error = refused("method.rnk=8");
-    let expected = "error: --set method.rnk=8: unknown field `rnk` in [method]";
-    assert!(error.starts_with(expected), "{error}");
-    let error = refused("method.name=full");
-    let expected = "error: --set method.name=full: `method.name` is set by --methods";
-    assert!(error.starts_with(expected), "{error}");
-}
-
 #[test]
 fn a_cause_is_named_once() {
     let error = fail(&["train", "nowhere.toml"]);

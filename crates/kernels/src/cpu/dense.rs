@@ -105,7 +105,7 @@ impl Panels {
         }
     }
 
-    /// The panels of this number of positions.
+    /// The panels of as many positions.
     fn each(&self, positions: usize) -> impl Iterator<Item = &[f32]> {
         let panels = self.values.chunks_exact(self.depth * self.width);
         panels.take(positions.div_ceil(self.width))

@@ -311,7 +311,7 @@ fn shares<R: CubeRuntime>(
     })
 }
 
-/// Pools regions; `rois` is `[regions, 5]`, see [`NUMBERS`].
+/// `rois` is `[regions, 5]`: [`NUMBERS`].
 pub(super) fn forward<R: CubeRuntime>(
     x: CubeTensor<R>,
     rois: CubeTensor<R>,

@@ -15,16 +15,16 @@ pub(super) const CHECKED: &str = "configuration";
 /// An error and the keys it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
-    /// Paths of the keys as in the file.
+    /// As the file has them.
     pub(super) keys: Vec<Vec<String>>,
-    /// Whether the first key is missing.
+    /// Whether the first of them is not there.
     pub(super) is_missing: bool,
     pub(super) reason: String,
     pub(super) hint: Option<String>,
 }
 
 impl Fault {
-    /// An error about one key.
+    /// A fault of a key.
     pub(super) fn new(path: &[impl AsRef<str>], reason: impl Into<String>) -> Self {
         let path = path.iter().map(|key| key.as_ref().to_string());
         Self {
@@ -61,7 +61,7 @@ pub(super) fn unknown_name(
         .hint(format!("see `gradway list {list}`: {}", names.join(", ")))
 }
 
-/// The message that a table has no field of this name.
+/// That a table has no field of this name.
 fn unknown_field(table: &[&str], name: &str, known: &[&str]) -> String {
     let place = match table {
         [] => String::new(),
@@ -75,11 +75,11 @@ fn suggestion(name: &str, known: &[impl AsRef<str>]) -> String {
     nearest.map_or(String::new(), |name| format!("; did you mean `{name}`?"))
 }
 
-/// The top-level keys of a file.
+/// Keys that a file has at its top.
 pub(super) struct Top<'a> {
     /// The path in the typed table of the task's tables, which are at the top level of a file.
     pub(super) nested: &'a [&'a str],
-    /// All top-level keys.
+    /// Every key.
     pub(super) keys: &'a [&'a str],
 }
 
@@ -298,7 +298,7 @@ fn is_single(wanted: &str) -> bool {
     !wanted.starts_with("an array") && wanted != "a sequence"
 }
 
-/// The expected type in words, without the type's name.
+/// What a type wants, without its name.
 fn in_words(wanted: &str) -> String {
     if let Some(length) = wanted.strip_prefix("an array of length ") {
         return format!("a list of {length}");
@@ -323,7 +323,7 @@ fn in_words(wanted: &str) -> String {
 
 /// A value as written in a file, shortened if it is long.
 fn shortened(value: &Value) -> String {
-    /// Maximum number of characters.
+    /// Characters that still fit a line.
     const MOST: usize = 80;
     let text = value.to_string();
     match text.char_indices().nth(MOST) {

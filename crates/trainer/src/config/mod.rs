@@ -1,4 +1,4 @@
-//! The configuration of a run, as typed TOML.
+//! Configuration of a run: typed TOML.
 
 mod fault;
 mod layer;
@@ -41,7 +41,7 @@ pub struct RunConfig {
     pub data: DatasetConfig,
     /// Head, loss, augmentation and evaluation.
     pub task: TaskConfig,
-    /// Batch size and loading of batches.
+    /// Reading of batches.
     #[serde(default)]
     pub loader: BatchConfig,
     /// Optimiser.
@@ -50,7 +50,7 @@ pub struct RunConfig {
     /// Learning-rate schedule.
     #[serde(default)]
     pub schedule: ScheduleConfig,
-    /// The length of the run and what is saved.
+    /// Length of the run and what is saved.
     #[serde(default)]
     pub train: LengthConfig,
 }
@@ -58,7 +58,7 @@ pub struct RunConfig {
 /// Maximum batch size and number of epochs, so that their product does not overflow.
 const MOST: usize = 1 << 24;
 
-/// Batch size and loading of batches.
+/// Reading of batches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchConfig {
@@ -66,7 +66,7 @@ pub struct BatchConfig {
     pub batch_size: usize,
     /// Number of threads that read and augment samples; the order of samples does not depend on it.
     pub workers: usize,
-    /// Number of batches that are loaded ahead.
+    /// Batches kept ready.
     pub prefetch: usize,
     /// Whether images that do not fill a step at the end of an epoch are dropped, different ones in every
     /// epoch. Otherwise the last batch is smaller, and the last step may have fewer batches.
@@ -84,7 +84,7 @@ impl Default for BatchConfig {
     }
 }
 
-/// The length of a run and what is saved.
+/// Length of a run and what is saved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LengthConfig {
@@ -233,7 +233,7 @@ impl RunConfig {
         ))
     }
 
-    /// The loader configuration for batches of this size.
+    /// Reading of batches of this size.
     pub(crate) fn loader_of(&self, batch_size: usize) -> LoaderConfig {
         LoaderConfig {
             batch_size,

@@ -60,7 +60,7 @@ impl Overrides {
     ///
     /// # Errors
     ///
-    /// If a part of the key is empty.
+    /// A key with an empty part.
     pub fn put(
         &mut self,
         origin: &str,
@@ -86,7 +86,7 @@ impl Overrides {
         let path: Vec<&str> = key.split('.').collect();
         if let Some(other) = self.set.iter().find(|other| other.layer.has(&path)) {
             return Err(TrainError::Key {
-                origin: other.origin.clone(),
+                origin: other.layer.origin.clone(),
                 reason: format!("`{key}` is set by {option}"),
                 hint: Some("remove one of the two".to_string()),
             });
@@ -114,7 +114,7 @@ impl Overrides {
         taken
     }
 
-    /// Returns only the overrides of one section.
+    /// Those of one section alone.
     pub(super) fn only(mut self, section: &str) -> Self {
         for entries in [&mut self.proposed, &mut self.set, &mut self.chosen] {
             entries.retain(|entry| entry.path.first().is_some_and(|key| key == section));

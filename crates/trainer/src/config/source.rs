@@ -41,7 +41,7 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Config`] if it is not TOML.
+    /// [`TrainError::Config`]: it is no TOML.
     pub fn text(text: &str, origin: &str) -> Result<Self, TrainError> {
         let table = table_of(text, origin)?;
         Ok(Self {
@@ -53,7 +53,7 @@ impl Source {
         })
     }
 
-    /// A table that a command-line option sets.
+    /// A table that an option stands for.
     pub(super) fn table(origin: &str, table: Table) -> Self {
         Self {
             files: vec![Layer {
@@ -64,7 +64,7 @@ impl Source {
         }
     }
 
-    /// Adds overrides.
+    /// The same under overrides.
     pub fn under(self, overrides: Overrides) -> Self {
         Self { overrides, ..self }
     }
@@ -82,7 +82,7 @@ impl Source {
         Ok(config)
     }
 
-    /// Reads a single section.
+    /// One section alone.
     pub(super) fn section<T: DeserializeOwned>(&self, name: &str) -> Result<T, TrainError> {
         let table = self.merged();
         if let Some(key) = table.keys().find(|key| *key != name) {
@@ -133,7 +133,7 @@ impl Source {
         layer.map_or("configuration".to_string(), |layer| layer.origin.clone())
     }
 
-    /// Merges files and overrides into one table.
+    /// Files and overrides as one table.
     fn merged(&self) -> Table {
         let mut table = Table::new();
         for layer in self.files_left() {

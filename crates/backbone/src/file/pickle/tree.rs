@@ -46,7 +46,7 @@ impl Pickle {
     fn describe(&self, value: Value) -> String {
         let what = match value {
             Value::None => "None",
-            Value::Truth => "a boolean",
+            Value::Boolean => "a boolean",
             Value::Integer(_) | Value::Float => "a number",
             Value::Object(_) => match self.object(value) {
                 Some(Object::Text(_)) => "a string",

@@ -1,4 +1,4 @@
-//! The maximum size of an image or mask.
+//! How large an image or mask may be.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -44,7 +44,7 @@ pub(super) fn check_png(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
     check(path, width, height)
 }
 
-/// Returns the limit in force.
+/// The limit in force.
 pub(super) fn limit() -> Result<u64, DataError> {
     static LIMIT: OnceLock<Result<u64, String>> = OnceLock::new();
     let limit = LIMIT.get_or_init(|| parse(std::env::var_os(MAXIMUM_PIXELS_VARIABLE)));

@@ -9,7 +9,7 @@ use image::metadata::Orientation;
 use super::kind;
 use crate::error::DataError;
 
-/// Returns the orientation that a file states.
+/// The orientation that a file states.
 pub(super) fn of(
     path: &Path,
     format: ImageFormat,
@@ -30,7 +30,7 @@ pub(super) fn of(
     Ok(Orientation::from_exif_chunk(exif).unwrap_or(Orientation::NoTransforms))
 }
 
-/// Returns the EXIF data of a PNG.
+/// The EXIF data of a PNG.
 fn png_chunk(bytes: &[u8]) -> Option<&[u8]> {
     const SIGNATURE: usize = 8;
     let mut rest = bytes.get(SIGNATURE..)?;
