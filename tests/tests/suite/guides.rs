@@ -33,6 +33,14 @@ const PAGES: &[Page] = &[
     page!("detector", "crates/heads/src/detection/mod.rs"),
     page!("dataset", "crates/data/src/formats/mod.rs"),
     page!(
+        "dense-task",
+        "crates/trainer/src/task/multi_task/kinds/mod.rs",
+        (
+            "crates/data/src/task/dense.rs",
+            "which says what its labels are"
+        )
+    ),
+    page!(
         "metric",
         "crates/metrics/src/lib.rs",
         (
