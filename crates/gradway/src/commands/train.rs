@@ -19,7 +19,8 @@ pub struct Train {
     /// Configuration file (TOML). Not needed with --resume, which uses the configuration of the run.
     #[arg(required_unless_present = "resume")]
     config: Option<PathBuf>,
-    /// Override a key of the configuration, such as `method.name=full`.
+    /// Override a key of the configuration, such as `method.name=full`. A table, such as
+    /// `schedule.decay={ name = "cosine" }`, replaces the table of the configuration.
     #[arg(long, value_name = "KEY=VALUE", conflicts_with = "resume")]
     set: Vec<String>,
     /// Directory of the run to resume.
