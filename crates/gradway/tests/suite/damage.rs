@@ -74,7 +74,7 @@ fn a_flipped_bit_is_an_error_that_names_the_file() {
         });
         for error in trained.errors() {
             assert!(
-                error.contains(".safetensors is damaged: its checksum is"),
+                error.contains(".safetensors is damaged: its header has the checksum"),
                 "{error}"
             );
             assert!(error.contains("hint: use another copy"), "{error}");
