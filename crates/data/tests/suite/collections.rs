@@ -176,7 +176,7 @@ fn samples_of_somebody_else_are_checked() {
         &[
             "stripes",
             "semantic_segmentation",
-            "a label is 2, of 2 classes",
+            "a label is 2, but there are 2 classes",
         ],
     );
 

@@ -67,7 +67,7 @@ fn a_mask_without_image_is_not_left_out_in_silence() {
             "annotations/training/s001.png has no image",
             "images/training",
             "2 of 3 masks",
-            "incomplete",
+            "download them again",
         ],
     );
     // The other split is whole.
