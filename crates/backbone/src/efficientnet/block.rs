@@ -66,7 +66,10 @@ impl<B: Backend> Convolution<B> {
 
     /// Separates the batch norm from the convolution, if its data is known.
     pub(super) fn keep_norm(&mut self, statistics: BatchStatistics) {
-        let Some((folded, bias)) = self.folded.take().zip(self.bias.take()) else {
+        let Some(folded) = self.folded.take() else {
+            return;
+        };
+        let Some(bias) = self.bias.take() else {
             return;
         };
         let (shape, device) = (self.weight.dims(), self.weight.device());

@@ -8,6 +8,7 @@ mod classes;
 mod depth;
 mod map;
 mod normals;
+mod side_by_side;
 mod tally;
 
 use crate::plane::Turn;

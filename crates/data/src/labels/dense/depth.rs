@@ -1,7 +1,8 @@
 //! The distance of the surface at every pixel.
 
-use super::batch::{BatchLabels, side_by_side};
+use super::batch::BatchLabels;
 use super::map::PixelMap;
+use super::side_by_side::side_by_side;
 use super::tally::LabelTally;
 use crate::task::LabelKind;
 

@@ -6,8 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::batch::{BatchLabels, side_by_side};
+use super::batch::BatchLabels;
 use super::map::PixelMap;
+use super::side_by_side::side_by_side;
 use crate::plane::{Taps, Turn, flip, nearest};
 use crate::task::LabelKind;
 
