@@ -140,7 +140,7 @@ fn imports(name: &str) -> Imports {
                 continue;
             };
             let folder = &module[..shared];
-            if modules.contains(&[folder, &[to.clone()]].concat()) {
+            if modules.contains(&[folder, std::slice::from_ref(to)].concat()) {
                 let folder = imports.entry(folder.to_vec()).or_default();
                 folder.entry(from.clone()).or_default().insert(to.clone());
             }

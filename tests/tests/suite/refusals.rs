@@ -88,7 +88,7 @@ fn tasks_are_not_added_where_something_of_the_others_would_change() {
         if let Err(error) = parsed(&added(method.name, "fixed")) {
             let error = error.to_string();
             let expected = format!(
-                r#"method.name = "{}" with tasks.base: its hyper"#,
+                r#"method.name = "{}" with tasks.base: its tasks share the hyper"#,
                 method.name
             );
             assert!(error.contains(&expected), "{error}");
