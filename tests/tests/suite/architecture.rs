@@ -1,8 +1,9 @@
 //! The architecture page tells the truth: its edges are those of `cargo metadata`.
 
+use crate::sources::sources;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -82,18 +83,6 @@ fn every_crate_is_on_the_map() {
         let is_experiment = Path::new(folder).join(package).is_dir();
         assert!(is_experiment || PAGE.contains(&line), "{package}");
     }
-}
-
-/// Every Rust source below a folder.
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).expect("a folder");
-    let paths = entries.map(|entry| entry.expect("an entry").path());
-    let found = paths.flat_map(|path| match path.is_dir() {
-        true => sources(&path),
-        false => vec![path],
-    });
-    let is_rust = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "rs");
-    found.filter(is_rust).collect()
 }
 
 /// What stands before the name of a task where code tells tasks apart.

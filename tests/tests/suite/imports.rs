@@ -2,6 +2,7 @@
 //!
 //! What a module takes from the one that holds it is not looked at, nor what macros make of names.
 
+use crate::sources::sources;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,18 +19,6 @@ type Imports = BTreeMap<Vec<String>, BTreeMap<String, BTreeSet<String>>>;
 
 fn crates() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates")
-}
-
-/// Every source file of a folder.
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).expect("a folder");
-    let paths = entries.map(|entry| entry.expect("an entry").path());
-    let found = paths.flat_map(|path| match path.is_dir() {
-        true => sources(&path),
-        false => vec![path],
-    });
-    let is_source = |path: &PathBuf| path.extension().is_some_and(|name| name == "rs");
-    found.filter(is_source).collect()
 }
 
 /// The module of a file, from the root of its crate.

@@ -28,5 +28,6 @@ mod rates;
 mod real_data;
 mod refusals;
 mod roles;
+mod sources;
 mod steps;
 mod weight_files;
