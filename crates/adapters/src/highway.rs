@@ -31,19 +31,23 @@ impl<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> Highway<'a, B, F, L>
         });
     }
 
-    /// Ends a section: records `h`, with the section's output if the two are added, and passes `h` through the
-    /// backbone's frozen transition to the next section.
+    /// Ends a section: returns the map of `h`, with the section's output added if `is_added`, and passes `h` through
+    /// the backbone's frozen transition to the next section. `None` while `h` is zero, or if the section ends no stage.
     pub(crate) fn end_section(
         &mut self,
         section: usize,
-        output: Option<&Tensor<F, 4>>,
+        output: &Tensor<F, 4>,
+        is_added: bool,
     ) -> Option<Tensor<B, 4>> {
         let sections = self.backbone.description().sections;
         let joined = match (&self.stream, sections[section].stage) {
-            (Some(stream), Some(_)) => Some(match output {
-                Some(output) => add(L::lift(output.clone()), stream.clone()),
-                None => stream.clone(),
-            }),
+            (Some(stream), Some(_)) => {
+                let map = self.map(stream.clone(), output);
+                Some(match is_added {
+                    true => add(L::lift(output.clone()), map),
+                    false => map,
+                })
+            }
             _ => None,
         };
         if section + 1 < sections.len() {
@@ -51,5 +55,11 @@ impl<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> Highway<'a, B, F, L>
             self.stream = stream.map(|stream| self.backbone.transition::<B, L>(section, stream));
         }
         joined
+    }
+
+    /// Returns the map of a stream beside the backbone's, for a section with this output.
+    pub(crate) fn map(&self, stream: Tensor<B, 4>, output: &Tensor<F, 4>) -> Tensor<B, 4> {
+        let axis = self.backbone.description().axis;
+        self.backbone.stage_map(stream, axis.size(output.dims()))
     }
 }

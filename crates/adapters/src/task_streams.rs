@@ -104,9 +104,14 @@ impl<'a, B: KernelBackend> TaskStreams<'a, B> {
         self.narrow.push(narrow);
     }
 
-    /// Adds the generic map at the end of a section.
-    pub(crate) fn end_section(&mut self, section: usize, generic: Tensor<B, 4>) {
-        let narrow = std::mem::take(&mut self.narrow);
+    /// Adds the generic map at the end of a section; `map` makes the map of a stream.
+    pub(crate) fn end_section(
+        &mut self,
+        section: usize,
+        generic: Tensor<B, 4>,
+        map: impl Fn(Tensor<B, 4>) -> Tensor<B, 4>,
+    ) {
+        let narrow: Vec<_> = self.narrow.drain(..).map(map).collect();
         if self.description.sections[section].stage.is_some() {
             let axis = self.description.axis.of_map();
             let narrow = match <[_; 1]>::try_from(narrow) {

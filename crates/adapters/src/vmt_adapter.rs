@@ -316,7 +316,11 @@ impl<B: KernelBackend> Access<B> for VmtAdapterAccess<'_, B> {
             Point::MlpNorm if self.module.config.input == Input::PostNorm => {
                 self.normed = Some(output.clone());
             }
-            Point::Section => self.streams.end_section(site.section, output.clone()),
+            Point::Section => {
+                let backbone = &self.module.backbone;
+                let map = |narrow| backbone.stage_map(narrow, axis.size(output.dims()));
+                self.streams.end_section(site.section, output.clone(), map);
+            }
             _ => {}
         }
         if !last_branch {

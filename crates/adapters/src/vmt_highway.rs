@@ -230,9 +230,10 @@ impl<B: KernelBackend, F: KernelBackend, L: Lift<F, B>> Access<F> for Taps<'_, B
             self.highway.add(widen(narrow, (weight, Some(bias)), axis));
         }
         if site.point == Point::Section
-            && let Some(generic) = self.highway.end_section(site.section, Some(&output))
+            && let Some(generic) = self.highway.end_section(site.section, &output, true)
         {
-            self.streams.end_section(site.section, generic);
+            let map = |narrow| self.highway.map(narrow, &output);
+            self.streams.end_section(site.section, generic, map);
         }
         output
     }

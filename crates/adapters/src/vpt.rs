@@ -1,11 +1,12 @@
-//! Prompts in the windows of a Swin: the common part of shallow and deep prompt tuning.
+//! Prompts: the common part of shallow and deep prompt tuning. In a plain vision transformer they are further tokens, as
+//! in the publication; in a Swin they are in every window, as in its code.
 
 use burn::module::Param;
 use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_backbone::{Description, TransformerBlock};
-use gradway_kernels::{KernelBackend, PromptedAttention, Windows};
+use gradway_kernels::{KernelBackend, PromptedAttention, Rotations, Windows, attention};
 
 /// Initialises prompts, `[tokens, channels]`, from the publication's uniform distribution for patches of 4 x 4
 /// pixels.
@@ -37,6 +38,25 @@ pub(crate) fn attend<B: KernelBackend>(
 ) -> PromptedAttention<B> {
     let prompts = block.tokens_query_key_value(prompts);
     PromptedAttention::new(qkv, prompts, table, windows)
+}
+
+/// Computes the attention among all tokens and prompts of a block: the output of the tokens and that of the prompts.
+/// Prompts have no place, so they are not rotated.
+pub(crate) fn attend_globally<B: KernelBackend>(
+    block: &dyn TransformerBlock<B>,
+    prompts: Tensor<B, 3>,
+    qkv: Tensor<B, 3>,
+    heads: usize,
+    rotations: Option<Rotations<B>>,
+) -> [Tensor<B, 3>; 2] {
+    let (tokens, count) = (qkv.dims()[1], prompts.dims()[1]);
+    let prompts = block.tokens_query_key_value(prompts);
+    let rotations = rotations.map(|rotations| rotations.with_unrotated(count));
+    let mixed = attention(Tensor::cat(vec![qkv, prompts], 1), heads, rotations);
+    [
+        mixed.clone().narrow(1, 0, tokens),
+        mixed.narrow(1, tokens, count),
+    ]
 }
 
 /// Repeats the prompts for every image.

@@ -9,7 +9,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_backbone::{Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Site};
-use gradway_kernels::{KernelBackend, Windows, window_attention};
+use gradway_kernels::{KernelBackend, Rotations, Windows, attention, window_attention};
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
@@ -124,5 +124,23 @@ impl<B: KernelBackend> Access<B> for VptDeepAccess<'_, B> {
         let prompts = self.module.sections[section][block].val();
         let prompts = vpt::for_batch(prompts, qkv.dims()[0]);
         vpt::attend(inside, prompts, qkv, table, windows).positions()
+    }
+
+    fn attend_globally(
+        &mut self,
+        section: usize,
+        block: usize,
+        qkv: Tensor<B, 3>,
+        heads: usize,
+        rotations: Option<Rotations<B>>,
+    ) -> Tensor<B, 3> {
+        let backbone = &self.module.backbone;
+        let Some(inside) = backbone.transformer_block(section, block) else {
+            return attention(qkv, heads, rotations);
+        };
+        let prompts = self.module.sections[section][block].val();
+        let prompts = vpt::for_batch(prompts, qkv.dims()[0]);
+        let [tokens, _] = vpt::attend_globally(inside, prompts, qkv, heads, rotations);
+        tokens
     }
 }

@@ -14,7 +14,7 @@ use burn::tensor::backend::Backend;
 use gradway_backbone::{
     Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Point, Site,
 };
-use gradway_kernels::{KernelBackend, Same, Windows, window_attention};
+use gradway_kernels::{KernelBackend, Rotations, Same, Windows, attention, window_attention};
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
@@ -144,5 +144,23 @@ impl<B: KernelBackend> Access<B> for VptShallowAccess<'_, B> {
         let attention = vpt::attend(inside, prompts.clone(), qkv, table, windows);
         self.prompts = inside.tokens_after_attention(prompts, attention.prompts());
         attention.positions()
+    }
+
+    fn attend_globally(
+        &mut self,
+        section: usize,
+        block: usize,
+        qkv: Tensor<B, 3>,
+        heads: usize,
+        rotations: Option<Rotations<B>>,
+    ) -> Tensor<B, 3> {
+        let backbone = &self.module.backbone;
+        let Some(inside) = backbone.transformer_block(section, block) else {
+            return attention(qkv, heads, rotations);
+        };
+        let prompts = self.prompts.clone();
+        let [tokens, mixed] = vpt::attend_globally(inside, prompts.clone(), qkv, heads, rotations);
+        self.prompts = inside.tokens_after_attention(prompts, mixed);
+        tokens
     }
 }

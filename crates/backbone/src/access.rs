@@ -5,7 +5,7 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_kernels::{KernelBackend, Windows, window_attention};
+use gradway_kernels::{KernelBackend, Rotations, Windows, attention, window_attention};
 
 /// The kind of tensor at an access point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,8 +16,8 @@ pub enum Point {
     Embedding,
     /// The norm before attention.
     AttentionNorm,
-    /// The fused projection to queries, keys and values of a map padded to whole windows:
-    /// `[batch, height, width, 3 * channels]`.
+    /// The fused projection to queries, keys and values, `[batch, height, width, 3 * channels]`; in a Swin of a map
+    /// padded to whole windows.
     QueryKeyValue,
     /// The projection that ends attention; its input is the concatenated output of the heads, without padding.
     Projection,
@@ -37,7 +37,8 @@ pub enum Point {
     Convolution,
     /// Output of a block: the residual stream after its last residual add.
     Block,
-    /// Output of a section, before the transition to the next one.
+    /// Output of a section, before the transition to the next one. In a plain vision transformer it is the map of the
+    /// patches, and what is returned is the stage's output alone.
     Section,
     /// The norm of the transition to a section, over the channels of four neighbours.
     MergingNorm,
@@ -66,7 +67,8 @@ pub struct Site {
 /// Reads or changes the tensors at the access points of a backbone.
 ///
 /// `input` is the input of the sub-module at the site and `output` its output, which the returned tensor
-/// replaces. Maps have four axes in the backbone's own layout ([`Description::axis`](crate::Description)).
+/// replaces. Maps have four axes in the backbone's own layout ([`Description::axis`](crate::Description)). The tokens of a
+/// plain vision transformer are a map of one row.
 pub trait Access<B: Backend> {
     /// Called once per site and forward pass, in the order of computation.
     fn at(&mut self, site: Site, input: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4>;
@@ -94,6 +96,25 @@ pub trait Access<B: Backend> {
         B: KernelBackend,
     {
         window_attention(qkv, table, windows)
+    }
+
+    /// Computes the attention among all tokens of [`Point::QueryKeyValue`]. A method overrides it to add tokens.
+    ///
+    /// # Shapes
+    ///
+    /// As [`attention`].
+    fn attend_globally(
+        &mut self,
+        _section: usize,
+        _block: usize,
+        qkv: Tensor<B, 3>,
+        heads: usize,
+        rotations: Option<Rotations<B>>,
+    ) -> Tensor<B, 3>
+    where
+        B: KernelBackend,
+    {
+        attention(qkv, heads, rotations)
     }
 }
 
@@ -141,6 +162,20 @@ impl<'a, A> BlockAccess<'a, A> {
     {
         let (section, block) = (self.section, self.block);
         self.access.attend(section, block, qkv, table, windows)
+    }
+
+    pub(crate) fn attend_globally<B: KernelBackend>(
+        &mut self,
+        qkv: Tensor<B, 3>,
+        heads: usize,
+        rotations: Option<Rotations<B>>,
+    ) -> Tensor<B, 3>
+    where
+        A: Access<B>,
+    {
+        let (section, block) = (self.section, self.block);
+        self.access
+            .attend_globally(section, block, qkv, heads, rotations)
     }
 
     pub(crate) fn reads_mlp<B: Backend>(&self) -> bool

@@ -85,6 +85,18 @@ pub trait Backbone<B: KernelBackend>: Module<B> {
         access: &mut impl Access<B>,
     ) -> Vec<Tensor<B, 4>>;
 
+    /// Returns the map of a stage from a parallel stream, as the backbone makes it from its own: a plain vision
+    /// transformer leaves out the tokens that are no patches.
+    ///
+    /// # Shapes
+    ///
+    /// - `stream`: as the tensors at the access points of a block
+    /// - `size`: height and width of the stage's map
+    /// - output: as the stage's output
+    fn stage_map<T: KernelBackend>(&self, stream: Tensor<T, 4>, _size: [usize; 2]) -> Tensor<T, 4> {
+        stream
+    }
+
     /// Brings a parallel stream from a section's output to the next section's width and resolution. It uses the
     /// backbone's own transition weights as constants, or no parameters if the backbone has no such layer.
     ///

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::precision::Precision;
+use crate::resampling::Resampling;
 
 /// The backbone of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +23,10 @@ pub struct BackboneConfig {
     /// For a Swin: whether maps are padded before they are shifted, as in mmdetection; otherwise after, as in timm.
     #[serde(default)]
     pub pad_first: bool,
+    /// For a plain vision transformer with learnt positions: how they are resampled to the grid of an image. By default as
+    /// the publisher of the weight file does it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positions: Option<Resampling>,
     /// Precision of a frozen backbone, for methods that do not train parameters inside it.
     #[serde(default)]
     pub precision: Precision,
@@ -36,6 +41,7 @@ impl BackboneConfig {
             weights_key: None,
             drop_path: 0.0,
             pad_first: false,
+            positions: None,
             precision: Precision::default(),
         }
     }

@@ -14,7 +14,7 @@ use crate::table::AnyBackbone;
 /// Returns every parameter by its public name, in 32-bit floats and with linear weights `[outputs, inputs]`,
 /// and the statistics of batch norms.
 ///
-/// Names are timm's for a Swin, and this library's for an EfficientNet-Lite. A convolution with a folded batch
+/// Names are timm's for a Swin and a plain vision transformer, and this library's for an EfficientNet-Lite. A convolution with a folded batch
 /// norm has `weight` and `bias`, and the data of the norm if it is known: `norm.weight`, `norm.running_mean`
 /// and `norm.running_var`; its shift follows from the bias. A convolution with a separate norm has `norm.bias`
 /// in place of `bias`. [`import`](crate::import()) reads all of this back.
@@ -31,6 +31,14 @@ struct Exporter {
     path: Vec<String>,
     containers: Vec<String>,
     tensors: BTreeMap<String, TensorData>,
+}
+
+impl Exporter {
+    fn in_layer_scale(&self) -> bool {
+        self.containers
+            .iter()
+            .any(|name| name == "Struct:LayerScale")
+    }
 }
 
 impl<B: Backend> ModuleVisitor<B> for Exporter {
@@ -52,7 +60,8 @@ impl<B: Backend> ModuleVisitor<B> for Exporter {
             return;
         }
         let name = match path.rsplit_once('.') {
-            Some((module, "gamma")) => format!("{module}.weight"),
+            // The scale of a branch keeps its name.
+            Some((module, "gamma")) if !self.in_layer_scale() => format!("{module}.weight"),
             Some((module, "beta")) => format!("{module}.bias"),
             _ => path,
         };

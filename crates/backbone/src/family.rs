@@ -20,6 +20,12 @@ impl Statistics {
         mean: [123.675, 116.28, 103.53],
         std: [58.395, 57.12, 57.375],
     };
+
+    /// Half of the range as mean and deviation, which takes images to -1..1.
+    pub(crate) const HALVES: Self = Self {
+        mean: [127.5; 3],
+        std: [127.5; 3],
+    };
 }
 
 /// A named variant.

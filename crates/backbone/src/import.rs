@@ -287,6 +287,19 @@ pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
         .map(|(_, candidate)| candidate)
 }
 
+/// Renames the scale and shift of a norm to Burn's gamma and beta.
+pub(crate) fn norm_names(path: String) -> String {
+    let in_norm = path
+        .rsplit('.')
+        .nth(1)
+        .is_some_and(|module| module.starts_with("norm"));
+    match path.rsplit_once('.') {
+        Some((module, "weight")) if in_norm => format!("{module}.gamma"),
+        Some((module, "bias")) if in_norm => format!("{module}.beta"),
+        _ => path,
+    }
+}
+
 struct Importer<'a> {
     checkpoint: &'a Checkpoint,
     tensors: BTreeMap<String, Imported>,

@@ -1,6 +1,6 @@
 //! Vision backbones with access points, and the import of their public checkpoints.
 //!
-//! [`Swin`](swin::Swin) and [`EfficientNetLite`](efficientnet::EfficientNetLite) implement [`Backbone`];
+//! [`Swin`](swin::Swin), [`EfficientNetLite`](efficientnet::EfficientNetLite) and [`Vit`](vit::Vit) implement [`Backbone`];
 //! [`table`] lists every named variant; [`AnyBackbone`] is the backbone that a configuration names. A backbone
 //! does not depend on any tuning method: methods use it through [`Access`].
 //!
@@ -35,6 +35,7 @@ macro_rules! families {
         $declare! {
             Swin(SwinVariant, Swin, swin),
             EfficientNetLite(EfficientNetLiteVariant, EfficientNetLite, efficientnet),
+            Vit(VitVariant, Vit, vit),
         }
     };
 }
@@ -59,11 +60,13 @@ mod output_norms;
 mod parameters;
 mod part;
 mod precision;
+mod resampling;
 mod role;
 pub mod swin;
 mod table;
 mod tensor_file;
 mod transformer;
+pub mod vit;
 mod write;
 
 pub use access::{Access, Point, Site, Untouched};
@@ -83,6 +86,7 @@ pub use parameters::{
     ParameterMapper, ParameterPath, ParameterVisitor, map_parameters, visit_parameters,
 };
 pub use precision::Precision;
+pub use resampling::Resampling;
 pub use role::{Kind, Owner, Role, is_statistic, task_of};
 pub use table::{AnyBackbone, BackboneDescriptor, UnknownBackbone, table};
 pub use tensor_file::{HeaderMetadata, TensorFile, TensorFileError, require_finite, write_tensors};

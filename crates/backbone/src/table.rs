@@ -173,6 +173,16 @@ macro_rules! declare {
                 }
             }
 
+            fn stage_map<T: KernelBackend>(
+                &self,
+                stream: Tensor<T, 4>,
+                size: [usize; 2],
+            ) -> Tensor<T, 4> {
+                match self {
+                    $(Self::$name(backbone) => backbone.stage_map(stream, size),)*
+                }
+            }
+
             fn transition<T: KernelBackend, L: Lift<B, T>>(
                 &self,
                 section: usize,

@@ -1,6 +1,8 @@
-//! The interface of transformer blocks.
+//! The interface of transformer blocks, and the initialisation of their layers.
 
+use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
 use gradway_kernels::KernelBackend;
 
 /// A block of attention and an MLP, each after a norm and with a residual add, for methods that run further
@@ -29,4 +31,25 @@ pub trait TransformerBlock<B: KernelBackend> {
     ///
     /// - `tokens`, `mixed`, output: `[batch, tokens, channels]`
     fn tokens_after_attention(&self, tokens: Tensor<B, 3>, mixed: Tensor<B, 3>) -> Tensor<B, 3>;
+}
+
+/// The initialisation of a transformer's weights.
+pub(crate) fn truncated_normal() -> Initializer {
+    Initializer::Normal {
+        mean: 0.0,
+        std: 0.02,
+    }
+}
+
+/// Creates a linear layer with weights as timm initialises them and a bias of zeros.
+pub(crate) fn linear_layer<B: Backend>(
+    inputs: usize,
+    outputs: usize,
+    device: &B::Device,
+) -> Linear<B> {
+    let mut layer = LinearConfig::new(inputs, outputs)
+        .with_initializer(truncated_normal())
+        .init(device);
+    layer.bias = Some(Initializer::Zeros.init([outputs], device));
+    layer
 }

@@ -8,6 +8,7 @@ use burn::tensor::{DType, Tensor};
 
 use crate::activation::{self, Activation};
 use crate::adamw::{self, AdamWStep, AdamWTensors};
+use crate::attention::{self, Heads};
 use crate::convolution::{self, ConvolutionOptions};
 use crate::focal_loss::FocalLoss;
 use crate::layout::{self, ChannelAxis};
@@ -315,6 +316,20 @@ pub trait KernelBackend: Backend {
     /// The boxes that non-maximum suppression keeps. See [`crate::nms`].
     fn nms(bounds: FloatTensor<Self>, threshold: f32) -> FloatTensor<Self> {
         nms::forward::<Self>(bounds, threshold)
+    }
+
+    /// Attention among all tokens of `[batch, tokens, 3 * channels]`. See [`crate::attention()`].
+    fn attention(qkv: FloatTensor<Self>, heads: Heads<Self>) -> FloatTensor<Self> {
+        attention::forward::<Self>(qkv, heads)
+    }
+
+    /// The gradient of `qkv` of [`attention`](Self::attention).
+    fn attention_backward(
+        qkv: FloatTensor<Self>,
+        heads: Heads<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        attention::backward::<Self>(qkv, heads, grad)
     }
 
     /// Attention inside windows, from map to map. See [`crate::window_attention`].

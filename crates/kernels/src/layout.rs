@@ -24,6 +24,14 @@ impl ChannelAxis {
         }
     }
 
+    /// Returns height and width of a map with these sides.
+    pub fn size(self, sides: [usize; 4]) -> [usize; 2] {
+        match self {
+            Self::Last => [sides[1], sides[2]],
+            Self::First => [sides[2], sides[3]],
+        }
+    }
+
     /// Index of the axis in `[batch, positions, channels]` or `[batch, channels, positions]`.
     pub(crate) fn of_rows(self) -> usize {
         match self {

@@ -1,9 +1,12 @@
-//! Softmax and attention inside windows.
+//! Softmax, attention among all tokens and inside windows.
 
-use burn::tensor::activation;
-use gradway_kernels::{Windows, softmax, window_attention, window_attention_reference};
+use burn::tensor::{Tensor, activation};
+use gradway_kernels::{
+    KernelBackend, Rotations, Windows, attention, attention_reference, softmax, window_attention,
+    window_attention_reference,
+};
 
-use crate::harness::{Inputs, assert_only_tracked_inputs_have_gradients, assert_parity};
+use crate::harness::{Inputs, Tracked, assert_only_tracked_inputs_have_gradients, assert_parity};
 
 #[test]
 fn softmax_equals_its_plain_statement() {
@@ -73,4 +76,37 @@ fn window_attention_gives_untracked_parents_no_gradient() {
     assert_only_tracked_inputs_have_gradients(&inputs, |leaves| {
         window_attention(leaves.get(0), leaves.get(1), windows)
     });
+}
+
+/// Tokens, heads, channels of a head, and whether there are rotations: fewer tokens than a task takes at once, more,
+/// and so many that a task takes the fewest.
+const TOKENS: [(usize, usize, usize, bool); 6] = [
+    (1, 1, 4, false),
+    (7, 2, 6, true),
+    (50, 3, 8, false),
+    (197, 1, 64, true),
+    (257, 2, 32, false),
+    (1370, 1, 16, true),
+];
+
+fn rotations<B: KernelBackend>(is_rotated: bool, angles: Tensor<B, 2>) -> Option<Rotations<B>> {
+    is_rotated.then(|| Rotations {
+        cosines: angles.clone().cos(),
+        sines: angles.sin(),
+    })
+}
+
+#[test]
+fn attention_equals_its_plain_statement() {
+    for (tokens, heads, head, is_rotated) in TOKENS {
+        // The angles are constants: only queries, keys and values have a gradient.
+        let angles = Inputs::random(95, &[&[tokens, head / 2]]);
+        let angles = || rotations(is_rotated, angles.tensor::<Tracked, 2>(0));
+        let qkv = Inputs::random(96, &[&[2, tokens, 3 * heads * head]]);
+        assert_parity(
+            &qkv,
+            |leaves| attention(leaves.get(0), heads, angles()),
+            |leaves| attention_reference(leaves.get(0), heads, angles()),
+        );
+    }
 }

@@ -17,6 +17,7 @@ mod golden_optimizer;
 mod golden_proposals;
 mod golden_region_heads;
 mod golden_retinanet;
+mod golden_vit;
 mod guides;
 mod import;
 mod imports;

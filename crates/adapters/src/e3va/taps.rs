@@ -43,11 +43,8 @@ impl<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> Taps<'a, B, F, L> {
     }
 
     fn end_section(&mut self, section: usize, output: &Tensor<F, 4>) {
-        let output = match self.module.config.fusion {
-            Fusion::Add => Some(output),
-            Fusion::HighwayOnly => None,
-        };
-        let joined = self.highway.end_section(section, output);
+        let is_added = self.module.config.fusion == Fusion::Add;
+        let joined = self.highway.end_section(section, output, is_added);
         if let (Some(stage), Some(joined)) = (self.description.sections[section].stage, joined) {
             let norms = &self.module.norms;
             self.features

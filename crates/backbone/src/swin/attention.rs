@@ -1,13 +1,14 @@
 //! Window attention with relative position bias.
 
 use burn::module::{Module, Param};
-use burn::nn::{Initializer, Linear, LinearConfig};
+use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_kernels::{KernelBackend, Windows, linear};
 
 use super::pad_bottom_right;
 use crate::access::{Access, BlockAccess, Point};
+use crate::transformer::{linear_layer, truncated_normal};
 
 /// Multi-head self-attention inside windows (Swin, equation 4).
 #[derive(Module, Debug)]
@@ -74,25 +75,4 @@ impl<B: KernelBackend> WindowAttention<B> {
         let output = linear(mixed.clone(), self.proj.weight.val(), bias(&self.proj));
         access.at(Point::Projection, &mixed, output)
     }
-}
-
-/// The initialisation of Swin's weights.
-pub(super) fn truncated_normal() -> Initializer {
-    Initializer::Normal {
-        mean: 0.0,
-        std: 0.02,
-    }
-}
-
-/// A linear layer with Swin's initialisation.
-pub(super) fn linear_layer<B: Backend>(
-    inputs: usize,
-    outputs: usize,
-    device: &B::Device,
-) -> Linear<B> {
-    let mut layer = LinearConfig::new(inputs, outputs)
-        .with_initializer(truncated_normal())
-        .init(device);
-    layer.bias = Some(Initializer::Zeros.init([outputs], device));
-    layer
 }

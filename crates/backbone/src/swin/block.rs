@@ -6,12 +6,12 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_kernels::{KernelBackend, add, feed_forward, gelu, linear};
 
-use super::attention::{WindowAttention, linear_layer};
+use super::attention::WindowAttention;
 use super::{SwinConfig, norm, normalise};
 use crate::access::{Access, BlockAccess, Point};
 use crate::drop_path::DropPath;
 use crate::operation::Operation;
-use crate::transformer::TransformerBlock;
+use crate::transformer::{TransformerBlock, linear_layer};
 
 /// Two linear layers with GELU between them.
 #[derive(Module, Debug)]

@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use super::Swin;
 use super::origin::Origin;
 use crate::checkpoint::Checkpoint;
-use crate::import::{Import, Imported, Renamed};
+use crate::import::{Import, Imported, Renamed, norm_names};
 
 const BUFFER: &str = "a buffer that is computed from the configuration";
 const CLASSIFIER: &str = "belongs to the classifier";
@@ -44,18 +44,5 @@ impl<B: Backend> Import for Swin<B> {
 
     fn arrange(&self, tensors: &mut BTreeMap<String, Imported>, file: &Checkpoint) {
         (Origin::of(file).arrange)(tensors);
-    }
-}
-
-/// Renames the scale and shift of a norm to Burn's gamma and beta.
-fn norm_names(path: String) -> String {
-    let in_norm = path
-        .rsplit('.')
-        .nth(1)
-        .is_some_and(|module| module.starts_with("norm"));
-    match path.rsplit_once('.') {
-        Some((module, "weight")) if in_norm => format!("{module}.gamma"),
-        Some((module, "bias")) if in_norm => format!("{module}.beta"),
-        _ => path,
     }
 }

@@ -6,9 +6,9 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_kernels::{KernelBackend, Lift, layer_norm, linear};
 
-use super::attention::truncated_normal;
 use super::{EPSILON, norm, normalise, pad_bottom_right};
 use crate::access::{Access, BlockAccess, Point};
+use crate::transformer::truncated_normal;
 
 /// Concatenates 2x2 neighbours, normalises, and halves the channels with a linear layer, which has a bias only
 /// if one was merged into it.

@@ -13,6 +13,7 @@ use burn::tensor::ops::{FloatTensor, FloatTensorOps, IntTensor};
 
 use crate::KernelBackend;
 use crate::activation::Activation;
+use crate::attention::Heads;
 use crate::convolution::ConvolutionOptions;
 use crate::focal_loss::FocalLoss;
 use crate::layout::ChannelAxis;
@@ -20,9 +21,9 @@ use crate::low_rank::LowRankPrimitives;
 use crate::roi_align::{Roi, RoiAlign};
 use crate::window::Windows;
 use nodes::{
-    Add, AddNearest, BatchNorm, BiasActivation, BiasActivationState, Convolution, ConvolutionState,
-    CrossEntropy, Focal, LayerNorm, Linear, LinearState, LowRank, MoveChannels, ResizeBilinear,
-    RoiAlignment, Softmax, WindowAttention,
+    Add, AddNearest, Attention, BatchNorm, BiasActivation, BiasActivationState, Convolution,
+    ConvolutionState, CrossEntropy, Focal, LayerNorm, Linear, LinearState, LowRank, MoveChannels,
+    ResizeBilinear, RoiAlignment, Softmax, WindowAttention,
 };
 
 impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
@@ -280,6 +281,18 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
 
     fn nms(bounds: FloatTensor<Self>, threshold: f32) -> FloatTensor<Self> {
         Self::from_inner(B::nms(bounds.primitive, threshold))
+    }
+
+    fn attention(qkv: FloatTensor<Self>, heads: Heads<Self>) -> FloatTensor<Self> {
+        let prep = Attention.prepare::<C>([qkv.node.clone()]).compute_bound();
+        let heads = Heads {
+            count: heads.count,
+            rotations: heads
+                .rotations
+                .map(|parts| parts.map(|part| part.primitive)),
+        };
+        let output = B::attention(qkv.primitive.clone(), heads.clone());
+        finish(prep.stateful(), (qkv.primitive, heads), output)
     }
 
     fn window_attention(

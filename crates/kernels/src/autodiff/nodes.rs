@@ -10,6 +10,7 @@ use burn::tensor::ops::{FloatTensor, IntTensor};
 
 use crate::KernelBackend;
 use crate::activation::Activation;
+use crate::attention::Heads;
 use crate::convolution::ConvolutionOptions;
 use crate::focal_loss::FocalLoss;
 use crate::layout::ChannelAxis;
@@ -158,6 +159,22 @@ impl<B: KernelBackend> Backward<B, 1> for Softmax {
         let grad = grads.consume::<B>(&ops.node);
         if let [Some(parent)] = ops.parents {
             grads.register::<B>(parent.id, B::softmax_backward(ops.state, grad));
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Attention;
+
+impl<B: KernelBackend> Backward<B, 1> for Attention {
+    /// Queries, keys and values.
+    type State = (FloatTensor<B>, Heads<B>);
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (qkv, heads) = ops.state;
+        if let [Some(parent)] = ops.parents {
+            grads.register::<B>(parent.id, B::attention_backward(qkv, heads, grad));
         }
     }
 }

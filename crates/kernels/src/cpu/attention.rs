@@ -1,72 +1,46 @@
-//! Window attention: one task per window, whose heads are computed one after the other in the first-level cache.
+//! Attention among all tokens: one task per head of an image, which holds the scores of a few queries at a time.
 
 use std::mem::MaybeUninit;
 
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
+use super::gemm::Scratch as Product;
 use super::matrix::Matrix;
-use super::product::{lanes, product};
+use super::packed::{Left, Right, product_panel, width};
 use super::softmax::{softmax_backward_row, softmax_row};
-use super::storage::{tensor, written};
-use super::vector::{total, vectorised};
-use crate::window::Windows;
-use crate::window_attention::MASKED;
+use super::storage::{split_columns, tensor, written};
+use super::vector::vectorised;
 
-/// Maximum number of partial sums of the table's gradient: enough for many threads, few enough to add up.
-const PARTS: usize = 32;
+/// Approximate number of scores that a task holds: they stay in the second-level cache.
+const SCORES: usize = 1 << 16;
+/// Minimum and maximum number of queries that a task takes at once; multiples of the six rows of a tile.
+const QUERIES: [usize; 2] = [12, 48];
 
-/// The data that all windows share.
-struct Geometry {
-    windows: Windows,
-    /// Index in the padded map of every position in window order.
-    sources: Vec<usize>,
-    regions: Vec<u8>,
-    offsets: Vec<usize>,
-    /// Bias of every head, `[heads, area, wide]`.
-    bias: Vec<f32>,
+/// What all tasks share.
+struct Geometry<'a> {
+    /// `[batch, tokens, 3 * channels]`
+    qkv: &'a [f32],
+    tokens: usize,
     channels: usize,
     heads: usize,
-    /// Channels of a head, and rounded up to whole vectors.
+    /// Channels of a head.
     head: usize,
-    head_wide: usize,
-    /// Positions of a window, and rounded up to whole vectors.
-    area: usize,
-    wide: usize,
+    /// Cosines and sines, `[tokens, head / 2]` each.
+    rotations: Option<[&'a [f32]; 2]>,
 }
 
-impl Geometry {
-    fn new(channels: usize, table: &FlexTensor, windows: Windows) -> Self {
-        let table = table.to_contiguous();
-        let heads = table.layout().shape()[1];
-        let (area, head) = (windows.area(), channels / heads);
-        let (wide, head_wide) = (
-            area.next_multiple_of(lanes()),
-            head.next_multiple_of(lanes()),
-        );
-        let offsets = windows.offsets();
-        let table: &[f32] = table.storage();
-        // Places that only fill up a vector are outweighed by every other in a softmax.
-        let mut bias = vec![f32::NEG_INFINITY; heads * area * wide];
-        for (at, row) in bias.chunks_exact_mut(wide).enumerate() {
-            let (index, query) = (at / area, at % area);
-            let offsets = &offsets[query * area..(query + 1) * area];
-            for (bias, &offset) in row.iter_mut().zip(offsets) {
-                *bias = table[offset * heads + index];
-            }
-        }
+impl<'a> Geometry<'a> {
+    fn new(qkv: &'a FlexTensor, heads: usize, rotations: Option<&'a [FlexTensor; 2]>) -> Self {
+        let shape = qkv.layout().shape();
+        let (tokens, channels) = (shape[1], shape[2] / 3);
         Self {
-            windows,
-            sources: windows.sources(),
-            regions: windows.regions(),
-            offsets,
-            bias,
+            qkv: qkv.storage(),
+            tokens,
             channels,
             heads,
-            head,
-            head_wide,
-            area,
-            wide,
+            head: channels / heads,
+            rotations: rotations.map(|[cosines, sines]| [cosines.storage(), sines.storage()]),
         }
     }
 
@@ -74,340 +48,337 @@ impl Geometry {
         (self.head as f32).powf(-0.5)
     }
 
-    /// The rows of the padded map, `[batch, height, width, 3 * channels]`, of a window.
-    fn rows<'a>(&'a self, qkv: &'a [f32], window: usize) -> impl Fn(usize) -> &'a [f32] {
-        let (image, window) = (window / self.windows.count(), window % self.windows.count());
-        let sources = &self.sources[window * self.area..(window + 1) * self.area];
-        let width = 3 * self.channels;
-        let image = &qkv[image * self.sources.len() * width..];
-        move |position| &image[sources[position] * width..][..width]
+    /// Number of queries that a task takes at once.
+    fn queries(&self) -> usize {
+        let [least, most] = QUERIES;
+        let fitting = SCORES / self.tokens;
+        (fitting / 6 * 6).clamp(least, most).min(self.tokens)
     }
 
-    /// The index of a window's position in the map without padding; `None` for padding.
-    fn place(&self, window: usize, position: usize) -> Option<usize> {
-        let count = self.windows.count();
-        let source = self.sources[window % count * self.area + position];
-        let (columns, size) = (self.windows.padded()[1], self.windows.size);
-        let (y, x) = (source / columns, source % columns);
-        let inside = y < size[0] && x < size[1];
-        inside.then(|| ((window / count) * size[0] + y) * size[1] + x)
+    /// Queries (part 0), keys (1) or values (2) of a head of an image, `[tokens, head]`.
+    fn part(&self, part: usize, [image, head]: [usize; 2]) -> Matrix<'a> {
+        let row = 3 * self.channels;
+        let start = image * self.tokens * row + part * self.channels + head * self.head;
+        Matrix {
+            values: &self.qkv[start..],
+            strides: [row, 1],
+        }
     }
 
-    /// The regions of a window if it has several.
-    fn mixed_regions(&self, window: usize) -> Option<&[u8]> {
-        let window = window % self.windows.count();
-        let regions = self
-            .regions
-            .get(window * self.area..(window + 1) * self.area)?;
-        let is_mixed = regions.iter().any(|&region| region != regions[0]);
-        is_mixed.then_some(regions)
+    /// Copies tokens of a part from `first` on to `to`, `[tokens, head]`, rotated and multiplied by `scale`.
+    fn read(&self, part: Matrix<'_>, first: usize, scale: f32, to: &mut [f32]) {
+        vectorised(
+            #[inline(always)]
+            || {
+                for (index, to) in to.chunks_exact_mut(self.head).enumerate() {
+                    let token = first + index;
+                    let from = &part.values[token * part.strides[0]..][..self.head];
+                    for (to, &from) in to.iter_mut().zip(from) {
+                        *to = from * scale;
+                    }
+                    self.turn(token, 1.0, to);
+                }
+            },
+        );
+    }
+
+    /// Rotates a token, backwards where `direction` is -1.
+    #[inline(always)]
+    fn turn(&self, token: usize, direction: f32, values: &mut [f32]) {
+        let Some([cosines, sines]) = self.rotations else {
+            return;
+        };
+        let half = self.head / 2;
+        let (first, second) = values.split_at_mut(half);
+        let cosines = &cosines[token * half..][..half];
+        let sines = &sines[token * half..][..half];
+        let pairs = first.iter_mut().zip(second);
+        for ((first, second), (&cosine, &sine)) in pairs.zip(cosines.iter().zip(sines)) {
+            let sine = sine * direction;
+            let turned = *first * cosine - *second * sine;
+            *second = *second * cosine + *first * sine;
+            *first = turned;
+        }
+    }
+
+    /// The keys of a head, rotated if there are rotations; `copy` holds them then.
+    fn keys<'b>(&self, at: [usize; 2], copy: &'b mut Vec<f32>) -> Matrix<'b>
+    where
+        'a: 'b,
+    {
+        let part = self.part(1, at);
+        if self.rotations.is_none() {
+            return part;
+        }
+        copy.resize(self.tokens * self.head, 0.0);
+        self.read(part, 0, 1.0, copy);
+        Matrix::rows(copy, self.head)
     }
 }
 
-/// Matrices of one head of one window.
+/// The buffers of a task.
+#[derive(Default)]
 struct Scratch {
-    /// `[area, head_wide]`; queries are scaled.
+    left: Left,
+    /// `[queries, head]`, rotated and scaled.
     query: Vec<f32>,
-    key: Vec<f32>,
-    value: Vec<f32>,
-    /// `[head_wide, wide]`
-    transposed: Vec<f32>,
-    /// `[area, wide]`
+    /// `[queries, tokens]`
     scores: Vec<f32>,
-    grad_scores: Vec<f32>,
-    /// `[area, head_wide]`
-    grad: Vec<f32>,
-    product: Vec<f32>,
+    panel: Vec<f32>,
 }
 
 impl Scratch {
-    fn new(geometry: &Geometry) -> Self {
-        let rows = || vec![0.0; geometry.area * geometry.head_wide];
-        let square = || vec![0.0; geometry.area * geometry.wide];
-        Self {
-            query: rows(),
-            key: rows(),
-            value: rows(),
-            transposed: vec![0.0; geometry.head_wide * geometry.wide],
-            scores: square(),
-            grad_scores: square(),
-            grad: rows(),
-            product: rows(),
-        }
-    }
-
-    /// Reads queries, keys and values of a head and writes the probabilities to `scores`.
-    #[inline(always)]
-    fn attend<'a>(
+    /// Writes the probabilities of the queries from `first` on to `scores`.
+    fn attend(
         &mut self,
-        geometry: &Geometry,
-        row: &impl Fn(usize) -> &'a [f32],
-        regions: Option<&[u8]>,
-        head: usize,
+        geometry: &Geometry<'_>,
+        at: [usize; 2],
+        keys: &Right,
+        [first, count]: [usize; 2],
     ) {
-        let &Geometry {
-            channels,
-            head: size,
-            head_wide,
-            area,
-            wide,
-            ..
-        } = geometry;
-        let scale = geometry.scale();
-        for position in 0..area {
-            let row = row(position);
-            let part = |index: usize| &row[index * channels + head * size..][..size];
-            let place = position * head_wide..position * head_wide + size;
-            for (query, &value) in self.query[place.clone()].iter_mut().zip(part(0)) {
-                *query = value * scale;
-            }
-            self.key[place.clone()].copy_from_slice(part(1));
-            self.value[place].copy_from_slice(part(2));
-        }
-        transpose(&self.key, &mut self.transposed, [area, head_wide, wide]);
-        let query = Matrix::rows(&self.query, head_wide);
-        product(
+        let (tokens, head) = (geometry.tokens, geometry.head);
+        self.query.resize(count * head, 0.0);
+        let queries = geometry.part(0, at);
+        geometry.read(queries, first, geometry.scale(), &mut self.query);
+        self.scores.resize(count * tokens, 0.0);
+        let query = Matrix::rows(&self.query, head);
+        rows(
+            &mut self.left,
+            &mut self.panel,
             query,
-            &self.transposed,
+            keys,
             &mut self.scores,
-            [area, size, wide],
         );
-        let bias = &geometry.bias[head * area * wide..(head + 1) * area * wide];
-        for (index, row) in self.scores.chunks_exact_mut(wide).enumerate() {
-            for (score, &bias) in row.iter_mut().zip(&bias[index * wide..]) {
-                *score += bias;
-            }
-            if let Some(regions) = regions {
-                for (score, &region) in row.iter_mut().zip(regions) {
-                    *score += if region == regions[index] {
-                        0.0
-                    } else {
-                        MASKED
-                    };
+        vectorised(
+            #[inline(always)]
+            || {
+                for row in self.scores.chunks_exact_mut(tokens) {
+                    softmax_row(row);
                 }
-            }
-            softmax_row(row);
-        }
-    }
-}
-
-/// `[rows, columns]` to `[columns, wide]`.
-#[inline(always)]
-fn transpose(from: &[f32], to: &mut [f32], [rows, columns, wide]: [usize; 3]) {
-    for (column, to) in to.chunks_exact_mut(wide).take(columns).enumerate() {
-        for (row, to) in to[..rows].iter_mut().enumerate() {
-            *to = from[row * columns + column];
-        }
-    }
-}
-
-/// See [`crate::window_attention`].
-pub(super) fn forward(qkv: FlexTensor, table: &FlexTensor, windows: Windows) -> FlexTensor {
-    let qkv = qkv.to_contiguous();
-    let shape = qkv.layout().shape();
-    let (batch, channels) = (shape[0], shape[3] / 3);
-    let geometry = Geometry::new(channels, table, windows);
-    let values: &[f32] = qkv.storage();
-    let [height, width] = windows.size;
-    let write = |places: &mut [MaybeUninit<f32>]| {
-        let mut rows: Vec<_> = places.chunks_exact_mut(channels).map(Some).collect();
-        // Every row of the output belongs to one window: each window is given its own.
-        let mut targets: Vec<_> = (0..batch * geometry.sources.len())
-            .map(|at| {
-                let place = geometry.place(at / geometry.area, at % geometry.area);
-                place.and_then(|place| rows[place].take())
-            })
-            .collect();
-        let windows = targets.par_chunks_mut(geometry.area).enumerate();
-        windows.for_each_init(
-            || Scratch::new(&geometry),
-            |scratch, (window, targets)| {
-                vectorised(
-                    #[inline(always)]
-                    || attend_window(&geometry, values, window, scratch, targets),
-                );
             },
         );
-    };
-    // SAFETY: every position of the map is one of a window, which writes it head after head.
-    let output = unsafe { written(batch * height * width * channels, write) };
-    tensor(output, [batch, height, width, channels])
-}
-
-#[inline(always)]
-fn attend_window(
-    geometry: &Geometry,
-    qkv: &[f32],
-    window: usize,
-    scratch: &mut Scratch,
-    targets: &mut [Option<&mut [MaybeUninit<f32>]>],
-) {
-    let &Geometry {
-        head: size,
-        head_wide,
-        area,
-        wide,
-        ..
-    } = geometry;
-    let row = geometry.rows(qkv, window);
-    let regions = geometry.mixed_regions(window);
-    for head in 0..geometry.heads {
-        scratch.attend(geometry, &row, regions, head);
-        let probabilities = Matrix::rows(&scratch.scores, wide);
-        let dimensions = [area, area, head_wide];
-        product(
-            probabilities,
-            &scratch.value,
-            &mut scratch.product,
-            dimensions,
-        );
-        let mixed = scratch.product.chunks_exact(head_wide);
-        for (target, mixed) in targets.iter_mut().zip(mixed) {
-            if let Some(target) = target {
-                target[head * size..(head + 1) * size].write_copy_of_slice(&mixed[..size]);
-            }
-        }
     }
 }
 
-/// Gradients of `qkv` and, if requested, of the table.
-pub(super) fn backward(
-    qkv: FlexTensor,
-    table: &FlexTensor,
-    grad: &FlexTensor,
-    windows: Windows,
-    is_table_wanted: bool,
-) -> (FlexTensor, Option<FlexTensor>) {
-    let (qkv, grad) = (qkv.to_contiguous(), grad.to_contiguous());
-    let shape = qkv.layout().shape().clone();
-    let (batch, channels) = (shape[0], shape[3] / 3);
-    let geometry = Geometry::new(channels, table, windows);
-    let (values, grad): (&[f32], &[f32]) = (qkv.storage(), grad.storage());
-    let mut output = vec![0.0; values.len()];
-    let mut rows: Vec<_> = output.chunks_exact_mut(3 * channels).map(Some).collect();
-    let positions = geometry.sources.len();
-    let mut targets: Vec<_> = (0..batch * positions)
-        .filter_map(|at| {
-            let (image, at) = (at / positions, at % positions);
-            rows[image * positions + geometry.sources[at]].take()
-        })
-        .collect();
-    let table_size = table.layout().shape().num_elements();
-    // A fixed share of windows for each part, so that sums do not depend on threads.
-    let count = batch * windows.count();
-    let share = count.div_ceil(PARTS);
-    let parts: Vec<Vec<f32>> = targets
-        .par_chunks_mut(share * geometry.area)
-        .enumerate()
-        .map(|(part, targets)| {
-            let mut scratch = Scratch::new(&geometry);
-            let mut sums = vec![0.0; if is_table_wanted { table_size } else { 0 }];
-            for (index, targets) in targets.chunks_mut(geometry.area).enumerate() {
-                let window = part * share + index;
-                vectorised(
-                    #[inline(always)]
-                    || {
-                        backward_window(
-                            &geometry,
-                            values,
-                            grad,
-                            window,
-                            &mut scratch,
-                            targets,
-                            &mut sums,
-                        )
-                    },
-                );
+/// Computes `c = a b` on this thread, for rows `c`.
+fn rows(left: &mut Left, panel: &mut Vec<f32>, a: Matrix<'_>, b: &Right, c: &mut [f32]) {
+    let columns = b.columns();
+    let count = c.len() / columns;
+    pack(left, a, [count, b.depth]);
+    panel.resize(count * width(), 0.0);
+    for (range, values) in b.panels() {
+        product_panel(left, values, panel, None, |rows, sums| {
+            let c = c[rows.start * columns..rows.end * columns].chunks_exact_mut(columns);
+            for (c, sums) in c.zip(sums.chunks_exact(width())) {
+                let c = &mut c[range.clone()];
+                c.copy_from_slice(&sums[..c.len()]);
             }
-            sums
-        })
-        .collect();
-    let grad_table =
-        is_table_wanted.then(|| tensor(total(table_size, &parts), table.layout().shape().clone()));
-    (tensor(output, shape), grad_table)
+        });
+    }
 }
 
-#[inline(always)]
-fn backward_window(
-    geometry: &Geometry,
-    qkv: &[f32],
-    grad: &[f32],
-    window: usize,
-    scratch: &mut Scratch,
-    targets: &mut [&mut [f32]],
-    table_sums: &mut [f32],
-) {
+fn pack(left: &mut Left, matrix: Matrix<'_>, sizes: [usize; 2]) {
+    vectorised(
+        #[inline(always)]
+        || left.pack(matrix, sizes),
+    );
+}
+
+/// See [`crate::attention`].
+pub(super) fn forward(
+    qkv: &FlexTensor,
+    heads: usize,
+    rotations: Option<&[FlexTensor; 2]>,
+) -> FlexTensor {
+    let (qkv, rotations) = (qkv.to_contiguous(), contiguous(rotations));
+    let geometry = Geometry::new(&qkv, heads, rotations.as_ref());
     let &Geometry {
+        tokens,
         channels,
-        heads,
-        head: size,
-        head_wide,
-        area,
-        wide,
+        head,
         ..
-    } = geometry;
-    let row = geometry.rows(qkv, window);
-    let regions = geometry.mixed_regions(window);
-    for head in 0..heads {
-        scratch.attend(geometry, &row, regions, head);
-        for (position, row) in scratch.grad.chunks_exact_mut(head_wide).enumerate() {
-            match geometry.place(window, position) {
-                Some(place) => {
-                    let from = &grad[place * channels + head * size..][..size];
-                    row[..size].copy_from_slice(from);
-                }
-                None => row.fill(0.0),
-            }
-        }
-        let mut write = |part: usize, scale: f32, values: &[f32]| {
-            for (target, values) in targets.iter_mut().zip(values.chunks_exact(head_wide)) {
-                let target = &mut target[part * channels + head * size..][..size];
-                for (target, &value) in target.iter_mut().zip(values) {
-                    *target = value * scale;
-                }
-            }
-        };
-        // Values: the probabilities transposed by the gradient.
-        let dimensions = [area, area, head_wide];
-        let transposed = |values| Matrix {
-            values,
-            strides: [1, wide],
-        };
-        let probabilities = transposed(&scratch.scores);
-        product(
-            probabilities,
-            &scratch.grad,
-            &mut scratch.product,
-            dimensions,
-        );
-        write(2, 1.0, &scratch.product);
+    } = &geometry;
+    let batch = qkv.layout().shape()[0];
+    let write = |places: &mut [MaybeUninit<f32>]| {
+        let images = places.par_chunks_mut(tokens * channels).enumerate();
+        images.for_each(|(image, places)| {
+            let heads = split_columns(places, channels, head).into_par_iter();
+            heads.enumerate().for_each(|(index, mut targets)| {
+                let at = [image, index];
+                let mut copy = Vec::new();
+                let keys = geometry.keys(at, &mut copy).transposed();
+                let keys = Right::new(keys, [head, tokens]);
+                let values = Right::new(geometry.part(2, at), [tokens, head]);
+                let queries = geometry.queries();
+                let blocks = targets.par_chunks_mut(queries).enumerate();
+                blocks.for_each_init(Scratch::default, |scratch, (block, targets)| {
+                    let range = [block * queries, targets.len()];
+                    scratch.attend(&geometry, at, &keys, range);
+                    mix(scratch, &values, targets);
+                });
+            });
+        });
+    };
+    // SAFETY: the heads of the images cover all places, and each writes all of its tokens.
+    let output = unsafe { written(batch * tokens * channels, write) };
+    tensor(output, [batch, tokens, channels])
+}
 
-        transpose(
-            &scratch.value,
-            &mut scratch.transposed,
-            [area, head_wide, wide],
-        );
-        let outer = Matrix::rows(&scratch.grad, head_wide);
-        let square = [area, size, wide];
-        product(outer, &scratch.transposed, &mut scratch.grad_scores, square);
-        let rows = scratch.grad_scores.chunks_exact_mut(wide);
-        for (grad, output) in rows.zip(scratch.scores.chunks_exact(wide)) {
-            softmax_backward_row(&mut grad[..area], &output[..area]);
-        }
-        if !table_sums.is_empty() {
-            let rows = scratch.grad_scores.chunks_exact(wide);
-            for (grad, offsets) in rows.zip(geometry.offsets.chunks_exact(area)) {
-                for (&grad, &offset) in grad.iter().zip(offsets) {
-                    table_sums[offset * heads + head] += grad;
+/// Writes the mean of the values under the probabilities.
+fn mix(scratch: &mut Scratch, values: &Right, targets: &mut [&mut [MaybeUninit<f32>]]) {
+    let probabilities = Matrix::rows(&scratch.scores, values.depth);
+    pack(
+        &mut scratch.left,
+        probabilities,
+        [targets.len(), values.depth],
+    );
+    scratch.panel.resize(targets.len() * width(), 0.0);
+    for (range, panel) in values.panels() {
+        product_panel(
+            &scratch.left,
+            panel,
+            &mut scratch.panel,
+            None,
+            |rows, sums| {
+                for (target, sums) in targets[rows].iter_mut().zip(sums.chunks_exact(width())) {
+                    target[range.clone()].write_copy_of_slice(&sums[..range.len()]);
                 }
-            }
-        }
-        let scores = Matrix::rows(&scratch.grad_scores, wide);
-        product(scores, &scratch.key, &mut scratch.product, dimensions);
-        write(0, geometry.scale(), &scratch.product);
-        // The queries are scaled already.
-        let scores = transposed(&scratch.grad_scores);
-        product(scores, &scratch.query, &mut scratch.product, dimensions);
-        write(1, 1.0, &scratch.product);
+            },
+        );
     }
+}
+
+/// The gradient of `qkv`.
+pub(super) fn backward(
+    qkv: &FlexTensor,
+    heads: usize,
+    rotations: Option<&[FlexTensor; 2]>,
+    grad: &FlexTensor,
+) -> FlexTensor {
+    let (qkv, rotations) = (qkv.to_contiguous(), contiguous(rotations));
+    let grad = grad.to_contiguous();
+    let geometry = Geometry::new(&qkv, heads, rotations.as_ref());
+    let &Geometry {
+        tokens, channels, ..
+    } = &geometry;
+    let shape = qkv.layout().shape().clone();
+    let grads: &[f32] = grad.storage();
+    let write = |places: &mut [MaybeUninit<f32>]| {
+        let images = places.par_chunks_mut(tokens * 3 * channels);
+        let images = images.zip(grads.par_chunks(tokens * channels)).enumerate();
+        images.for_each(|(image, (places, grad))| {
+            let mut parts = split_columns(places, 3 * channels, geometry.head).into_iter();
+            let mut part = || -> Vec<_> { parts.by_ref().take(heads).collect() };
+            let (queries, keys, values) = (part(), part(), part());
+            let targets = queries.into_par_iter().zip(keys).zip(values).enumerate();
+            targets.for_each(|(head, ((query, key), value))| {
+                let grad = Matrix {
+                    values: &grad[head * geometry.head..],
+                    strides: [channels, 1],
+                };
+                backward_head(&geometry, [image, head], grad, [query, key, value]);
+            });
+        });
+    };
+    // SAFETY: the parts of the heads of the images cover all places, and each is written whole.
+    let output = unsafe { written(shape.num_elements(), write) };
+    tensor(output, shape)
+}
+
+/// The gradients of queries, keys and values of one head of an image.
+fn backward_head(
+    geometry: &Geometry<'_>,
+    at: [usize; 2],
+    grad: Matrix<'_>,
+    [mut query, mut key, mut value]: [Vec<&mut [MaybeUninit<f32>]>; 3],
+) {
+    let (tokens, head) = (geometry.tokens, geometry.head);
+    let mut copy = Vec::new();
+    let keys = geometry.keys(at, &mut copy);
+    let (keys, keys_turned) = (
+        Right::new(keys, [tokens, head]),
+        Right::new(keys.transposed(), [head, tokens]),
+    );
+    let values = geometry.part(2, at).transposed();
+    let values = Right::new(values, [head, tokens]);
+    let mut scratch = Scratch::default();
+    let mut product = Product::default();
+    let mut grad_scores = Vec::new();
+    let mut grad_query = Vec::new();
+    let mut sums = [0, 1].map(|_| vec![0.0; tokens * head]);
+    let [grad_key, grad_value] = &mut sums;
+    let queries = geometry.queries();
+    for first in (0..tokens).step_by(queries) {
+        let count = queries.min(tokens - first);
+        scratch.attend(geometry, at, &keys_turned, [first, count]);
+        let grad = grad.after(first);
+        let transposed = |values| Matrix::rows(values, tokens).transposed();
+        let sizes = [tokens, count, head];
+        product.multiply_add(transposed(&scratch.scores), grad, grad_value, sizes);
+
+        grad_scores.resize(count * tokens, 0.0);
+        rows(
+            &mut scratch.left,
+            &mut scratch.panel,
+            grad,
+            &values,
+            &mut grad_scores,
+        );
+        vectorised(
+            #[inline(always)]
+            || {
+                let rows = grad_scores.chunks_exact_mut(tokens);
+                for (grad, output) in rows.zip(scratch.scores.chunks_exact(tokens)) {
+                    softmax_backward_row(grad, output);
+                }
+            },
+        );
+        // The queries are scaled already.
+        let scaled = Matrix::rows(&scratch.query, head);
+        product.multiply_add(transposed(&grad_scores), scaled, grad_key, sizes);
+
+        grad_query.resize(count * head, 0.0);
+        let scores = Matrix::rows(&grad_scores, tokens);
+        rows(
+            &mut scratch.left,
+            &mut scratch.panel,
+            scores,
+            &keys,
+            &mut grad_query,
+        );
+        write(
+            geometry,
+            first,
+            geometry.scale(),
+            true,
+            &mut grad_query,
+            &mut query,
+        );
+    }
+    write(geometry, 0, 1.0, true, grad_key, &mut key);
+    write(geometry, 0, 1.0, false, grad_value, &mut value);
+}
+
+/// Writes the gradients of tokens from `first` on, rotated back and multiplied by `scale`.
+fn write(
+    geometry: &Geometry<'_>,
+    first: usize,
+    scale: f32,
+    is_turned: bool,
+    grads: &mut [f32],
+    targets: &mut [&mut [MaybeUninit<f32>]],
+) {
+    let grads = grads.chunks_exact_mut(geometry.head).enumerate();
+    for (index, grad) in grads {
+        if is_turned {
+            geometry.turn(first + index, -1.0, grad);
+        }
+        for (target, &grad) in targets[first + index].iter_mut().zip(&*grad) {
+            target.write(grad * scale);
+        }
+    }
+}
+
+fn contiguous(rotations: Option<&[FlexTensor; 2]>) -> Option<[FlexTensor; 2]> {
+    rotations.map(|parts| [0, 1].map(|index: usize| parts[index].to_contiguous()))
 }

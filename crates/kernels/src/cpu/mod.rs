@@ -28,6 +28,7 @@ mod sizes;
 mod softmax;
 mod storage;
 mod vector;
+mod window_attention;
 mod winograd;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use burn_flex::Flex;
 
 use crate::activation::Activation;
 use crate::add_nearest as plain_add_nearest;
+use crate::attention::{self as plain_attention, Heads};
 use crate::convolution::ConvolutionOptions;
 use crate::focal_loss::{self as plain_focal_loss, FocalLoss};
 use crate::layout::{self as plain_layout, ChannelAxis};
@@ -425,6 +427,28 @@ impl KernelBackend for Flex {
         )
     }
 
+    fn attention(qkv: FloatTensor<Self>, heads: Heads<Self>) -> FloatTensor<Self> {
+        operator!(
+            "attention",
+            [qkv],
+            attention::forward(&qkv, heads.count, heads.rotations.as_ref()),
+            plain_attention::forward::<Self>(qkv, heads)
+        )
+    }
+
+    fn attention_backward(
+        qkv: FloatTensor<Self>,
+        heads: Heads<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        operator!(
+            "attention backward",
+            [qkv, grad],
+            attention::backward(&qkv, heads.count, heads.rotations.as_ref(), &grad),
+            plain_attention::backward::<Self>(qkv, heads, grad)
+        )
+    }
+
     fn window_attention(
         qkv: FloatTensor<Self>,
         table: FloatTensor<Self>,
@@ -433,7 +457,7 @@ impl KernelBackend for Flex {
         operator!(
             "window attention",
             [qkv, table],
-            attention::forward(qkv, &table, windows),
+            window_attention::forward(qkv, &table, windows),
             plain_window_attention::forward::<Self>(qkv, table, windows)
         )
     }
@@ -448,7 +472,7 @@ impl KernelBackend for Flex {
         operator!(
             "window attention backward",
             [qkv, table, grad],
-            attention::backward(qkv, &table, &grad, windows, is_table_wanted),
+            window_attention::backward(qkv, &table, &grad, windows, is_table_wanted),
             plain_window_attention::backward::<Self>(qkv, table, grad, windows, is_table_wanted,)
         )
     }

@@ -81,6 +81,11 @@ impl Right {
         }
     }
 
+    /// Number of columns, without those that fill up the last panel.
+    pub(super) fn columns(&self) -> usize {
+        self.columns
+    }
+
     /// The panels and their columns.
     pub(super) fn panels(&self) -> impl Iterator<Item = (Range<usize>, &[f32])> {
         let panels = self.values.chunks_exact(self.depth * width());

@@ -1,0 +1,115 @@
+//! The named variants of plain vision transformers.
+
+use burn::tensor::backend::Backend;
+
+use super::{Positions, STAGES, Vit, VitConfig};
+use crate::config::BackboneConfig;
+use crate::description::StageShape;
+use crate::family::{Named, Statistics, Variant};
+
+/// The parameters of a variant.
+#[derive(Debug)]
+pub(crate) struct VitVariant(VitConfig);
+
+impl Variant for VitVariant {
+    type Backbone<B: Backend> = Vit<B>;
+
+    fn stages(&self) -> Vec<StageShape> {
+        let stage = StageShape {
+            channels: self.0.channels,
+            stride: self.0.patch,
+        };
+        vec![stage; STAGES]
+    }
+
+    fn init<B: Backend>(&self, config: &BackboneConfig, device: &B::Device) -> Vit<B> {
+        let variant = VitConfig {
+            drop_path: config.drop_path,
+            resampling: config.positions,
+            ..self.0
+        };
+        variant.init(device)
+    }
+}
+
+/// Channels, heads and blocks.
+type Size = (usize, usize, usize);
+
+const SMALL: Size = (384, 6, 12);
+const BASE: Size = (768, 12, 12);
+const LARGE: Size = (1024, 16, 24);
+
+const fn named(
+    name: &'static str,
+    summary: &'static str,
+    statistics: Statistics,
+    variant: VitConfig,
+) -> Named<VitVariant> {
+    Named {
+        name,
+        summary,
+        statistics,
+        variant: VitVariant(variant),
+    }
+}
+
+const fn dinov2((channels, heads, blocks): Size, registers: usize) -> VitConfig {
+    VitConfig {
+        patch: 14,
+        channels,
+        heads,
+        blocks,
+        registers,
+        positions: Positions::Learnt {
+            side: 37,
+            class: registers == 0,
+        },
+        epsilon: 1e-6,
+        layer_scale: true,
+        swiglu: false,
+        qkv_bias: true,
+        resampling: None,
+        drop_path: 0.0,
+    }
+}
+
+const fn dinov3(size: Size, swiglu: bool) -> VitConfig {
+    VitConfig {
+        patch: 16,
+        positions: Positions::Rotary,
+        epsilon: 1e-5,
+        swiglu,
+        qkv_bias: false,
+        ..dinov2(size, 4)
+    }
+}
+
+const fn augreg(size: Size) -> VitConfig {
+    VitConfig {
+        patch: 16,
+        positions: Positions::Learnt {
+            side: 14,
+            class: true,
+        },
+        layer_scale: false,
+        ..dinov2(size, 0)
+    }
+}
+
+#[rustfmt::skip]
+pub(crate) static VARIANTS: &[Named<VitVariant>] = &[
+    named("dinov2_small", "DINOv2 ViT-S, patch 14", Statistics::IMAGENET, dinov2(SMALL, 0)),
+    named("dinov2_base", "DINOv2 ViT-B, patch 14", Statistics::IMAGENET, dinov2(BASE, 0)),
+    named("dinov2_large", "DINOv2 ViT-L, patch 14", Statistics::IMAGENET, dinov2(LARGE, 0)),
+    named("dinov2_small_reg", "DINOv2 ViT-S with 4 registers, patch 14", Statistics::IMAGENET, dinov2(SMALL, 4)),
+    named("dinov2_base_reg", "DINOv2 ViT-B with 4 registers, patch 14", Statistics::IMAGENET, dinov2(BASE, 4)),
+    named("dinov2_large_reg", "DINOv2 ViT-L with 4 registers, patch 14", Statistics::IMAGENET, dinov2(LARGE, 4)),
+    named("dinov3_small", "DINOv3 ViT-S, patch 16", Statistics::IMAGENET, dinov3(SMALL, false)),
+    named("dinov3_small_plus", "DINOv3 ViT-S+ with SwiGLU, patch 16", Statistics::IMAGENET, dinov3(SMALL, true)),
+    named("dinov3_base", "DINOv3 ViT-B, patch 16", Statistics::IMAGENET, dinov3(BASE, false)),
+    named("dinov3_large", "DINOv3 ViT-L, patch 16", Statistics::IMAGENET, dinov3(LARGE, false)),
+    named("vit_small_16", "ViT-S of AugReg or MAE, patch 16", Statistics::HALVES, augreg(SMALL)),
+    named("vit_base_16", "ViT-B of AugReg or MAE, patch 16", Statistics::HALVES, augreg(BASE)),
+    named("vit_large_16", "ViT-L of AugReg or MAE, patch 16", Statistics::HALVES, augreg(LARGE)),
+    named("vit_mini", "a DINOv2 of 0.1 M parameters, for tests and trials", Statistics::IMAGENET, dinov2((32, 2, 8), 2)),
+];
