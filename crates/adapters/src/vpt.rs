@@ -6,7 +6,7 @@ use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_backbone::{Description, TransformerBlock};
-use gradway_kernels::{KernelBackend, PromptedAttention, Rotations, Windows, attention};
+use gradway_kernels::{KernelBackend, PromptedAttention, Rotations, Windows, self_attention};
 
 /// Initialises prompts, `[tokens, channels]`, from the publication's uniform distribution for patches of 4 x 4
 /// pixels.
@@ -52,7 +52,7 @@ pub(crate) fn attend_globally<B: KernelBackend>(
     let (tokens, count) = (qkv.dims()[1], prompts.dims()[1]);
     let prompts = block.tokens_query_key_value(prompts);
     let rotations = rotations.map(|rotations| rotations.with_unrotated(count));
-    let mixed = attention(Tensor::cat(vec![qkv, prompts], 1), heads, rotations);
+    let mixed = self_attention(Tensor::cat(vec![qkv, prompts], 1), heads, rotations);
     [
         mixed.clone().narrow(1, 0, tokens),
         mixed.narrow(1, tokens, count),

@@ -9,7 +9,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_backbone::{Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Site};
-use gradway_kernels::{KernelBackend, Rotations, Windows, attention, window_attention};
+use gradway_kernels::{KernelBackend, Rotations, Windows, self_attention, window_attention};
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
@@ -136,7 +136,7 @@ impl<B: KernelBackend> Access<B> for VptDeepAccess<'_, B> {
     ) -> Tensor<B, 3> {
         let backbone = &self.module.backbone;
         let Some(inside) = backbone.transformer_block(section, block) else {
-            return attention(qkv, heads, rotations);
+            return self_attention(qkv, heads, rotations);
         };
         let prompts = self.module.sections[section][block].val();
         let prompts = vpt::for_batch(prompts, qkv.dims()[0]);

@@ -14,7 +14,7 @@ use burn::tensor::backend::Backend;
 use gradway_backbone::{
     Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Point, Site,
 };
-use gradway_kernels::{KernelBackend, Rotations, Same, Windows, attention, window_attention};
+use gradway_kernels::{KernelBackend, Rotations, Same, Windows, self_attention, window_attention};
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
@@ -156,7 +156,7 @@ impl<B: KernelBackend> Access<B> for VptShallowAccess<'_, B> {
     ) -> Tensor<B, 3> {
         let backbone = &self.module.backbone;
         let Some(inside) = backbone.transformer_block(section, block) else {
-            return attention(qkv, heads, rotations);
+            return self_attention(qkv, heads, rotations);
         };
         let prompts = self.prompts.clone();
         let [tokens, mixed] = vpt::attend_globally(inside, prompts.clone(), qkv, heads, rotations);

@@ -5,7 +5,7 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_kernels::{KernelBackend, Rotations, Windows, attention, window_attention};
+use gradway_kernels::{KernelBackend, Rotations, Windows, self_attention, window_attention};
 
 /// The kind of tensor at an access point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -102,7 +102,7 @@ pub trait Access<B: Backend> {
     ///
     /// # Shapes
     ///
-    /// As [`attention`].
+    /// As [`self_attention`].
     fn attend_globally(
         &mut self,
         _section: usize,
@@ -114,7 +114,7 @@ pub trait Access<B: Backend> {
     where
         B: KernelBackend,
     {
-        attention(qkv, heads, rotations)
+        self_attention(qkv, heads, rotations)
     }
 }
 

@@ -8,12 +8,12 @@ use burn::tensor::{DType, Tensor};
 
 use crate::activation::{self, Activation};
 use crate::adamw::{self, AdamWStep, AdamWTensors};
-use crate::attention::{self, Heads};
 use crate::convolution::{self, ConvolutionOptions};
 use crate::focal_loss::FocalLoss;
 use crate::layout::{self, ChannelAxis};
 use crate::low_rank::LowRankPrimitives;
 use crate::roi_align::{Roi, RoiAlign};
+use crate::self_attention::{self, Heads};
 use crate::window::Windows;
 use crate::{
     add_nearest, batch_norm, cross_entropy, focal_loss, layer_norm, linear, low_rank, most_likely,
@@ -318,18 +318,18 @@ pub trait KernelBackend: Backend {
         nms::forward::<Self>(bounds, threshold)
     }
 
-    /// Attention among all tokens of `[batch, tokens, 3 * channels]`. See [`crate::attention()`].
-    fn attention(qkv: FloatTensor<Self>, heads: Heads<Self>) -> FloatTensor<Self> {
-        attention::forward::<Self>(qkv, heads)
+    /// Attention among all tokens of `[batch, tokens, 3 * channels]`. See [`crate::self_attention()`].
+    fn self_attention(qkv: FloatTensor<Self>, heads: Heads<Self>) -> FloatTensor<Self> {
+        self_attention::forward::<Self>(qkv, heads)
     }
 
-    /// The gradient of `qkv` of [`attention`](Self::attention).
-    fn attention_backward(
+    /// The gradient of `qkv` of [`self_attention`](Self::self_attention).
+    fn self_attention_backward(
         qkv: FloatTensor<Self>,
         heads: Heads<Self>,
         grad: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        attention::backward::<Self>(qkv, heads, grad)
+        self_attention::backward::<Self>(qkv, heads, grad)
     }
 
     /// Attention inside windows, from map to map. See [`crate::window_attention`].

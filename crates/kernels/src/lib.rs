@@ -19,7 +19,7 @@
 //! | [`cross_entropy`] | per-pixel, with ignored pixels; enlarges logits without storing the enlarged map |
 //! | [`linear`], [`feed_forward`] | one matrix product over all positions; applies bias, activation and the next layer while rows are in the cache |
 //! | [`softmax`] | uses all threads; keeps only its output |
-//! | [`attention()`] | never stores the scores of all pairs of tokens; keeps only queries, keys and values |
+//! | [`self_attention`] | never stores the scores of all pairs of tokens; keeps only queries, keys and values |
 //! | [`window_attention`] | from map to map without storing windows or scores; keeps only queries, keys and values |
 //! | [`resize_bilinear`] | `align_corners = false`, the convention of every dense-prediction code base |
 //! | [`focal_loss`] | for independent classes; keeps only the logits |
@@ -37,7 +37,6 @@ mod activation;
 mod adamw;
 mod add;
 mod add_nearest;
-mod attention;
 mod autodiff;
 mod backend;
 mod batch_norm;
@@ -62,6 +61,7 @@ mod read;
 mod resize;
 mod roi_align;
 mod scale_and_shift;
+mod self_attention;
 mod softmax;
 mod top_k;
 mod window;
@@ -71,7 +71,6 @@ pub use activation::{Activation, bias_activation, bias_activation_reference, gel
 pub use adamw::{AdamW, AdamWStep, AdamWTensors, sum_of_squares};
 pub use add::add;
 pub use add_nearest::{add_nearest, add_nearest_reference};
-pub use attention::{Heads, Rotations, attention, attention_reference};
 pub use backend::{Constant, KernelBackend, Lift, MemoryGauge, Same, TrainBackend};
 pub use batch_norm::{BatchStatistics, batch_norm, batch_norm_reference};
 pub use clamp::{clamp_max, clamp_min};
@@ -90,6 +89,7 @@ pub use read::{read, reads};
 pub use resize::resize_bilinear;
 pub use roi_align::{Roi, RoiAlign, roi_align, roi_align_reference};
 pub use scale_and_shift::scale_and_shift;
+pub use self_attention::{Heads, Rotations, self_attention, self_attention_reference};
 pub use softmax::softmax;
 pub use top_k::top_k;
 pub use window::Windows;

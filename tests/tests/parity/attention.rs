@@ -2,8 +2,8 @@
 
 use burn::tensor::{Tensor, activation};
 use gradway_kernels::{
-    KernelBackend, Rotations, Windows, attention, attention_reference, softmax, window_attention,
-    window_attention_reference,
+    KernelBackend, Rotations, Windows, self_attention, self_attention_reference, softmax,
+    window_attention, window_attention_reference,
 };
 
 use crate::harness::{Inputs, Tracked, assert_only_tracked_inputs_have_gradients, assert_parity};
@@ -105,8 +105,8 @@ fn attention_equals_its_plain_statement() {
         let qkv = Inputs::random(96, &[&[2, tokens, 3 * heads * head]]);
         assert_parity(
             &qkv,
-            |leaves| attention(leaves.get(0), heads, angles()),
-            |leaves| attention_reference(leaves.get(0), heads, angles()),
+            |leaves| self_attention(leaves.get(0), heads, angles()),
+            |leaves| self_attention_reference(leaves.get(0), heads, angles()),
         );
     }
 }

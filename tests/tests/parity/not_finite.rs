@@ -4,10 +4,11 @@
 use burn::tensor::{Int, Tensor, TensorData};
 use gradway_kernels::{
     Activation, BatchStatistics, ChannelAxis, ConvolutionOptions, FocalLoss, Roi, RoiAlign,
-    Windows, add, add_nearest, attention, batch_norm, bias_activation, bias_activation_reference,
-    clamp_max, clamp_min, convolution, cross_entropy, feed_forward, focal_loss, layer_norm,
-    linear_activation, low_rank_adapter, most_likely, nms, project_channels, resize_bilinear,
-    roi_align, scale_and_shift, softmax, sum_of_squares, top_k, unsuppressed, window_attention,
+    Windows, add, add_nearest, batch_norm, bias_activation, bias_activation_reference, clamp_max,
+    clamp_min, convolution, cross_entropy, feed_forward, focal_loss, layer_norm, linear_activation,
+    low_rank_adapter, most_likely, nms, project_channels, resize_bilinear, roi_align,
+    scale_and_shift, self_attention, softmax, sum_of_squares, top_k, unsuppressed,
+    window_attention,
 };
 
 use crate::harness::{Inputs, Leaves, Plain, Tracked, evaluate};
@@ -278,7 +279,7 @@ fn operators_pass_on_what_is_no_number() {
     spreads(
         "attention among all tokens",
         &[&[2, 9, 3 * 2 * 4]],
-        |leaves| attention(leaves.get(0), 2, None),
+        |leaves| self_attention(leaves.get(0), 2, None),
         // The first query, of its own head.
         |place| place < 4,
     );

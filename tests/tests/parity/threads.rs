@@ -2,9 +2,9 @@
 
 use burn::tensor::{Int, Tensor, TensorData};
 use gradway_kernels::{
-    Activation, BatchStatistics, ChannelAxis, ConvolutionOptions, Windows, add, attention,
-    batch_norm, bias_activation, convolution, cross_entropy, feed_forward, layer_norm, linear,
-    low_rank_adapter, resize_bilinear, softmax, window_attention,
+    Activation, BatchStatistics, ChannelAxis, ConvolutionOptions, Windows, add, batch_norm,
+    bias_activation, convolution, cross_entropy, feed_forward, layer_norm, linear,
+    low_rank_adapter, resize_bilinear, self_attention, softmax, window_attention,
 };
 use rayon::ThreadPoolBuilder;
 
@@ -132,7 +132,7 @@ fn attention_and_loss() {
         window_attention(leaves.get(0), leaves.get(1), windows)
     });
     assert_threads(&[&[2, 300, 3 * 2 * 16]], |leaves| {
-        attention(leaves.get(0), 2, None)
+        self_attention(leaves.get(0), 2, None)
     });
     let labels: Vec<i32> = (0..2 * 60 * 70).map(|index| index * 7 % 12).collect();
     let labels = TensorData::new(labels, [2, 60, 70]);

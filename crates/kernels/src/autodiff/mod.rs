@@ -13,12 +13,12 @@ use burn::tensor::ops::{FloatTensor, FloatTensorOps, IntTensor};
 
 use crate::KernelBackend;
 use crate::activation::Activation;
-use crate::attention::Heads;
 use crate::convolution::ConvolutionOptions;
 use crate::focal_loss::FocalLoss;
 use crate::layout::ChannelAxis;
 use crate::low_rank::LowRankPrimitives;
 use crate::roi_align::{Roi, RoiAlign};
+use crate::self_attention::Heads;
 use crate::window::Windows;
 use nodes::{
     Add, AddNearest, Attention, BatchNorm, BiasActivation, BiasActivationState, Convolution,
@@ -283,7 +283,7 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
         Self::from_inner(B::nms(bounds.primitive, threshold))
     }
 
-    fn attention(qkv: FloatTensor<Self>, heads: Heads<Self>) -> FloatTensor<Self> {
+    fn self_attention(qkv: FloatTensor<Self>, heads: Heads<Self>) -> FloatTensor<Self> {
         let prep = Attention.prepare::<C>([qkv.node.clone()]).compute_bound();
         let heads = Heads {
             count: heads.count,
@@ -291,7 +291,7 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
                 .rotations
                 .map(|parts| parts.map(|part| part.primitive)),
         };
-        let output = B::attention(qkv.primitive.clone(), heads.clone());
+        let output = B::self_attention(qkv.primitive.clone(), heads.clone());
         finish(prep.stateful(), (qkv.primitive, heads), output)
     }
 

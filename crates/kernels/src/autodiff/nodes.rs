@@ -10,12 +10,12 @@ use burn::tensor::ops::{FloatTensor, IntTensor};
 
 use crate::KernelBackend;
 use crate::activation::Activation;
-use crate::attention::Heads;
 use crate::convolution::ConvolutionOptions;
 use crate::focal_loss::FocalLoss;
 use crate::layout::ChannelAxis;
 use crate::low_rank::LowRankPrimitives;
 use crate::roi_align::{Roi, RoiAlign};
+use crate::self_attention::Heads;
 use crate::window::Windows;
 
 #[derive(Debug)]
@@ -174,7 +174,7 @@ impl<B: KernelBackend> Backward<B, 1> for Attention {
         let grad = grads.consume::<B>(&ops.node);
         let (qkv, heads) = ops.state;
         if let [Some(parent)] = ops.parents {
-            grads.register::<B>(parent.id, B::attention_backward(qkv, heads, grad));
+            grads.register::<B>(parent.id, B::self_attention_backward(qkv, heads, grad));
         }
     }
 }

@@ -5,7 +5,6 @@
 
 mod activation;
 mod add_nearest;
-mod attention;
 mod convolution;
 mod correlation;
 mod cross_entropy;
@@ -24,6 +23,7 @@ mod packed;
 mod product;
 mod resize;
 mod roi_align;
+mod self_attention;
 mod sizes;
 mod softmax;
 mod storage;
@@ -38,12 +38,12 @@ use burn_flex::Flex;
 
 use crate::activation::Activation;
 use crate::add_nearest as plain_add_nearest;
-use crate::attention::{self as plain_attention, Heads};
 use crate::convolution::ConvolutionOptions;
 use crate::focal_loss::{self as plain_focal_loss, FocalLoss};
 use crate::layout::{self as plain_layout, ChannelAxis};
 use crate::low_rank::{self as plain_low_rank, LowRankPrimitives};
 use crate::roi_align::{self as plain_roi_align, Roi, RoiAlign};
+use crate::self_attention::{self as plain_self_attention, Heads};
 use crate::window::Windows;
 use crate::{KernelBackend, activation as plain_activation, batch_norm as plain_batch_norm};
 use crate::{convolution as plain_convolution, cross_entropy as plain_cross_entropy};
@@ -427,25 +427,25 @@ impl KernelBackend for Flex {
         )
     }
 
-    fn attention(qkv: FloatTensor<Self>, heads: Heads<Self>) -> FloatTensor<Self> {
+    fn self_attention(qkv: FloatTensor<Self>, heads: Heads<Self>) -> FloatTensor<Self> {
         operator!(
-            "attention",
+            "self-attention",
             [qkv],
-            attention::forward(&qkv, heads.count, heads.rotations.as_ref()),
-            plain_attention::forward::<Self>(qkv, heads)
+            self_attention::forward(&qkv, heads.count, heads.rotations.as_ref()),
+            plain_self_attention::forward::<Self>(qkv, heads)
         )
     }
 
-    fn attention_backward(
+    fn self_attention_backward(
         qkv: FloatTensor<Self>,
         heads: Heads<Self>,
         grad: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         operator!(
-            "attention backward",
+            "self-attention backward",
             [qkv, grad],
-            attention::backward(&qkv, heads.count, heads.rotations.as_ref(), &grad),
-            plain_attention::backward::<Self>(qkv, heads, grad)
+            self_attention::backward(&qkv, heads.count, heads.rotations.as_ref(), &grad),
+            plain_self_attention::backward::<Self>(qkv, heads, grad)
         )
     }
 

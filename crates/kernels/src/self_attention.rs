@@ -69,7 +69,7 @@ impl<B: KernelBackend> Clone for Heads<B> {
 /// # Panics
 ///
 /// If the channels are no multiple of the heads, or the rotations do not fit.
-pub fn attention<B: KernelBackend>(
+pub fn self_attention<B: KernelBackend>(
     qkv: Tensor<B, 3>,
     heads: usize,
     rotations: Option<Rotations<B>>,
@@ -85,11 +85,11 @@ pub fn attention<B: KernelBackend>(
         count: heads,
         rotations: rotations.map(Rotations::primitives),
     };
-    tensor(B::attention(float(qkv), heads))
+    tensor(B::self_attention(float(qkv), heads))
 }
 
-/// [`attention`] in plain Burn.
-pub fn attention_reference<B: KernelBackend>(
+/// [`self_attention`] in plain Burn.
+pub fn self_attention_reference<B: KernelBackend>(
     qkv: Tensor<B, 3>,
     heads: usize,
     rotations: Option<Rotations<B>>,

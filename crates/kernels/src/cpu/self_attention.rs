@@ -184,7 +184,7 @@ fn pack(left: &mut Left, matrix: Matrix<'_>, sizes: [usize; 2]) {
     );
 }
 
-/// See [`crate::attention`].
+/// See [`crate::self_attention`].
 pub(super) fn forward(
     qkv: &FlexTensor,
     heads: usize,
