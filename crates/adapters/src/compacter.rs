@@ -159,6 +159,8 @@ impl<B: KernelBackend> Around<B> for Compacter<B> {
             sections: &self.sections,
             places: self.places,
             description: &self.backbone.description(),
+            needs_map: false,
+            grid: None,
             insert: |module: &ThinBottleneck<B>, _: &Tensor<B, 4>, output, axis| {
                 module.forward(&rules, output, axis)
             },

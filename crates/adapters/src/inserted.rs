@@ -68,6 +68,10 @@ pub trait Insert<B: KernelBackend>: Module<B> + ModuleDisplay {
     /// The points at which it is inserted.
     const POINTS: InsertionPoints = InsertionPoints::Branches;
 
+    /// Whether it needs neighbours, so that in a plain vision transformer it is applied to the map of the patches; other
+    /// tokens stay as they are.
+    const NEEDS_MAP: bool = false;
+
     /// Returns the tensor that replaces `output`, which was computed from `input`.
     ///
     /// # Shapes
@@ -119,6 +123,8 @@ impl<B: KernelBackend, M: Insert<B>> Around<B> for Inserted<B, M> {
             sections: &self.sections,
             places: M::POINTS,
             description: &self.backbone.description(),
+            needs_map: M::NEEDS_MAP,
+            grid: None,
             insert: M::insert,
         };
         features_around(&self.backbone, &self.norms, images, phase, &mut access)
@@ -130,6 +136,10 @@ pub(crate) struct InsertedAccess<'a, M, I> {
     pub(crate) sections: &'a Sections<M>,
     pub(crate) places: InsertionPoints,
     pub(crate) description: &'a Description,
+    /// [`Insert::NEEDS_MAP`]
+    pub(crate) needs_map: bool,
+    /// Height and width of the patches of this pass; `None` before they are there.
+    pub(crate) grid: Option<[usize; 2]>,
     /// [`Insert::insert`], or a closure that also uses parameters shared by all modules.
     pub(crate) insert: I,
 }
@@ -140,10 +150,40 @@ where
     I: Fn(&M, &Tensor<B, 4>, Tensor<B, 4>, ChannelAxis) -> Tensor<B, 4>,
 {
     fn at(&mut self, site: Site, input: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4> {
+        if site.point == Point::Patches {
+            self.grid = Some(self.description.axis.size(output.dims()));
+        }
         let Some(place) = self.places.index(self.description, site.point) else {
             return output;
         };
         let module = &self.sections[site.section][site.block][place];
-        (self.insert)(module, input, output, self.description.axis)
+        let insert =
+            |input: &_, output| (self.insert)(module, input, output, self.description.axis);
+        match self
+            .grid
+            .filter(|_| self.description.has_tokens && self.needs_map)
+        {
+            Some(grid) => {
+                let [others, input] = split(input.clone(), grid);
+                drop(others);
+                let [others, patches] = split(output, grid);
+                let [batch, height, width, channels] = patches.dims();
+                let inserted = insert(&input, patches);
+                let rows = inserted.reshape([batch, 1, height * width, channels]);
+                Tensor::cat(vec![others, rows], 2)
+            }
+            None => insert(input, output),
+        }
     }
+}
+
+/// Splits tokens into those that are no patches and the map of the patches.
+fn split<B: Backend>(tokens: Tensor<B, 4>, [height, width]: [usize; 2]) -> [Tensor<B, 4>; 2] {
+    let [batch, _, count, channels] = tokens.dims();
+    let others = count - height * width;
+    let patches = tokens.clone().narrow(2, others, height * width);
+    [
+        tokens.narrow(2, 0, others),
+        patches.reshape([batch, height, width, channels]),
+    ]
 }

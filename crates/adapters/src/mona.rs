@@ -122,6 +122,7 @@ impl Settings for MonaConfig {
 
 impl<B: KernelBackend> Insert<B> for Cognitive<B> {
     const POINTS: InsertionPoints = InsertionPoints::Residuals;
+    const NEEDS_MAP: bool = true;
 
     fn insert(&self, _: &Tensor<B, 4>, output: Tensor<B, 4>, axis: ChannelAxis) -> Tensor<B, 4> {
         let mut adapted = self.forward(channels_last(output.clone(), axis));

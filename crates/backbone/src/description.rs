@@ -42,6 +42,8 @@ pub struct Description {
     pub branches: Vec<Point>,
     /// Access points at the outputs of operations with parameters.
     pub operations: Operations,
+    /// Whether blocks pass tokens, as a map of one row, instead of maps. The patches are the last of them.
+    pub has_tokens: bool,
     /// Whether there are batch norms that can be trained: `false` if there are none, or if the weight file has
     /// them folded without their data.
     pub batch_norms: bool,

@@ -14,7 +14,7 @@ use gradway_adapters::{
 use gradway_backbone::{AnyBackbone, Backbone, BackboneConfig, Phase, Precision};
 use gradway_tests::{Plain, Tracked, fill, gradients, largest_difference, parameters, scenes};
 
-const BACKBONES: [&str; 2] = ["swin_mini", "efficientnet_lite0"];
+const BACKBONES: [&str; 3] = ["swin_mini", "efficientnet_lite0", "vit_mini"];
 
 fn model(
     backbone: &str,

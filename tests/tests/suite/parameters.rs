@@ -318,7 +318,7 @@ fn full_fine_tuning_trains_the_published_swin_and_the_output_norms() {
 
 #[test]
 fn full_fine_tuning_trains_every_parameter() {
-    for name in ["swin_mini", "efficientnet_lite0"] {
+    for name in ["swin_mini", "efficientnet_lite0", "vit_mini"] {
         // A folded convolution has a bias where a batch norm has a scale and a shift.
         let scales = batch_norms(name);
         let expected = blank(name).num_params() + scales;
@@ -329,9 +329,9 @@ fn full_fine_tuning_trains_every_parameter() {
 }
 
 /// Channels of the batch norms of an EfficientNet-Lite: of its stem, and of every block's expansion (but the first
-/// row's), depthwise convolution and projection. A Swin has none.
+/// row's), depthwise convolution and projection. Others have none.
 fn batch_norms(name: &str) -> usize {
-    if name.starts_with("swin") {
+    if !name.starts_with("efficientnet") {
         return 0;
     }
     let stem = 32;
@@ -424,7 +424,7 @@ fn partial_fine_tuning_keeps_the_norms_of_what_it_trains_alone() {
 
 #[test]
 fn a_fixed_backbone_trains_nothing() {
-    for name in ["swin_mini", "efficientnet_lite0"] {
+    for name in ["swin_mini", "efficientnet_lite0", "vit_mini"] {
         let count = trained(name, &MethodConfig::Fixed(FixedConfig::default()));
         assert_eq!(count, GroupCount::default(), "{name}");
     }

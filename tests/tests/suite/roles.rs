@@ -15,8 +15,9 @@ use gradway_heads::{HeadConfig, HeadTask};
 use gradway_tests::{Plain, Tracked};
 
 /// A variant of each family, under the name that its paths start with.
-const BACKBONES: [(&str, &str); 2] = [
+const BACKBONES: [(&str, &str); 3] = [
     ("Swin", "swin_mini"),
+    ("Vit", "vit_mini"),
     ("EfficientNetLite", "efficientnet_lite0"),
 ];
 

@@ -175,7 +175,7 @@ fn every_method_trains_under_a_head_of_any_one_stage() {
 
 #[test]
 fn what_is_frozen_behind_a_stage_is_what_a_listing_counts() {
-    for backbone in ["swin_mini", "efficientnet_lite0"] {
+    for backbone in ["swin_mini", "efficientnet_lite0", "vit_mini"] {
         for method in ["e3va", "full", "adapter"] {
             let head = r#"{ name = "fcn", channels = 16 }"#;
             let config = parsed(backbone, method, head, "");
@@ -204,7 +204,7 @@ fn what_is_frozen_behind_a_stage_is_what_a_listing_counts() {
 #[test]
 fn a_random_backbone_that_stays_so_is_told_from_one_that_is_trained() {
     let segformer = r#"{ name = "segformer", channels = 16 }"#;
-    for backbone in ["swin_mini", "efficientnet_lite0"] {
+    for backbone in ["swin_mini", "efficientnet_lite0", "vit_mini"] {
         let frozen = |method: &str| {
             let config = parsed(backbone, method, segformer, "");
             built(&config).0.frozen()

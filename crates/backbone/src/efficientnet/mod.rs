@@ -245,6 +245,7 @@ impl<B: KernelBackend> Backbone<B> for EfficientNetLite<B> {
                 block: vec![Point::Convolution],
                 ..Operations::default()
             },
+            has_tokens: false,
             batch_norms: self.has_norms(),
         }
     }

@@ -210,6 +210,7 @@ impl<B: KernelBackend> Backbone<B> for Swin<B> {
                     Point::MlpOut,
                 ],
             },
+            has_tokens: false,
             batch_norms: false,
         }
     }

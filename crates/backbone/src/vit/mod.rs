@@ -265,6 +265,7 @@ impl<B: KernelBackend> Backbone<B> for Vit<B> {
                     Point::MlpOut,
                 ],
             },
+            has_tokens: true,
             batch_norms: false,
         }
     }
