@@ -53,7 +53,11 @@ pub enum Kind {
     Bias,
     /// A relative position bias table.
     PositionBias,
-    /// Everything else: weights, factors, embeddings.
+    /// A learnt position, or a token that is no patch.
+    Embedding,
+    /// The scale of a branch (LayerScale).
+    BranchScale,
+    /// Everything else: weights, factors, the embeddings of a method.
     Weight,
 }
 
@@ -68,7 +72,7 @@ impl Kind {
 const STATISTICS: [&str; 2] = ["running_mean", "running_var"];
 
 /// Kinds by layer type and field; all other parameters are a [`Kind::Weight`].
-const LAYERS: [(&str, &str, Kind); 15] = [
+const LAYERS: [(&str, &str, Kind); 19] = [
     ("LayerNorm", "gamma", Kind::NormScale),
     ("LayerNorm", "beta", Kind::NormShift),
     ("BatchNorm", "gamma", Kind::NormScale),
@@ -88,6 +92,10 @@ const LAYERS: [(&str, &str, Kind); 15] = [
         "relative_position_bias_table",
         Kind::PositionBias,
     ),
+    ("Vit", "cls_token", Kind::Embedding),
+    ("Vit", "reg_token", Kind::Embedding),
+    ("Vit", "pos_embed", Kind::Embedding),
+    ("LayerScale", "gamma", Kind::BranchScale),
 ];
 
 /// Types of the transitions between sections.
@@ -182,7 +190,7 @@ mod tests {
             ("norm", "Struct:Block"),
             ("gamma", "Struct:LayerScale"),
         ]);
-        assert_eq!(factor.kind, Kind::Weight);
+        assert_eq!(factor.kind, Kind::BranchScale);
         let merging = role(&[
             backbone,
             ("reduction", "Struct:PatchMerging"),

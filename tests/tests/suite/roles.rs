@@ -63,6 +63,8 @@ fn expected(path: &str) -> Role {
         "gamma" if NORMS.contains(&holder) => Kind::NormScale,
         // The factor of Mona's normalised map.
         "gamma" if holder == "sections" => Kind::Weight,
+        "gamma" if ["ls1", "ls2"].contains(&holder) => Kind::BranchScale,
+        "cls_token" | "reg_token" | "pos_embed" => Kind::Embedding,
         "beta" if NORMS.contains(&holder) => Kind::NormShift,
         "running_mean" | "running_var" if NORMS.contains(&holder) => Kind::Statistic,
         // Of a batch norm that is trained with its statistics.
@@ -103,7 +105,11 @@ fn check<B: BurnBackend, M: Module<B>>(module: &M) -> usize {
             // What weight decay leaves out by the names of the configuration is what it should by the roles.
             let is_decayed = !self.no_decay.iter().any(|name| path.contains(name));
             match role.kind {
-                Kind::NormScale | Kind::NormShift | Kind::PositionBias => {
+                Kind::NormScale
+                | Kind::NormShift
+                | Kind::PositionBias
+                | Kind::Embedding
+                | Kind::BranchScale => {
                     assert!(!is_decayed, "{path}");
                 }
                 Kind::Bias | Kind::Weight => assert!(is_decayed, "{path}"),

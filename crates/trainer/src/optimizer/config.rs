@@ -98,6 +98,11 @@ impl Default for OptimizerConfig {
             no_decay: vec![
                 "norm".to_string(),
                 "relative_position_bias_table".to_string(),
+                "cls_token".to_string(),
+                "reg_token".to_string(),
+                "pos_embed".to_string(),
+                ".ls1.".to_string(),
+                ".ls2.".to_string(),
             ],
             rates: RateFactors::default(),
             layer_decay: 1.0,
