@@ -25,7 +25,7 @@ impl<B: KernelBackend> Rotations<B> {
     pub fn with_unrotated(self, count: usize) -> Self {
         let [_, half] = self.cosines.dims();
         let device = self.cosines.device();
-        let ones = Tensor::ones([count, half], &device).cast(self.cosines.dtype());
+        let ones = Tensor::<B, 2>::ones([count, half], &device).cast(self.cosines.dtype());
         Self {
             sines: Tensor::cat(vec![self.sines, ones.zeros_like()], 0),
             cosines: Tensor::cat(vec![self.cosines, ones], 0),

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::Param;
 use burn::nn::Initializer;
 use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
@@ -100,7 +99,7 @@ impl<B: Backend> Vit<B> {
     /// A network with registers has no position of the class token; a publisher whose files have one adds it in the
     /// forward pass.
     fn add_position_of_class(&self, tensors: &mut BTreeMap<String, Imported>, front: &str) {
-        let learnt = self.pos_embed.as_ref().map(Param::lazy_shape);
+        let learnt = self.pos_embed.as_ref().map(|learnt| learnt.lazy_shape());
         let (class, positions) = (format!("{front}cls_token"), format!("{front}pos_embed"));
         let Some(learnt) = learnt.filter(|learnt| learnt[1] == self.side * self.side) else {
             return;

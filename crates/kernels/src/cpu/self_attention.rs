@@ -23,7 +23,6 @@ struct Geometry<'a> {
     qkv: &'a [f32],
     tokens: usize,
     channels: usize,
-    heads: usize,
     /// Channels of a head.
     head: usize,
     /// Cosines and sines, `[tokens, head / 2]` each.
@@ -38,7 +37,6 @@ impl<'a> Geometry<'a> {
             qkv: qkv.storage(),
             tokens,
             channels,
-            heads,
             head: channels / heads,
             rotations: rotations.map(|[cosines, sines]| [cosines.storage(), sines.storage()]),
         }
