@@ -7,7 +7,7 @@ use crate::dense::FilePair;
 use crate::error::{DataError, FileFault};
 
 /// Endings of image files, lower case.
-const IMAGE_EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff"];
+pub(super) const IMAGE_EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff"];
 
 /// Extensions of unsupported images, to report these and not a missing image.
 const OTHER_EXTENSIONS: [&str; 12] = [
@@ -48,7 +48,7 @@ pub fn images_by_stem(folder: &Path) -> Result<BTreeMap<String, PathBuf>, DataEr
 }
 
 /// Returns the files of a folder with one of these extensions, in lower or upper case, by stem.
-fn files_by_stem(
+pub(super) fn files_by_stem(
     folder: &Path,
     extensions: &[&str],
 ) -> Result<BTreeMap<String, PathBuf>, DataError> {
@@ -169,6 +169,17 @@ impl LabelFolder {
             Some(path) => path.clone(),
             None => self.path.join(format!("{stem}.{}", self.extension)),
         }
+    }
+
+    /// Whether a name leads to a file by itself: with a folder or the ending.
+    pub fn is_named(&self, name: &str) -> bool {
+        name.contains('/') || without_extension(name, &[self.extension]) != name
+    }
+
+    /// Whether a name is the stem of a sample or of its file.
+    pub fn is_stem_of(&self, name: &str, id: &str) -> bool {
+        let suffix = name.strip_prefix(id);
+        suffix.is_some_and(|suffix| suffix.is_empty() || suffix == self.suffix)
     }
 
     /// A pair for every image, by stem.
