@@ -61,6 +61,21 @@ pub enum FileFault {
         policy: String,
     },
 
+    /// A palette-indexed mask holds an index that its palette has no colour for.
+    #[error(
+        "has the palette index {index} at pixel x={x}, y={y}, but its palette has {colors} colours"
+    )]
+    PaletteIndex {
+        /// The index.
+        index: u16,
+        /// Column of the first such pixel.
+        x: u32,
+        /// Row of the first such pixel.
+        y: u32,
+        /// Number of colours of the palette.
+        colors: usize,
+    },
+
     /// Labels fit the stored image, but not the image after its EXIF orientation is applied.
     #[error(
         "is {width}x{height} (width x height) once its EXIF orientation is applied, but {} is {height}x{width}: it was \
@@ -163,6 +178,9 @@ impl FileFault {
             },
             Self::SharedLabel { .. } => {
                 "correct one of the two lines: labels of another image would be learned".into()
+            }
+            Self::PaletteIndex { .. } => {
+                "write the mask again with a complete palette; or read its indices with labels = { values = { ... } }".into()
             }
             Self::UnknownColor { .. } => {
                 "assign it to a class in `labels.colors`, or list it in `labels.ignore`; colours between those of two classes come from masks that were resized or saved as JPEG"
