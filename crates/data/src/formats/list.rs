@@ -14,9 +14,9 @@ use crate::dense::FilePair;
 use crate::dense::ImageFile;
 use crate::error::{DataError, FileFault};
 use crate::formats::layout::{
-    IMAGE_EXTENSIONS, ImageFolder, LabelFolder, files_by_stem, other_kind, without_extension,
-    without_image_extension,
+    ImageFolder, LabelFolder, files_by_stem, other_kind, without_image_extension,
 };
+use crate::io::names::{IMAGE_EXTENSIONS, without_extension};
 use crate::split::Split;
 use crate::text;
 

@@ -225,12 +225,7 @@ fn stems_in_sub_folders_need_no_ending() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     let config = fixture(root);
-    for line in [
-        "train/c",
-        "photos/train/c",
-        "data/photos/train/c.jpg",
-        "train/c train/c",
-    ] {
+    for line in ["train/c", "data/photos/train/c.jpg", "train/c train/c"] {
         write_list(root, line);
         assert_eq!(samples(&config), [("train/c".to_string(), 0)], "{line}");
     }
