@@ -157,6 +157,17 @@ pub enum AnnotationFault {
         second: String,
     },
 
+    /// Two categories have the same name.
+    #[error("categories {first} and {second} are both `{name}`; names must be unique")]
+    SharedName {
+        /// The name.
+        name: String,
+        /// Identifier of the first one.
+        first: u64,
+        /// Identifier of the second one.
+        second: u64,
+    },
+
     /// The file has no categories.
     #[error("no categories; expected at least one")]
     NoCategories,
@@ -306,6 +317,9 @@ impl AnnotationFault {
             }
             Self::DuplicateImage { .. } | Self::DuplicateAnnotation { .. } => {
                 "merged files need new identifiers"
+            }
+            Self::SharedName { .. } => {
+                "rename or remove one of the two; if both are one class, give their annotations one `category_id`"
             }
             Self::UnknownImage { .. } => {
                 "remove annotations of images that the file does not list, or list those images"

@@ -158,9 +158,24 @@ fn whole_numbers_may_be_floats() {
         json["annotations"][0]["iscrowd"] = json!(0.0);
         json["annotations"][1]["category_id"] = json!(9.0);
         json["annotations"][1]["area"] = Value::Null;
+        json["annotations"][1]["segmentation"] =
+            json!({ "size": [8.0, 12.0], "counts": [17.0, 3.0, 76.0] });
     });
-    let sample = dataset.unwrap().get(0).unwrap();
+    let dataset = dataset.unwrap();
+    let sample = dataset.get(0).unwrap();
     assert_eq!((sample.image_id, sample.instances[0].id), (1, 10));
+    let mask = dataset.get(1).unwrap().instances[0].mask.clone();
+    assert_eq!(mask.unwrap().area(), 3);
+    for (runs, part) in [
+        (json!({ "size": [8.5, 12], "counts": [96] }), "`size` = 8.5"),
+        (
+            json!({ "size": [8, 12], "counts": [96.5] }),
+            "`counts` = 96.5",
+        ),
+    ] {
+        let error = fixture.error(|json| json["annotations"][1]["segmentation"] = runs);
+        assert_says(&error, &["annotation 11", part, "a whole number of pixels"]);
+    }
 }
 
 #[test]
@@ -236,6 +251,19 @@ fn faults_name_the_entry_and_the_key() {
         &error,
         &["an image with `id`, `file_name`, `width` and `height`"],
     );
+}
+
+#[test]
+fn two_categories_of_one_name_are_told() {
+    let fixture = Fixture::new();
+    let error = fixture.error(|json| json["categories"][1]["name"] = json!("cat"));
+    let parts = [
+        "val.json",
+        "categories 7 and 9",
+        "both `cat`",
+        "rename or remove",
+    ];
+    assert_says(&error, &parts);
 }
 
 #[test]
@@ -635,4 +663,52 @@ fn another_document_is_no_annotation() {
         fs::write(&path, &text).unwrap();
         assert!(voc.open_detection(Split::Val).is_ok(), "{text}");
     }
+}
+
+#[test]
+fn difficult_has_the_forms_that_programs_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let voc = config(folder.path(), VOC);
+    for (text, expected) in [
+        ("Unspecified", false),
+        ("0.0", false),
+        ("False", false),
+        ("1.0", true),
+        ("true", true),
+        (" 1 ", true),
+    ] {
+        let object = DOG.replace("</name>", &format!("</name><difficult>{text}</difficult>"));
+        write_xml(folder.path(), "a", &object);
+        let sample = voc.open_detection(Split::Val).unwrap().get(0).unwrap();
+        assert_eq!(sample.instances[0].is_difficult, expected, "{text}");
+    }
+    for text in ["2", "0.5", "yes"] {
+        let object = DOG.replace("</name>", &format!("</name><difficult>{text}</difficult>"));
+        write_xml(folder.path(), "a", &object);
+        let error = voc.open_detection(Split::Val).err().unwrap();
+        assert_says(&error, &["`difficult`", text, "expected 0 or 1"]);
+    }
+}
+
+#[test]
+fn an_xml_may_declare_a_western_encoding() {
+    let folder = tempfile::tempdir().unwrap();
+    write_xml(folder.path(), "a", DOG);
+    let text = VOC.replace("\"dog\"", "\"caf\u{e9} \u{20ac}\"");
+    let voc = config(folder.path(), &text);
+    let path = folder.path().join("VOC/Annotations/a.xml");
+    let write = |encoding: &str, name: &[u8]| {
+        let (before, after) = DOG.split_once("dog").unwrap();
+        let start = format!("<?xml version='1.0' encoding='{encoding}'?><annotation>{before}");
+        let end = format!("{after}</annotation>");
+        fs::write(&path, [start.as_bytes(), name, end.as_bytes()].concat()).unwrap();
+        voc.open_detection(Split::Val)
+    };
+    for encoding in ["windows-1252", "ISO-8859-1", "Latin1"] {
+        assert!(write(encoding, b"caf\xE9 \x80").is_ok(), "{encoding}");
+        // Declared wrongly.
+        assert!(write(encoding, "café €".as_bytes()).is_ok(), "{encoding}");
+    }
+    let error = write("utf-8", b"caf\xE9 \x80").err().unwrap();
+    assert_says(&error, &["a.xml", "not UTF-8 text"]);
 }

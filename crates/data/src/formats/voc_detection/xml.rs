@@ -75,7 +75,7 @@ pub(super) fn read(
     }
     let unreadable = |reason| AnnotationFault::Unreadable { reason };
     let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
-    let text = text::decode(bytes).map_err(unreadable)?;
+    let text = text::decode_xml(bytes).map_err(unreadable)?;
     let size_of_image = || {
         read::size(image).map_err(|error| AnnotationFault::NoSize {
             reason: error.to_string(),
@@ -249,16 +249,21 @@ fn annotation(
         examples: classes[..classes.len().min(5)].join(", "),
     })?;
     let difficult = object.difficult.as_deref().unwrap_or_default().trim();
-    let is_difficult = match difficult {
-        "" | "0" => false,
-        "1" => true,
-        other => {
-            return Err(AnnotationFault::Flag {
-                annotation: label(),
-                key: "difficult",
-                value: other.into(),
-            });
-        }
+    let is_difficult = match difficult.to_ascii_lowercase().as_str() {
+        // Pascal VOC's own files have the second.
+        "" | "unspecified" | "false" => false,
+        "true" => true,
+        text => match text.parse::<f64>() {
+            Ok(0.0) => false,
+            Ok(1.0) => true,
+            _ => {
+                return Err(AnnotationFault::Flag {
+                    annotation: label(),
+                    key: "difficult",
+                    value: difficult.into(),
+                });
+            }
+        },
     };
     let Some(bounds) = &object.bndbox else {
         let expected = "a box of xmin, ymin, xmax, ymax";
