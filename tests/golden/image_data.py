@@ -206,6 +206,9 @@ def main() -> None:
     wide = picture(2, 65535)
     add("grey_alpha16.tif", tiff([wide.astype("<u2").tobytes()], **described(2, 16, 1), t338=2), high(grey(wide)))
 
+    strips = [rgb[start : start + 3, :, channel].tobytes() for channel in range(3) for start in range(0, HEIGHT, 3)]
+    add("planes.tif", tiff(strips, **described(3, 8, 2) | {"t278": 3}, t284=2))
+
     # The orientation in other places and forms.
     mark, plain = b"Exif\0\0", saved(large, "JPEG", quality=95, subsampling=0)
     long = b"MM\0*\0\0\0\x08\0\x01" + struct.pack(">HHII", 0x0112, 4, 1, 6) + b"\0\0\0\0"
