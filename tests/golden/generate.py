@@ -89,7 +89,7 @@ WINDOW_4 = MiniSwin("swin_window4", embed_dim=4, num_heads=(1, 2, 2, 4), window=
 
 # Maps of 23x16, 12x8, 6x4, 3x2: padding in every stage, shifts in the first two, odd sides merged.
 SIZE_7 = (90, 61)
-# Maps of 17x7, 9x4, 5x2, 3x1: the second fits in one window on one axis alone, so that it is not shifted.
+# Maps of 17x7, 9x4, 5x2, 3x1: the second fits in one window on one axis alone, so that it is shifted along the other.
 SIZE_4 = (66, 27)
 
 
@@ -652,20 +652,24 @@ def window_attention(block, prompts, x: torch.Tensor, after_qkv=lambda qkv: qkv,
     window = attention.window_size[0]
     batch, height, width, channels = x.shape
     tokens = 0 if prompts is None else prompts.shape[1]
-    shift = 0 if min(height, width) <= window else block.target_shift_size[0]
+    shift = tuple(0 if side <= window else step for side, step in zip((height, width), block.target_shift_size))
+    back = tuple(-step for step in shift)
     x = F.pad(x, (0, 0, 0, -width % window, 0, -height % window))
     rows, columns = x.shape[1] // window, x.shape[2] // window
 
     def cut(x: torch.Tensor) -> torch.Tensor:
-        x = torch.roll(x, (-shift, -shift), (1, 2))
+        x = torch.roll(x, back, (1, 2))
         x = x.reshape(x.shape[0], rows, window, columns, window, -1).transpose(2, 3)
         return x.reshape(x.shape[0], rows * columns, window * window, -1)
 
     regions = torch.zeros(1, rows * window, columns * window, 1)
-    for row, lines in enumerate((slice(0, -window), slice(-window, -shift), slice(-shift, None))):
-        for column, places in enumerate((slice(0, -window), slice(-window, -shift), slice(-shift, None))):
+    # Along an axis without a shift the last slice is everything.
+    bands = [(slice(0, -window), slice(-window, -step), slice(-step, None)) for step in shift]
+    for row, lines in enumerate(bands[0]):
+        for column, places in enumerate(bands[1]):
             regions[:, lines, places] = 3 * row + column
-    regions = cut(torch.roll(regions, (shift, shift), (1, 2)))[..., 0] if shift else cut(0 * regions)[..., 0]
+    regions = cut(torch.roll(regions, shift, (1, 2)))[..., 0]
+    regions = regions if any(shift) else 0 * regions
     mask = -100.0 * (regions.unsqueeze(-1) != regions.unsqueeze(-2))[:, :, None].double()
     bias = attention._get_rel_pos_bias() + mask
     windows = cut(x)
@@ -679,7 +683,7 @@ def window_attention(block, prompts, x: torch.Tensor, after_qkv=lambda qkv: qkv,
     mixed = after_proj(attention.proj(mixed))
     prompts, windows = mixed[:, :, :tokens].mean(1), mixed[:, :, tokens:]
     x = windows.reshape(batch, rows, columns, window, window, channels).transpose(2, 3)
-    x = torch.roll(x.reshape(batch, rows * window, columns * window, channels), (shift, shift), (1, 2))
+    x = torch.roll(x.reshape(batch, rows * window, columns * window, channels), shift, (1, 2))
     x = x[:, :height, :width]
     return x, prompts
 

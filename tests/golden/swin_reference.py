@@ -1,6 +1,6 @@
 """The Swin that this project implements, stated with public code: timm's modules and weights.
 
-A map of which a side fits in one window is not shifted, as in the classification Swin. Everywhere else timm rolls a map first and
+A map is not shifted along an axis whose side fits in one window, as in timm and torchvision. Everywhere else timm rolls a map first and
 pads it afterwards, which is the project's default. The Swin of the detection and segmentation papers (Microsoft, mmdetection,
 torchvision) pads first and rolls afterwards; the two differ wherever a shifted block meets a map that is not a multiple of its
 window. For that order (`pad_first`) torchvision's `shifted_window_attention` takes the place of timm's `_attn`.
@@ -22,7 +22,7 @@ def attend_padded_then_shifted(block: SwinTransformerBlock, x: torch.Tensor) -> 
     height, width = x.shape[1:3]
     attention = block.attn
     window = attention.window_size[0]
-    shift = 0 if min(height, width) <= window else block.target_shift_size[0]
+    shift = [0 if side <= window else shift for side, shift in zip((height, width), block.target_shift_size)]
     return shifted_window_attention(
         x,
         attention.qkv.weight,
@@ -30,17 +30,16 @@ def attend_padded_then_shifted(block: SwinTransformerBlock, x: torch.Tensor) -> 
         attention._get_rel_pos_bias(),
         [window, window],
         attention.num_heads,
-        [shift, shift],
+        shift,
         qkv_bias=attention.qkv.bias,
         proj_bias=attention.proj.bias,
     )
 
 
 def attend_shifted_then_padded(block: SwinTransformerBlock, x: torch.Tensor) -> torch.Tensor:
-    """timm's own `_attn`, without shift where a side of the map fits in the window."""
+    """timm's own `_attn`, without shift along an axis whose side fits in the window."""
     shift = block.shift_size
-    if min(x.shape[1:3]) <= block.window_size[0]:
-        block.shift_size = (0, 0)
+    block.shift_size = tuple(0 if side <= window else step for side, window, step in zip(x.shape[1:3], block.window_size, shift))
     try:
         return SwinTransformerBlock._attn(block, x)
     finally:

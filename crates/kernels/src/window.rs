@@ -5,8 +5,9 @@
 pub struct Windows {
     /// Side of a window, in positions.
     pub side: usize,
-    /// Positions by which the map is rolled up and left before it is cut; 0 for regular windows.
-    pub shift: usize,
+    /// Positions by which the map is rolled up and left before it is cut; 0 for regular windows, and along an axis
+    /// whose side fits in one window.
+    pub shift: [usize; 2],
     /// Height and width of the map without padding.
     pub size: [usize; 2],
     /// Whether the padding is rolled with the map, as Microsoft's detection code, mmdetection and
@@ -51,9 +52,13 @@ impl Windows {
             .map(|[y, x]| {
                 // Padding outside of what is rolled stays where it is.
                 let inside = y < rolled[0] && x < rolled[1];
-                let shift = if inside { self.shift } else { 0 };
-                let [y, x] = [(y + shift, rolled[0]), (x + shift, rolled[1])]
-                    .map(|(at, length)| if inside { at % length } else { at });
+                let [y, x] = match inside {
+                    true => [
+                        (y + self.shift[0]) % rolled[0],
+                        (x + self.shift[1]) % rolled[1],
+                    ],
+                    false => [y, x],
+                };
                 y * padded[1] + x
             })
             .collect()
@@ -62,13 +67,13 @@ impl Windows {
     /// The region of every position in window order. Positions of one window in different regions are
     /// neighbours only because of the shift. Empty without a shift.
     pub(crate) fn regions(&self) -> Vec<u8> {
-        if self.shift == 0 {
+        if self.shift == [0, 0] {
             return Vec::new();
         }
         let padded = self.padded();
-        let band = |at, length| region(at, length, self.side, self.shift);
+        let band = |at, axis: usize| region(at, padded[axis], self.side, self.shift[axis]);
         self.walk()
-            .map(|[y, x]| 3 * band(y, padded[0]) + band(x, padded[1]))
+            .map(|[y, x]| 3 * band(y, 0) + band(x, 1))
             .collect()
     }
 
@@ -107,7 +112,7 @@ mod tests {
     fn relative_positions_of_a_window_of_two() {
         let windows = Windows {
             side: 2,
-            shift: 0,
+            shift: [0, 0],
             size: [2, 2],
             pad_first: false,
         };
@@ -128,7 +133,7 @@ mod tests {
         // padding.
         let windows = |pad_first| Windows {
             side: 2,
-            shift: 1,
+            shift: [1, 1],
             size: [1, 3],
             pad_first,
         };

@@ -113,7 +113,7 @@ fn options(kernel: usize, stride: usize, groups: usize) -> ConvolutionOptions {
 fn windows(side: usize, shift: usize, length: usize) -> Windows {
     Windows {
         side,
-        shift,
+        shift: [shift; 2],
         size: [length; 2],
         pad_first: false,
     }

@@ -27,21 +27,30 @@ fn softmax_is_stable_for_large_inputs() {
     );
 }
 
-/// Windows of 2 to 7 on maps that are multiples of them or not, shifted or not, in both orders of
+/// Windows of 2 to 7 on maps that are multiples of them or not, shifted or not, along one axis or both, in both orders of
 /// padding; heads of 3 and 32 channels.
-const CASES: [(usize, usize, [usize; 2], bool, usize, usize); 8] = [
-    (2, 0, [4, 6], false, 2, 3),
-    (2, 1, [4, 6], false, 2, 3),
-    (3, 0, [7, 5], false, 1, 8),
-    (3, 1, [7, 5], false, 2, 3),
-    (3, 1, [7, 5], true, 2, 3),
-    (4, 2, [9, 8], false, 3, 5),
-    (7, 3, [14, 16], false, 2, 32),
-    (7, 3, [8, 15], true, 1, 32),
+const CASES: [(usize, [usize; 2], [usize; 2], bool, usize, usize); 10] = [
+    (2, [0, 0], [4, 6], false, 2, 3),
+    (2, [1, 1], [4, 6], false, 2, 3),
+    (3, [0, 0], [7, 5], false, 1, 8),
+    (3, [1, 1], [7, 5], false, 2, 3),
+    (3, [1, 1], [7, 5], true, 2, 3),
+    (4, [2, 2], [9, 8], false, 3, 5),
+    (7, [3, 3], [14, 16], false, 2, 32),
+    (7, [3, 3], [8, 15], true, 1, 32),
+    (3, [0, 1], [3, 8], false, 2, 3),
+    (4, [2, 0], [9, 3], true, 2, 5),
 ];
 
 fn case(
-    (side, shift, size, pad_first, heads, head): (usize, usize, [usize; 2], bool, usize, usize),
+    (side, shift, size, pad_first, heads, head): (
+        usize,
+        [usize; 2],
+        [usize; 2],
+        bool,
+        usize,
+        usize,
+    ),
 ) -> (Windows, Inputs) {
     let windows = Windows {
         side,

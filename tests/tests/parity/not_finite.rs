@@ -277,7 +277,7 @@ fn operators_pass_on_what_is_no_number() {
     );
     let windows = Windows {
         side: 3,
-        shift: 0,
+        shift: [0, 0],
         size: [6, 6],
         pad_first: false,
     };

@@ -124,7 +124,7 @@ fn elementwise_operators() {
 fn attention_and_loss() {
     let windows = Windows {
         side: 7,
-        shift: 3,
+        shift: [3, 3],
         size: [28, 28],
         pad_first: false,
     };

@@ -39,8 +39,8 @@ impl<B: Backend> WindowAttention<B> {
 }
 
 impl<B: KernelBackend> WindowAttention<B> {
-    /// Attention inside windows, optionally shifted by half their side; a map that fits in one window is never
-    /// shifted.
+    /// Attention inside windows, optionally shifted by half their side, but not along an axis whose side fits in one
+    /// window.
     ///
     /// # Shapes
     ///
@@ -53,14 +53,12 @@ impl<B: KernelBackend> WindowAttention<B> {
         access: &mut BlockAccess<'_, impl Access<B>>,
     ) -> Tensor<B, 4> {
         let [_, height, width, _] = x.dims();
-        let fits = height.min(width) <= self.window;
         let windows = Windows {
             side: self.window,
-            shift: if is_shifted && !fits {
-                self.window / 2
-            } else {
-                0
-            },
+            shift: [height, width].map(|side| match is_shifted && side > self.window {
+                true => self.window / 2,
+                false => 0,
+            }),
             size: [height, width],
             pad_first,
         };

@@ -1,8 +1,8 @@
 //! Swin Transformer (Liu et al. 2021, arXiv 2103.14030).
 //!
 //! Any image size: the patch embedding, every window partition and every patch merging pad their input at the
-//! right and bottom with zeros, as the detection Swin does. A map that fits in one window is not shifted, as in
-//! the classification Swin. A map that is not a multiple of its window is shifted and then padded as in timm,
+//! right and bottom with zeros, as the detection Swin does. A map is not shifted along an axis whose side
+//! fits in one window, as in timm and torchvision. A map that is not a multiple of its window is shifted and then padded as in timm,
 //! or the other way round ([`SwinConfig::pad_first`]). Maps are `[batch, height, width, channels]`; access
 //! points see them in that order.
 

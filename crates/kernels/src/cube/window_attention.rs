@@ -18,7 +18,8 @@ const LOWEST: f32 = -1e30;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Layout {
     side: u32,
-    shift: u32,
+    /// Along the height and the width.
+    shift: [u32; 2],
     pad_first: bool,
     heads: u32,
     /// Channels of a head.
@@ -62,16 +63,17 @@ fn locate(
         rolled = padded;
     }
     let is_inside = y < rolled.0 && x < rolled.1;
-    let row = select(is_inside, (y + layout.shift) % rolled.0, y);
-    let column = select(is_inside, (x + layout.shift) % rolled.1, x);
-    let region = 3 * band(y, padded.0, layout) + band(x, padded.1, layout);
+    let row = select(is_inside, (y + comptime!(layout.shift[0])) % rolled.0, y);
+    let column = select(is_inside, (x + comptime!(layout.shift[1])) % rolled.1, x);
+    let region = 3 * band(y, padded.0, comptime!(layout.shift[0]), layout)
+        + band(x, padded.1, comptime!(layout.shift[1]), layout);
     (row, column, region)
 }
 
 /// The band of a rolled axis that a position belongs to.
 #[cube]
-fn band(at: u32, length: u32, #[comptime] layout: Layout) -> u32 {
-    let last = select(at < length - layout.shift, 1u32, 2u32);
+fn band(at: u32, length: u32, #[comptime] shift: u32, #[comptime] layout: Layout) -> u32 {
+    let last = select(at < length - shift, 1u32, 2u32);
     select(at < length - layout.side, 0u32, last)
 }
 
@@ -85,7 +87,7 @@ fn addend(
     #[comptime] layout: Layout,
 ) -> f32 {
     let mut value = bias[offset(query, key, layout) as usize];
-    if comptime!(layout.shift > 0) {
+    if comptime!(layout.shift != [0, 0]) {
         value += select(
             regions[query as usize] == regions[key as usize],
             0.0,
@@ -467,7 +469,7 @@ pub(super) fn layout<R: CubeRuntime>(
     let heads = table.meta.shape()[1];
     let layout = Layout {
         side: windows.side as u32,
-        shift: windows.shift as u32,
+        shift: windows.shift.map(|shift| shift as u32),
         pad_first: windows.pad_first,
         heads: heads as u32,
         depth: (qkv.meta.shape()[3] / 3 / heads) as u32,
