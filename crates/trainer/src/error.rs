@@ -123,6 +123,9 @@ pub enum TrainError {
         /// The folder.
         path: PathBuf,
     },
+    /// The run that tasks are added to does not fit, or cannot be read.
+    #[error("tasks.base: {0}")]
+    BaseRun(Box<TrainError>),
     /// The checkpoint was trained on other weights.
     #[error(
         "{path}: trained on `{backbone}` with base weights {trained_on}, but the configured backbone has {present}"
@@ -253,6 +256,12 @@ impl TrainError {
             Self::OtherBase { .. } => {
                 Some("set backbone.name and backbone.weights to the values used in training".to_string())
             }
+            Self::BaseRun(error) => match &**error {
+                Self::OtherSetting { .. } => Some(
+                    "set it to the value of the run in tasks.base, or name another run there".to_string(),
+                ),
+                error => error.hint(),
+            },
             Self::Stopped { path, .. } => Some(format!(
                 "resume with `gradway train --resume {}`",
                 path.display()
