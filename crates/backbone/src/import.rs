@@ -65,8 +65,8 @@ pub enum ImportError {
     },
     /// Relative position bias tables of several windows.
     #[error(
-        "{path}: its relative position bias tables are of windows of {}; all blocks of this backbone have one \
-         window, so the file is of another architecture",
+        "{path}: its relative position bias tables are of windows of {}; all blocks of this backbone have the same \
+         window: the file is of another architecture, or was created for images smaller than a window",
         sides(windows)
     )]
     Windows {

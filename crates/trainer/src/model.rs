@@ -143,7 +143,7 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
     ///
     /// # Errors
     ///
-    /// As [`Self::load`]; [`TrainError::Config`] if the other run has other tasks than those that are not added;
+    /// As [`Self::load`]; [`TrainError::OtherTasks`] if the other run has other tasks than those that are not added;
     /// [`TrainError::OtherClasses`] if a task has other classes in the other run.
     pub fn inherit(
         self,

@@ -221,13 +221,14 @@ fn tasks_that_are_not_added_are_those_of_the_base() {
             "semantic_segmentation, saliency",
         ),
     ] {
-        let (error, _) = added(tasks, &[]);
+        let (error, hint) = added(tasks, &[]);
         let expected = format!(
             "tasks.names without tasks.added has {others}, but the run has semantic_segmentation, depth; they must \
              be the same"
         );
         assert!(error.starts_with("tasks.base: "), "{error}");
         assert!(error.ends_with(&expected), "{error}");
+        assert!(hint.starts_with("keep all tasks of the run"), "{hint}");
     }
 }
 

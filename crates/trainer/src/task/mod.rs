@@ -131,7 +131,7 @@ pub trait Task<B: TrainBackend>: Sized + Debug {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Config`] with the tasks of both.
+    /// [`TrainError::OtherTasks`] with the tasks of both.
     fn require_tasks_of(&self, _base: &Labels) -> Result<(), TrainError> {
         Ok(())
     }

@@ -86,11 +86,18 @@ impl<B: TrainBackend> Task<B> for MultiTask {
         let config = config.task.multi_task()?.clone();
         let found: Vec<DenseTask> = labels.tasks.iter().map(|labels| labels.task).collect();
         if found != config.tasks.tasks() {
-            return Err(TrainError::config(format!(
-                "tasks.names has {}, but the labels are of {}",
-                listed(&config.tasks.tasks()),
-                listed(&found)
-            )));
+            let names = |tasks: &[DenseTask]| {
+                let names: Vec<&str> = tasks.iter().map(|task| task.name()).collect();
+                names.join(", ")
+            };
+            return Err(TrainError::Config {
+                origin: "configuration".to_string(),
+                reason: format!(
+                    "tasks.names has {}, but the labels are of {}",
+                    names(&config.tasks.tasks()),
+                    names(&found)
+                ),
+            });
         }
         let kinds = labels.tasks.iter();
         let kinds = kinds.map(|labels| Kind::new(labels, &config.tasks));
@@ -164,14 +171,10 @@ impl<B: TrainBackend> Task<B> for MultiTask {
         let mut others = self.config.tasks.tasks();
         others.retain(|task| !self.config.tasks.added.contains(task));
         let found: Vec<DenseTask> = base.tasks.iter().map(|labels| labels.task).collect();
-        if found == others {
-            return Ok(());
+        match found == others {
+            true => Ok(()),
+            false => Err(TrainError::OtherTasks { others, found }),
         }
-        Err(TrainError::config(format!(
-            "tasks.names without tasks.added has {}, but the run has {}; they must be the same",
-            listed(&others),
-            listed(&found)
-        )))
     }
 
     fn path_from(&self, path: &str, base: &Labels) -> String {
@@ -261,15 +264,6 @@ impl<B: TrainBackend> Task<B> for MultiTask {
     fn scorer(&self, _: &DensePipeline) -> Result<MultiTaskScorer, TrainError> {
         let tasks = self.tasks.iter().map(|labels| labels.task);
         MultiTaskScorer::new(tasks.zip(&self.kinds), self.config.tasks.single.clone())
-    }
-}
-
-/// `depth, edges`
-fn listed(tasks: &[DenseTask]) -> String {
-    let names: Vec<&str> = tasks.iter().map(|task| task.name()).collect();
-    match &names[..] {
-        [] => "none".to_string(),
-        names => names.join(", "),
     }
 }
 
