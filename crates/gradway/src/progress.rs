@@ -1,5 +1,6 @@
 //! A progress bar for binaries: an [`Observer`] that writes to standard error.
 
+use gradway_backbone::ResizedTables;
 use gradway_trainer::{Event, Observer, StepReport};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -104,6 +105,9 @@ impl Observer for TerminalProgress {
             }
             Event::RandomBackbone { frozen } => self.line(&format!(
                 "warning: backbone.weights is not set: {frozen} frozen parameters of the backbone are random"
+            )),
+            Event::Resized(ResizedTables { tables, from, to }) => self.line(&format!(
+                "{tables} relative position bias tables of the weights were resized, from windows of {from}x{from} to {to}x{to}"
             )),
             Event::Unread { parameters } => self.line(&format!(
                 "{} are not trained: the head does not use their output",

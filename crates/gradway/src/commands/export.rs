@@ -120,7 +120,7 @@ impl<B: TrainBackend> TaskJob<B> for Exporting<'_, B> {
             device,
         } = self;
         let file = directory.checkpoint_file(command.last);
-        let (model, _) = Model::<B, T>::open(config, &file, device)?;
+        let (model, state) = Model::<B, T>::open(config, &file, device)?;
         let tuned = &model.trainable.method;
         let mut report = ExportReport {
             output: command.output.clone(),
@@ -132,8 +132,11 @@ impl<B: TrainBackend> TaskJob<B> for Exporting<'_, B> {
         };
         if !command.merge {
             let method = model.method().clone();
-            let base = (config.backbone.name.as_str(), model.base());
+            let base = (&config.backbone, model.base());
             let adapter = SavedAdapter::of(base, method, tuned, model.unread());
+            let tasks = state.labels.tasks.iter();
+            let tasks = tasks.map(|labels| labels.task.name().to_string());
+            let adapter = adapter.with_tasks(tasks.collect());
             adapter.save(&command.output)?;
             return Ok(report);
         }

@@ -98,7 +98,7 @@ impl Job for Features {
         let images = Tensor::<B::InnerBackend, 4>::from_data(images, &device);
         let outputs = match &self.adapter {
             Some(folder) => {
-                let base = Base::<B>::new(&self.backbone, backbone, &device);
+                let base = Base::<B>::new(&config, backbone, &device);
                 let (encoder, tuned) = base.with(SavedAdapter::load(folder)?, folder)?;
                 let tuned = tuned.valid();
                 let tasks = tuned.tasks();
