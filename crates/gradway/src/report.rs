@@ -163,6 +163,14 @@ pub fn thousands(number: usize) -> String {
     grouped
 }
 
+/// Formats a number of things: `1 image`, `2 images`. The plural has an `s`.
+pub fn count(number: usize, thing: &str) -> String {
+    match number {
+        1 => format!("1 {thing}"),
+        _ => format!("{number} {thing}s"),
+    }
+}
+
 /// Formats bytes in MiB; a dash for `None`.
 pub fn mebibytes(bytes: Option<usize>) -> String {
     bytes.map_or("-".to_string(), |bytes| {
@@ -179,5 +187,11 @@ mod tests {
         assert_eq!(thousands(0), "0");
         assert_eq!(thousands(999), "999");
         assert_eq!(thousands(1_195_008), "1,195,008");
+    }
+
+    #[test]
+    fn one_thing_is_no_plural() {
+        let counted = [0, 1, 2].map(|number| count(number, "image"));
+        assert_eq!(counted, ["0 images", "1 image", "2 images"]);
     }
 }
