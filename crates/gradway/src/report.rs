@@ -39,7 +39,7 @@ pub fn comparison(runs: &[(String, RunOutcome)]) -> Table {
             row.extend([
                 format!("{:.3}", outcome.seconds_per_step),
                 outcome.steps.to_string(),
-                percent(Some(outcome.best)),
+                percent(is_defined(&outcome.last.scores).then_some(outcome.best)),
             ]);
             let headlines = outcome.last.scores.headlines();
             row.extend(headlines.iter().map(value_of));
@@ -51,6 +51,13 @@ pub fn comparison(runs: &[(String, RunOutcome)]) -> Table {
 
 /// Heading of the column for the host's memory.
 pub const HOST_PEAK: &str = "host peak MiB";
+
+/// Whether there is a main score: a detector has none if no image has an object. This is so for all evaluations of a
+/// run, or for none.
+pub(crate) fn is_defined(scores: &Scores) -> bool {
+    let headlines = scores.headlines();
+    headlines.first().is_none_or(|main| main.value.is_some())
+}
 
 /// Returns the main scores in one line.
 pub fn headlines(scores: &Scores) -> String {
