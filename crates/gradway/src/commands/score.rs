@@ -7,6 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use gradway::data::{
     DataError, IGNORE, LabelCensus, LabelMap, LabelPolicy, LabelTable, images_by_stem, read,
 };
+use gradway::metrics::detection::FileScores;
 use gradway::metrics::{ConfusionMatrix, GroundTruth, IouType};
 
 use gradway::report::{count, detection_classes, detection_table, percent};
@@ -60,7 +61,8 @@ struct Segmentation {
 
 /// Compute COCO's average precision and recall of detections.
 ///
-/// The numbers equal those of pycocotools.
+/// The numbers equal those of pycocotools. As there, detections of a category that the ground truth does not have
+/// are not scored; the command reports their number.
 #[derive(Debug, Args)]
 struct Detection {
     /// Ground truth in COCO's annotation format, such as instances_val2017.json.
@@ -127,7 +129,10 @@ impl Truth {
             policy: serde_json::from_value(labels.clone())?,
             classes: checkpoint.state.labels.classes,
             suffix: suffix.unwrap_or_default().to_string(),
-            source: format!("`data.labels` of {} is the label policy", file.display()),
+            source: format!(
+                "check the label policy of the run, `data.labels` in {}",
+                file.display()
+            ),
         })
     }
 
@@ -198,7 +203,8 @@ impl Segmentation {
         let masks = images_by_stem(&self.gt)?;
         // Masks without the suffix, such as previews, belong to no image.
         let masks = masks.iter();
-        let masks = masks.filter_map(|(stem, path)| Some((stem.strip_suffix(&truth.suffix)?, path)));
+        let masks =
+            masks.filter_map(|(stem, path)| Some((stem.strip_suffix(&truth.suffix)?, path)));
         let masks: Vec<(&str, &PathBuf)> = masks.collect();
         if masks.is_empty() {
             bail!("{} has no files *{}.png", self.gt.display(), truth.suffix);
@@ -284,7 +290,14 @@ impl Detection {
             Iou::Segm => IouType::Segm,
         };
         let truth = GroundTruth::read(&self.gt)?;
-        let scores = truth.score_file(&self.dt, iou)?;
+        let FileScores { scores, unscored } = truth.score_file(&self.dt, iou)?;
+        if unscored > 0 {
+            note(format_args!(
+                "{} of categories that {} does not have: not scored",
+                count(unscored, "detection"),
+                self.gt.display()
+            ));
+        }
         if self.json {
             return print_json(&scores);
         }
