@@ -240,8 +240,8 @@ impl GroundTruth {
     /// box, and that of its mask otherwise. The area decides whether a mask is small, medium or large.
     ///
     /// # Errors
-    /// As [`Self::score`], except for unknown categories, and if the file cannot be read or has another structure. Unlike pycocotools, which
-    /// uses boxes as masks, an entry without a mask is an error when masks are compared.
+    /// As [`Self::score`], except for unknown categories, and if the file cannot be read or has another structure.
+    /// Unlike pycocotools, which uses boxes as masks, an entry without a mask is an error when masks are compared.
     pub fn score_file(&self, path: &Path, iou: IouType) -> Result<FileScores, DetectionError> {
         let candidates = json::detections(path)?.into_iter().map(|entry| Candidate {
             image_id: entry.image_id,
