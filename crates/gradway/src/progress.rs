@@ -4,7 +4,7 @@ use gradway_backbone::ResizedTables;
 use gradway_trainer::{Event, Observer, StepReport};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::report::headlines;
+use crate::report::{count, headlines, is_defined};
 use crate::{stop, terminal};
 
 /// Shows the loss, learning rate, images per second and remaining time, and a line per evaluation.
@@ -92,7 +92,8 @@ impl Observer for TerminalProgress {
                     done => format!(", resumed from step {done}"),
                 };
                 self.line(&format!(
-                    "{steps} steps{from}; {} trainable parameters in the method, {head} in the head",
+                    "{}{from}; {} trainable parameters in the method, {head} in the head",
+                    count(steps, "step"),
                     method.total
                 ));
             }
@@ -143,7 +144,10 @@ impl Observer for TerminalProgress {
             } => self.line(&format!(
                 "epoch {epoch}: {}{} in {:.0} s",
                 headlines(&evaluation.scores),
-                if best { ", the best so far," } else { "" },
+                match best && is_defined(&evaluation.scores) {
+                    true => ", the best so far,",
+                    false => "",
+                },
                 evaluation.seconds
             )),
             Event::Saved(_) => {}

@@ -15,7 +15,7 @@ use gradway::trainer::task::TaskJob;
 use gradway::trainer::{Model, RunConfig, RunDirectory, Task};
 use serde::Serialize;
 
-use crate::output::{print_json, print_line, write_tensors};
+use crate::output::{print_json, print_line, require_tensor_file, write_tensors};
 
 /// Images that both forms are compared on.
 const IMAGES: [usize; 4] = [2, 3, 224, 224];
@@ -64,6 +64,9 @@ pub struct ExportReport {
 impl Export {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
+        if self.merge {
+            require_tensor_file(&self.output)?;
+        }
         let json = self.json;
         let report = run_on(self.device, self)??;
         if json {

@@ -15,9 +15,10 @@ use gradway::backbone::{
 };
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::{TrainBackend, channels_first};
+use gradway::report::count;
 use gradway::terminal::note;
 
-use crate::output::write_tensors;
+use crate::output::{require_tensor_file, write_tensors};
 
 /// Write the stage outputs of a backbone for a batch of images.
 ///
@@ -61,6 +62,7 @@ pub struct Features {
 impl Features {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
+        require_tensor_file(&self.output)?;
         let device = self.device;
         run_on(device, self)?
     }
@@ -85,9 +87,9 @@ impl Job for Features {
                 };
                 let (backbone, report) = import(backbone, &checkpoint)?;
                 note(format_args!(
-                    "{}: {} tensors applied, {} skipped, {} resized",
+                    "{}: {} applied, {} skipped, {} resized",
                     path.display(),
-                    report.applied.len(),
+                    count(report.applied.len(), "tensor"),
                     report.skipped.len(),
                     report.resized.len()
                 ));
@@ -104,8 +106,9 @@ impl Job for Features {
                 let tasks = tuned.tasks();
                 if self.task >= tasks {
                     bail!(
-                        "--task {}: the adapter has {tasks} tasks, counted from 0",
-                        self.task
+                        "--task {}: the adapter has {}, counted from 0",
+                        self.task,
+                        count(tasks, "task")
                     );
                 }
                 let features = encoder.features_inference(&tuned, images);
