@@ -158,6 +158,8 @@ fn the_demonstration_compares_the_methods() {
         "data.val_samples=8",
         "--set",
         "train.epochs=1",
+        "--set",
+        "schedule.warmup_steps=0",
     ];
     let results = json_of(&succeed(&arguments));
     let methods: Vec<&Value> = results.as_array().expect("an array").iter().collect();
