@@ -88,6 +88,39 @@ def saved(image: Image.Image, kind: str, **options) -> bytes:
     return buffer.getvalue()
 
 
+def tiff(strips: list[bytes], **tags: int | list[int]) -> bytes:
+    """A little-endian TIFF of strips or, with a tile width (`t322`), tiles; tags by number, of 16 bits each."""
+    data = b"II*\0" + bytes(4)
+    places = []
+    for strip in strips:
+        places.append(len(data))
+        data += strip + b"\0" * (len(strip) % 2)
+    entries = {int(name[1:]): (3, value if isinstance(value, list) else [value]) for name, value in tags.items()}
+    offsets, counts = (324, 325) if 322 in entries else (273, 279)
+    entries |= {offsets: (4, places), counts: (4, [len(strip) for strip in strips])}
+    directory, after = struct.pack("<H", len(entries)), b""
+    for tag, (kind, values) in sorted(entries.items()):
+        value = struct.pack("<" + "HI"[kind == 4] * len(values), *values)
+        if len(value) > 4:
+            place = len(data) + 2 + 12 * len(entries) + 4 + len(after)
+            value, after = struct.pack("<I", place), after + value
+        directory += struct.pack("<HHI", tag, kind, len(values)) + value.ljust(4, b"\0")
+    return data[:4] + struct.pack("<I", len(data)) + data[8:] + directory + bytes(4) + after
+
+
+def described(channels: int, bits: int, photometric: int) -> dict[str, int | list[int]]:
+    """The tags of an uncompressed picture."""
+    return {
+        "t256": WIDTH, "t257": HEIGHT, "t258": [bits] * channels, "t259": 1, "t262": photometric, "t277": channels,
+        "t278": HEIGHT,
+    }
+
+
+def segment(data: bytes) -> bytes:
+    """An application segment of JPEG."""
+    return b"\xff\xe1" + struct.pack(">H", len(data) + 2) + data
+
+
 def tiff_16(values: np.ndarray) -> bytes:
     """An uncompressed TIFF of 16 bits a channel, which PIL writes of one channel alone."""
     height, width, channels = values.shape
@@ -167,18 +200,49 @@ def main() -> None:
     add("rgb16.tif", tiff_16(wide), high(wide))
     add("grey16.tif", tiff_16(wide[..., :1]), high(grey(wide)))
 
+    associated = described(4, 8, 2) | {"t338": 1}
+    add("associated.tif", tiff([transparent.tobytes()], **associated))
+    add("grey_alpha.tif", tiff([picture(2).astype(np.uint8).tobytes()], **described(2, 8, 1), t338=2))
+    wide = picture(2, 65535)
+    add("grey_alpha16.tif", tiff([wide.astype("<u2").tobytes()], **described(2, 16, 1), t338=2), high(grey(wide)))
+
+    strips = [rgb[start : start + 3, :, channel].tobytes() for channel in range(3) for start in range(0, HEIGHT, 3)]
+    add("planes.tif", tiff(strips, **described(3, 8, 2) | {"t278": 3}, t284=2))
+
+    # The orientation in other places and forms.
+    mark, plain = b"Exif\0\0", saved(large, "JPEG", quality=95, subsampling=0)
+    long = b"MM\0*\0\0\0\x08\0\x01" + struct.pack(">HHII", 0x0112, 4, 1, 6) + b"\0\0\0\0"
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    xmp += b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+    space = b"http://ns.adobe.com/xap/1.0/\0"
+    for name, segments in [
+        ("turned6_before1", segment(mark + exif(6)) + segment(mark + exif(1))),
+        ("turned1_before6", segment(mark + exif(1)) + segment(mark + exif(6))),
+        ("turned6_long", segment(mark + long)),
+        ("turned6_xmp", segment(space + xmp)),
+        ("turned1_xmp", segment(space + xmp) + segment(mark + exif(1))),
+    ]:
+        add(f"{name}.jpg", plain[:2] + segments + plain[2:], tolerance=3)
+    profile = (mark + exif(6)).hex()
+    lines = [profile[start : start + 72] for start in range(0, len(profile), 72)]
+    profile = "\n".join(["", "exif", f"{len(profile) // 2:8}", *lines, ""]).encode()
+    keyword = b"Raw profile type exif\0"
+    add("turned6_profile.png", png(rgb, 2, 8, before=chunk(b"zTXt", keyword + b"\0" + zlib.compress(profile))))
+    add("turned6_profile_plain.png", png(rgb, 2, 8, before=chunk(b"tEXt", keyword + profile)))
+    add("turned6_xmp.png", png(rgb, 2, 8, before=chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp)))
+
     add("rgb.bmp", saved(image, "BMP"))
     add("palette.bmp", saved(image.quantize(16), "BMP"))
     add("bits.bmp", saved(image.convert("1"), "BMP"))
     add("grey.bmp", saved(image.convert("L"), "BMP"))
     add("rgba.bmp", saved(transparent, "BMP"))
 
-    described = {}
+    expectations = {}
     for name, (data, expected, tolerance) in files.items():
         (FOLDER / name).write_bytes(data)
         if expected is None:
             expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))
-        described[name] = {
+        expectations[name] = {
             "width": expected.shape[1],
             "height": expected.shape[0],
             "tolerance": tolerance,
@@ -188,7 +252,15 @@ def main() -> None:
     (FOLDER / "refused.gif").write_bytes(saved(image.quantize(16), "GIF"))
     (FOLDER / "refused_palette.tif").write_bytes(saved(image.quantize(16), "TIFF"))
     (FOLDER / "refused_float.tif").write_bytes(saved(Image.fromarray(rgb[..., 0].astype(np.float32)), "TIFF"))
-    (FOLDER.parent / "images.json").write_text(json.dumps(described, indent=1) + "\n")
+    swapped = bytes(int(f"{byte:08b}"[::-1], 2) for byte in rgb.tobytes())
+    grey_alpha = Image.fromarray(picture(2).astype(np.uint8), "LA")
+    (FOLDER / "refused_grey_alpha.tif").write_bytes(saved(grey_alpha, "TIFF", compression="jpeg"))
+    (FOLDER / "refused_fill_order.tif").write_bytes(tiff([swapped], **described(3, 8, 2), t266=2))
+    padded = np.zeros((16, 16, 3), np.uint8)
+    padded[:HEIGHT, :WIDTH] = rgb
+    tiles = [padded[..., channel].tobytes() for channel in range(3)]
+    (FOLDER / "refused_planes.tif").write_bytes(tiff(tiles, **described(3, 8, 2), t284=2, t322=16, t323=16))
+    (FOLDER.parent / "images.json").write_text(json.dumps(expectations, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use gradway_backbone::{
-    AnyBackbone, TensorFile, TensorFileError, require_finite, write_tensors, write_whole,
+    AnyBackbone, BackboneConfig, BackboneSettings, HeaderMetadata, Precision, TensorFile,
+    TensorFileError, require_finite, write_tensors, write_whole,
 };
 use gradway_kernels::TrainBackend;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::encoder::Encoder;
 use crate::method::Misfit;
@@ -16,9 +18,13 @@ use crate::state_dict::{StateDict, StateDictError, collect_with, restore};
 use crate::table::{MethodConfig, Tuned};
 
 /// Version of the format.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// The version whose weights have no description in their header.
+const WITHOUT_HEADER: u32 = 1;
 const DESCRIPTION: &str = "adapter.json";
 const WEIGHTS: &str = "adapter.safetensors";
+/// The key of the description in the header of the weights.
+const HEADER: &str = "adapter";
 
 /// The error of saving, reading or applying an adapter.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +56,30 @@ pub enum AdapterError {
         /// Hash of the present weights.
         present: String,
     },
+    /// The adapter was trained on a backbone with other settings.
+    #[error(
+        "{path}: trained with backbone.{key} = {trained_with}, but this backbone has {key} = {present}"
+    )]
+    OtherSetting {
+        /// The adapter's folder.
+        path: PathBuf,
+        /// The key in `[backbone]`.
+        key: &'static str,
+        /// Its value in training.
+        trained_with: String,
+        /// The value of the present backbone.
+        present: String,
+    },
+    /// The device does not support the precision of the backbone that the adapter was trained on.
+    #[error("{path}: trained with backbone.precision = \"{}\", which {device} does not support", precision.name())]
+    Precision {
+        /// The adapter's folder.
+        path: PathBuf,
+        /// The precision.
+        precision: Precision,
+        /// The device.
+        device: String,
+    },
     /// A method that cannot tune the backbone.
     #[error(transparent)]
     Misfit(#[from] Misfit),
@@ -70,18 +100,25 @@ impl AdapterError {
     }
 }
 
-/// The description of an adapter: the content of `adapter.json`.
+/// The description of an adapter: the content of `adapter.json`, and an entry in the header of
+/// `adapter.safetensors`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdapterInfo {
-    /// Version of the format, 1.
+    /// Version of the format, 2. Version 1 has no settings and tasks, and no description in the header.
     pub format: u32,
     /// Name of the backbone.
     pub backbone: String,
     /// Hash of the backbone's weights, see [`hash_module`](gradway_backbone::hash_module).
     pub base: String,
+    /// The backbone's settings; `None` in version 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<BackboneSettings>,
     /// The method with its fields.
     pub method: MethodConfig,
+    /// Names of the tasks in the order of their features; empty for a single task, and in version 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<String>,
 }
 
 /// An adapter as a folder of two files: `adapter.json` and `adapter.safetensors`.
@@ -96,13 +133,25 @@ pub struct SavedAdapter {
 impl SavedAdapter {
     /// Collects the parameters that a method has trained on a base.
     pub fn new<B: TrainBackend>(base: &Base<B>, method: MethodConfig, tuned: &Tuned<B>) -> Self {
-        Self::of((&base.name, &base.hash), method, tuned, &[])
+        let settings = base.settings;
+        Self::collected((&base.name, &base.hash), settings, method, tuned, &[])
     }
 
-    /// As [`Self::new`], by the name and the hash of the base. `unread` are the parameters that were frozen
-    /// because the head does not use them; the adapter includes them.
+    /// As [`Self::new`], by the configuration of the backbone and the hash of its weights. `unread` are the
+    /// parameters that were frozen because the head does not use them; the adapter includes them.
     pub fn of<B: TrainBackend>(
+        (backbone, hash): (&BackboneConfig, &str),
+        method: MethodConfig,
+        tuned: &Tuned<B>,
+        unread: &[String],
+    ) -> Self {
+        let settings = backbone.settings();
+        Self::collected((&backbone.name, hash), settings, method, tuned, unread)
+    }
+
+    fn collected<B: TrainBackend>(
         (backbone, hash): (&str, &str),
+        settings: BackboneSettings,
         method: MethodConfig,
         tuned: &Tuned<B>,
         unread: &[String],
@@ -112,13 +161,22 @@ impl SavedAdapter {
                 format: FORMAT,
                 backbone: backbone.to_string(),
                 base: hash.to_string(),
+                settings: Some(settings),
                 method,
+                tasks: Vec::new(),
             },
             weights: collect_with(tuned, unread),
         }
     }
 
-    /// Writes the folder. The description is written last, so that a folder with a description is complete.
+    /// The same with the names of its tasks, in the order of their features.
+    pub fn with_tasks(mut self, tasks: Vec<String>) -> Self {
+        self.info.tasks = tasks;
+        self
+    }
+
+    /// Writes the folder. The description is written last, so that a folder with a description is complete. The
+    /// header of the weights has it, too, so that a folder with files of two adapters is told.
     ///
     /// # Errors
     ///
@@ -128,7 +186,10 @@ impl SavedAdapter {
             .map_err(|error| AdapterError::file(folder.to_path_buf(), error))?;
         let path = folder.join(WEIGHTS);
         require_finite(&path, &self.weights)?;
-        write_tensors(&path, &self.weights, None)
+        let header = serde_json::to_string(&self.info);
+        let header = header.map_err(|error| AdapterError::file(path.clone(), error))?;
+        let header = HeaderMetadata::from([(HEADER.to_string(), header)]);
+        write_tensors(&path, &self.weights, Some(header))
             .map_err(|error| AdapterError::file(path, error))?;
         let path = folder.join(DESCRIPTION);
         let wrong = |reason: String| AdapterError::file(path.clone(), reason);
@@ -147,8 +208,11 @@ impl SavedAdapter {
         let text = fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
         let info: AdapterInfo =
             serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-        if info.format != FORMAT {
-            let reason = format!("format = {}; this version reads {FORMAT}", info.format);
+        if ![WITHOUT_HEADER, FORMAT].contains(&info.format) {
+            let reason = format!(
+                "format = {}; this version reads {WITHOUT_HEADER} and {FORMAT}",
+                info.format
+            );
             return Err(wrong(reason));
         }
         info.method.validate().map_err(wrong)?;
@@ -158,8 +222,43 @@ impl SavedAdapter {
             .map(|name| Ok((name.to_string(), file.floats(name)?)));
         let weights = weights.collect::<Result<_, TensorFileError>>()?;
         file.verify()?;
-        Ok(Self { info, weights })
+        match difference(&info, file.metadata().get(HEADER)) {
+            None => Ok(Self { info, weights }),
+            Some(difference) => Err(wrong(format!(
+                "{difference} in the header of {WEIGHTS} beside it; the two files are not of one adapter, export it \
+                 again"
+            ))),
+        }
     }
+}
+
+/// Returns what differs between a description and that in the header of the weights, up to "in the header".
+fn difference(info: &AdapterInfo, header: Option<&String>) -> Option<String> {
+    let is_without = info.format == WITHOUT_HEADER;
+    let text = match header {
+        None if is_without => return None,
+        None => return Some("there is no description of an adapter".to_string()),
+        Some(text) => text,
+    };
+    let Ok(found) = serde_json::from_str::<AdapterInfo>(text) else {
+        return Some("there is another description".to_string());
+    };
+    if found == *info {
+        return None;
+    }
+    let keys = |info: &AdapterInfo| match serde_json::to_value(info) {
+        Ok(Value::Object(keys)) => keys,
+        _ => Map::new(),
+    };
+    let (here, there) = (keys(info), keys(&found));
+    let shown = |value: Option<&Value>| value.map_or("none".to_string(), Value::to_string);
+    let mut names = here.keys().chain(there.keys());
+    let key = names.find(|key| here.get(*key) != there.get(*key))?;
+    Some(format!(
+        "{key} is {}, but it is {}",
+        shown(here.get(key)),
+        shown(there.get(key))
+    ))
 }
 
 /// A backbone that adapters are applied to.
@@ -169,17 +268,23 @@ impl SavedAdapter {
 pub struct Base<B: TrainBackend> {
     name: String,
     hash: String,
+    settings: BackboneSettings,
     backbone: AnyBackbone<B::InnerBackend>,
     device: B::Device,
 }
 
 impl<B: TrainBackend> Base<B> {
-    /// Creates a base from a backbone and its name in the table of backbones.
-    pub fn new(name: &str, backbone: AnyBackbone<B::InnerBackend>, device: &B::Device) -> Self {
+    /// Creates a base from a backbone and the configuration that it was created with.
+    pub fn new(
+        config: &BackboneConfig,
+        backbone: AnyBackbone<B::InnerBackend>,
+        device: &B::Device,
+    ) -> Self {
         // Weights that have not been read yet are drawn here, once for all adapters.
         let backbone = backbone.to_device(device);
         Self {
-            name: name.to_string(),
+            name: config.name.clone(),
+            settings: config.settings(),
             hash: gradway_backbone::hash_module(&backbone),
             backbone,
             device: device.clone(),
@@ -197,15 +302,26 @@ impl<B: TrainBackend> Base<B> {
     ///
     /// [`Misfit`] if the method cannot tune this backbone.
     pub fn bare(&self, method: &MethodConfig) -> Result<(Encoder<B>, Tuned<B>), Misfit> {
-        Encoder::new(method, self.backbone.clone(), &self.device)
+        self.applied(method, self.settings.precision)
     }
 
-    /// Applies an adapter to the base, for inference or further training; `folder` names it in messages.
+    fn applied(
+        &self,
+        method: &MethodConfig,
+        precision: Precision,
+    ) -> Result<(Encoder<B>, Tuned<B>), Misfit> {
+        let (encoder, tuned) = Encoder::new(method, self.backbone.clone(), &self.device)?;
+        Ok((encoder.rounded(precision), tuned))
+    }
+
+    /// Applies an adapter to the base, for inference or further training; `folder` names it in messages. A frozen
+    /// backbone beside it has the precision that the adapter was trained with.
     ///
     /// # Errors
     ///
-    /// [`AdapterError::OtherBase`] if it was trained on other weights; [`AdapterError::Misfit`] and
-    /// [`AdapterError::StateDict`] if it does not fit.
+    /// [`AdapterError::OtherBase`] if it was trained on other weights, [`AdapterError::OtherSetting`] if on a
+    /// backbone with other settings; [`AdapterError::Precision`] if the device does not support its precision;
+    /// [`AdapterError::Misfit`] and [`AdapterError::StateDict`] if it does not fit.
     pub fn with(
         &self,
         adapter: SavedAdapter,
@@ -221,7 +337,26 @@ impl<B: TrainBackend> Base<B> {
                 present: self.hash.clone(),
             });
         }
-        let (encoder, tuned) = self.bare(&info.method)?;
+        let mut precision = self.settings.precision;
+        if let Some(settings) = info.settings {
+            if settings.pad_first != self.settings.pad_first {
+                return Err(AdapterError::OtherSetting {
+                    path: folder.to_path_buf(),
+                    key: "pad_first",
+                    trained_with: settings.pad_first.to_string(),
+                    present: self.settings.pad_first.to_string(),
+                });
+            }
+            precision = settings.precision;
+        }
+        if !B::supports_dtype(&self.device, precision.dtype()) {
+            return Err(AdapterError::Precision {
+                path: folder.to_path_buf(),
+                precision,
+                device: B::name(&self.device),
+            });
+        }
+        let (encoder, tuned) = self.applied(&info.method, precision)?;
         let tuned = restore(tuned, weights).map_err(|source| AdapterError::StateDict {
             path: folder.to_path_buf(),
             source,
@@ -229,3 +364,6 @@ impl<B: TrainBackend> Base<B> {
         Ok((encoder, tuned))
     }
 }
+
+#[cfg(test)]
+mod tests;

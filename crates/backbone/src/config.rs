@@ -32,7 +32,34 @@ pub struct BackboneConfig {
     pub precision: Precision,
 }
 
+/// The settings of a backbone that change what it computes in inference, besides its name and weights.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackboneSettings {
+    /// As in [`BackboneConfig`].
+    pub pad_first: bool,
+    /// As in [`BackboneConfig`].
+    pub precision: Precision,
+}
+
 impl BackboneConfig {
+    /// Returns the settings that change what the backbone computes in inference.
+    pub fn settings(&self) -> BackboneSettings {
+        // Every field is named here, so that a new one is not forgotten.
+        let Self {
+            name: _,
+            weights: _,
+            weights_key: _,
+            drop_path: _,
+            pad_first,
+            precision,
+        } = *self;
+        BackboneSettings {
+            pad_first,
+            precision,
+        }
+    }
+
     /// Configures the backbone with this name and random weights.
     pub fn named(name: &str) -> Self {
         Self {

@@ -28,6 +28,17 @@ impl Statistics {
     };
 }
 
+/// A setting without an effect.
+#[derive(Debug)]
+pub(crate) struct Ineffective {
+    /// The key and its value.
+    pub setting: String,
+    /// The reason, such as `has no stochastic depth`.
+    pub reason: &'static str,
+    /// The value that it must have.
+    pub right: &'static str,
+}
+
 /// A named variant.
 #[derive(Debug)]
 pub(crate) struct Named<V> {
@@ -48,6 +59,12 @@ pub(crate) trait Variant: 'static {
 
     /// Returns the stages, the finest first.
     fn stages(&self) -> Vec<StageShape>;
+
+    /// Returns a setting other than the default that has no effect on the family, with the reason and the value that
+    /// it must have.
+    fn without_effect(&self, _config: &BackboneConfig) -> Option<Ineffective> {
+        None
+    }
 
     /// Returns the backbone with random weights.
     fn init<B: Backend>(&self, config: &BackboneConfig, device: &B::Device) -> Self::Backbone<B>;

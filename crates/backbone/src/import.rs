@@ -1,6 +1,6 @@
 //! Strict import: every key of a file is applied, skipped for a stated reason, or an error.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use burn::module::{Module, ModuleMapper, Param};
@@ -63,6 +63,32 @@ pub enum ImportError {
         /// Its number of rows.
         rows: usize,
     },
+    /// Relative position bias tables of several windows.
+    #[error(
+        "{path}: its relative position bias tables are of windows of {}; all blocks of this backbone have the same \
+         window: the file is of another architecture, or was created for images smaller than a window",
+        sides(windows)
+    )]
+    Windows {
+        /// The file.
+        path: PathBuf,
+        /// The sides of the windows.
+        windows: BTreeSet<usize>,
+    },
+    /// Two tensors for one parameter.
+    #[error(
+        "{path}: `{first}` and `{second}` are both for the parameter `{parameter}`; remove one of them"
+    )]
+    Twice {
+        /// The file.
+        path: PathBuf,
+        /// The key of one of them.
+        first: String,
+        /// The key of the other.
+        second: String,
+        /// The parameter.
+        parameter: String,
+    },
     /// A tensor of the wrong shape.
     #[error("{path}: tensor `{key}` has shape {found:?}, the backbone needs {expected:?}")]
     Shape {
@@ -106,6 +132,15 @@ fn describe(missing: &[(String, Option<String>)], unused: &[(String, Option<Stri
     parts.join("; ")
 }
 
+/// `7x7 and 14x14`
+fn sides(windows: &BTreeSet<usize>) -> String {
+    let sides: Vec<String> = windows
+        .iter()
+        .map(|side| format!("{side}x{side}"))
+        .collect();
+    sides.join(" and ")
+}
+
 /// The result of an import.
 #[derive(Debug, Clone, Default)]
 pub struct ImportReport {
@@ -117,6 +152,29 @@ pub struct ImportReport {
     pub resized: Vec<(String, usize, usize)>,
     /// The key of the weights in the file, such as `state_dict.backbone`; empty for its top level.
     pub place: String,
+}
+
+/// Relative position bias tables that were resized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResizedTables {
+    /// How many.
+    pub tables: usize,
+    /// Side of the window in the file.
+    pub from: usize,
+    /// Side of the window in the backbone.
+    pub to: usize,
+}
+
+impl ImportReport {
+    /// Returns how many bias tables were resized, and their windows; `None` if none were.
+    pub fn resized_tables(&self) -> Option<ResizedTables> {
+        let (_, from, to) = self.resized.first()?;
+        Some(ResizedTables {
+            tables: self.resized.len(),
+            from: window_side(*from)?,
+            to: window_side(*to)?,
+        })
+    }
 }
 
 /// A module that can be loaded from public checkpoints.
@@ -177,6 +235,14 @@ pub fn import<B: Backend, M: Module<B> + Import>(
                 let data = checkpoint.read(key)?;
                 require_finite(checkpoint, key, &data)?;
                 let key = key.to_string();
+                if let Some(Imported { key: first, .. }) = tensors.get(&path) {
+                    return Err(ImportError::Twice {
+                        path: checkpoint.origin().to_path_buf(),
+                        first: first.clone(),
+                        second: key,
+                        parameter: path,
+                    });
+                }
                 tensors.insert(path, Imported { key, data });
             }
             Renamed::Skip(reason) => report.skipped.push((key.to_string(), reason)),
@@ -206,6 +272,7 @@ pub fn import<B: Backend, M: Module<B> + Import>(
         missing: Vec::new(),
         wrong: None,
         resized: Vec::new(),
+        windows: BTreeSet::new(),
     };
     let module = module.map(&mut importer);
 
@@ -226,6 +293,12 @@ pub fn import<B: Backend, M: Module<B> + Import>(
             path: checkpoint.origin().to_path_buf(),
             missing: with_nearest(&importer.missing, keys),
             unused: with_nearest(&unused, parameters),
+        });
+    }
+    if importer.windows.len() > 1 {
+        return Err(ImportError::Windows {
+            path: checkpoint.origin().to_path_buf(),
+            windows: importer.windows,
         });
     }
     report.resized = importer.resized;
@@ -309,6 +382,8 @@ struct Importer<'a> {
     missing: Vec<String>,
     wrong: Option<ImportError>,
     resized: Vec<(String, usize, usize)>,
+    /// Sides of the windows of the file's bias tables.
+    windows: BTreeSet<usize>,
 }
 
 /// The suffix of the keys of relative position bias tables.
@@ -350,6 +425,7 @@ impl Importer<'_> {
                     .get_or_insert(ImportError::Window { path, key, rows });
                 return None;
             }
+            self.windows.extend(window_side(rows));
             if rows != expected[0] {
                 self.resized.push((path, rows, expected[0]));
                 data = resize_bias_table(data, expected[0]);

@@ -73,13 +73,15 @@ pub use access::{Access, Point, Site, Untouched};
 pub use backbone::Backbone;
 pub use batch_statistics::BatchStatistics;
 pub use checkpoint::{Checkpoint, CheckpointError, hash_module};
-pub use config::BackboneConfig;
+pub use config::{BackboneConfig, BackboneSettings};
 pub use depths::Depths;
 pub use description::{Description, Operations, Section, StageShape};
 pub use drop_path::{DropPath, Phase};
 pub use embedded::EMBEDDED;
 pub use export::export;
-pub use import::{Import, ImportError, ImportReport, Imported, Renamed, import, nearest};
+pub use import::{
+    Import, ImportError, ImportReport, Imported, Renamed, ResizedTables, import, nearest,
+};
 pub use operation::Operation;
 pub use output_norms::OutputNorms;
 pub use parameters::{

@@ -15,7 +15,7 @@ use crate::checkpoint::Checkpoint;
 use crate::config::BackboneConfig;
 use crate::description::{Description, StageShape};
 use crate::drop_path::Phase;
-use crate::family::{Named, Variant};
+use crate::family::{Ineffective, Named, Variant};
 use crate::import::{Import, Imported, Renamed, nearest};
 use crate::operation::Operation;
 use crate::parameters::ParameterPath;
@@ -90,6 +90,12 @@ macro_rules! declare {
             ) -> AnyBackbone<B> {
                 match self {
                     $(Self::$name(variant) => AnyBackbone::$name(variant.init(config, device)),)*
+                }
+            }
+
+            fn without_effect(self, config: &BackboneConfig) -> Option<Ineffective> {
+                match self {
+                    $(Self::$name(variant) => variant.without_effect(config),)*
                 }
             }
         }
@@ -282,6 +288,26 @@ impl BackboneConfig {
             name: self.name.clone(),
             nearest: nearest(&self.name, table().iter().map(|line| line.name)),
         })
+    }
+
+    /// Checks that no setting is without an effect on the backbone.
+    ///
+    /// # Errors
+    ///
+    /// A message with the key, its value and the reason; the name is not in the table.
+    pub fn require_effect(&self) -> Result<(), String> {
+        let line = self.descriptor().map_err(|error| error.to_string())?;
+        match line.family.without_effect(self) {
+            None => Ok(()),
+            Some(Ineffective {
+                setting,
+                reason,
+                right,
+            }) => Err(format!(
+                "{setting}, but backbone.name = \"{}\" {reason}; it must be {right}",
+                self.name
+            )),
+        }
     }
 
     /// Builds the backbone with random weights.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::{DatasetReport, check, check_detection, check_multi_task};
 use crate::dense::DenseDataset;
-use crate::detection::DetectionDataset;
+use crate::detection::{AnnotatedDataset, DetectionDataset};
 use crate::error::DataError;
 use crate::format::{DatasetDescriptor, DatasetFormat, Opened};
 use crate::labels::DenseTask;
@@ -77,11 +77,32 @@ impl DatasetConfig {
     /// [`DataError::WrongTask`] if the format does not support the task; missing folders or files, an empty
     /// split, or invalid annotations.
     pub fn open_detection(&self, split: Split) -> Result<Arc<dyn DetectionDataset>, DataError> {
+        Ok(Arc::new(self.annotated(split)?))
+    }
+
+    /// As [`Self::open_detection`], for detectors that predict masks: checks that every object has a mask, and
+    /// skips training objects whose mask is empty.
+    ///
+    /// # Errors
+    /// As [`Self::open_detection`], and objects without a mask.
+    pub fn open_detection_with_masks(
+        &self,
+        split: Split,
+    ) -> Result<Arc<dyn DetectionDataset>, DataError> {
+        let mut dataset = self.annotated(split)?;
+        dataset.require_masks()?;
+        if split == Split::Train {
+            dataset.leave_out_empty_masks()?;
+        }
+        Ok(Arc::new(dataset))
+    }
+
+    fn annotated(&self, split: Split) -> Result<AnnotatedDataset, DataError> {
         self.require(TaskKind::Detection)?;
         match self.find(split)? {
             Opened::Annotated(dataset) => {
                 dataset.require_files()?;
-                Ok(Arc::new(dataset))
+                Ok(dataset)
             }
             Opened::Dense(_) => Err(self.wrong_task(TaskKind::Detection)),
         }

@@ -40,6 +40,38 @@ pub(crate) fn decode(mut bytes: Vec<u8>) -> Result<String, String> {
     })
 }
 
+/// Decodes XML: as [`decode`], or in Western European encodings that it declares.
+pub(crate) fn decode_xml(bytes: Vec<u8>) -> Result<String, String> {
+    // Of windows-1252 at 0x80 and above; ISO-8859-1 has control characters there, which nobody writes.
+    const SPECIAL: [char; 32] = [
+        '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8D}', 'Ž',
+        '\u{8F}', '\u{90}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9D}',
+        'ž', 'Ÿ',
+    ];
+    // Many programs declare another encoding and write UTF-8.
+    if str::from_utf8(&bytes).is_ok() || !declares_latin(&bytes) {
+        return decode(bytes);
+    }
+    let character = |byte| match byte {
+        0x80..0xA0 => SPECIAL[usize::from(byte - 0x80)],
+        byte => char::from(byte),
+    };
+    Ok(bytes.into_iter().map(character).collect())
+}
+
+/// Whether the declaration of an XML file names ISO-8859-1 or windows-1252.
+fn declares_latin(bytes: &[u8]) -> bool {
+    let end = bytes.windows(2).position(|pair| pair == b"?>");
+    let declaration = bytes[..end.unwrap_or_default()].to_ascii_lowercase();
+    let declaration = String::from_utf8_lossy(&declaration);
+    let encoding = declaration.split_once("encoding").map(|(_, rest)| rest);
+    let encoding = encoding.and_then(|rest| rest.split(['"', '\'']).nth(1));
+    matches!(
+        encoding,
+        Some("iso-8859-1" | "latin1" | "latin-1" | "windows-1252" | "cp1252")
+    )
+}
+
 /// Returns the non-empty lines of a text file, trimmed.
 ///
 /// # Errors

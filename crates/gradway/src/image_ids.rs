@@ -1,89 +1,95 @@
 //! The numbers of photos, as a COCO json has them.
 
-use std::fs::File;
-use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::{Component, Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use gradway::metrics::detection::{Category, Listing};
 use gradway::trainer::Labels;
-use serde::Deserialize;
 
 /// The images and categories of a COCO json.
 #[derive(Debug)]
 pub struct ImageIds {
     path: PathBuf,
-    listed: Listed,
-}
-
-#[derive(Debug, Deserialize)]
-struct Listed {
-    images: Vec<Image>,
-    #[serde(default)]
+    /// Paths and identifiers of the images by the last part of their paths.
+    images: HashMap<OsString, Vec<(PathBuf, u64)>>,
     categories: Vec<Category>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Image {
-    id: u64,
-    file_name: PathBuf,
-}
-
-#[derive(Debug, Deserialize)]
-struct Category {
-    id: u64,
-    name: String,
 }
 
 impl ImageIds {
     /// Reads a json.
     pub fn read(path: &Path) -> Result<Self> {
-        let context = || path.display().to_string();
-        let file = File::open(path).with_context(context)?;
-        let listed = serde_json::from_reader(BufReader::new(file)).with_context(context)?;
-        Ok(Self {
-            path: path.to_path_buf(),
-            listed,
-        })
+        let listing = Listing::read(path)?;
+        let images = listing.images.into_iter();
+        let images = images.map(|image| (image.file_name, image.id));
+        Ok(Self::new(path, images, listing.categories))
     }
 
-    /// The number of a photo: that of the image whose file name, with its folders, ends the photo's path; or
-    /// else of the only one of the same name in whatever folder.
-    pub fn of(&self, photo: &Path) -> Result<u64> {
-        let same_path = |image: &&Image| photo.ends_with(&image.file_name);
-        let same_name = |image: &&Image| image.file_name.file_name() == photo.file_name();
-        let images = || self.listed.images.iter();
-        let mut found: Vec<&Image> = images().filter(same_path).collect();
-        if found.is_empty() {
-            found = images().filter(same_name).collect();
+    fn new(
+        path: &Path,
+        images: impl Iterator<Item = (String, u64)>,
+        categories: Vec<Category>,
+    ) -> Self {
+        let mut by_name: HashMap<OsString, Vec<(PathBuf, u64)>> = HashMap::new();
+        for (file_name, id) in images {
+            // Windows separators, or a name that has backslashes in it.
+            let mut forms = vec![file_name.replace('\\', "/"), file_name];
+            forms.dedup();
+            for form in forms {
+                let parts = Path::new(&form).components();
+                let parts = parts.filter(|part| !matches!(part, Component::CurDir));
+                let file: PathBuf = parts.collect();
+                let name = file.file_name().unwrap_or_default().to_os_string();
+                by_name.entry(name).or_default().push((file, id));
+            }
         }
-        match found[..] {
-            [image] => Ok(image.id),
+        Self {
+            path: path.to_path_buf(),
+            images: by_name,
+            categories,
+        }
+    }
+
+    /// The number of a photo: that of the image with the longest path that ends the photo's path; or else of the
+    /// only one of the same name in whatever folder.
+    pub fn of(&self, photo: &Path) -> Result<u64> {
+        let name = photo.file_name().unwrap_or_default();
+        let same_name = self.images.get(name).map_or(&[][..], Vec::as_slice);
+        let length = |file: &Path| match photo.ends_with(file) {
+            true => file.components().count(),
+            false => 0,
+        };
+        let longest = same_name.iter().map(|(file, _)| length(file)).max();
+        let found = same_name.iter();
+        let found = found.filter(|(file, _)| Some(length(file)) == longest);
+        match found.collect::<Vec<_>>()[..] {
+            [(_, id)] => Ok(*id),
             [] => bail!("{} lists no image {}", self.path.display(), photo.display()),
-            [one, other, ..] => bail!(
+            [(one, _), (other, _), ..] => bail!(
                 "{} could be {} or {} of {}",
                 photo.display(),
-                one.file_name.display(),
-                other.file_name.display(),
+                one.display(),
+                other.display(),
                 self.path.display()
             ),
         }
     }
 
-    /// Refuses a json whose categories have other numbers than the classes of a run: its scores would be of
-    /// other classes.
+    /// Refuses a json in which a class of a run has another number, or its number another name: its scores would
+    /// be of other classes. Classes that the json lacks are not scored.
     pub fn require_categories(&self, labels: &Labels) -> Result<()> {
-        if self.listed.categories.is_empty() {
-            return Ok(());
-        }
         for (name, &id) in labels.classes.iter().zip(&labels.category_ids) {
-            let category = self.listed.categories.iter().find(|line| line.id == id);
-            if category.is_none_or(|category| category.name != *name) {
-                let found = category.map_or("no category".to_string(), |category| {
-                    format!("`{}`", category.name)
-                });
+            let differs = |category: &&Category| {
+                let is_named = !category.name.is_empty();
+                is_named && (category.id == id) != (category.name == *name)
+            };
+            if let Some(category) = self.categories.iter().find(differs) {
                 bail!(
-                    "{}: category {id} is {found}, but `{name}` in the data of the run",
-                    self.path.display()
+                    "{}: category {} is `{}`, but category {id} is `{name}` in the data of the run",
+                    self.path.display(),
+                    category.id,
+                    category.name
                 );
             }
         }
@@ -96,20 +102,12 @@ mod tests {
     use super::*;
 
     fn ids(names: &[&str]) -> ImageIds {
-        let image = |(id, name): (u64, &&str)| Image {
-            id,
-            file_name: name.into(),
-        };
-        ImageIds {
-            path: "val.json".into(),
-            listed: Listed {
-                images: (40..).zip(names).map(image).collect(),
-                categories: vec![Category {
-                    id: 7,
-                    name: "cat".into(),
-                }],
-            },
-        }
+        let categories = vec![Category {
+            id: 7,
+            name: "cat".into(),
+        }];
+        let names = names.iter().map(|name| name.to_string());
+        ImageIds::new(Path::new("val.json"), names.zip(40..), categories)
     }
 
     #[test]
@@ -126,18 +124,34 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_path_counts_however_it_is_written() {
+        let ids = ids(&["1.png", "a/1.png", "b\\2.png", "./3.png"]);
+        let of = |path: &str| ids.of(Path::new(path)).unwrap();
+        assert_eq!(of("photos/a/1.png"), 41);
+        assert_eq!(of("photos/1.png"), 40);
+        assert_eq!(of("photos/b/2.png"), 42);
+        assert_eq!(of("photos/3.png"), 43);
+    }
+
+    #[test]
     fn categories_of_other_numbers_are_refused() {
         let ids = ids(&[]);
-        let labels = |name: &str, id| Labels {
-            classes: vec![name.to_string()],
-            category_ids: vec![id],
-            ..Labels::unnamed(0)
+        let check = |name: &str, id| {
+            ids.require_categories(&Labels {
+                classes: vec![name.to_string()],
+                category_ids: vec![id],
+                ..Labels::unnamed(0)
+            })
         };
-        assert!(ids.require_categories(&labels("cat", 7)).is_ok());
-        for (name, id, found) in [("dog", 7, "`cat`"), ("cat", 8, "no category")] {
-            let error = ids.require_categories(&labels(name, id)).unwrap_err();
-            let expected = format!("category {id} is {found}, but `{name}`");
-            assert!(error.to_string().contains(&expected), "{error}");
+        assert!(check("cat", 7).is_ok());
+        // A class that the json lacks.
+        assert!(check("dog", 8).is_ok());
+        for (name, id) in [("dog", 7), ("cat", 8)] {
+            let error = check(name, id).unwrap_err().to_string();
+            let expected = format!(
+                "val.json: category 7 is `cat`, but category {id} is `{name}` in the data of the run"
+            );
+            assert_eq!(error, expected);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use burn::tensor::TensorData;
 use serde::Serialize;
 
@@ -16,6 +16,21 @@ pub fn print_line(line: impl Display) -> Result<()> {
 /// Writes a value as JSON.
 pub fn print_json(value: &impl Serialize) -> Result<()> {
     print_line(serde_json::to_string_pretty(value)?)
+}
+
+/// Refuses an `--output` whose name does not end as the `.safetensors` file that it becomes, or that is a folder.
+pub fn require_tensor_file(path: &Path) -> Result<()> {
+    let expected = "expected a file whose name ends in .safetensors";
+    if path.is_dir() {
+        bail!("--output {} is a folder; {expected}", path.display());
+    }
+    if path
+        .extension()
+        .is_none_or(|ending| ending != "safetensors")
+    {
+        bail!("--output {}: {expected}", path.display());
+    }
+    Ok(())
 }
 
 /// Writes named tensors as a `.safetensors` file.

@@ -1,9 +1,10 @@
 //! A progress bar for binaries: an [`Observer`] that writes to standard error.
 
+use gradway_backbone::ResizedTables;
 use gradway_trainer::{Event, Observer, StepReport};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::report::headlines;
+use crate::report::{count, headlines, is_defined};
 use crate::{stop, terminal};
 
 /// Shows the loss, learning rate, images per second and remaining time, and a line per evaluation.
@@ -91,7 +92,8 @@ impl Observer for TerminalProgress {
                     done => format!(", resumed from step {done}"),
                 };
                 self.line(&format!(
-                    "{steps} steps{from}; {} trainable parameters in the method, {head} in the head",
+                    "{}{from}; {} trainable parameters in the method, {head} in the head",
+                    count(steps, "step"),
                     method.total
                 ));
             }
@@ -104,6 +106,9 @@ impl Observer for TerminalProgress {
             }
             Event::RandomBackbone { frozen } => self.line(&format!(
                 "warning: backbone.weights is not set: {frozen} frozen parameters of the backbone are random"
+            )),
+            Event::Resized(ResizedTables { tables, from, to }) => self.line(&format!(
+                "{tables} relative position bias tables of the weights were resized, from windows of {from}x{from} to {to}x{to}"
             )),
             Event::Unread { parameters } => self.line(&format!(
                 "{} are not trained: the head does not use their output",
@@ -139,7 +144,10 @@ impl Observer for TerminalProgress {
             } => self.line(&format!(
                 "epoch {epoch}: {}{} in {:.0} s",
                 headlines(&evaluation.scores),
-                if best { ", the best so far," } else { "" },
+                match best && is_defined(&evaluation.scores) {
+                    true => ", the best so far,",
+                    false => "",
+                },
                 evaluation.seconds
             )),
             Event::Saved(_) => {}

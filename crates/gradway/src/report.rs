@@ -39,7 +39,7 @@ pub fn comparison(runs: &[(String, RunOutcome)]) -> Table {
             row.extend([
                 format!("{:.3}", outcome.seconds_per_step),
                 outcome.steps.to_string(),
-                percent(Some(outcome.best)),
+                percent(is_defined(&outcome.last.scores).then_some(outcome.best)),
             ]);
             let headlines = outcome.last.scores.headlines();
             row.extend(headlines.iter().map(value_of));
@@ -51,6 +51,13 @@ pub fn comparison(runs: &[(String, RunOutcome)]) -> Table {
 
 /// Heading of the column for the host's memory.
 pub const HOST_PEAK: &str = "host peak MiB";
+
+/// Whether there is a main score: a detector has none if no image has an object. This is so for all evaluations of a
+/// run, or for none.
+pub(crate) fn is_defined(scores: &Scores) -> bool {
+    let headlines = scores.headlines();
+    headlines.first().is_none_or(|main| main.value.is_some())
+}
 
 /// Returns the main scores in one line.
 pub fn headlines(scores: &Scores) -> String {
@@ -163,6 +170,14 @@ pub fn thousands(number: usize) -> String {
     grouped
 }
 
+/// Formats a number of things: `1 image`, `2 images`. The plural has an `s`.
+pub fn count(number: usize, thing: &str) -> String {
+    match number {
+        1 => format!("1 {thing}"),
+        _ => format!("{number} {thing}s"),
+    }
+}
+
 /// Formats bytes in MiB; a dash for `None`.
 pub fn mebibytes(bytes: Option<usize>) -> String {
     bytes.map_or("-".to_string(), |bytes| {
@@ -179,5 +194,11 @@ mod tests {
         assert_eq!(thousands(0), "0");
         assert_eq!(thousands(999), "999");
         assert_eq!(thousands(1_195_008), "1,195,008");
+    }
+
+    #[test]
+    fn one_thing_is_no_plural() {
+        let counted = [0, 1, 2].map(|number| count(number, "image"));
+        assert_eq!(counted, ["0 images", "1 image", "2 images"]);
     }
 }

@@ -19,22 +19,28 @@ pub fn note(text: impl Display) {
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
-/// The error that standard output was closed by its reader, as by `| head`.
-#[derive(Debug, thiserror::Error)]
-#[error("standard output is closed")]
-pub struct BrokenPipe;
-
-/// Writes data and a newline to standard output.
+/// Writes data and a newline to standard output. If its reader has closed it, as `| head` does, the data is
+/// dropped without an error: what a command does besides goes on.
 ///
 /// # Errors
 ///
-/// [`BrokenPipe`], which [`status`] does not treat as a failure, or an error of the operating system.
+/// An error of the operating system.
 pub fn print(data: impl Display) -> anyhow::Result<()> {
     let mut output = io::stdout().lock();
     match writeln!(output, "{data}").and_then(|()| output.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(BrokenPipe.into()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot write to standard output"),
     }
+}
+
+/// An error of data with the hint of a command, where its own speaks of keys that the command does not have.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}")]
+pub struct Advised {
+    /// The error.
+    pub source: DataError,
+    /// What to do about it.
+    pub hint: String,
 }
 
 /// Returns the exit status for the result of a binary: 0, or 1 after writing the error and a hint to standard
@@ -43,9 +49,6 @@ pub fn status(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else {
         return ExitCode::SUCCESS;
     };
-    if error.is::<BrokenPipe>() {
-        return ExitCode::SUCCESS;
-    }
     note(format_args!("error: {}", describe(&error)));
     if let Some(hint) = hint(&error) {
         note(format_args!("hint: {hint}"));
@@ -76,6 +79,8 @@ pub fn describe(error: &anyhow::Error) -> String {
 /// The suggestion of the error, if it has one.
 fn hint(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
+        let advised = cause.downcast_ref::<Advised>();
+        let advised = advised.map(|error| error.hint.clone());
         let compare = cause
             .downcast_ref::<CompareError>()
             .and_then(CompareError::hint);
@@ -90,6 +95,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
                 .downcast_ref::<DetectionError>()
                 .and_then(DetectionError::hint)
         };
+        let compare = advised.or(compare);
         compare.or_else(train).or_else(data).or_else(detection)
     })
 }

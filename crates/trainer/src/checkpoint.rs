@@ -32,6 +32,9 @@ pub struct TrainingState {
     pub epoch: usize,
     /// Number of batches done in the current epoch.
     pub batch: usize,
+    /// Whether the last epoch done is yet to be evaluated.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unevaluated: bool,
     /// The best main score so far.
     pub best: Option<f64>,
     /// Peak number of live bytes of a step so far, in the memory that the device computes in. `None` if it is

@@ -123,6 +123,21 @@ pub enum TrainError {
         /// The folder.
         path: PathBuf,
     },
+    /// The run that tasks are added to does not fit, or cannot be read.
+    #[error("tasks.base: {0}")]
+    BaseRun(#[source] Box<TrainError>),
+    /// The run that tasks are added to has other tasks than those that are not added.
+    #[error(
+        "tasks.names without tasks.added has {}, but the run has {}; they must be the same",
+        listed(others),
+        listed(found)
+    )]
+    OtherTasks {
+        /// The tasks that are not added.
+        others: Vec<DenseTask>,
+        /// The tasks of the run.
+        found: Vec<DenseTask>,
+    },
     /// The checkpoint was trained on other weights.
     #[error(
         "{path}: trained on `{backbone}` with base weights {trained_on}, but the configured backbone has {present}"
@@ -223,6 +238,15 @@ fn quoted(names: &[String]) -> String {
     names.join(", ")
 }
 
+/// `depth, edges`
+fn listed(tasks: &[DenseTask]) -> String {
+    let names: Vec<&str> = tasks.iter().map(|task| task.name()).collect();
+    match &names[..] {
+        [] => "no tasks".to_string(),
+        names => names.join(", "),
+    }
+}
+
 /// A key and its value as written in a configuration.
 fn setting(key: &str, value: Option<&str>) -> String {
     match value {
@@ -253,6 +277,16 @@ impl TrainError {
             Self::OtherBase { .. } => {
                 Some("set backbone.name and backbone.weights to the values used in training".to_string())
             }
+            Self::BaseRun(error) => match &**error {
+                Self::OtherSetting { .. } => Some(
+                    "set it to the value of the run in tasks.base, or name another run there".to_string(),
+                ),
+                error => error.hint(),
+            },
+            Self::OtherTasks { .. } => Some(
+                "keep all tasks of the run in tasks.names, and put every other task in tasks.added, too"
+                    .to_string(),
+            ),
             Self::Stopped { path, .. } => Some(format!(
                 "resume with `gradway train --resume {}`",
                 path.display()

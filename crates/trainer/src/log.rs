@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::checkpoint::TrainingState;
 use crate::error::TrainError;
 use crate::median::median;
 
@@ -17,16 +18,16 @@ pub(crate) struct MetricsLog {
 }
 
 impl MetricsLog {
-    /// Opens the log of a run that has done `steps` steps.
+    /// Opens the log of a run at a checkpoint.
     ///
-    /// A process that was killed may have logged steps after its last checkpoint. These steps are run again, so
-    /// their lines are removed.
-    pub(crate) fn open(path: &Path, steps: usize) -> Result<Self, TrainError> {
+    /// A process that was killed may have logged steps and an evaluation after its last checkpoint. These are run
+    /// again, so their lines are removed.
+    pub(crate) fn open(path: &Path, state: &TrainingState) -> Result<Self, TrainError> {
         let wrong = |error: std::io::Error| TrainError::file(path, error);
         let kept = match fs::read_to_string(path) {
             Ok(text) => text
                 .lines()
-                .filter(|line| step_of(line).is_some_and(|step| step <= steps as u64))
+                .filter(|line| is_before(line, state))
                 .map(|line| format!("{line}\n"))
                 .collect(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
@@ -74,8 +75,13 @@ pub(crate) fn median_step_seconds(path: &Path) -> Result<f64, TrainError> {
     Ok(median(text.lines().filter_map(seconds)))
 }
 
-/// The step of a line; `None` for a line that is cut off.
-fn step_of(line: &str) -> Option<u64> {
-    let line: Value = serde_json::from_str(line).ok()?;
-    line.get("step")?.as_u64()
+/// Whether a line was logged before a checkpoint was written; a line that is cut off was not.
+fn is_before(line: &str, state: &TrainingState) -> bool {
+    let Ok(line) = serde_json::from_str::<Value>(line) else {
+        return false;
+    };
+    let step = line.get("step").and_then(Value::as_u64);
+    let is_due_again = state.unevaluated && line.get("event") == Some(&Value::from("evaluation"));
+    let last = state.step as u64;
+    step.is_some_and(|step| step < last || step == last && !is_due_again)
 }

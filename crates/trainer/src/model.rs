@@ -9,7 +9,7 @@ use gradway_adapters::{
     Encoder, Features, Group, MethodConfig, StateDict, Tuned, adopt, collect, count, freeze,
     freeze_unread, restore,
 };
-use gradway_backbone::{AnyBackbone, EMBEDDED, Phase, hash_module, import};
+use gradway_backbone::{AnyBackbone, EMBEDDED, Phase, ResizedTables, hash_module, import};
 use gradway_data::{Batch, BatchItem};
 use gradway_kernels::{KernelBackend, TrainBackend, pad};
 
@@ -42,6 +42,8 @@ pub struct Model<B: TrainBackend, T: Task<B>> {
     base: String,
     /// Number of backbone parameters that the method does not train.
     frozen: usize,
+    /// Resized bias tables of the backbone.
+    resized: Option<ResizedTables>,
     /// Parameters of the method that the head does not use.
     unread: Vec<String>,
     /// Whether the run adds tasks to those of another run.
@@ -76,7 +78,7 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
     ) -> Result<Self, TrainError> {
         let task = T::new(config, labels)?;
         B::seed(device, config.seed);
-        let backbone = backbone::<B::InnerBackend>(config, device)?;
+        let (backbone, resized) = backbone::<B::InnerBackend>(config, device)?;
         let base = hash_module(&backbone);
         let parameters = backbone.num_params();
         let method = config.method.clone().for_tasks(task.count());
@@ -89,6 +91,7 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
             task,
             base,
             frozen: parameters.saturating_sub(changed),
+            resized,
             unread,
             adds: config.task.base().is_some(),
             kept: StateDict::new(),
@@ -140,7 +143,8 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
     ///
     /// # Errors
     ///
-    /// As [`Self::load`]; [`TrainError::OtherClasses`] if a task has other classes in the other run.
+    /// As [`Self::load`]; [`TrainError::OtherTasks`] if the other run has other tasks than those that are not added;
+    /// [`TrainError::OtherClasses`] if a task has other classes in the other run.
     pub fn inherit(
         self,
         saved: Checkpoint,
@@ -149,6 +153,7 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
     ) -> Result<Self, TrainError> {
         self.require_base(&saved, path)?;
         let labels = &saved.state.labels;
+        self.task.require_tasks_of(labels)?;
         labels.require(present, path)?;
         let weights = saved.weights.into_iter();
         // The variances of losses are of the other run's training alone.
@@ -204,6 +209,11 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
     /// Returns the number of backbone parameters that the method does not train.
     pub fn frozen(&self) -> usize {
         self.frozen
+    }
+
+    /// Returns which relative position bias tables of the weight file were resized, if any.
+    pub fn resized(&self) -> Option<ResizedTables> {
+        self.resized
     }
 
     /// Returns the parameters of the method that the head does not use: they are frozen.
@@ -372,11 +382,11 @@ impl<B: TrainBackend> Inference<'_, B, SegmentationTask> {
     }
 }
 
-/// The backbone of a configuration with its weights.
+/// The backbone of a configuration with its weights, and the bias tables that were resized for it.
 fn backbone<B: KernelBackend>(
     config: &RunConfig,
     device: &B::Device,
-) -> Result<AnyBackbone<B>, TrainError> {
+) -> Result<(AnyBackbone<B>, Option<ResizedTables>), TrainError> {
     let precision = config.backbone.precision;
     if !B::supports_dtype(device, precision.dtype()) {
         return Err(TrainError::Config {
@@ -393,11 +403,12 @@ fn backbone<B: KernelBackend>(
 
     let weights_key = config.backbone.weights_key.clone();
     let checkpoint = match config.backbone.weights.as_deref() {
-        None => return Ok(backbone),
+        None => return Ok((backbone, None)),
         Some(EMBEDDED) => Checkpoint::embedded(&config.backbone.name)?,
         Some(path) => Checkpoint::open(&gradway_data::paths::expand(path.as_ref())?)?,
     };
-    Ok(import(backbone, &checkpoint.with_weights_key(weights_key))?.0)
+    let (backbone, report) = import(backbone, &checkpoint.with_weights_key(weights_key))?;
+    Ok((backbone, report.resized_tables()))
 }
 
 /// `[batch, 3, height, width]`

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use gradway_adapters::GroupCount;
+use gradway_backbone::ResizedTables;
 use gradway_data::{AbsentClasses, DenseTask, Split};
 
 use crate::evaluate::Evaluation;
@@ -36,6 +37,8 @@ pub enum Event<'a> {
         /// Parameters that stay random.
         frozen: usize,
     },
+    /// The relative position bias tables of the weight file are of another window, and were resized.
+    Resized(ResizedTables),
     /// Parameters of the method are frozen, since the head does not use them.
     Unread {
         /// Their paths.

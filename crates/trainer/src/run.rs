@@ -19,7 +19,7 @@ use crate::origin::Origin;
 use crate::provenance::Provenance;
 use crate::run_directory::{RunDirectory, RunLock};
 use crate::step::Trainer;
-use crate::task::{BatchOf, EpochCensus, Task, TaskJob};
+use crate::task::{BatchOf, EpochCensus, Labels, Task, TaskJob};
 
 /// The result of a run: the content of `result.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -166,28 +166,27 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
             config.require_values(rest)?;
         }
         if steps_per_epoch == 0 {
-            return Err(TrainError::Config {
-                origin: "configuration".to_string(),
-                reason: format!(
-                    "optimizer.accumulation = {}, but an epoch has {} batches",
-                    config.optimizer.accumulation,
-                    training.batches_per_epoch()
-                ),
-            });
+            return Err(TrainError::config(format!(
+                "optimizer.accumulation = {}, but an epoch has {} batches",
+                config.optimizer.accumulation,
+                training.batches_per_epoch()
+            )));
         }
         // Tasks that are added alone have labels in training; all are scored.
         let labels = T::labels(validation.pipeline());
         let mut model = Model::<B, T>::new(config, &labels, device)?;
         let steps = steps_per_epoch * config.train.epochs;
+        let warmup = config.schedule.warmup_steps;
+        if warmup > 0 && warmup >= steps {
+            return Err(TrainError::config(format!(
+                "schedule.warmup_steps = {warmup}, but the run has {steps} steps; it must be less than that"
+            )));
+        }
         let mut trainer = Trainer::new(config, &model, steps, device).watched();
         let saved = lock.as_ref().map_or(Ok(None), |_| newest(directory))?;
         if let (None, Some(base)) = (&saved, config.task.base()) {
-            let (base, _) = RunDirectory::open(&gradway_data::paths::expand(base)?)?;
-            let path = base.checkpoint_file(false);
-            let saved = Checkpoint::load(&path)?;
-            model.require_base(&saved, &path)?;
-            saved.state.origin.require_model(config, &path)?;
-            model = model.inherit(saved, &labels, &path)?;
+            let inherited = inherit(model, config, base, &labels);
+            model = inherited.map_err(|error| TrainError::BaseRun(Box::new(error)))?;
         }
         let origin = Origin::new(config, &training, &validation)?;
         let state = match saved {
@@ -199,6 +198,7 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
                 step: 0,
                 epoch: 0,
                 batch: 0,
+                unevaluated: false,
                 best: None,
                 peak_bytes: None,
                 host_peak_bytes: None,
@@ -228,7 +228,7 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
             }
         };
         let lock = lock.map_or_else(|| directory.begin(), Ok)?;
-        let log = MetricsLog::open(&directory.metrics_file(), state.step)?;
+        let log = MetricsLog::open(&directory.metrics_file(), &state)?;
         Ok(Self {
             config,
             directory,
@@ -266,6 +266,9 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
             let frozen = run.model.frozen();
             observer.event(Event::RandomBackbone { frozen });
         }
+        if let Some(tables) = run.model.resized() {
+            observer.event(Event::Resized(tables));
+        }
         if !run.model.unread().is_empty() {
             let parameters = run.model.unread();
             observer.event(Event::Unread { parameters });
@@ -284,40 +287,15 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
         }
         let mut last = None;
         let mut is_first = true;
-        while run.state.epoch < config.train.epochs {
-            let is_whole = run.state.batch == 0;
-            if is_first && is_whole {
-                run.census = Some(EpochCensus::new(&T::labels(run.training.pipeline())));
+        // An epoch is saved before its evaluation, which reads other files and takes long.
+        while run.state.unevaluated || run.state.epoch < config.train.epochs {
+            if !run.state.unevaluated {
+                run = run.trained_epoch(&mut is_first, observer)?;
             }
-            run = run.epoch(observer)?;
-            let parameters = run.trainer.guard.waiting();
-            if is_first && is_whole && !parameters.is_empty() {
-                observer.event(Event::Unreached { parameters });
-            }
-            if let Some(census) = run.census.take() {
-                let epoch = run.state.epoch;
-                for (task, classes) in census.absent() {
-                    let classes = &classes;
-                    observer.event(Event::Absent {
-                        epoch,
-                        task,
-                        classes,
-                    });
-                }
-            }
-            is_first &= !is_whole;
-            // What overflowed in the last step of an epoch has not been in a loss yet.
-            let file = directory.last_file();
-            require_finite(&file, &run.model.weights())?;
-            let epoch = run.state.epoch;
-            let due = match config.train.evaluate_every {
-                0 => false,
-                every => epoch.is_multiple_of(every),
-            };
-            if due || epoch == config.train.epochs {
+            if run.state.unevaluated {
                 last = Some(run.evaluate(observer)?);
+                run.save_last(observer)?;
             }
-            run.save_last(observer)?;
             if observer.stops() && run.state.epoch < config.train.epochs {
                 return Err(run.stopped());
             }
@@ -353,6 +331,45 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
         }
     }
 
+    /// Trains the rest of the current epoch, reports what it did not reach, and saves it.
+    fn trained_epoch(
+        mut self,
+        is_first: &mut bool,
+        observer: &mut impl Observer,
+    ) -> Result<Self, TrainError> {
+        let is_whole = self.state.batch == 0;
+        if *is_first && is_whole {
+            self.census = Some(EpochCensus::new(&T::labels(self.training.pipeline())));
+        }
+        let mut run = self.epoch(observer)?;
+        let parameters = run.trainer.guard.waiting();
+        if *is_first && is_whole && !parameters.is_empty() {
+            observer.event(Event::Unreached { parameters });
+        }
+        let epoch = run.state.epoch;
+        if let Some(census) = run.census.take() {
+            for (task, classes) in census.absent() {
+                let classes = &classes;
+                observer.event(Event::Absent {
+                    epoch,
+                    task,
+                    classes,
+                });
+            }
+        }
+        *is_first &= !is_whole;
+        // What overflowed in the last step of an epoch has not been in a loss yet.
+        require_finite(&run.directory.last_file(), &run.model.weights())?;
+        let length = &run.config.train;
+        let is_due = match length.evaluate_every {
+            0 => false,
+            every => epoch.is_multiple_of(every),
+        };
+        run.state.unevaluated = is_due || epoch == length.epochs;
+        run.save_last(observer)?;
+        Ok(run)
+    }
+
     /// Trains the rest of the current epoch.
     fn epoch(mut self, observer: &mut impl Observer) -> Result<Self, TrainError> {
         let passes = self.config.optimizer.accumulation;
@@ -386,7 +403,7 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
             observer.event(Event::Step(&report));
             let every = self.config.train.checkpoint_every;
             let epoch_ends = self.state.step.is_multiple_of(self.steps_per_epoch);
-            // The end of an epoch is saved after its evaluation.
+            // The end of an epoch is saved as such.
             let is_due = every > 0 && report.step.is_multiple_of(every) && !epoch_ends;
             let stops = observer.stops();
             if is_due || stops {
@@ -416,6 +433,7 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
         let evaluation = evaluate(&self.model, &self.validation, self.device, |done| {
             observer.event(Event::Evaluating { done, images });
         })?;
+        self.state.unevaluated = false;
         let (_, score) = evaluation.scores.main();
         let best = self.state.best.is_none_or(|best| score > best);
         self.log.write(
@@ -462,8 +480,48 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
     }
 }
 
-/// The checkpoint to resume from, if there is one.
-fn newest(directory: &RunDirectory) -> Result<Option<Checkpoint>, TrainError> {
-    let path = directory.last_file();
-    path.exists().then(|| Checkpoint::load(&path)).transpose()
+/// Takes over the weights of the best checkpoint of the run that tasks are added to.
+fn inherit<B: TrainBackend, T: Task<B>>(
+    model: Model<B, T>,
+    config: &RunConfig,
+    base: &Path,
+    labels: &Labels,
+) -> Result<Model<B, T>, TrainError> {
+    let (base, _) = RunDirectory::open(&gradway_data::paths::expand(base)?)?;
+    let path = base.checkpoint_file(false);
+    let saved = Checkpoint::load(&path)?;
+    model.require_base(&saved, &path)?;
+    saved.state.origin.require_model(config, &path)?;
+    model.inherit(saved, labels, &path)
 }
+
+/// The checkpoint to resume from, if there is one.
+///
+/// # Errors
+///
+/// [`TrainError`] if it cannot be read, or a file that the run would overwrite or need is not beside it.
+fn newest(directory: &RunDirectory) -> Result<Option<Checkpoint>, TrainError> {
+    let (last, best) = (directory.last_file(), directory.best_file());
+    if !last.exists() {
+        let results = [best, directory.result_file()];
+        let Some(result) = results.into_iter().find(|file| file.exists()) else {
+            return Ok(None);
+        };
+        let reason = format!(
+            "it is missing, so the run would start again and overwrite {}; restore it, or train in another folder",
+            result.display()
+        );
+        return Err(TrainError::file(last, reason));
+    }
+    let checkpoint = Checkpoint::load(&last)?;
+    if let (Some(score), false) = (checkpoint.state.best, best.exists()) {
+        let reason = format!(
+            "it is missing, but the run has a best score of {score}; restore it, or train in another folder"
+        );
+        return Err(TrainError::file(best, reason));
+    }
+    Ok(Some(checkpoint))
+}
+
+#[cfg(test)]
+mod tests;

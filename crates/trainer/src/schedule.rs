@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 /// The decay of the learning rate after the warm-up.
+///
+/// Variants without keys have braces, so that serde refuses keys in them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Decay {
@@ -13,7 +15,7 @@ pub enum Decay {
         power: f64,
     },
     /// Half a cosine from 1 to 0.
-    Cosine,
+    Cosine {},
     /// Multiplied by `factor` at each milestone.
     Step {
         /// Milestones as fractions of the run, in 0..1.
@@ -23,7 +25,13 @@ pub enum Decay {
         factor: f64,
     },
     /// Constant at 1.
-    Constant,
+    Constant {},
+}
+
+impl Default for Decay {
+    fn default() -> Self {
+        Self::Poly { power: one() }
+    }
 }
 
 fn one() -> f64 {
@@ -51,7 +59,7 @@ impl Default for ScheduleConfig {
         Self {
             warmup_steps: 0,
             warmup_ratio: 1e-6,
-            decay: Decay::Poly { power: 1.0 },
+            decay: Decay::default(),
         }
     }
 }
@@ -111,12 +119,12 @@ impl Schedule {
         let progress = step as f64 / self.steps.max(1) as f64;
         let decayed = match &self.config.decay {
             Decay::Poly { power } => (1.0 - progress).max(0.0).powf(*power),
-            Decay::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
+            Decay::Cosine {} => 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
             Decay::Step { milestones, factor } => {
                 let passed = milestones.iter().filter(|&&at| progress >= at).count();
                 factor.powi(passed as i32)
             }
-            Decay::Constant => 1.0,
+            Decay::Constant {} => 1.0,
         };
         let warmup = self.config.warmup_steps;
         let warm = if step < warmup {
@@ -157,7 +165,7 @@ mod tests {
 
     #[test]
     fn cosine_and_step() {
-        close(schedule(0, Decay::Cosine).rate(50), 1.0);
+        close(schedule(0, Decay::Cosine {}).rate(50), 1.0);
         let milestones = vec![0.75, 0.9];
         let step = schedule(
             0,

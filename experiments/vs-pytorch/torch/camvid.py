@@ -1,4 +1,4 @@
-"""CamVid with EfficientNet-Lite0 and SegFormer's All-MLP decoder in plain PyTorch: what `experiments/camvid/full.toml` is held against.
+"""CamVid with EfficientNet-Lite0 and SegFormer's All-MLP decoder in plain PyTorch: the recipe of `experiments/camvid/crops.toml`.
 
     python camvid.py --data $GRADWAY_DATA/camvid --weights efficientnet_lite0_imagenet1k.safetensors --method full --seed 0
 

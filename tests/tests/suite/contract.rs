@@ -178,7 +178,11 @@ fn methods_that_promise_it_start_from_the_frozen_backbone() {
 /// A base whose weights differ between seeds, and a method on it after some steps' worth of change.
 fn changed(backbone: &str, method: &str, seed: usize) -> (Base<Tracked>, SavedAdapter) {
     let device = Default::default();
-    let base = Base::<Tracked>::new(backbone, filled(backbone, seed), &device);
+    let base = Base::<Tracked>::new(
+        &BackboneConfig::named(backbone),
+        filled(backbone, seed),
+        &device,
+    );
     let (_, tuned) = on(&base, method);
     let fresh = SavedAdapter::new(&base, configured(method), &tuned);
     let weights = fresh.weights.into_iter().map(|(path, data)| {
@@ -209,7 +213,11 @@ fn a_saved_adapter_gives_the_same_features_on_its_base_and_is_refused_by_another
         let features = [tuned, original].map(|tuned| of_every_task(&encoder, &tuned));
         assert_eq!(features[0], features[1], "{method} on {backbone}");
 
-        let other = Base::<Tracked>::new(backbone, filled(backbone, 8), &Default::default());
+        let other = Base::<Tracked>::new(
+            &BackboneConfig::named(backbone),
+            filled(backbone, 8),
+            &Default::default(),
+        );
         let error = other.with(adapter, folder.path()).unwrap_err().to_string();
         for hash in [base.hash(), other.hash()] {
             assert!(error.contains(hash), "{error}");

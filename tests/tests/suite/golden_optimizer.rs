@@ -239,5 +239,5 @@ fn polynomial_decay_equals_the_golden() {
 
 #[test]
 fn cosine_decay_equals_the_golden() {
-    assert_rates(Decay::Cosine, "rate.cosine");
+    assert_rates(Decay::Cosine {}, "rate.cosine");
 }

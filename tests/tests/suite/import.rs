@@ -3,7 +3,9 @@
 use burn::tensor::TensorData;
 use gradway_backbone::efficientnet::EfficientNetLiteConfig;
 use gradway_backbone::swin::SwinConfig;
-use gradway_backbone::{AnyBackbone, ImportError, ImportReport, hash_module, import};
+use gradway_backbone::{
+    AnyBackbone, ImportError, ImportReport, ResizedTables, hash_module, import,
+};
 use gradway_tests::{Golden, Plain, Tensors, checkpoint};
 
 fn swin() -> AnyBackbone<Plain> {
@@ -369,14 +371,24 @@ fn numbers_that_are_not_finite_are_refused_by_key() {
     load(swin(), &tensors);
 }
 
+const TABLE: &str = "relative_position_bias_table";
+const LAST_TABLE: &str = "layers.3.blocks.0.attn.relative_position_bias_table";
+
+/// Bias tables of this many rows in the blocks whose table's key is chosen.
+fn with_tables(rows: usize, chosen: impl Fn(&str) -> bool) -> Tensors {
+    let mut tensors = swin_tensors();
+    let tables = tensors.iter_mut();
+    for (_, table) in tables.filter(|(key, _)| key.ends_with(TABLE) && chosen(key)) {
+        let heads = table.shape[1];
+        let values: Vec<f32> = (0..rows * heads).map(|index| index as f32).collect();
+        *table = TensorData::new(values, [rows, heads]);
+    }
+    tensors
+}
+
 /// A bias table of this many rows in the last stage.
 fn with_table(rows: usize) -> Tensors {
-    let mut tensors = swin_tensors();
-    let key = "layers.3.blocks.0.attn.relative_position_bias_table";
-    let heads = tensors[key].shape[1];
-    let values: Vec<f32> = (0..rows * heads).map(|index| index as f32).collect();
-    tensors.insert(key.to_string(), TensorData::new(values, [rows, heads]));
-    tensors
+    with_tables(rows, |key| key == LAST_TABLE)
 }
 
 #[test]
@@ -392,18 +404,50 @@ fn a_table_of_a_window_that_is_not_square_is_refused() {
         assert!(message.contains("layers.3.blocks.0.attn"), "{message}");
         assert!(message.contains(&format!("{rows} rows")), "{message}");
     }
-    let (_, report) = load(swin(), &with_table(169));
-    assert_eq!(report.resized.len(), 1);
+    let (_, report) = load(swin(), &with_tables(169, |_| true));
+    assert_eq!(report.resized.len(), 6);
     assert_eq!(report.resized[0].1, 169);
+    let expected = ResizedTables {
+        tables: 6,
+        from: 7,
+        to: 4,
+    };
+    assert_eq!(report.resized_tables(), Some(expected));
+}
+
+/// As in timm's `swin_s3_*`, which have the keys of another Swin.
+#[test]
+fn tables_of_several_windows_are_refused_with_the_windows() {
+    let error = refusal(&with_table(169));
+    assert!(matches!(error, ImportError::Windows { .. }), "{error}");
+    let message = error.to_string();
+    assert!(message.contains("windows of 4x4 and 7x7"), "{message}");
+}
+
+#[test]
+fn two_keys_for_one_parameter_are_refused_with_both() {
+    let mut tensors = swin_tensors();
+    let (timm, microsoft) = (
+        "layers.1.downsample.norm.weight",
+        "layers.1.downsample.norm.gamma",
+    );
+    tensors.insert(microsoft.to_string(), tensors[timm].clone());
+    let error = refusal(&tensors);
+    assert!(matches!(error, ImportError::Twice { .. }), "{error}");
+    let message = error.to_string();
+    assert!(
+        message.contains(timm) && message.contains(microsoft),
+        "{message}"
+    );
 }
 
 #[test]
 fn a_table_with_the_rows_of_another_square_is_told_by_its_index() {
     // 9 x 25 is 15 x 15: a window of 5 x 13 or of 8 x 8, whose index has a row for each position.
     for (positions, fits) in [(64, true), (65, false)] {
-        let mut tensors = with_table(225);
+        let mut tensors = with_tables(225, |_| true);
         tensors.insert(
-            "layers.3.blocks.0.attn.relative_position_index".to_string(),
+            LAST_TABLE.replace("bias_table", "index"),
             TensorData::zeros::<f32, _>([positions, positions]),
         );
         let imported = import(swin(), &checkpoint("edited", &tensors));

@@ -5,7 +5,7 @@ use burn::tensor::backend::Backend;
 use super::{EfficientNetLite, EfficientNetLiteConfig, ROWS, STEM_STRIDE};
 use crate::config::BackboneConfig;
 use crate::description::StageShape;
-use crate::family::{Named, Statistics, Variant};
+use crate::family::{Ineffective, Named, Statistics, Variant};
 
 /// `(value - 127) / 128`, the normalisation of the published weights.
 const STATISTICS: Statistics = Statistics {
@@ -39,6 +39,21 @@ impl Variant for EfficientNetLiteVariant {
             row.stage.map(|_| StageShape { channels, stride })
         });
         shapes.collect()
+    }
+
+    fn without_effect(&self, config: &BackboneConfig) -> Option<Ineffective> {
+        if config.drop_path != 0.0 {
+            return Some(Ineffective {
+                setting: format!("backbone.drop_path = {}", config.drop_path),
+                reason: "has no stochastic depth",
+                right: "0",
+            });
+        }
+        config.pad_first.then(|| Ineffective {
+            setting: "backbone.pad_first = true".to_string(),
+            reason: "shifts no windows",
+            right: "false",
+        })
     }
 
     fn init<B: Backend>(&self, _: &BackboneConfig, device: &B::Device) -> EfficientNetLite<B> {

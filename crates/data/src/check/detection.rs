@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::report::{
     DatasetReport, InstanceCount, InstanceReport, Problem, Warning, is_turned, most_frequent_first,
 };
-use crate::detection::{DetectionDataset, DetectionSample};
+use crate::detection::{DetectionDataset, DetectionSample, Skipped, SkippedKind};
 use crate::labels::LabelCensus;
 use crate::task::TaskKind;
 
@@ -17,7 +17,7 @@ struct Tally {
     /// Samples and objects by class.
     classes: BTreeMap<usize, (usize, u64)>,
     with_mask: u64,
-    empty_masks: u64,
+    empty_masks: SkippedKind,
     crowds: u64,
     difficult: u64,
     empty: usize,
@@ -54,7 +54,9 @@ impl Tally {
             self.difficult += u64::from(instance.is_difficult);
             if let Some(mask) = &instance.mask {
                 self.with_mask += 1;
-                self.empty_masks += u64::from(mask.width() == 0);
+                if mask.width() == 0 {
+                    self.empty_masks.add(instance.id);
+                }
             }
         }
         for (class, instances) in seen {
@@ -74,7 +76,7 @@ impl Tally {
             count.1 += instances;
         }
         self.with_mask += other.with_mask;
-        self.empty_masks += other.empty_masks;
+        self.empty_masks.merge(other.empty_masks);
         self.crowds += other.crowds;
         self.difficult += other.difficult;
         self.empty += other.empty;
@@ -106,6 +108,19 @@ pub fn check_detection(dataset: &dyn DetectionDataset) -> DatasetReport {
             hint: error.hint(),
         });
     }
+    if tally.empty_masks.count > 0 {
+        let skipped = Skipped {
+            empty_masks: tally.empty_masks.clone(),
+            ..Skipped::default()
+        };
+        warnings.push(Warning {
+            message: skipped.to_string(),
+            hint: Some(
+                "polygons must be in pixels of the image; detectors of masks are not trained on such objects"
+                    .into(),
+            ),
+        });
+    }
     let names = dataset.classes().iter().enumerate();
     let classes = names.map(|(class, name)| {
         let (samples, count) = tally.classes.get(&class).copied().unwrap_or_default();
@@ -128,7 +143,7 @@ pub fn check_detection(dataset: &dyn DetectionDataset) -> DatasetReport {
         instances: Some(InstanceReport {
             instances,
             with_mask: tally.with_mask,
-            empty_masks: tally.empty_masks,
+            empty_masks: tally.empty_masks.count as u64,
             crowds: tally.crowds,
             difficult: tally.difficult,
             empty: tally.empty,

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::dataset::DenseDataset;
 use super::sample::DenseSample;
-use crate::error::DataError;
-use crate::io::read;
+use crate::error::{DataError, FileFault};
+use crate::io::{names, read};
 use crate::labels::{DenseTask, LabelPolicy, LabelTable, check_classes};
 
 const TASK: DenseTask = DenseTask::SemanticSegmentation;
@@ -59,11 +59,23 @@ impl FileDataset {
     }
 
     fn missing_mask(&self, pair: &FilePair, missing: usize) -> DataError {
-        DataError::MissingMask {
-            image: pair.image.clone(),
-            mask: pair.mask.clone(),
-            missing,
-            total: self.pairs.len(),
+        match names::instead_of(&pair.mask, &pair.image) {
+            None => DataError::MissingMask {
+                image: pair.image.clone(),
+                mask: pair.mask.clone(),
+                missing,
+                total: self.pairs.len(),
+            },
+            Some(path) => DataError::File {
+                fault: FileFault::MaskFormat {
+                    found: format!("{} file", names::upper_extension(&path)),
+                    advice: match names::named_stem(&path, &["jpg", "jpeg"]) {
+                        Some(_) => "JPEG changes values: create the mask again as PNG",
+                        None => "convert it to PNG without changing its values",
+                    },
+                },
+                path,
+            },
         }
     }
 }

@@ -49,6 +49,11 @@ pub struct Annotation {
 }
 
 impl Annotation {
+    /// Whether a detector is trained on it.
+    pub fn is_trained_on(&self) -> bool {
+        !self.is_crowd && !self.is_difficult
+    }
+
     /// Clips the box to the image of `width` x `height` and drops invalid polygons; counts the annotation as
     /// skipped, named `label`, if nothing remains.
     ///
@@ -95,21 +100,38 @@ impl Annotation {
         image: &str,
         (width, height): (u32, u32),
     ) -> Result<Option<Mask>, AnnotationFault> {
-        let drawn;
-        let stored;
-        let runs = match &self.shape {
-            None => return Ok(None),
+        let runs = self.drawn(image, (width, height))?;
+        Ok(runs.map(|runs| Mask::from_runs(&runs, width, height)))
+    }
+
+    /// Whether there is a mask, but without a pixel in `image`.
+    ///
+    /// # Errors
+    /// As [`Self::mask`].
+    pub fn has_empty_mask(&self, image: &str, size: (u32, u32)) -> Result<bool, AnnotationFault> {
+        let runs = self.drawn(image, size)?;
+        // Every second run is of the object.
+        let is_empty = |runs: Cow<[u32]>| runs.iter().skip(1).step_by(2).all(|&run| run == 0);
+        Ok(runs.is_some_and(is_empty))
+    }
+
+    /// Returns the runs of the mask; `None` without one.
+    fn drawn(
+        &self,
+        image: &str,
+        (width, height): (u32, u32),
+    ) -> Result<Option<Cow<'_, [u32]>>, AnnotationFault> {
+        Ok(match &self.shape {
+            None => None,
             Some(Shape::Polygons(polygons)) => {
                 let polygons = hotcoco::mask::fr_polys(polygons, height, width);
-                drawn = polygons.map_err(|error| self.unusable(&error))?;
-                &drawn.counts[..]
+                let polygons = polygons.map_err(|error| self.unusable(&error))?;
+                Some(Cow::Owned(polygons.counts))
             }
             Some(Shape::Runs { .. } | Shape::Text { .. }) => {
-                stored = self.runs(image, (width, height))?;
-                &stored[..]
+                Some(self.runs(image, (width, height))?)
             }
-        };
-        Ok(Some(Mask::from_runs(runs, width, height)))
+        })
     }
 
     /// Checks the run lengths as [`Self::mask`], without rasterising.

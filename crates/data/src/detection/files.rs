@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::annotation::Annotation;
 use super::sample::{DetectionDataset, DetectionSample, Instance};
 use super::skipped::Skipped;
 use crate::error::{AnnotationFault, DataError};
 use crate::io::read;
+use crate::split::Split;
 
 /// An image file and its annotations.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,9 +46,86 @@ pub struct AnnotatedDataset {
     pub skipped: Skipped,
     /// The COCO JSON file of the annotations, if there is one.
     pub annotation_file: Option<PathBuf>,
+    /// Whether images without an object to train on are trained on.
+    pub keep_empty: bool,
 }
 
 impl AnnotatedDataset {
+    /// Removes and counts the images without an object to train on.
+    pub(crate) fn leave_out_empty_images(&mut self) {
+        let skipped = &mut self.skipped.empty_images;
+        self.images.retain(|image| {
+            let objects = image.objects.as_deref().unwrap_or_default();
+            let keep = image.objects.is_err() || objects.iter().any(Annotation::is_trained_on);
+            if !keep {
+                skipped.add(&image.id);
+            }
+            keep
+        });
+    }
+
+    /// Removes and counts the objects whose mask is empty, and the images without another one, as detectron2 does
+    /// for a mask head.
+    ///
+    /// # Errors
+    /// If a mask is invalid, or nothing is left to train on.
+    pub(crate) fn leave_out_empty_masks(&mut self) -> Result<(), DataError> {
+        let empty = |image: &AnnotatedImage| {
+            let number = image.image_id.to_string();
+            let objects = image.objects.as_deref().unwrap_or_default().iter();
+            let flags = objects.map(|object| object.has_empty_mask(&number, image.size));
+            let flags: Result<Vec<bool>, AnnotationFault> = flags.collect();
+            flags.map_err(|fault| image.fault(fault))
+        };
+        // On all cores, since polygons must be drawn.
+        let empty: Vec<_> = self.images.par_iter().map(empty).collect();
+        for (image, empty) in self.images.iter_mut().zip(empty) {
+            let mut empty = empty?.into_iter();
+            if let Ok(objects) = &mut image.objects {
+                objects.retain(|object| {
+                    let is_empty = empty.next().unwrap_or_default();
+                    if is_empty {
+                        self.skipped.empty_masks.add(object.id);
+                    }
+                    !is_empty
+                });
+            }
+        }
+        let annotations = self.images.first().map(|image| image.annotations.clone());
+        if !self.keep_empty {
+            self.leave_out_empty_images();
+        }
+        self.require_objects(
+            Split::Train,
+            annotations.as_deref().unwrap_or(Path::new("")),
+        )
+    }
+
+    /// Checks that the skipped annotations are not all of them.
+    ///
+    /// # Errors
+    /// [`DataError::Annotations`] with what was skipped.
+    pub(crate) fn require_objects(&self, split: Split, path: &Path) -> Result<(), DataError> {
+        let is_left = self.images.iter().any(|image| match &image.objects {
+            Ok(objects) => !objects.is_empty(),
+            Err(_) => true,
+        });
+        if is_left || self.skipped.annotations() == 0 {
+            return Ok(());
+        }
+        Err(DataError::Annotations {
+            path: path.to_path_buf(),
+            fault: AnnotationFault::NothingLeft {
+                split: split.name(),
+                purpose: match split {
+                    Split::Train => "train on",
+                    Split::Val => "evaluate on",
+                },
+                skipped: self.skipped.to_string(),
+            },
+        })
+    }
+
     /// Checks that every image exists and its annotations are valid.
     ///
     /// # Errors

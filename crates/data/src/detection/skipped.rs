@@ -25,7 +25,7 @@ impl SkippedKind {
         }
     }
 
-    fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: Self) {
         self.count += other.count;
         let room = EXAMPLES - self.examples.len().min(EXAMPLES);
         self.examples.extend(other.examples.into_iter().take(room));
@@ -41,6 +41,8 @@ pub struct Skipped {
     pub without_area: SkippedKind,
     /// Annotations whose polygons all have fewer than three points.
     pub without_polygon: SkippedKind,
+    /// Training annotations whose mask has no pixel in the image, where masks are trained on.
+    pub empty_masks: SkippedKind,
     /// Training images without an object to train on.
     pub empty_images: SkippedKind,
 }
@@ -48,7 +50,10 @@ pub struct Skipped {
 impl Skipped {
     /// Returns the number of skipped annotations.
     pub fn annotations(&self) -> usize {
-        self.outside.count + self.without_area.count + self.without_polygon.count
+        self.outside.count
+            + self.without_area.count
+            + self.without_polygon.count
+            + self.empty_masks.count
     }
 
     /// Whether nothing was skipped.
@@ -61,6 +66,7 @@ impl Skipped {
         self.outside.merge(other.outside);
         self.without_area.merge(other.without_area);
         self.without_polygon.merge(other.without_polygon);
+        self.empty_masks.merge(other.empty_masks);
         self.empty_images.merge(other.empty_images);
     }
 }
@@ -75,6 +81,7 @@ impl fmt::Display for Skipped {
                 &self.without_polygon,
                 "annotations without a polygon of three points",
             ),
+            (&self.empty_masks, "annotations whose mask is empty"),
             (&self.empty_images, "images with nothing to train on"),
         ];
         let mut separator = "";

@@ -28,6 +28,26 @@ pub enum AnnotationFault {
         hint: Option<&'static str>,
     },
 
+    /// The root element of an XML file is another one.
+    #[error("its root element is `{found}`; expected `{expected}`")]
+    Root {
+        /// The root element found.
+        found: String,
+        /// The expected root element.
+        expected: &'static str,
+    },
+
+    /// An element of an XML file is in another place than the format has it.
+    #[error("`{element}` is in `{found}`; expected it {expected}")]
+    Place {
+        /// The element.
+        element: String,
+        /// The elements that it is in, from the root, separated by slashes.
+        found: String,
+        /// The expected place.
+        expected: &'static str,
+    },
+
     /// A key is missing, or its value is invalid.
     #[error(
         "{entry}: `{key}` {}; expected {expected}",
@@ -135,6 +155,17 @@ pub enum AnnotationFault {
         first: String,
         /// Name of the second one.
         second: String,
+    },
+
+    /// Two categories have the same name.
+    #[error("categories {first} and {second} are both `{name}`; names must be unique")]
+    SharedName {
+        /// The name.
+        name: String,
+        /// Identifier of the first one.
+        first: u64,
+        /// Identifier of the second one.
+        second: u64,
     },
 
     /// The file has no categories.
@@ -267,6 +298,9 @@ impl AnnotationFault {
         Some(match self {
             Self::Missing => "every image of a split list needs an annotation of the same stem",
             Self::Syntax { hint, .. } => return *hint,
+            Self::Root { .. } | Self::Place { .. } => {
+                "export the annotations again as Pascal VOC XML, one file per image; names are case-sensitive"
+            }
             Self::OtherCategories { .. } => {
                 "a category must have the same identifier and name in both splits; the validation split may lack some"
             }
@@ -283,6 +317,9 @@ impl AnnotationFault {
             }
             Self::DuplicateImage { .. } | Self::DuplicateAnnotation { .. } => {
                 "merged files need new identifiers"
+            }
+            Self::SharedName { .. } => {
+                "rename or remove one of the two; if both are one class, give their annotations one `category_id`"
             }
             Self::UnknownImage { .. } => {
                 "remove annotations of images that the file does not list, or list those images"

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::detection::{AnnotatedDataset, AnnotatedImage, Annotation};
+use crate::detection::{AnnotatedDataset, AnnotatedImage};
 use crate::error::{AnnotationFault, DataError};
 use crate::format::{DatasetDescriptor, DatasetFormat, Opened};
 use crate::formats::layout;
@@ -111,6 +111,7 @@ impl DatasetFormat for CocoConfig {
             });
         }
         let mut dataset = read(&annotations, &images)?;
+        dataset.keep_empty = self.keep_empty;
         if split == Split::Val {
             let training = root.join(&self.train_annotations);
             if training.is_file() && training != annotations {
@@ -119,26 +120,10 @@ impl DatasetFormat for CocoConfig {
         }
         let mut expected = "images";
         if split == Split::Train && !self.keep_empty {
-            leave_out_empty(&mut dataset);
+            dataset.leave_out_empty_images();
             expected = "images with an object";
         }
-        let is_left = dataset.images.iter().any(|image| match &image.objects {
-            Ok(objects) => !objects.is_empty(),
-            Err(_) => true,
-        });
-        if !is_left && dataset.skipped.annotations() > 0 {
-            return Err(DataError::Annotations {
-                path: annotations,
-                fault: AnnotationFault::NothingLeft {
-                    split: split.name(),
-                    purpose: match split {
-                        Split::Train => "train on",
-                        Split::Val => "evaluate on",
-                    },
-                    skipped: dataset.skipped.to_string(),
-                },
-            });
-        }
+        dataset.require_objects(split, &annotations)?;
         if let Some(first) = self.first {
             if first == 0 {
                 return Err(invalid("data.first", first, "at least 1 image"));
@@ -249,19 +234,6 @@ fn read(annotations: &Path, images: &Path) -> Result<AnnotatedDataset, DataError
         category_ids: parsed.category_ids,
         skipped: parsed.skipped,
         annotation_file: Some(annotations.to_path_buf()),
+        keep_empty: false,
     })
-}
-
-/// Removes and counts the images without an object to train on.
-fn leave_out_empty(dataset: &mut AnnotatedDataset) {
-    let is_trained_on = |object: &Annotation| !object.is_crowd && !object.is_difficult;
-    let skipped = &mut dataset.skipped.empty_images;
-    dataset.images.retain(|image| {
-        let objects = image.objects.as_deref().unwrap_or_default();
-        let keep = image.objects.is_err() || objects.iter().any(is_trained_on);
-        if !keep {
-            skipped.add(&image.id);
-        }
-        keep
-    });
 }

@@ -32,7 +32,7 @@ pub struct FolderConfig {
     /// The folder of the masks (.png), below the root; may hold `{split}`.
     #[serde(default = "masks")]
     pub masks: String,
-    /// The suffix of a mask's stem after its image's stem, such as `_mask`.
+    /// The suffix of a mask's stem after its image's stem, such as `_mask`; both may be in one folder.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub mask_suffix: String,
     /// A text file with the training images, one per line, below the root.
@@ -67,8 +67,9 @@ impl FolderConfig {
         for path in [root, &image_folder, &mask_folder] {
             layout::require_folder(path, format.name, format.layout)?;
         }
-        let images = ImageFolder::open(&image_folder)?;
+        let mut images = ImageFolder::open(&image_folder)?;
         let masks = LabelFolder::masks(&mask_folder, &self.mask_suffix)?;
+        images.leave_out_masks(&masks);
         let listed = |list: &Path| {
             let list = root.join(list);
             let pairs = list::pairs(&list, root, &images, &masks)?;
@@ -94,8 +95,9 @@ impl FolderConfig {
                 }
             };
             // One folder of masks for the images of both splits holds those of the other one too.
-            if self.masks.contains(SPLIT) || !self.images.contains(SPLIT) {
-                masks.require_images(&images)?;
+            match self.masks.contains(SPLIT) || !self.images.contains(SPLIT) {
+                true => masks.require_images(&images)?,
+                false => masks.require_named_images(&images)?,
             }
             let mut pairs = masks.pairs(&images);
             pairs.retain(|pair| !excluded.contains(&pair.image));

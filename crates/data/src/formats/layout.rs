@@ -1,18 +1,13 @@
 //! Files on disk: required folders, files of a folder by stem, images with their labels.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::dense::FilePair;
 use crate::error::{DataError, FileFault};
-
-/// Endings of image files, lower case.
-const IMAGE_EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff"];
-
-/// Extensions of unsupported images, to report these and not a missing image.
-const OTHER_EXTENSIONS: [&str; 12] = [
-    "gif", "heic", "heif", "avif", "jxl", "jp2", "j2k", "tga", "ppm", "pgm", "psd", "dng",
-];
+use crate::io::names::{
+    IMAGE_EXTENSIONS, OTHER_EXTENSIONS, named_stem, upper_extension, wanted_stem, without_extension,
+};
 
 /// Checks that a folder exists; the error shows the layout of the format.
 ///
@@ -48,7 +43,7 @@ pub fn images_by_stem(folder: &Path) -> Result<BTreeMap<String, PathBuf>, DataEr
 }
 
 /// Returns the files of a folder with one of these extensions, in lower or upper case, by stem.
-fn files_by_stem(
+pub(super) fn files_by_stem(
     folder: &Path,
     extensions: &[&str],
 ) -> Result<BTreeMap<String, PathBuf>, DataError> {
@@ -73,30 +68,29 @@ fn files_by_stem(
     Ok(files)
 }
 
-/// Returns the stem of a file with one of these extensions; `None` for other files, folders and hidden files.
-///
-/// A name that is not UTF-8 is accepted too.
-fn wanted_stem(path: &Path, extensions: &[&str]) -> Option<String> {
-    let extension = path.extension()?.to_str()?.to_ascii_lowercase();
-    let stem = path.file_stem()?.to_string_lossy();
-    let wanted = extensions.contains(&extension.as_str()) && !stem.starts_with('.');
-    (wanted && path.is_file()).then(|| stem.into_owned())
-}
-
-/// Returns the error of an unsupported image, if there is one with this stem.
+/// Returns the error of an unsupported image, or of a link to no file, if there is one with this stem.
 pub(super) fn other_kind(folder: &Path, stem: &str) -> Option<DataError> {
-    let files = std::fs::read_dir(folder).ok()?.flatten();
-    let path = files
-        .map(|entry| entry.path())
-        .find(|path| wanted_stem(path, &OTHER_EXTENSIONS).is_some_and(|found| found == stem))?;
-    let extension = path.extension().unwrap_or_default().to_string_lossy();
-    Some(DataError::File {
-        fault: FileFault::Kind {
-            found: format!("{} file", extension.to_ascii_uppercase()),
-            advice: "convert it to PNG or JPEG",
-        },
-        path,
-    })
+    let files = || {
+        let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        files.map(|entry| entry.path())
+    };
+    let is_named = |path: &PathBuf, extensions: &[&str]| {
+        named_stem(path, extensions).is_some_and(|found| found == stem)
+    };
+    let other = files().find(|path| is_named(path, &OTHER_EXTENSIONS) && path.is_file());
+    if let Some(path) = other {
+        return Some(DataError::File {
+            fault: FileFault::Kind {
+                found: format!("{} file", upper_extension(&path)),
+                advice: "convert it to PNG or JPEG",
+            },
+            path,
+        });
+    }
+    let link = files().find(|path| is_named(path, &IMAGE_EXTENSIONS) && !path.exists())?;
+    let reason = "it is a link to a file that does not exist";
+    let error = std::io::Error::new(std::io::ErrorKind::NotFound, reason);
+    Some(DataError::read(&link, error))
 }
 
 /// A folder of images, by stem.
@@ -115,6 +109,30 @@ impl ImageFolder {
             path: path.to_path_buf(),
             by_stem: images_by_stem(path)?,
         })
+    }
+
+    /// Returns the stems of all files that are named like images, whether they can be read or not.
+    fn named(&self) -> Result<BTreeSet<String>, DataError> {
+        let fail = |source| DataError::read(&self.path, source);
+        let mut stems = BTreeSet::new();
+        for entry in std::fs::read_dir(&self.path).map_err(fail)? {
+            let path = entry.map_err(fail)?.path();
+            let extensions = [&IMAGE_EXTENSIONS[..], &OTHER_EXTENSIONS];
+            let named = extensions.map(|extensions| named_stem(&path, extensions));
+            stems.extend(named.into_iter().flatten().filter(|_| !path.is_dir()));
+        }
+        Ok(stems)
+    }
+
+    /// Removes the files that are masks of others.
+    pub fn leave_out_masks(&mut self, masks: &LabelFolder) {
+        let is_of_image = |stem: &&str| self.by_stem.contains_key(*stem);
+        let of_images = masks.by_stem.iter().filter(|(stem, _)| {
+            let id = stem.strip_suffix(&masks.suffix).filter(|id| id != stem);
+            id.as_ref().is_some_and(is_of_image)
+        });
+        let of_images: BTreeSet<PathBuf> = of_images.map(|(_, path)| path.clone()).collect();
+        self.by_stem.retain(|_, path| !of_images.contains(path));
     }
 }
 
@@ -171,6 +189,17 @@ impl LabelFolder {
         }
     }
 
+    /// Whether a name leads to a file by itself: with a folder or the ending.
+    pub fn is_named(&self, name: &str) -> bool {
+        name.contains('/') || without_extension(name, &[self.extension]) != name
+    }
+
+    /// Whether a name is the stem of a sample or of its file.
+    pub fn is_stem_of(&self, name: &str, id: &str) -> bool {
+        let suffix = name.strip_prefix(id);
+        suffix.is_some_and(|suffix| suffix.is_empty() || suffix == self.suffix)
+    }
+
     /// A pair for every image, by stem.
     pub fn pairs(&self, images: &ImageFolder) -> Vec<FilePair> {
         let pair = |(id, image): (&String, &PathBuf)| FilePair {
@@ -189,11 +218,28 @@ impl LabelFolder {
     /// [`DataError::MaskWithoutImage`] with the first mask without an image and their number;
     /// [`DataError::File`] if its image has an unsupported format.
     pub fn require_images(&self, images: &ImageFolder) -> Result<(), DataError> {
+        self.require(images, |_| true)
+    }
+
+    /// As [`Self::require_images`], for masks of the images of several folders: only for the files in `images`.
+    ///
+    /// # Errors
+    /// As [`Self::require_images`].
+    pub fn require_named_images(&self, images: &ImageFolder) -> Result<(), DataError> {
+        let named = images.named()?;
+        self.require(images, |id| named.contains(id))
+    }
+
+    fn require(
+        &self,
+        images: &ImageFolder,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Result<(), DataError> {
         // Masks without the suffix, such as previews, belong to no image.
         let found = self.by_stem.iter();
         let found = found.filter_map(|(stem, mask)| Some((stem.strip_suffix(&self.suffix)?, mask)));
         let (mut first, mut missing, mut total) = (None, 0, 0);
-        for (id, mask) in found {
+        for (id, mask) in found.filter(|(id, _)| is_wanted(id)) {
             total += 1;
             if !images.by_stem.contains_key(id) {
                 missing += 1;
@@ -217,18 +263,6 @@ impl LabelFolder {
 /// Strips the extension of an image: `a.jpg` becomes `a`, but `a.b` is not changed.
 pub(crate) fn without_image_extension(name: &str) -> &str {
     without_extension(name, &IMAGE_EXTENSIONS)
-}
-
-/// A name without one of these endings.
-pub(super) fn without_extension<'a>(name: &'a str, extensions: &[&str]) -> &'a str {
-    match name.rsplit_once('.') {
-        Some((stem, extension))
-            if extensions.contains(&extension.to_ascii_lowercase().as_str()) =>
-        {
-            stem
-        }
-        _ => name,
-    }
 }
 
 #[cfg(test)]

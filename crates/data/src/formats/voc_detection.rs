@@ -173,5 +173,6 @@ fn dataset(pairs: &[FilePair], classes: Classes) -> AnnotatedDataset {
         palette: classes.palette,
         skipped,
         annotation_file: None,
+        keep_empty: true,
     }
 }

@@ -74,7 +74,7 @@ impl ClassSource {
     /// The class list this stands for, in a dataset below `root`.
     ///
     /// # Errors
-    /// A name that is neither a built-in list nor a file, or a file that cannot be read.
+    /// A name that is neither a built-in list nor a file, or a file that cannot be read or has a comment.
     pub fn resolve(&self, root: &Path) -> Result<Classes, DataError> {
         let name = match self {
             Self::List(names) => return Ok(Classes::named(names.clone())),
@@ -91,7 +91,16 @@ impl ClassSource {
                 path,
             });
         }
-        Ok(Classes::named(text::lines(&path)?))
+        let names = text::lines(&path)?;
+        if let Some(comment) = names.iter().find(|name| name.starts_with('#')) {
+            // Read as a name, it would move the labels of all classes after it.
+            return Err(DataError::InvalidValue {
+                key: "classes",
+                value: format!("`{comment}` in {}", path.display()),
+                expected: "one name per line, without comments".into(),
+            });
+        }
+        Ok(Classes::named(names))
     }
 }
 

@@ -158,9 +158,24 @@ fn whole_numbers_may_be_floats() {
         json["annotations"][0]["iscrowd"] = json!(0.0);
         json["annotations"][1]["category_id"] = json!(9.0);
         json["annotations"][1]["area"] = Value::Null;
+        json["annotations"][1]["segmentation"] =
+            json!({ "size": [8.0, 12.0], "counts": [17.0, 3.0, 76.0] });
     });
-    let sample = dataset.unwrap().get(0).unwrap();
+    let dataset = dataset.unwrap();
+    let sample = dataset.get(0).unwrap();
     assert_eq!((sample.image_id, sample.instances[0].id), (1, 10));
+    let mask = dataset.get(1).unwrap().instances[0].mask.clone();
+    assert_eq!(mask.unwrap().area(), 3);
+    for (runs, part) in [
+        (json!({ "size": [8.5, 12], "counts": [96] }), "`size` = 8.5"),
+        (
+            json!({ "size": [8, 12], "counts": [96.5] }),
+            "`counts` = 96.5",
+        ),
+    ] {
+        let error = fixture.error(|json| json["annotations"][1]["segmentation"] = runs);
+        assert_says(&error, &["annotation 11", part, "a whole number of pixels"]);
+    }
 }
 
 #[test]
@@ -236,6 +251,19 @@ fn faults_name_the_entry_and_the_key() {
         &error,
         &["an image with `id`, `file_name`, `width` and `height`"],
     );
+}
+
+#[test]
+fn two_categories_of_one_name_are_told() {
+    let fixture = Fixture::new();
+    let error = fixture.error(|json| json["categories"][1]["name"] = json!("cat"));
+    let parts = [
+        "val.json",
+        "categories 7 and 9",
+        "both `cat`",
+        "rename or remove",
+    ];
+    assert_says(&error, &parts);
 }
 
 #[test]
@@ -321,6 +349,67 @@ fn an_object_without_a_mask_is_told_before_a_head_of_masks_meets_it() {
         })
         .unwrap();
     assert_eq!(fixture.config.check(Split::Val).unwrap().warnings, []);
+}
+
+#[test]
+fn a_mask_without_a_pixel_is_not_trained_on() {
+    let fixture = Fixture::new();
+    let write = |first: Value, second: Value| {
+        let mut json = coco();
+        json["annotations"][0]["segmentation"] = first;
+        json["annotations"][1]["segmentation"] = second;
+        fixture.write("train.json", json.to_string());
+        fixture.write("val.json", json.to_string());
+    };
+    let square = json!([[2, 1, 6, 1, 6, 4, 2, 4]]);
+    for empty in [
+        json!([[102, 1, 106, 1, 106, 4, 102, 4]]),
+        json!([[2, -9, 6, -9, 6, -5, 2, -5]]),
+        json!({ "size": [8, 12], "counts": [96] }),
+        json!({ "size": [8, 12], "counts": "P3" }),
+    ] {
+        write(square.clone(), empty.clone());
+        let open = |split| fixture.config.open_detection_with_masks(split).unwrap();
+        let dataset = open(Split::Train);
+        let ids: Vec<String> = (0..dataset.len()).map(|index| dataset.id(index)).collect();
+        assert_eq!(ids, ["a"], "{empty}");
+        assert_eq!(
+            dataset.skipped().to_string(),
+            "1 annotations whose mask is empty (11); 1 images with nothing to train on (b)"
+        );
+        // Scores count it, as pycocotools does; and a detector of boxes has its box.
+        assert_eq!(open(Split::Val).len(), 2);
+        assert_eq!(fixture.open(Split::Train).unwrap().len(), 2);
+        let report = fixture.config.check(Split::Train).unwrap();
+        let [warning] = &report.warnings[..] else {
+            panic!("{:?}", report.warnings);
+        };
+        assert_eq!(warning.message, "1 annotations whose mask is empty (11)");
+        assert!(
+            warning
+                .hint
+                .as_ref()
+                .unwrap()
+                .contains("pixels of the image")
+        );
+
+        write(empty.clone(), empty);
+        let error = fixture.config.open_detection_with_masks(Split::Train).err();
+        let parts = [
+            "train.json",
+            "nothing to train on",
+            "2 annotations whose mask is empty",
+        ];
+        assert_says(&error.unwrap(), &parts);
+        let keep = config(fixture.folder.path(), &format!("{COCO}keep_empty = true\n"));
+        write(square.clone(), json!({ "size": [8, 12], "counts": [96] }));
+        let dataset = keep.open_detection_with_masks(Split::Train).unwrap();
+        assert_eq!(dataset.len(), 2);
+        assert!(dataset.get(1).unwrap().instances.is_empty());
+    }
+    write(square, Value::Null);
+    let error = fixture.config.open_detection_with_masks(Split::Train).err();
+    assert_says(&error.unwrap(), &["annotation 11", "has no mask"]);
 }
 
 #[test]
@@ -489,4 +578,137 @@ fn an_xml_may_have_another_ending_and_a_byte_order_mark() {
         .open_detection(Split::Val)
         .unwrap();
     assert_eq!(dataset.get(0).unwrap().instances.len(), 1);
+}
+
+/// Everything in an annotation is optional, so another document must not be an image without objects.
+#[test]
+fn another_document_is_no_annotation() {
+    let folder = tempfile::tempdir().unwrap();
+    write_xml(folder.path(), "a", DOG);
+    let path = folder.path().join("VOC/Annotations/a.xml");
+    let voc = config(folder.path(), VOC);
+    let root = ["a.xml", "expected `annotation`", "Pascal VOC XML"];
+    let cases: [(String, &[&str]); 12] = [
+        (
+            "<html><body>404</body></html>".into(),
+            &["root element is `html`"],
+        ),
+        (
+            format!("<Annotation>{DOG}</Annotation>"),
+            &["root element is `Annotation`"],
+        ),
+        (
+            "<annotations><image><box label=\"dog\"/></image></annotations>".into(),
+            &["root element is `annotations`"],
+        ),
+        (
+            format!("<root><annotation>{DOG}</annotation></root>"),
+            &["root element is `root`"],
+        ),
+        (DOG.into(), &["root element is `object`"]),
+        (
+            format!("<annotation><objects>{DOG}</objects></annotation>"),
+            &[
+                "`object` is in `annotation/objects`",
+                "directly in `annotation`",
+            ],
+        ),
+        (
+            format!(
+                "<annotation>{}</annotation>",
+                DOG.replace("object", "Object")
+            ),
+            &["`bndbox` is in `annotation/Object`", "in an `object`"],
+        ),
+        (
+            format!("<annotation/>\n<annotation>{DOG}</annotation>"),
+            &[
+                "`annotation` follows the end of `annotation`",
+                "one file per image",
+            ],
+        ),
+        (
+            format!("<annotation>{DOG}</annotation>xxx"),
+            &["text outside of `annotation`"],
+        ),
+        (
+            format!("<annotation>{DOG}"),
+            &["`annotation` is not closed", "truncated"],
+        ),
+        ("<?xml version=\"1.0\"?>\n".into(), &["it has no element"]),
+        (String::new(), &["it has no element"]),
+    ];
+    for (text, parts) in cases {
+        fs::write(&path, &text).unwrap();
+        let error = voc.open_detection(Split::Val).err();
+        let error = error.unwrap_or_else(|| panic!("read: {text}"));
+        assert_says(&error, &["a.xml"]);
+        assert_says(&error, parts);
+        if error.to_string().contains("root element is") {
+            assert_says(&error, &root);
+        }
+        let problems = voc.check(Split::Val).unwrap().problems;
+        assert_eq!(problems[0].message, error.to_string());
+    }
+    // What an object holds besides is nobody's matter.
+    let part = "<part><name>head</name><bndbox><xmin>1</xmin></bndbox></part></object>";
+    for text in [
+        "<!-- of a tool --><annotation/>\n<!-- end -->".to_string(),
+        format!("<?xml version=\"1.0\"?>\n<annotation>{DOG}</annotation>\n"),
+        format!(
+            "<annotation verified=\"yes\">{}</annotation>",
+            DOG.replace("</object>", part)
+        ),
+    ] {
+        fs::write(&path, &text).unwrap();
+        assert!(voc.open_detection(Split::Val).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn difficult_has_the_forms_that_programs_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let voc = config(folder.path(), VOC);
+    for (text, expected) in [
+        ("Unspecified", false),
+        ("0.0", false),
+        ("False", false),
+        ("1.0", true),
+        ("true", true),
+        (" 1 ", true),
+    ] {
+        let object = DOG.replace("</name>", &format!("</name><difficult>{text}</difficult>"));
+        write_xml(folder.path(), "a", &object);
+        let sample = voc.open_detection(Split::Val).unwrap().get(0).unwrap();
+        assert_eq!(sample.instances[0].is_difficult, expected, "{text}");
+    }
+    for text in ["2", "0.5", "yes"] {
+        let object = DOG.replace("</name>", &format!("</name><difficult>{text}</difficult>"));
+        write_xml(folder.path(), "a", &object);
+        let error = voc.open_detection(Split::Val).err().unwrap();
+        assert_says(&error, &["`difficult`", text, "expected 0 or 1"]);
+    }
+}
+
+#[test]
+fn an_xml_may_declare_a_western_encoding() {
+    let folder = tempfile::tempdir().unwrap();
+    write_xml(folder.path(), "a", DOG);
+    let text = VOC.replace("\"dog\"", "\"caf\u{e9} \u{20ac}\"");
+    let voc = config(folder.path(), &text);
+    let path = folder.path().join("VOC/Annotations/a.xml");
+    let write = |encoding: &str, name: &[u8]| {
+        let (before, after) = DOG.split_once("dog").unwrap();
+        let start = format!("<?xml version='1.0' encoding='{encoding}'?><annotation>{before}");
+        let end = format!("{after}</annotation>");
+        fs::write(&path, [start.as_bytes(), name, end.as_bytes()].concat()).unwrap();
+        voc.open_detection(Split::Val)
+    };
+    for encoding in ["windows-1252", "ISO-8859-1", "Latin1"] {
+        assert!(write(encoding, b"caf\xE9 \x80").is_ok(), "{encoding}");
+        // Declared wrongly.
+        assert!(write(encoding, "café €".as_bytes()).is_ok(), "{encoding}");
+    }
+    let error = write("utf-8", b"caf\xE9 \x80").err().unwrap();
+    assert_says(&error, &["a.xml", "not UTF-8 text"]);
 }

@@ -3,8 +3,8 @@
 use std::fs;
 
 use crate::common::{
-    ADE, ade_fixture, ade_paths, config, open, write_image, write_indexed, write_mask,
-    write_mask_16,
+    ADE, ade_fixture, ade_paths, assert_says, config, open, open_error, write_image, write_indexed,
+    write_mask, write_mask_16,
 };
 use gradway_data::{DatasetConfig, IGNORE, Split, check, labels::manifest, table};
 
@@ -174,6 +174,129 @@ fn folder_splits_by_folder_name_may_share_their_masks() {
     let shared = config(folder.path(), text);
     assert_eq!(open(&shared, Split::Train).id(0), "train");
     assert_eq!(open(&shared, Split::Val).id(0), "val");
+}
+
+/// Images that cannot be read must not silently be missing from a split.
+#[test]
+fn images_of_shared_masks_are_of_a_kind_that_is_read() {
+    for name in ["pond.gif", "pond.HEIC", "pond.jpg"] {
+        let folder = tempfile::tempdir().unwrap();
+        for id in ["train", "val", "pond"] {
+            write_mask(
+                &folder.path().join(format!("masks/{id}.png")),
+                2,
+                2,
+                |_, _| 0,
+            );
+        }
+        for split in ["train", "val"] {
+            write_image(
+                &folder.path().join(format!("images/{split}/{split}.png")),
+                2,
+                2,
+            );
+        }
+        let text = r#"
+            format = "folder"
+            root = "ROOT"
+            images = "images/{split}"
+            classes = ["thing"]
+            labels = { direct = { ignore = 255 } }
+        "#;
+        let of_splits = text.replace("classes", "masks = \"masks/{split}\"\nclasses");
+        for split in ["train", "val"] {
+            for id in [split, "pond"] {
+                let path = folder.path().join(format!("masks/{split}/{id}.png"));
+                write_mask(&path, 2, 2, |_, _| 0);
+            }
+            let image = folder.path().join(format!("images/{split}/{name}"));
+            match name.ends_with("jpg") {
+                false => fs::write(image, "of another kind").unwrap(),
+                #[cfg(unix)]
+                true => std::os::unix::fs::symlink("nowhere.jpg", image).unwrap(),
+                #[cfg(not(unix))]
+                true => continue,
+            }
+        }
+        let shared = open_error(&config(folder.path(), text), Split::Train);
+        let part = match name.ends_with("jpg") {
+            true => "a link to a file that does not exist",
+            false => "convert it to PNG or JPEG",
+        };
+        assert_says(&shared, &[&format!("train/{name}"), part]);
+        let separate = open_error(&config(folder.path(), &of_splits), Split::Train);
+        assert_eq!(separate.to_string(), shared.to_string());
+    }
+}
+
+#[test]
+fn masks_may_be_beside_their_images() {
+    let folder = tempfile::tempdir().unwrap();
+    for id in ["a", "b"] {
+        write_image(&folder.path().join(format!("all/{id}.png")), 2, 2);
+        write_mask(
+            &folder.path().join(format!("all/{id}_mask.png")),
+            2,
+            2,
+            |_, _| 0,
+        );
+    }
+    fs::write(folder.path().join("val.txt"), "b\n").unwrap();
+    let text = r#"
+        format = "folder"
+        root = "ROOT"
+        images = "all"
+        masks = "./all"
+        mask_suffix = "_mask"
+        val_list = "val.txt"
+        classes = ["thing"]
+        labels = { direct = { ignore = 255 } }
+    "#;
+    let config = config(folder.path(), text);
+    for (split, id) in [(Split::Train, "a"), (Split::Val, "b")] {
+        let dataset = open(&config, split);
+        assert_eq!((dataset.len(), dataset.id(0)), (1, id.to_string()));
+    }
+}
+
+#[test]
+fn a_mask_of_another_kind_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    ade_fixture(folder.path(), 1, 1);
+    let mask = ade_paths(folder.path(), "training", "s000").1;
+    for (name, kind, advice) in [
+        (
+            "s000.bmp",
+            "BMP file",
+            "convert it to PNG without changing its values",
+        ),
+        ("s000.JPG", "JPG file", "create the mask again as PNG"),
+        ("s000.gif", "GIF file", "convert it to PNG"),
+    ] {
+        let other = mask.with_file_name(name);
+        fs::remove_file(&mask).unwrap_or_default();
+        fs::write(&other, "any").unwrap();
+        let error = open_error(&config(folder.path(), ADE), Split::Train);
+        assert_says(&error, &[name, kind, "expected a mask", advice]);
+        fs::remove_file(other).unwrap();
+    }
+}
+
+#[test]
+fn a_class_list_has_no_comments() {
+    let folder = tempfile::tempdir().unwrap();
+    ade_fixture(folder.path(), 1, 1);
+    fs::write(
+        folder.path().join("names.txt"),
+        "# classes\nwall\nsky\ntree\n",
+    )
+    .unwrap();
+    let text = "format = \"ade20k\"\nroot = \"ROOT\"\nclasses = \"names.txt\"\n";
+    let error = open_error(&config(folder.path(), text), Split::Train);
+    assert_says(
+        &error,
+        &["`classes`", "`# classes`", "names.txt", "without comments"],
+    );
 }
 
 #[test]

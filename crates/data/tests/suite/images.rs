@@ -62,6 +62,12 @@ fn turned_images_are_counted_as_such() {
         ("turned8_after.png", true),
         ("turned6.webp", true),
         ("turned6.tif", true),
+        ("turned6_before1.jpg", true),
+        ("turned1_before6.jpg", false),
+        ("turned6_long.jpg", true),
+        ("turned6_xmp.jpg", true),
+        ("turned1_xmp.jpg", false),
+        ("turned6_profile.png", true),
         ("rgb.bmp", false),
     ] {
         assert_eq!(
@@ -97,6 +103,21 @@ fn other_kinds_are_named_and_not_called_damaged() {
             ["TIFF file", "convert it to PNG or JPEG"],
         ),
         (golden_file("refused_float.tif"), ["TIFF file", "convert"]),
+        (
+            golden_file("refused_grey_alpha.tif"),
+            ["TIFF file", "convert it to PNG or JPEG"],
+        ),
+        (
+            golden_file("refused_fill_order.tif"),
+            [
+                "TIFF file with the bits of its bytes in reverse order",
+                "convert it to PNG",
+            ],
+        ),
+        (
+            golden_file("refused_planes.tif"),
+            ["TIFF file in tiles of separate planes", "convert it to PNG"],
+        ),
         (heic, ["HEIC", "convert it to PNG or JPEG"]),
         (pointer, ["pointer of Git LFS", "git lfs pull"]),
         (page, ["HTML", "download the image itself"]),

@@ -138,6 +138,36 @@ fn an_unknown_color_is_named_with_its_pixel() {
     );
 }
 
+/// Decoders fill in black, which may be a class.
+#[test]
+fn an_index_beyond_the_palette_has_no_color() {
+    let (folder, mask) = fixture();
+    let config = config(folder.path(), COLORS);
+    let write = |indices: [u8; 4]| {
+        let mut encoder = png::Encoder::new(fs::File::create(&mask).unwrap(), 4, 1);
+        encoder.set_color(png::ColorType::Indexed);
+        encoder.set_depth(png::BitDepth::Two);
+        encoder.set_palette([ROAD, CAR].concat());
+        let packed = indices.iter().fold(0, |byte, index| byte << 2 | index);
+        encoder
+            .write_header()
+            .unwrap()
+            .write_image_data(&[packed])
+            .unwrap();
+    };
+    write([0, 1, 1, 0]);
+    assert_eq!(labels(&config).unwrap().data, [0, 1, 1, 0]);
+    write([0, 1, 3, 0]);
+    let parts = [
+        "a.png",
+        "palette index 3",
+        "x=2, y=0",
+        "2 colours",
+        "complete palette",
+    ];
+    assert_says(&labels(&config).unwrap_err(), &parts);
+}
+
 #[test]
 fn values_are_the_classes_that_they_name() {
     let (folder, mask) = fixture();

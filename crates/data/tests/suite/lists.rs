@@ -32,6 +32,11 @@ fn fixture(root: &Path) -> DatasetConfig {
     config(root, FOLDER)
 }
 
+/// The configuration of [`fixture`] with other keys.
+fn config_of(root: &Path, keys: &str) -> DatasetConfig {
+    config(root, &format!("{FOLDER}{keys}"))
+}
+
 fn write_list(root: &Path, bytes: impl AsRef<[u8]>) {
     fs::write(root.join("list.txt"), bytes).unwrap();
 }
@@ -90,7 +95,6 @@ fn a_second_column_is_the_mask() {
         "data\\photos\\a.jpg other\\a_mask.png",
         "a.jpg a second.png",
         "a.jpg labels/a second.png",
-        "a a second",
     ] {
         write_list(root, line);
         assert_eq!(samples(&config), [("a".to_string(), 1)], "{line}");
@@ -125,6 +129,148 @@ fn lines_that_name_nothing_say_so() {
         &["`a` occurs twice", "entry 1", "entry 2"],
     );
     assert_says(&error("a other/a_mask.png\na"), &["`a` occurs twice"]);
+}
+
+#[test]
+fn an_image_elsewhere_names_its_mask() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let config = fixture(root);
+    for line in [
+        "other/photos/a.jpg",
+        "other/photos/a",
+        "./other/photos/../photos/a.jpg",
+    ] {
+        write_list(root, format!("my photo\n{line}"));
+        let error = open_error(&config, Split::Train);
+        let parts = [
+            "list.txt names",
+            "in entry 2",
+            "outside of the image folder",
+            "data/photos",
+            "name its mask in a second column",
+        ];
+        assert_says(&error, &parts);
+    }
+    write_list(root, "other/photos/a.jpg other/a_mask.png");
+    assert_eq!(samples(&config), [("a".to_string(), 1)]);
+}
+
+/// Lists of one class have flags, which may be stems of masks.
+#[test]
+fn a_flag_is_no_mask() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let config = fixture(root);
+    for id in ["0", "1"] {
+        write_image(&root.join(format!("data/photos/{id}.jpg")), 3, 2);
+        write_mask(&root.join(format!("data/labels/{id}.png")), 3, 2, |_, _| 1);
+    }
+    for line in ["a 1", "a  1", "a\t1", "a,0", "a.jpg 1"] {
+        write_list(root, format!("my photo\n{line}"));
+        let error = open_error(&config, Split::Train);
+        let parts = [
+            "entry 2",
+            "is not the stem of image `a`",
+            "expected its mask",
+            "flag",
+        ];
+        assert_says(&error, &parts);
+    }
+    for line in ["a a", "a.jpg a.png", "a labels/a"] {
+        write_list(root, line);
+        assert_eq!(samples(&config), [("a".to_string(), 0)], "{line}");
+    }
+    write_list(root, "a 1.png");
+    assert_eq!(samples(&config), [("a".to_string(), 1)]);
+    for lines in [
+        "a 1.png\nmy photo labels/1.png",
+        "1\na data/labels/../labels/1.png",
+    ] {
+        write_list(root, lines);
+        let parts = ["names the mask", "labels/1.png", "entries 1 and 2"];
+        assert_says(&open_error(&config, Split::Train), &parts);
+    }
+    let suffixed = config_of(root, "mask_suffix = \" second\"\n");
+    write_list(root, "a a second");
+    assert_eq!(samples(&suffixed), [("a".to_string(), 1)]);
+}
+
+#[test]
+fn a_flag_is_no_annotation() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("VOC");
+    for id in ["1", "7"] {
+        write_image(&root.join(format!("JPEGImages/{id}.jpg")), 3, 2);
+        let path = root.join(format!("Annotations/{id}.xml"));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "<annotation/>").unwrap();
+    }
+    fs::create_dir_all(root.join("ImageSets/Main")).unwrap();
+    fs::write(root.join("ImageSets/Main/dog_val.txt"), "7  1\n1 -1\n").unwrap();
+    let text =
+        "format = \"pascal_voc_detection\"\nroot = \"ROOT\"\nval_lists = [\"VOC/dog_val\"]\n";
+    let error = config(folder.path(), text).open_detection(Split::Val).err();
+    let parts = [
+        "dog_val.txt",
+        "entry 1",
+        "`1` is not the stem of image `7`",
+        "flag",
+    ];
+    assert_says(&error.unwrap(), &parts);
+}
+
+#[test]
+fn stems_in_sub_folders_need_no_ending() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let config = fixture(root);
+    for line in ["train/c", "data/photos/train/c.jpg", "train/c train/c"] {
+        write_list(root, line);
+        assert_eq!(samples(&config), [("train/c".to_string(), 0)], "{line}");
+    }
+    write_list(root, "train/c\ntrain/c.jpg");
+    assert_says(
+        &open_error(&config, Split::Train),
+        &["`train/c` occurs twice"],
+    );
+    write_image(&root.join("data/photos/train/c.png"), 3, 2);
+    write_list(root, "train/c");
+    let parts = ["`c` occurs twice", "c.jpg", "c.png"];
+    assert_says(&open_error(&config, Split::Train), &parts);
+}
+
+/// The images that a validation list names are not trained on, however it writes them.
+#[test]
+fn paths_with_detours_are_the_files_they_lead_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    fixture(root);
+    let text = FOLDER.replace("train_list = \"list.txt\"", "");
+    let config = config(root, &text);
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(root.join("data/photos"), root.join("linked")).unwrap();
+    let lines = [
+        "data/photos/../photos/a.jpg",
+        "train/../a.jpg",
+        "train/../a",
+        "linked/a.jpg",
+    ];
+    for line in &lines[..if cfg!(unix) { 4 } else { 3 }] {
+        write_list(root, line);
+        let dataset = open(&config, Split::Val);
+        assert_eq!(
+            (dataset.len(), dataset.id(0)),
+            (1, "a".to_string()),
+            "{line}"
+        );
+        fs::remove_file(root.join("data/labels/a second.png")).unwrap_or_default();
+        let trained_on = open(&config, Split::Train);
+        assert_eq!(trained_on.len(), 1, "{line}");
+        assert_eq!(trained_on.id(0), "my photo", "{line}");
+    }
+    write_list(root, "a\ndata/photos/../photos/a.jpg");
+    assert_says(&open_error(&config, Split::Val), &["`a` occurs twice"]);
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::process::{Command as Process, Stdio};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use gradway::adapters::{self, Misfit};
-use gradway::backbone::Backbone;
+use gradway::adapters;
+use gradway::compare::{by_method, check_method};
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
 use gradway::report::{mebibytes, percent, thousands};
@@ -15,7 +15,7 @@ use gradway::run::provenance;
 use gradway::table::Table;
 use gradway::terminal::note;
 use gradway::trainer::config::{self, MethodOverrides, Overrides, Source};
-use gradway::trainer::{Provenance, RunConfig, StepBytes, StepCost, step_cost};
+use gradway::trainer::{Provenance, RunConfig, StepBytes, StepCost, TrainError, step_cost};
 use serde::{Deserialize, Serialize};
 
 use crate::output::{print_json, print_line};
@@ -111,14 +111,14 @@ impl Measure {
         print_line(table(&rows))
     }
 
-    /// The configuration of each method: those that are named, or all that fit the backbone.
+    /// The configuration of each method: those that are named, which must fit the backbone, or all that do.
     fn configs(&self) -> Result<Vec<RunConfig>> {
         const OPTION: &str = "--methods";
         let all: Vec<&str> = adapters::table().iter().map(|line| line.name).collect();
         let set = Overrides::set(&self.set)?;
         let compared = match self.methods.is_empty() {
-            true => set.by_method(OPTION, &all)?,
-            false => set.by_method(OPTION, &self.methods)?,
+            true => by_method(&set, OPTION, &all)?,
+            false => by_method(&set, OPTION, &self.methods)?,
         };
         let source = match &self.config {
             Some(path) => Source::file(path)?,
@@ -132,11 +132,12 @@ impl Measure {
                 left_out,
             } = method;
             let config = source.clone().under(overrides).config()?;
-            if self.methods.is_empty()
-                && let Err(misfit) = run_on(DeviceName::default(), Fit(config.clone()))??
-            {
-                note(format_args!("skipped: {misfit}"));
-                continue;
+            match check_method(&config)? {
+                Err(misfit @ TrainError::Method(_)) if self.methods.is_empty() => {
+                    note(format_args!("skipped: {misfit}"));
+                    continue;
+                }
+                checked => checked?,
             }
             if !left_out.is_empty() {
                 let keys = left_out.join(", ");
@@ -162,18 +163,6 @@ impl Measure {
             bail!("its process ended with {}", output.status);
         }
         serde_json::from_slice(&output.stdout).context("cannot parse the output of its process")
-    }
-}
-
-/// Whether a configuration's method fits its backbone, whose weights are not drawn for that.
-struct Fit(RunConfig);
-
-impl Job for Fit {
-    type Output = Result<Result<(), Misfit>>;
-
-    fn run<B: TrainBackend>(self, device: B::Device) -> Self::Output {
-        let backbone = self.0.backbone.init::<B::InnerBackend>(&device)?;
-        Ok(self.0.method.check(&backbone.description()))
     }
 }
 

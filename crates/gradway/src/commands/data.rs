@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use gradway::data::Split;
 use gradway::data::check::{DatasetReport, InstanceReport, LabelCount, TaskReport};
+use gradway::report::count;
 use gradway::trainer::config;
 
 use gradway::table::{Align, Table};
@@ -79,7 +80,8 @@ impl Check {
             .sum();
         if problems > 0 {
             bail!(
-                "{problems} samples of {} cannot be used",
+                "{} of {} cannot be used",
+                count(problems, "sample"),
                 self.path.display()
             );
         }
@@ -89,8 +91,9 @@ impl Check {
 
 fn print_report(split: &str, report: &DatasetReport) -> Result<()> {
     print_line(format_args!(
-        "{split}: {} samples, {} readable",
-        report.samples, report.readable
+        "{split}: {}, {} readable",
+        count(report.samples, "sample"),
+        report.readable
     ))?;
     let sizes: Vec<String> = report
         .sizes
@@ -105,8 +108,8 @@ fn print_report(split: &str, report: &DatasetReport) -> Result<()> {
     print_line(format_args!("sizes: {}{more}", sizes.join(", ")))?;
     if report.turned > 0 {
         print_line(format_args!(
-            "{} images have an EXIF orientation; their labels must match the images as they are shown",
-            report.turned
+            "{} with an EXIF orientation; labels must match the image as it is shown",
+            count(report.turned, "image")
         ))?;
     }
     for task in &report.tasks {
@@ -146,16 +149,16 @@ fn print_hint(hint: Option<&str>) -> Result<()> {
 
 fn print_task(task: &TaskReport) -> Result<()> {
     print_line(format_args!(
-        "{}: {} samples, {} without labels; {:.2} % of the pixels are labelled",
+        "{}: {}, {} without labels; {:.2} % of the pixels are labelled",
         task.task,
-        task.samples,
+        count(task.samples, "sample"),
         task.empty,
         100.0 * task.labelled_share
     ))?;
     if let Some(path) = &task.first_missing {
         print_line(format_args!(
-            "missing: {} samples, first {}",
-            task.missing,
+            "missing: {}, first {}",
+            count(task.missing, "sample"),
             path.display()
         ))?;
     }
@@ -212,13 +215,13 @@ fn print_instances(found: &InstanceReport) -> Result<()> {
     ];
     print_line(Table::new(&heading, rows))?;
     print_line(format_args!(
-        "{} instances, {} with a mask ({} of them empty), {} crowds, {} difficult; {} images without instances",
-        found.instances,
+        "{}, {} with a mask ({} of them empty), {}, {} difficult; {} without instances",
+        count(found.instances as usize, "instance"),
         found.with_mask,
         found.empty_masks,
-        found.crowds,
+        count(found.crowds as usize, "crowd"),
         found.difficult,
-        found.empty
+        count(found.empty, "image")
     ))?;
     if !found.skipped.is_empty() {
         print_line(format_args!("skipped: {}", found.skipped))?;

@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
+use gradway::report::count;
 use gradway::run::provenance;
 use gradway::trainer::{Evaluation, Provenance, RunConfig, RunDirectory, evaluate_run, with_task};
 use serde::Serialize;
@@ -48,8 +49,9 @@ impl Eval {
             return print_json(&report);
         }
         let of = format!(
-            "over {} images ({which} checkpoint, step {})",
-            report.evaluation.images, report.step
+            "over {} ({which} checkpoint, step {})",
+            count(report.evaluation.images, "image"),
+            report.step
         );
         let scores = &report.evaluation.scores;
         with_task!(config.task, T => T::print_scores(scores, &report.classes, &of))

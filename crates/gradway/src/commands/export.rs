@@ -15,7 +15,7 @@ use gradway::trainer::task::TaskJob;
 use gradway::trainer::{Model, RunConfig, RunDirectory, Task};
 use serde::Serialize;
 
-use crate::output::{print_json, print_line, write_tensors};
+use crate::output::{print_json, print_line, require_tensor_file, write_tensors};
 
 /// Images that both forms are compared on.
 const IMAGES: [usize; 4] = [2, 3, 224, 224];
@@ -64,6 +64,9 @@ pub struct ExportReport {
 impl Export {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
+        if self.merge {
+            require_tensor_file(&self.output)?;
+        }
         let json = self.json;
         let report = run_on(self.device, self)??;
         if json {
@@ -120,7 +123,7 @@ impl<B: TrainBackend> TaskJob<B> for Exporting<'_, B> {
             device,
         } = self;
         let file = directory.checkpoint_file(command.last);
-        let (model, _) = Model::<B, T>::open(config, &file, device)?;
+        let (model, state) = Model::<B, T>::open(config, &file, device)?;
         let tuned = &model.trainable.method;
         let mut report = ExportReport {
             output: command.output.clone(),
@@ -132,8 +135,11 @@ impl<B: TrainBackend> TaskJob<B> for Exporting<'_, B> {
         };
         if !command.merge {
             let method = model.method().clone();
-            let base = (config.backbone.name.as_str(), model.base());
+            let base = (&config.backbone, model.base());
             let adapter = SavedAdapter::of(base, method, tuned, model.unread());
+            let tasks = state.labels.tasks.iter();
+            let tasks = tasks.map(|labels| labels.task.name().to_string());
+            let adapter = adapter.with_tasks(tasks.collect());
             adapter.save(&command.output)?;
             return Ok(report);
         }

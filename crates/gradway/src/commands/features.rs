@@ -15,9 +15,10 @@ use gradway::backbone::{
 };
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::{TrainBackend, channels_first};
+use gradway::report::count;
 use gradway::terminal::note;
 
-use crate::output::write_tensors;
+use crate::output::{require_tensor_file, write_tensors};
 
 /// Write the stage outputs of a backbone for a batch of images.
 ///
@@ -61,6 +62,7 @@ pub struct Features {
 impl Features {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
+        require_tensor_file(&self.output)?;
         let device = self.device;
         run_on(device, self)?
     }
@@ -85,9 +87,9 @@ impl Job for Features {
                 };
                 let (backbone, report) = import(backbone, &checkpoint)?;
                 note(format_args!(
-                    "{}: {} tensors applied, {} skipped, {} resized",
+                    "{}: {} applied, {} skipped, {} resized",
                     path.display(),
-                    report.applied.len(),
+                    count(report.applied.len(), "tensor"),
                     report.skipped.len(),
                     report.resized.len()
                 ));
@@ -98,14 +100,15 @@ impl Job for Features {
         let images = Tensor::<B::InnerBackend, 4>::from_data(images, &device);
         let outputs = match &self.adapter {
             Some(folder) => {
-                let base = Base::<B>::new(&self.backbone, backbone, &device);
+                let base = Base::<B>::new(&config, backbone, &device);
                 let (encoder, tuned) = base.with(SavedAdapter::load(folder)?, folder)?;
                 let tuned = tuned.valid();
                 let tasks = tuned.tasks();
                 if self.task >= tasks {
                     bail!(
-                        "--task {}: the adapter has {tasks} tasks, counted from 0",
-                        self.task
+                        "--task {}: the adapter has {}, counted from 0",
+                        self.task,
+                        count(tasks, "task")
                     );
                 }
                 let features = encoder.features_inference(&tuned, images);

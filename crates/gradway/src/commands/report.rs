@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use gradway::beside::{self, CaseComparison};
-use gradway::report;
+use gradway::report::{self, count};
 use gradway::table::Table;
+use gradway::terminal::{describe, note};
 use gradway::trainer::{RunDirectory, RunOutcome};
 use serde_json::{Map, Value};
 
@@ -16,6 +17,8 @@ use super::bench::{self, Measured};
 use crate::output::{print_json, print_line};
 
 /// Show the results of runs and of `gradway bench` as tables.
+///
+/// A result that cannot be read is reported and left out, and the exit status is 1.
 #[derive(Debug, Args)]
 pub struct Report {
     /// Run directories, JSON files that a command or an experiment wrote, or directories of either.
@@ -44,18 +47,35 @@ enum Results {
 impl Report {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
+        let mut unread = Unread::default();
         let mut sources = Vec::new();
         for path in &self.paths {
-            sources.extend(files(path)?);
+            sources.extend(unread.unless(files(path)).unwrap_or_default());
         }
-        if self.json {
-            let values = sources.iter().map(|(_, path)| Ok((path, read(path)?)));
-            return print_json(&values.collect::<Result<BTreeMap<_, _>>>()?);
+        match self.json {
+            true => {
+                let paths = sources.iter().map(|(_, path)| path);
+                let values = paths.filter_map(|path| Some((path, unread.unless(read(path))?)));
+                let values: BTreeMap<&PathBuf, Value> = values.collect();
+                if !values.is_empty() {
+                    print_json(&values)?;
+                }
+            }
+            false => self.print_tables(&sources, &mut unread)?,
         }
+        unread.into_result()
+    }
+
+    /// Prints a table of each source that can be read; runs of one kind share one.
+    fn print_tables(&self, sources: &[(String, PathBuf)], unread: &mut Unread) -> Result<()> {
         let mut parts: Vec<(String, Results)> = Vec::new();
-        for (name, path) in &sources {
-            let results =
-                Results::of(name, read(path)?).with_context(|| format!("{}", path.display()))?;
+        for (name, path) in sources {
+            let results = read(path).and_then(|value| {
+                Results::of(name, value).with_context(|| format!("{}", path.display()))
+            });
+            let Some(results) = unread.unless(results) else {
+                continue;
+            };
             // Runs of one kind share a table.
             match (parts.last_mut(), results) {
                 (Some((_, Results::Runs(known))), Results::Runs(more)) if alike(known, &more) => {
@@ -84,6 +104,29 @@ impl Report {
             }
         }
         Ok(())
+    }
+}
+
+/// What cannot be read, which does not stop the rest.
+#[derive(Default)]
+struct Unread(usize);
+
+impl Unread {
+    /// Returns a result; reports and counts an error.
+    fn unless<T>(&mut self, result: Result<T>) -> Option<T> {
+        if let Err(error) = &result {
+            note(format_args!("not shown: {}", describe(error)));
+            self.0 += 1;
+        }
+        result.ok()
+    }
+
+    /// Fails if there was an error.
+    fn into_result(self) -> Result<()> {
+        match self.0 {
+            0 => Ok(()),
+            number => bail!("{} not shown", count(number, "result")),
+        }
     }
 }
 

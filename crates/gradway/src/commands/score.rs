@@ -2,13 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use gradway::data::{IGNORE, LabelPolicy, images_by_stem, read};
+use gradway::data::{
+    DataError, IGNORE, LabelCensus, LabelMap, LabelPolicy, LabelTable, images_by_stem, read,
+};
+use gradway::metrics::detection::FileScores;
 use gradway::metrics::{ConfusionMatrix, GroundTruth, IouType};
 
-use gradway::report::{detection_classes, detection_table, percent};
+use gradway::report::{count, detection_classes, detection_table, percent};
 use gradway::table::{Align, Table};
+use gradway::terminal::{Advised, note};
+use gradway::trainer::{Checkpoint, RunDirectory};
 
 use crate::output::{print_json, print_line};
 
@@ -28,7 +33,10 @@ enum Command {
 /// Compute the mean IoU of predicted label maps.
 ///
 /// Both directories hold PNG files with the same names. The ending of a prediction may also be `.labels.png`,
-/// as `gradway predict` writes it.
+/// as `gradway predict` writes it. Predictions hold the numbers of the classes.
+///
+/// With --run, the ground truth is read as in `gradway eval`: with the classes of the run, and with `labels` and
+/// `mask_suffix` of its data. Otherwise its values are the numbers of the classes.
 #[derive(Debug, Args)]
 struct Segmentation {
     /// Directory of the ground-truth label maps.
@@ -37,12 +45,15 @@ struct Segmentation {
     /// Directory of the predicted label maps.
     #[arg(long, value_name = "DIR")]
     pred: PathBuf,
+    /// Run directory whose classes and label policy the ground truth has.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["classes", "ignore"])]
+    run: Option<PathBuf>,
     /// Number of classes. Labels are 0 to N - 1.
-    #[arg(long, value_name = "N")]
-    classes: usize,
+    #[arg(long, value_name = "N", required_unless_present = "run")]
+    classes: Option<usize>,
     /// Ground-truth label to ignore.
-    #[arg(long, value_name = "K")]
-    ignore: u8,
+    #[arg(long, value_name = "K", required_unless_present = "run")]
+    ignore: Option<u8>,
     /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
@@ -50,7 +61,8 @@ struct Segmentation {
 
 /// Compute COCO's average precision and recall of detections.
 ///
-/// The numbers equal those of pycocotools.
+/// The numbers equal those of pycocotools. As there, detections of a category that the ground truth does not have
+/// are not scored; the command reports their number.
 #[derive(Debug, Args)]
 struct Detection {
     /// Ground truth in COCO's annotation format, such as instances_val2017.json.
@@ -85,58 +97,159 @@ impl Score {
     }
 }
 
+/// How the ground truth is read.
+struct Truth {
+    policy: LabelPolicy,
+    /// Names of the classes, in label order.
+    classes: Vec<String>,
+    /// The suffix of a mask's stem after its image's stem.
+    suffix: String,
+    /// Where the policy comes from, for hints.
+    source: String,
+}
+
+impl Truth {
+    /// Reads the classes and the label policy of a run.
+    fn of_run(path: &Path) -> Result<Self> {
+        let (directory, config) = RunDirectory::open(path)?;
+        let file = directory.config_file();
+        let data = serde_json::to_value(&config.data)?;
+        let format = config.data.descriptor().name;
+        let Some(labels) = data.get("labels") else {
+            bail!(
+                "--run {}: data.format = \"{format}\" in {} has no label policy `labels`; use --classes and \
+                 --ignore",
+                path.display(),
+                file.display()
+            );
+        };
+        let suffix = data.get("mask_suffix").and_then(|suffix| suffix.as_str());
+        let checkpoint = Checkpoint::load(&directory.checkpoint_file(false))?;
+        Ok(Self {
+            policy: serde_json::from_value(labels.clone())?,
+            classes: checkpoint.state.labels.classes,
+            suffix: suffix.unwrap_or_default().to_string(),
+            source: format!(
+                "check the label policy of the run, `data.labels` in {}",
+                file.display()
+            ),
+        })
+    }
+
+    /// So many classes, whose numbers are the values of the masks.
+    fn of_numbers(classes: usize, ignore: u8) -> Self {
+        Self {
+            policy: LabelPolicy::Direct { ignore },
+            classes: (0..classes).map(|class| class.to_string()).collect(),
+            suffix: String::new(),
+            source: format!(
+                "--classes {classes} --ignore {ignore} reads 0 to {} as classes and ignores {ignore}; for masks \
+                 with other values, or with colours, take the label policy of a run: --run DIR",
+                classes.saturating_sub(1)
+            ),
+        }
+    }
+
+    /// An error whose hint names what the command has instead of keys of a configuration.
+    fn advise(&self, source: DataError) -> Error {
+        let speaks_of_keys = match &source {
+            DataError::ClassCount { .. } => true,
+            error => error.hint().is_some_and(|hint| hint.contains("labels")),
+        };
+        match speaks_of_keys {
+            true => Error::new(Advised {
+                source,
+                hint: self.source.clone(),
+            }),
+            false => source.into(),
+        }
+    }
+
+    fn table(&self) -> Result<LabelTable> {
+        let table = self.policy.table(&self.classes);
+        table.map_err(|error| self.advise(error))
+    }
+
+    /// Warns of classes that the masks of a folder lack: an IoU of 100 % says nothing about them.
+    fn warn_of_absent(&self, census: &LabelCensus, folder: &Path) {
+        let Some(absent) = census.absent() else {
+            return;
+        };
+        note(format_args!(
+            "warning: in the labels of {}, {absent}; the scores say nothing about finding a class without labels",
+            folder.display()
+        ));
+        if absent.ignored > 0.0 {
+            note(format_args!(
+                "  hint: {:.2} % of the pixels are ignored; {}",
+                100.0 * absent.ignored,
+                self.source
+            ));
+        }
+    }
+}
+
 impl Segmentation {
     fn run(self) -> Result<()> {
-        let policy = LabelPolicy::Direct {
-            ignore: self.ignore,
+        let is_of_run = self.run.is_some();
+        let truth = match &self.run {
+            Some(run) => Truth::of_run(run)?,
+            None => Truth::of_numbers(
+                self.classes.unwrap_or_default(),
+                self.ignore.unwrap_or(IGNORE),
+            ),
         };
-        let names: Vec<String> = (0..self.classes).map(|class| class.to_string()).collect();
-        let table = policy.table(&names)?;
-        let truths = images_by_stem(&self.gt)?;
-        if truths.is_empty() {
-            bail!("{} has no PNG files", self.gt.display());
+        let table = truth.table()?;
+        let masks = images_by_stem(&self.gt)?;
+        // Masks without the suffix, such as previews, belong to no image.
+        let masks = masks.iter();
+        let masks =
+            masks.filter_map(|(stem, path)| Some((stem.strip_suffix(&truth.suffix)?, path)));
+        let masks: Vec<(&str, &PathBuf)> = masks.collect();
+        if masks.is_empty() {
+            bail!("{} has no files *{}.png", self.gt.display(), truth.suffix);
         }
-        let mut matrix = ConfusionMatrix::new(self.classes);
-        for (stem, truth_path) in &truths {
+        let mut census = LabelCensus::new(truth.classes.iter().cloned());
+        let mut matrix = ConfusionMatrix::new(truth.classes.len());
+        for (stem, mask_path) in &masks {
             let prediction_path = self.prediction_file(stem)?;
-            let truth = read::labels_by(truth_path, &table)?;
-            let prediction = self.prediction(&prediction_path)?;
+            let mask = read::labels_by(mask_path, &table).map_err(|error| truth.advise(error))?;
+            let prediction = prediction(&prediction_path, truth.classes.len())?;
             let size = (prediction.width, prediction.height);
-            if size != (truth.width, truth.height) {
+            if size != (mask.width, mask.height) {
                 bail!(
                     "{} is {}x{}, but {} is {}x{}",
                     prediction_path.display(),
                     size.0,
                     size.1,
-                    truth_path.display(),
-                    truth.width,
-                    truth.height
+                    mask_path.display(),
+                    mask.width,
+                    mask.height
                 );
             }
+            census.add_labels(&mask.data);
             matrix
-                .add(&prediction.data, &truth.data, IGNORE)
+                .add(&prediction.data, &mask.data, IGNORE)
                 .with_context(|| prediction_path.display().to_string())?;
         }
+        truth.warn_of_absent(&census, &self.gt);
         let scores = matrix.scores();
         if self.json {
             return print_json(&scores);
         }
-        let rows: Vec<Vec<String>> = scores
-            .iou
-            .iter()
-            .enumerate()
-            .map(|(class, iou)| vec![class.to_string(), percent(*iou)])
-            .collect();
+        let rows = truth.classes.iter().zip(&scores.iou);
+        let rows = rows.map(|(name, iou)| vec![name.clone(), percent(*iou)]);
+        let align = if is_of_run { Align::Left } else { Align::Right };
         print_line(Table::new(
-            &[("class", Align::Right), ("IoU %", Align::Right)],
-            rows,
+            &[("class", align), ("IoU %", Align::Right)],
+            rows.collect(),
         ))?;
         print_line(format_args!(
-            "mean IoU {:.2}, pixel accuracy {:.2}, mean accuracy {:.2} % over {} images",
+            "mean IoU {:.2}, pixel accuracy {:.2}, mean accuracy {:.2} % over {}",
             100.0 * scores.mean_iou,
             100.0 * scores.pixel_accuracy,
             100.0 * scores.mean_accuracy,
-            truths.len()
+            count(masks.len(), "image")
         ))
     }
 
@@ -154,12 +267,20 @@ impl Segmentation {
             [false, false] => bail!("prediction {} does not exist", files[0].display()),
         }
     }
+}
 
-    /// A predicted map; 255 may stand where nothing counts.
-    fn prediction(&self, path: &Path) -> Result<gradway::data::LabelMap> {
-        let policy = LabelPolicy::Direct { ignore: IGNORE };
-        Ok(read::labels(path, &policy, self.classes)?)
-    }
+/// Reads a predicted map; 255 may stand where nothing counts.
+fn prediction(path: &Path, classes: usize) -> Result<LabelMap> {
+    let predicted = Truth {
+        source: format!(
+            "a prediction holds the numbers of the classes, 0 to {}, as `gradway predict` writes it; {IGNORE} \
+             may stand where the ground truth is ignored",
+            classes.saturating_sub(1)
+        ),
+        ..Truth::of_numbers(classes, IGNORE)
+    };
+    let map = read::labels_by(path, &predicted.table()?);
+    map.map_err(|error| predicted.advise(error))
 }
 
 impl Detection {
@@ -169,16 +290,23 @@ impl Detection {
             Iou::Segm => IouType::Segm,
         };
         let truth = GroundTruth::read(&self.gt)?;
-        let scores = truth.score_file(&self.dt, iou)?;
+        let FileScores { scores, unscored } = truth.score_file(&self.dt, iou)?;
+        if unscored > 0 {
+            note(format_args!(
+                "{} of categories that {} does not have: not scored",
+                count(unscored, "detection"),
+                self.gt.display()
+            ));
+        }
         if self.json {
             return print_json(&scores);
         }
         print_line(detection_table(&scores))?;
         print_line(format_args!("\n{}", detection_classes(&scores)))?;
         print_line(format_args!(
-            "{} objects in {} images",
-            truth.objects(),
-            truth.images()
+            "{} in {}",
+            count(truth.objects(), "object"),
+            count(truth.images(), "image")
         ))
     }
 }

@@ -11,9 +11,9 @@ use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
 use serde::Serialize;
 
-use gradway::report::thousands;
+use gradway::report::{count, thousands};
 
-use crate::output::{print_json, print_line, write_tensors};
+use crate::output::{print_json, print_line, require_tensor_file, write_tensors};
 
 /// Inspect and convert weight files.
 #[derive(Debug, Args)]
@@ -70,7 +70,10 @@ impl Weights {
     pub fn run(self) -> Result<()> {
         match self.command {
             Command::Inspect(inspect) => inspect.run(),
-            Command::Convert(convert) => run_on(DeviceName::default(), convert)?,
+            Command::Convert(convert) => {
+                require_tensor_file(&convert.output)?;
+                run_on(DeviceName::default(), convert)?
+            }
         }
     }
 }
@@ -121,8 +124,8 @@ impl Inspect {
         }
         let numbers = |shape: &Vec<usize>| shape.iter().product::<usize>();
         print_line(format_args!(
-            "{} tensors with {} values",
-            inspection.tensors.len(),
+            "{} with {} values",
+            count(inspection.tensors.len(), "tensor"),
             thousands(inspection.tensors.values().map(numbers).sum())
         ))?;
         let Some(import) = inspection.import else {

@@ -7,6 +7,7 @@ mod detection;
 mod multi_task;
 mod segmentation;
 
+use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -63,9 +64,17 @@ pub struct PredictOptions {
 }
 
 impl PredictOptions {
+    /// The file of a photo with this ending; its folder exists afterwards.
+    fn file(&self, photo: &Photo, ending: &str) -> Result<PathBuf> {
+        let path = self.out.join(format!("{}{ending}", photo.name));
+        let folder = path.parent().unwrap_or(&self.out);
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(path)
+    }
+
     /// Writes a picture beside the other results of a photo, and prints its path.
     fn save(&self, photo: &Photo, picture: &RgbImage) -> Result<()> {
-        let path = self.out.join(format!("{}.overlay.png", photo.name));
+        let path = self.file(photo, ".overlay.png")?;
         picture
             .save(&path)
             .with_context(|| format!("cannot write {}", path.display()))?;

@@ -61,7 +61,7 @@ impl Writes<MultiTaskPrediction> for Writer {
                 raw.insert(labels.task.name().to_string(), tensor(predicted, size));
             }
         }
-        let file = options.out.join(format!("{}.safetensors", photo.name));
+        let file = options.file(photo, ".safetensors")?;
         write_tensors(&file, &raw)?;
         print_line(file.display())?;
         options.save(photo, &picture::sheet(&[row]))

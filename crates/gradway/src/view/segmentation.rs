@@ -53,7 +53,7 @@ impl Writes<SegmentationPrediction> for Writer {
         prediction: SegmentationPrediction,
     ) -> Result<()> {
         let palette = &self.labels.palette;
-        let labels = options.out.join(format!("{}.labels.png", photo.name));
+        let labels = options.file(photo, ".labels.png")?;
         let width = prediction.width as u32;
         picture::write_labels(&labels, &prediction.labels, width, palette)
             .with_context(|| format!("cannot write {}", labels.display()))?;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::common::{SCENES, fail, json_of, succeed, text, tiny_config};
+use crate::common::{SCENES, fail, json_of, run, succeed, text, tiny_config};
 
 /// Keys of a method hold where an option names it.
 #[test]
@@ -42,7 +42,9 @@ fn a_method_is_measured_as_it_is_configured() {
         ])
     };
     let error = refused("method.rnk=8");
-    let expected = "error: --set method.rnk=8: unknown field `rnk` in [method]";
+    // The keys of every method count, not only those of the first.
+    let expected =
+        "error: --set method.rnk=8: unknown field `rnk` in [method]; did you mean `rank`?";
     assert!(error.starts_with(expected), "{error}");
     let error = refused("method.name=full");
     let expected = "error: --set method.name=full: `method.name` is set by --methods";
@@ -105,10 +107,27 @@ fn a_step_is_measured_method_by_method() {
         assert!(markdown.contains(expected), "{expected}\n{markdown}");
     }
     write("times.json", r#"[{ "case": "a step", "spread": [1] }]"#);
-    let error = fail(&["report", text(&out)]);
-    assert!(error.contains("times.json"), "{error}");
-    let nothing = fail(&["report", text(&folder.path().join("nothing"))]);
-    assert!(nothing.contains("nothing"), "{nothing}");
+    // The others are shown all the same.
+    fs::write(out.join("a.json"), "{ \"method\": ").expect("a file");
+    let nothing = folder.path().join("nothing");
+    for form in ["--markdown", "--json"] {
+        let output = run(&["report", text(&out), text(&nothing), form]);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let unread: &[&str] = match form {
+            "--json" => &["a.json", "nothing"],
+            _ => &["a.json", "nothing", "times.json"],
+        };
+        for name in unread {
+            let said = |line: &str| line.starts_with("not shown: ") && line.contains(name);
+            assert!(errors.lines().any(said), "{name}: {errors}");
+        }
+        let expected = format!("error: {} results not shown", unread.len());
+        assert!(errors.contains(&expected), "{errors}");
+        assert!(printed.contains("z"), "{printed}");
+        assert_eq!(errors.lines().count(), unread.len() + 1, "{errors}");
+    }
 
     let lines = succeed(&[
         "bench",
@@ -124,5 +143,27 @@ fn a_step_is_measured_method_by_method() {
     assert!(
         error.contains("unknown method `fixt`; did you mean `fixed`?"),
         "{error}"
+    );
+}
+
+#[test]
+fn a_method_that_does_not_fit_is_refused_before_the_first_is_measured() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = tiny_config(folder.path(), SCENES);
+    let backbone = "backbone={ name = \"efficientnet_lite0\" }";
+    let output = run(&[
+        "bench",
+        "memory",
+        text(&config),
+        "--methods",
+        "fixed,adaptformer",
+        "--set",
+        backbone,
+    ]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(
+        errors.starts_with("error: method.name = \"adaptformer\" does not fit this backbone"),
+        "{errors}"
     );
 }

@@ -158,6 +158,8 @@ fn the_demonstration_compares_the_methods() {
         "data.val_samples=8",
         "--set",
         "train.epochs=1",
+        "--set",
+        "schedule.warmup_steps=0",
     ];
     let results = json_of(&succeed(&arguments));
     let methods: Vec<&Value> = results.as_array().expect("an array").iter().collect();
@@ -244,4 +246,26 @@ fn a_cause_is_named_once() {
         "9",
     ]);
     assert_eq!(error.matches("No such file").count(), 1, "{error}");
+}
+
+#[test]
+fn a_tensor_file_has_its_ending_before_anything_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let directory = folder.path().join("directory.safetensors");
+    fs::create_dir(&directory).expect("a folder");
+    let expected = "expected a file whose name ends in .safetensors";
+    for command in [
+        &["weights", "convert", "nowhere.pth", "--backbone", "no"][..],
+        &["features", "--backbone", "no", "--input", "nowhere.npy"],
+        &["export", "nowhere", "--merge"],
+    ] {
+        let refused = |output: &str| fail(&[command, &["--output", output]].concat());
+        for output in ["converted.pth", "directory"] {
+            let error = refused(output);
+            let expected = format!("error: --output {output}: {expected}\n");
+            assert_eq!(error, expected);
+        }
+        let error = refused(text(&directory));
+        assert!(error.contains("is a folder; "), "{error}");
+    }
 }

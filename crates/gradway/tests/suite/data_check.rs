@@ -32,11 +32,8 @@ fn data_check_reports_a_mask_of_another_size() {
     let output = run(&arguments);
     let printed = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        printed.contains("train: 1 samples, 1 readable"),
-        "{printed}"
-    );
-    assert!(printed.contains("val: 1 samples, 0 readable"), "{printed}");
+    assert!(printed.contains("train: 1 sample, 1 readable"), "{printed}");
+    assert!(printed.contains("val: 1 sample, 0 readable"), "{printed}");
     assert!(
         printed.contains("8x6") && printed.contains("7x6"),
         "{printed}"
@@ -94,7 +91,7 @@ fn data_check_runs_as_the_guide_prints_it() {
             "{}",
             String::from_utf8_lossy(&output.stderr)
         );
-        assert!(printed.contains("val: 1 samples, 1 readable"), "{printed}");
+        assert!(printed.contains("val: 1 sample, 1 readable"), "{printed}");
         assert!(
             printed.contains("warning: 1 of 3 classes never occurs: tree"),
             "{printed}"

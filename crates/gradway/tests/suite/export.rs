@@ -151,8 +151,8 @@ fn a_damaged_adapter_is_named() {
         ])
     };
     for (from, to, expected) in [
-        ("\"format\": 1", "\"format\": 9", "format = 9"),
-        ("\"bitfit\"", "\"norm_tuning\"", "is missing"),
+        ("\"format\": 2", "\"format\": 9", "format = 9"),
+        ("\"bitfit\"", "\"norm_tuning\"", "not of one adapter"),
         ("\"bitfit\"", "\"bitfi\"", "unknown variant `bitfi`"),
     ] {
         fs::write(&description, whole.replace(from, to)).unwrap();

@@ -14,6 +14,15 @@ mod export;
 mod going_on;
 #[cfg(unix)]
 mod guide;
+#[allow(
+    dead_code,
+    reason = "its tests run here, where the binary has no target for them"
+)]
+#[path = "../../src/image_ids.rs"]
+mod image_ids;
+#[allow(dead_code, reason = "as above")]
+#[path = "../../src/photos.rs"]
+mod photos;
 mod predictions;
 mod rare_objects;
 mod resume;

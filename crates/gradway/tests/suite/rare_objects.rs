@@ -69,3 +69,32 @@ fn objects_too_small_for_any_anchor_are_trained_on_all_the_same() {
         assert!(errors.contains("head."), "{errors}");
     }
 }
+
+#[test]
+fn a_score_that_is_not_defined_is_the_best_of_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path();
+    dataset(root, |file| {
+        let mut empty = file.clone();
+        empty["annotations"] = json!([]);
+        fs::write(root.join("empty.json"), empty.to_string()).expect("a file");
+    });
+    let config = configuration(root, "retinanet");
+    let out = root.join("run");
+    let output = run(&[
+        "train",
+        text(&config),
+        "--out",
+        text(&out),
+        "--set",
+        "data.val_annotations=empty.json",
+        "--set",
+        "train.epochs=1",
+    ]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    assert!(!errors.contains("the best so far"), "{errors}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let row = printed.lines().last().expect("a row");
+    assert!(!row.contains(" 0.00"), "{printed}");
+}

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use crate::common::{fail, json_of, succeed, text};
+use crate::common::{fail, json_of, run, succeed, text, tiny_config};
+use crate::sizes::change;
+use image::{GrayImage, Luma, Rgb, RgbImage};
 use serde_json::Value;
 
 #[test]
@@ -11,7 +13,7 @@ fn predictions_on_disk_are_scored() {
     let path = |name: &str| folder.path().join(name);
     for (name, labels) in [("gt", [0, 1, 1, 9]), ("pred", [0, 1, 0, 1])] {
         fs::create_dir(path(name)).expect("a folder");
-        let map = image::GrayImage::from_vec(2, 2, labels.to_vec()).expect("a map");
+        let map = GrayImage::from_vec(2, 2, labels.to_vec()).expect("a map");
         map.save(path(name).join("a.png")).expect("a file");
     }
     let scores = json_of(&succeed(&[
@@ -74,7 +76,28 @@ fn detections_on_disk_are_scored() {
     let masks = arguments(&["--iou", "segm"]);
     assert!(masks.starts_with("score"), "{masks}");
     assert!(masks.contains("average_precision  100.00"), "{masks}");
-    assert!(masks.contains("1 objects in 1 images"), "{masks}");
+    assert!(masks.contains("1 object in 1 image"), "{masks}");
+
+    // pycocotools looks only at the categories of the truth.
+    let mut several = detection(0.5.into());
+    let mut unknown = several[0].clone();
+    unknown["category_id"] = 4.into();
+    several.as_array_mut().expect("a list").push(unknown);
+    write_json(several, &found);
+    let output = run(&[
+        "score",
+        "detection",
+        "--gt",
+        text(&truth),
+        "--dt",
+        text(&found),
+        "--json",
+    ]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let expected = "1 detection of categories that ";
+    assert!(errors.starts_with(expected), "{errors}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(json_of(&printed), boxes, "{errors}");
 
     write_json(detection(Value::Null), &found);
     let arguments = ["score", "detection", "--gt", text(&truth), "--dt"];
@@ -84,4 +107,128 @@ fn detections_on_disk_are_scored() {
         "{error}"
     );
     assert!(error.contains("hint: "), "{error}");
+}
+
+#[test]
+fn a_class_that_no_mask_has_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    for (name, labels) in [("gt", [0, 0, 0, 255]), ("pred", [0, 0, 0, 0])] {
+        fs::create_dir(path(name)).expect("a folder");
+        let map = GrayImage::from_vec(2, 2, labels.to_vec()).expect("a map");
+        map.save(path(name).join("a.png")).expect("a file");
+    }
+    let score = |classes: &str, ignore: &str| {
+        let (gt, pred) = (path("gt"), path("pred"));
+        let files = [
+            "score",
+            "segmentation",
+            "--gt",
+            text(&gt),
+            "--pred",
+            text(&pred),
+        ];
+        let output = run(&[&files[..], &["--classes", classes, "--ignore", ignore]].concat());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let said = score("2", "255");
+    for expected in [
+        "warning: in the labels of ",
+        "gt, 1 of 2 classes never occurs: 1; ",
+        "  hint: 25.00 % of the pixels are ignored; --classes 2 --ignore 255 reads 0 to 1 as classes",
+        "--run DIR",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    assert_eq!(score("1", "255"), "");
+    // What the command does not have is not advised.
+    let refused = score("2", "9");
+    assert!(refused.contains("label 255 at pixel"), "{refused}");
+    assert!(
+        refused.contains("hint: --classes 2 --ignore 9 reads"),
+        "{refused}"
+    );
+    assert!(!refused.contains("direct = {"), "{refused}");
+}
+
+#[test]
+fn a_run_says_how_its_masks_are_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path();
+    let colors = |class: u8| match class {
+        0 => Rgb([0, 0, 0]),
+        1 => Rgb([250, 10, 10]),
+        _ => Rgb([9, 9, 9]),
+    };
+    for part in ["images", "values", "colors", "zero"] {
+        fs::create_dir(root.join(part)).expect("a folder");
+    }
+    for index in 0..2u32 {
+        // The last class is ignored.
+        let class = |x: u32, y: u32| u8::from(x > 12 + index) + u8::from(y > 30);
+        let write = |part: &str, value: &dyn Fn(u8) -> u8| {
+            let mask = GrayImage::from_fn(40, 36, |x, y| Luma([value(class(x, y))]));
+            let name = format!("{part}/{index}_mask.png");
+            mask.save(root.join(name)).expect("a mask");
+        };
+        write("values", &|class| [0, 200, 128][usize::from(class)]);
+        write("zero", &|class| [1, 2, 0][usize::from(class)]);
+        let picture = RgbImage::from_fn(40, 36, |x, y| colors(class(x, y)));
+        let name = |part: &str, suffix: &str| root.join(format!("{part}/{index}{suffix}.png"));
+        picture.save(name("colors", "_mask")).expect("a mask");
+        picture.save(name("images", "")).expect("a picture");
+    }
+    // A preview is the mask of no image.
+    let preview = GrayImage::from_pixel(40, 36, Luma([77]));
+    preview.save(root.join("values/0.png")).expect("a picture");
+    fs::write(root.join("all.txt"), "0\n1\n").expect("a list");
+    let more = format!(
+        r#"
+method = {{ name = "fixed" }}
+train = {{ epochs = 1 }}
+[data]
+format = "folder"
+root = "{}"
+masks = "values"
+mask_suffix = "_mask"
+train_list = "all.txt"
+val_list = "all.txt"
+classes = ["ground", "thing"]
+labels = {{ values = {{ 0 = "ground", 200 = "thing" }}, ignore = [128] }}
+"#,
+        root.display()
+    );
+    let config = tiny_config(root, &more);
+    let run_folder = root.join("run");
+    succeed(&["train", text(&config), "--out", text(&run_folder)]);
+    succeed(&["predict", text(&run_folder), text(&root.join("images"))]);
+    let predicted = run_folder.join("predictions");
+    for (masks, labels) in [
+        ("values", None),
+        ("zero", Some("\"reduce_zero\"")),
+        (
+            "colors",
+            Some("{ colors = { ground = [0, 0, 0], thing = [250, 10, 10] }, ignore = [9, 9, 9] }"),
+        ),
+    ] {
+        let mut changes = vec![format!("data.masks={masks}")];
+        changes.extend(labels.map(|labels| format!("data.labels={labels}")));
+        change(&run_folder, &changes);
+        let evaluated = json_of(&succeed(&["eval", text(&run_folder), "--json"]));
+        let gt = root.join(masks);
+        let files = [
+            "--gt",
+            text(&gt),
+            "--pred",
+            text(&predicted),
+            "--run",
+            text(&run_folder),
+        ];
+        let score = [&["score", "segmentation"], &files[..]].concat();
+        let scored = json_of(&succeed(&[&score[..], &["--json"]].concat()));
+        for key in ["mean_iou", "pixel_accuracy", "iou"] {
+            assert_eq!(scored[key], evaluated[key], "{masks}, {key}");
+        }
+        assert!(succeed(&score).contains("\nthing "), "{masks}");
+    }
 }

@@ -8,7 +8,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use crate::common::{SCENES, gradway, signal, steps_logged, text, tiny_config, wait_for_steps};
+use crate::common::{
+    SCENES, gradway, signal, steps_logged, succeed, text, tiny_config, wait_for_steps,
+};
 
 /// Trains with both streams as `prepare` leaves them.
 fn train(prepare: impl FnOnce(&mut Command), after: impl FnOnce(&mut Child)) -> ExitStatus {
@@ -59,6 +61,28 @@ fn a_run_goes_on_where_standard_error_is_full() {
         |_| {},
     );
     assert!(status.success(), "{status}");
+}
+
+#[test]
+fn predictions_go_on_where_nobody_reads_their_names() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = tiny_config(folder.path(), SCENES);
+    let out = folder.path().join("run");
+    succeed(&["train", text(&config), "--out", text(&out)]);
+    let photos = folder.path().join("photos");
+    fs::create_dir(&photos).expect("a folder");
+    for name in ["a", "b", "c"] {
+        let photo = photos.join(format!("{name}.png"));
+        image::RgbImage::new(8, 6).save(photo).expect("a picture");
+    }
+    let mut child = gradway(&["predict", text(&out), text(&photos)])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    drop(child.stdout.take());
+    assert!(child.wait().expect("a status").success());
+    let written = fs::read_dir(out.join("predictions")).expect("a folder");
+    assert_eq!(written.count(), 6);
 }
 
 #[test]

@@ -75,7 +75,10 @@ train = {{ epochs = 1 }}
 "#
     );
     fs::write(&config, settings).expect("written");
-    let (out, output) = (folder.path().join("run"), folder.path().join("output"));
+    let (out, output) = (
+        folder.path().join("run"),
+        folder.path().join("output.safetensors"),
+    );
     // One image of one pixel: a header of 128 bytes, and three numbers.
     let images = folder.path().join("images.npy");
     let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 3, 1, 1), }";

@@ -199,7 +199,7 @@ fn a_checkpoint_of_another_backbone_is_refused_with_both_hashes() {
     let saved = out.join("config.toml");
     let changed = fs::read_to_string(&saved)
         .expect("read")
-        .replace("swin_mini", "efficientnet_lite0");
+        .replace("swin_mini", "swin_tiny");
     fs::write(&saved, changed).expect("written");
     let error = fail(&["eval", text(&out)]);
     assert!(error.contains("trained on `swin_mini`"), "{error}");

@@ -41,6 +41,11 @@ impl Known {
         self.images.len()
     }
 
+    /// Whether there is such a category.
+    pub fn has_category(&self, category_id: u64) -> bool {
+        self.categories.contains(&category_id)
+    }
+
     /// Checks that image and category exist.
     pub fn check(&self, place: EntryRef<'_>, category_id: u64) -> Result<(), DetectionError> {
         if !self.images.contains_key(&place.image_id) {
@@ -49,7 +54,7 @@ impl Known {
                 images: self.images.len(),
             });
         }
-        if !self.categories.contains(&category_id) {
+        if !self.has_category(category_id) {
             return Err(DetectionError::UnknownCategory {
                 entry: place.entry(),
                 category_id,

@@ -19,6 +19,15 @@ pub struct GroundTruth {
     coco: Arc<COCO>,
 }
 
+/// The scores of a file of detections.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FileScores {
+    /// The scores.
+    pub scores: DetectionScores,
+    /// Number of detections that are not scored, because the ground truth does not have their category.
+    pub unscored: usize,
+}
+
 /// A detection, from a file or from memory.
 struct Candidate {
     image_id: u64,
@@ -225,13 +234,15 @@ impl GroundTruth {
 
     /// Scores a file of detections in COCO's result format.
     ///
+    /// As in pycocotools, detections of a category that the ground truth does not have are not scored.
+    ///
     /// As in pycocotools, the area of a detected object is that of its box if the first entry of the file has a
     /// box, and that of its mask otherwise. The area decides whether a mask is small, medium or large.
     ///
     /// # Errors
-    /// As [`Self::score`], and if the file cannot be read or has another structure. Unlike pycocotools, which
-    /// uses boxes as masks, an entry without a mask is an error when masks are compared.
-    pub fn score_file(&self, path: &Path, iou: IouType) -> Result<DetectionScores, DetectionError> {
+    /// As [`Self::score`], except for unknown categories, and if the file cannot be read or has another structure.
+    /// Unlike pycocotools, which uses boxes as masks, an entry without a mask is an error when masks are compared.
+    pub fn score_file(&self, path: &Path, iou: IouType) -> Result<FileScores, DetectionError> {
         let candidates = json::detections(path)?.into_iter().map(|entry| Candidate {
             image_id: entry.image_id,
             category_id: entry.category_id,
@@ -239,11 +250,17 @@ impl GroundTruth {
             bbox: entry.bbox.filter(|numbers| !numbers.is_empty()),
             segmentation: entry.segmentation,
         });
+        let candidates: Vec<Candidate> = candidates.collect();
+        let is_unscored = |one: &&Candidate| !self.known.has_category(one.category_id);
+        let unscored = candidates.iter().filter(is_unscored).count();
         let origin = Origin {
             file: Some(path),
             list: "detections",
         };
-        self.evaluate(origin, candidates.collect(), iou)
+        Ok(FileScores {
+            scores: self.evaluate(origin, candidates, iou)?,
+            unscored,
+        })
     }
 
     fn evaluate(
@@ -256,9 +273,12 @@ impl GroundTruth {
         let sized_by_box = candidates
             .first()
             .is_some_and(|candidate| candidate.bbox.is_some());
+        let is_scored =
+            |one: &Candidate| origin.file.is_none() || self.known.has_category(one.category_id);
         let annotations: Result<Vec<Annotation>, DetectionError> = candidates
             .into_iter()
             .enumerate()
+            .filter(|(_, candidate)| is_scored(candidate))
             .map(|(index, candidate)| {
                 let place = origin.at(index, candidate.image_id);
                 let annotation = self.annotation(place, candidate, iou, sized_by_box)?;

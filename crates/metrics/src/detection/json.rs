@@ -40,6 +40,22 @@ pub(super) struct CategoryEntry {
     pub name: Option<String>,
 }
 
+/// An annotation file without its annotations.
+#[derive(Debug, Deserialize)]
+pub(super) struct ListingFile {
+    #[serde(deserialize_with = "entries")]
+    pub images: Vec<NamedImageEntry>,
+    #[serde(default, deserialize_with = "entries")]
+    pub categories: Vec<CategoryEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct NamedImageEntry {
+    #[serde(deserialize_with = "whole")]
+    pub id: u64,
+    pub file_name: String,
+}
+
 /// Numbers that may be missing, or that JSON cannot represent.
 type Numbers = Option<Vec<Option<f64>>>;
 
@@ -71,6 +87,11 @@ pub(super) struct DetectionEntry {
 /// Reads a ground truth.
 pub(super) fn ground_truth(path: &Path) -> Result<TruthFile, DetectionError> {
     parse(path, "ground truth in COCO's format")
+}
+
+/// Reads the images and categories of an annotation file.
+pub(super) fn listing(path: &Path) -> Result<ListingFile, DetectionError> {
+    parse(path, "list of images in COCO's annotation format")
 }
 
 /// Reads detections.

@@ -8,6 +8,7 @@ mod check;
 mod error;
 mod ground_truth;
 mod json;
+mod listing;
 mod mask;
 mod scores;
 pub mod voc;
@@ -15,7 +16,8 @@ pub mod voc;
 use serde::{Deserialize, Serialize};
 
 pub use error::{DetectionError, Entry};
-pub use ground_truth::GroundTruth;
+pub use ground_truth::{FileScores, GroundTruth};
+pub use listing::{ListedImage, Listing};
 pub use mask::RunLengths;
 pub use scores::{
     AP_LARGE, AP_MEDIUM, AP_SMALL, AP50, AP75, AR_1, AR_10, AR_100, AR_LARGE, AR_MEDIUM, AR_SMALL,

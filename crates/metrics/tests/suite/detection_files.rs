@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use gradway_metrics::detection::{Category, Detection};
+use gradway_metrics::detection::{Category, Detection, Listing};
 use gradway_metrics::{DetectionError, GroundTruth, IouType};
 use serde_json::{Value, json};
 
@@ -64,11 +64,6 @@ fn files_that_cannot_be_scored_are_named_with_the_entry() {
             with("\"image_id\": 5", "\"image_id\": 9"),
             IouType::Bbox,
             "found.json: detections[1] (image 9): image 9 is not among the 2 images",
-        ),
-        (
-            with("\"category_id\": 2", "\"category_id\": 0"),
-            IouType::Bbox,
-            "detections[1] (image 5): category 0 is not among the 2 categories",
         ),
         (
             with("\"image_id\": 5", "\"image_id\": \"5\""),
@@ -212,7 +207,7 @@ fn a_list_without_entries_and_objects_without_areas_are_scored() {
     let truth = GroundTruth::read(&truth_path).unwrap();
     assert_eq!((truth.images(), truth.objects()), (2, 1));
     for iou in [IouType::Bbox, IouType::Segm] {
-        let scores = truth.score_file(&path, iou).unwrap();
+        let scores = truth.score_file(&path, iou).unwrap().scores;
         assert_eq!(scores.ap_small, Some(0.0));
         assert_eq!((scores.ap_medium, scores.ap_large), (None, None));
         assert_eq!(scores.classes[1].name, "category 4");
@@ -281,4 +276,46 @@ fn categories_of_a_model_may_lack_in_a_file() {
     // The file's own name stays.
     assert_eq!(scores.classes[0].name, "cat");
     assert!(truth.score(&[found(7)], IouType::Bbox).is_err());
+}
+
+/// pycocotools looks only at the categories of the truth.
+#[test]
+fn detections_in_a_file_of_categories_that_the_truth_lacks_are_not_scored() {
+    let folder = tempfile::tempdir().unwrap();
+    let [truth_path, path] = ["truth.json", "found.json"].map(|name| folder.path().join(name));
+    fs::write(&truth_path, truth_json().to_string()).unwrap();
+    let truth = GroundTruth::read(&truth_path).unwrap();
+    let score = |categories: &[u64]| {
+        let found = categories.iter().map(
+            |id| json!({"image_id": 5, "category_id": id, "bbox": [1, 1, 4, 4], "score": 0.5}),
+        );
+        fs::write(&path, Value::from_iter(found).to_string()).unwrap();
+        truth.score_file(&path, IouType::Bbox).unwrap()
+    };
+    let plain = score(&[2]);
+    let more = score(&[3, 2, 0]);
+    assert_eq!((plain.unscored, more.unscored), (0, 2));
+    assert_eq!(plain.scores, more.scores);
+    assert_eq!(score(&[3]).scores.average_precision, Some(0.0));
+}
+
+#[test]
+fn a_listing_is_read_as_leniently_as_a_truth() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("list.json");
+    let read = |text: &str| {
+        fs::write(&path, text).unwrap();
+        Listing::read(&path)
+    };
+    let text = r#"{"images": [{"id": 7.0, "file_name": "a\\1.png"}],
+        "annotations": [{"area": NaN}], "categories": [{"id": 2.0, "name": "cat"}, {"id": 3}]}"#;
+    let listing = read(&format!("\u{feff}{text}")).unwrap();
+    assert_eq!(listing.images[0].id, 7);
+    assert_eq!(listing.images[0].file_name, "a\\1.png");
+    let names = listing.categories.iter().map(|one| one.name.as_str());
+    assert_eq!(names.collect::<Vec<_>>(), ["cat", ""]);
+    assert_eq!(read(r#"{"images": []}"#).unwrap().categories, []);
+    let error = read(r#"{"images": [{"id": 1}]}"#).unwrap_err().to_string();
+    let expected = "list.json is not a list of images in COCO's annotation format: entry 0: missing field `file_name`";
+    assert!(error.contains(expected), "{error}");
 }

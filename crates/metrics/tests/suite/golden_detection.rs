@@ -86,7 +86,7 @@ fn files_score_as_in_pycocotools() {
             ("segm_sized_by_box", &both, IouType::Segm),
             ("bbox_of_masks", &masks, IouType::Bbox),
         ] {
-            let scores = truth.score_file(path, iou).unwrap();
+            let scores = truth.score_file(path, iou).unwrap().scores;
             let what = format!("{case} {name} {}", path.display());
             assert_scores(&scores, &golden["expected"][name], &what);
         }

@@ -175,6 +175,60 @@ pub(super) fn of_table(
     }
 }
 
+/// Returns the error of a list in the place of a table, which serde takes as the values of the table's keys by
+/// their order.
+pub(super) fn of_list(
+    table: &Table,
+    top: &Top<'_>,
+    read: impl Fn(Table) -> Option<toml::de::Error>,
+) -> Option<Fault> {
+    let mut lists = Vec::new();
+    find_lists(table, &mut Vec::new(), &mut lists);
+    // Whether a table is wanted where another value is put.
+    let wants_a_table = |path: &[&str], value: Value| {
+        let mut trial = table.clone();
+        replace(&mut trial, path, value);
+        let complaint = read(trial);
+        let message = complaint.as_ref().map_or("", toml::de::Error::message);
+        let wanted = message.strip_prefix("invalid type: string \"?\", expected ");
+        wanted.is_some_and(|wanted| in_words(wanted) == TABLE)
+    };
+    lists.into_iter().find_map(|path| {
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let list = get(table, &path)?;
+        let entries = list.as_array()?;
+        let mut inner = (0..entries.len()).filter(|&entry| entries[entry].is_array());
+        let what = if wants_a_table(&path, Value::from("?")) {
+            "it"
+        } else if inner.any(|entry| {
+            let mut entries = entries.clone();
+            entries[entry] = Value::from("?");
+            wants_a_table(&path, Value::Array(entries))
+        }) {
+            "every entry"
+        } else {
+            return None;
+        };
+        let shown = path.strip_prefix(top.nested).unwrap_or(&path);
+        let (key, value) = (shown.join("."), shortened(list));
+        let reason = format!("{key} = {value}; {what} must be {TABLE}");
+        Some(Fault::new(shown, reason))
+    })
+}
+
+/// Collects the paths of the lists below a table.
+fn find_lists(table: &Table, path: &mut Vec<String>, lists: &mut Vec<Vec<String>>) {
+    for (key, value) in table {
+        path.push(key.clone());
+        match value {
+            Value::Table(inner) => find_lists(inner, path, lists),
+            Value::Array(_) => lists.push(path.clone()),
+            _ => {}
+        }
+        path.pop();
+    }
+}
+
 /// That a table has several of the keys of which it has one.
 fn of_alternatives(table: &Table, place: &[&str], top: &Top<'_>) -> Fault {
     let shown = place.strip_prefix(top.nested).unwrap_or(place);
@@ -298,13 +352,15 @@ fn is_single(wanted: &str) -> bool {
     !wanted.starts_with("an array") && wanted != "a sequence"
 }
 
+const TABLE: &str = "a table";
+
 /// What a type wants, without its name.
 fn in_words(wanted: &str) -> String {
     if let Some(length) = wanted.strip_prefix("an array of length ") {
         return format!("a list of {length}");
     }
     if wanted.starts_with("struct ") || wanted.starts_with("internally tagged enum ") {
-        return "a table".to_string();
+        return TABLE.to_string();
     }
     match wanted {
         "u8" => "a whole number from 0 to 255",
@@ -315,7 +371,7 @@ fn in_words(wanted: &str) -> String {
         "a boolean" => "true or false",
         "a string" | "path string" | "string" => "a string in quotes",
         "a sequence" => "a list",
-        "a map" => "a table",
+        "a map" => TABLE,
         other => return other.to_string(),
     }
     .to_string()

@@ -55,7 +55,8 @@ pub struct RunConfig {
     pub train: LengthConfig,
 }
 
-/// Maximum batch size and number of epochs, so that their product does not overflow.
+/// Maximum batch size and number of epochs and of generated samples, so that their products do not overflow and
+/// the order of the samples fits in memory.
 const MOST: usize = 1 << 24;
 
 /// Reading of batches.
@@ -148,6 +149,7 @@ impl RunConfig {
                 "backbone.weights_key = \"{key}\" without a file in backbone.weights"
             )));
         }
+        self.backbone.require_effect().map_err(wrong)?;
         self.method.validate().map_err(wrong)?;
         let (precision, method) = (self.backbone.precision, self.method.descriptor());
         if precision != Precision::F32 && method.placement != Placement::Frozen {
@@ -172,7 +174,11 @@ impl RunConfig {
                 return Err(wrong(format!("{key} = 0; it must be at least 1")));
             }
         }
-        let counts = [("optimizer.accumulation", self.optimizer.accumulation)];
+        let mut counts = vec![("optimizer.accumulation", self.optimizer.accumulation)];
+        if let DatasetConfig::Synthetic(data) = &self.data {
+            counts.push(("data.train_samples", data.train_samples));
+            counts.push(("data.val_samples", data.val_samples));
+        }
         for (key, value) in positive.into_iter().chain(counts) {
             if value > MOST {
                 return Err(wrong(format!("{key} = {value}; it must be at most {MOST}")));

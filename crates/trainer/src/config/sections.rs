@@ -12,6 +12,7 @@ use toml::{Table, Value};
 use super::RunConfig;
 use super::fault::{self, Fault, Top};
 use super::layer::get;
+use crate::schedule::Decay;
 
 /// A configuration as a file holds it, which [`load`](super::load) reads; its paths are in full.
 ///
@@ -93,15 +94,16 @@ pub(super) fn read_run(mut table: Table) -> Result<RunConfig, Fault> {
         return Err(fault);
     }
     resolve_paths(&mut table);
+    name_decay(&mut table);
     let task = nest(&mut table)?;
     let keys = [&SECTIONS[..], tables_of(task)].concat();
     let top = Top {
         nested: &[TASK, task.name()],
         keys: &keys,
     };
-    let read = |table: Table| RunConfig::deserialize(Value::Table(table));
-    read(table.clone())
-        .map_err(|error| fault::of_table(&table, &top, |table| read(table).err(), &error))
+    read_table(&table, &top, |table| {
+        RunConfig::deserialize(Value::Table(table))
+    })
 }
 
 /// One section alone.
@@ -118,8 +120,31 @@ pub(super) fn read_section<T: DeserializeOwned>(table: Table, name: &str) -> Res
         let section = section.unwrap_or(Value::Table(Table::new()));
         T::deserialize(section)
     };
-    read(table.clone())
-        .map_err(|error| fault::of_table(&table, &top, |table| read(table).err(), &error))
+    read_table(&table, &top, read)
+}
+
+/// Reads a type from a table.
+fn read_table<T>(
+    table: &Table,
+    top: &Top<'_>,
+    read: impl Fn(Table) -> Result<T, toml::de::Error>,
+) -> Result<T, Fault> {
+    let complaint = |table: Table| read(table).err();
+    if let Some(fault) = fault::of_list(table, top, complaint) {
+        return Err(fault);
+    }
+    read(table.clone()).map_err(|error| fault::of_table(table, top, complaint, &error))
+}
+
+/// A decay without a name is the default one.
+fn name_decay(table: &mut Table) {
+    let schedule = table.get_mut("schedule").and_then(Value::as_table_mut);
+    let decay = schedule.and_then(|schedule| schedule.get_mut("decay"));
+    let default = Table::try_from(Decay::default()).ok();
+    let name = default.and_then(|mut default| default.remove("name"));
+    if let (Some(Value::Table(decay)), Some(name)) = (decay, name) {
+        decay.entry("name").or_insert(name);
+    }
 }
 
 /// Moves the tables of the task to where [`RunConfig`] has them. The name of the head determines the task.

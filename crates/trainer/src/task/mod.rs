@@ -127,6 +127,15 @@ pub trait Task<B: TrainBackend>: Sized + Debug {
         false
     }
 
+    /// Checks that a run that tasks are added to has exactly the tasks that are not added.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::OtherTasks`] with the tasks of both.
+    fn require_tasks_of(&self, _base: &Labels) -> Result<(), TrainError> {
+        Ok(())
+    }
+
     /// The path that a parameter has here which has another one in a run that tasks are added to.
     fn path_from(&self, path: &str, _base: &Labels) -> String {
         path.to_string()

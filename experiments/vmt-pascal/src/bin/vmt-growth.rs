@@ -215,8 +215,9 @@ impl Job for &Arguments {
     type Output = Result<Measured>;
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Result<Measured> {
-        let backbone = BackboneConfig::named(&self.backbone).init::<B::InnerBackend>(&device)?;
-        let base = Base::<B>::new(&self.backbone, backbone, &device);
+        let config = BackboneConfig::named(&self.backbone);
+        let backbone = config.init::<B::InnerBackend>(&device)?;
+        let base = Base::<B>::new(&config, backbone, &device);
         let mut points = Vec::new();
         for method in &self.methods {
             for tasks in TASKS {

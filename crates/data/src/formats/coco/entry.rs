@@ -11,6 +11,9 @@ use crate::error::AnnotationFault;
 /// The largest integer that a 64-bit float represents exactly, with all smaller ones.
 const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 
+/// The expected value of a side, and of the length of a run.
+pub(super) const PIXELS: &str = "a whole number of pixels";
+
 /// A raw value of the file; `None` if the key is missing.
 pub(super) type Value<'a> = Option<&'a RawValue>;
 
@@ -155,19 +158,27 @@ impl Entry {
             )));
         }
         let RunLengths { size, counts } = serde_json::from_str(text).map_err(syntax)?;
+        let [height, width] = size.map(|side| self.whole("size", Some(side), PIXELS));
+        let size = [height?, width?];
         Ok(Some(if counts.get().starts_with('"') {
             let counts = serde_json::from_str(counts.get()).map_err(syntax)?;
             Shape::Text { size, counts }
         } else {
-            let counts = serde_json::from_str(counts.get()).map_err(syntax)?;
-            Shape::Runs { size, counts }
+            let counts: Vec<&RawValue> = serde_json::from_str(counts.get()).map_err(syntax)?;
+            let counts = counts.into_iter();
+            let counts = counts.map(|count| self.whole("counts", Some(count), PIXELS));
+            Shape::Runs {
+                size,
+                counts: counts.collect::<Result<_, _>>()?,
+            }
         }))
     }
 }
 
 #[derive(Deserialize)]
 struct RunLengths<'a> {
-    size: [u32; 2],
+    #[serde(borrow)]
+    size: [&'a RawValue; 2],
     #[serde(borrow)]
     counts: &'a RawValue,
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Deserialize;
 
-use super::entry::{Entry, Value, present};
+use super::entry::{Entry, PIXELS, Value, present};
 use crate::detection::{Annotation, Skipped};
 use crate::error::AnnotationFault;
 
@@ -92,9 +92,6 @@ struct Object<'a> {
 
 /// The expected value of an identifier.
 const IDENTIFIER: &str = "a whole number from 0";
-
-/// The expected value of a side.
-const PIXELS: &str = "a whole number of pixels";
 
 /// Reads an annotation file.
 pub(super) fn parse(text: &str) -> Result<Parsed, AnnotationFault> {
@@ -199,6 +196,7 @@ fn has_no_number(text: &str, error: &serde_json::Error) -> bool {
 /// Collects the categories by identifier.
 fn by_identifier(listed: Vec<Category>) -> Result<BTreeMap<u64, String>, AnnotationFault> {
     let mut categories = BTreeMap::new();
+    let mut by_name = HashMap::new();
     for (category, index) in listed.into_iter().zip(0..) {
         let entry = Entry {
             what: "category",
@@ -211,6 +209,16 @@ fn by_identifier(listed: Vec<Category>) -> Result<BTreeMap<u64, String>, Annotat
             ..entry
         };
         let name = entry.text("name", category.name)?;
+        let same_name = by_name
+            .insert(name.clone(), id)
+            .filter(|first| *first != id);
+        if let Some(first) = same_name {
+            return Err(AnnotationFault::SharedName {
+                name,
+                first,
+                second: id,
+            });
+        }
         if let Some(first) = categories.insert(id, name) {
             return Err(AnnotationFault::DuplicateCategory {
                 category: id,

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use quick_xml::Reader;
+use quick_xml::events::Event;
 use serde::Deserialize;
 
 use crate::detection::{Annotation, Skipped};
@@ -73,7 +75,7 @@ pub(super) fn read(
     }
     let unreadable = |reason| AnnotationFault::Unreadable { reason };
     let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
-    let text = text::decode(bytes).map_err(unreadable)?;
+    let text = text::decode_xml(bytes).map_err(unreadable)?;
     let size_of_image = || {
         read::size(image).map_err(|error| AnnotationFault::NoSize {
             reason: error.to_string(),
@@ -88,11 +90,9 @@ fn parse(
     classes: &[String],
     size_of_image: impl FnOnce() -> Result<(u32, u32), AnnotationFault>,
 ) -> Result<Parsed, AnnotationFault> {
-    let file: File = quick_xml::de::from_str(text).map_err(|error| AnnotationFault::Syntax {
-        expected: "Pascal VOC XML",
-        reason: error.to_string(),
-        hint: Some("download the file again, or write it again: it is truncated or damaged"),
-    })?;
+    check_structure(text)?;
+    let file: File =
+        quick_xml::de::from_str(text).map_err(|error| syntax(error.to_string(), DAMAGED))?;
     let size = match stated_size(file.size.as_ref())? {
         Some(size) => size,
         None => size_of_image()?,
@@ -111,6 +111,89 @@ fn parse(
         stated,
         skipped,
     })
+}
+
+/// The name of the root element.
+const ROOT: &str = "annotation";
+
+/// Checks that the text is one `annotation` element with the objects directly below it.
+///
+/// The elements that are read are few and optional, so any other document would be an image without objects.
+fn check_structure(text: &str) -> Result<(), AnnotationFault> {
+    let mut reader = Reader::from_str(text);
+    // The names of the open elements.
+    let mut open: Vec<String> = Vec::new();
+    let mut is_complete = false;
+    loop {
+        let event = reader
+            .read_event()
+            .map_err(|error| syntax(error.to_string(), DAMAGED))?;
+        match &event {
+            Event::Start(element) | Event::Empty(element) => {
+                let name = String::from_utf8_lossy(element.name().as_ref()).into_owned();
+                if open.is_empty() && is_complete {
+                    let reason = format!("`{name}` follows the end of `{ROOT}`; expected one root");
+                    return Err(syntax(reason, "write one file per image"));
+                }
+                check_place(&open, &name)?;
+                if matches!(event, Event::Start(_)) {
+                    open.push(name);
+                } else {
+                    is_complete |= open.is_empty();
+                }
+            }
+            Event::End(_) => {
+                open.pop();
+                is_complete |= open.is_empty();
+            }
+            Event::Text(text) if open.is_empty() && !text.trim_ascii().is_empty() => {
+                let reason = format!("there is text outside of `{ROOT}`");
+                return Err(syntax(reason, DAMAGED));
+            }
+            Event::Eof if is_complete && open.is_empty() => return Ok(()),
+            Event::Eof => {
+                let reason = match open.last() {
+                    Some(name) => format!("`{name}` is not closed"),
+                    None => format!("it has no element; expected `{ROOT}`"),
+                };
+                return Err(syntax(reason, DAMAGED));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Checks that an element may be within the `open` elements.
+fn check_place(open: &[String], name: &str) -> Result<(), AnnotationFault> {
+    let expected = match (open, name) {
+        ([], ROOT) => return Ok(()),
+        ([], _) => {
+            return Err(AnnotationFault::Root {
+                found: name.into(),
+                expected: ROOT,
+            });
+        }
+        ([_], "object") => return Ok(()),
+        (_, "object") => "directly in `annotation`",
+        ([_, object, ..], "bndbox") if object == "object" => return Ok(()),
+        (_, "bndbox") => "in an `object`",
+        _ => return Ok(()),
+    };
+    Err(AnnotationFault::Place {
+        element: name.into(),
+        found: open.join("/"),
+        expected,
+    })
+}
+
+const DAMAGED: &str = "download the file again, or write it again: it is truncated or damaged";
+
+fn syntax(reason: String, hint: &'static str) -> AnnotationFault {
+    AnnotationFault::Syntax {
+        expected: "Pascal VOC XML",
+        reason,
+        hint: Some(hint),
+    }
 }
 
 /// Returns width and height; `None` if they are not stated. Some programs write 0 for an unknown size.
@@ -166,16 +249,21 @@ fn annotation(
         examples: classes[..classes.len().min(5)].join(", "),
     })?;
     let difficult = object.difficult.as_deref().unwrap_or_default().trim();
-    let is_difficult = match difficult {
-        "" | "0" => false,
-        "1" => true,
-        other => {
-            return Err(AnnotationFault::Flag {
-                annotation: label(),
-                key: "difficult",
-                value: other.into(),
-            });
-        }
+    let is_difficult = match difficult.to_ascii_lowercase().as_str() {
+        // Pascal VOC's own files have the second.
+        "" | "unspecified" | "false" => false,
+        "true" => true,
+        text => match text.parse::<f64>() {
+            Ok(0.0) => false,
+            Ok(1.0) => true,
+            _ => {
+                return Err(AnnotationFault::Flag {
+                    annotation: label(),
+                    key: "difficult",
+                    value: difficult.into(),
+                });
+            }
+        },
     };
     let Some(bounds) = &object.bndbox else {
         let expected = "a box of xmin, ymin, xmax, ymax";

@@ -6,7 +6,7 @@ use std::path::Path;
 use image::ImageFormat;
 use png::{BitDepth, ColorType, Transformations};
 
-use super::{bytes, kind, limit};
+use super::{bytes, guarded, kind, limit};
 use crate::error::{DataError, FileFault};
 use crate::labels::{LabelMap, LabelPolicy, LabelTable};
 
@@ -100,15 +100,19 @@ pub fn grey_16(path: &Path) -> Result<(u32, u32, Vec<u16>), DataError> {
 ///
 /// Palette indices and grey levels are converted to the colours that viewers show.
 fn classes_of_colors(path: &Path, bytes: &[u8], table: &LabelTable) -> Result<LabelMap, DataError> {
-    let rows = Rows::decode(path, bytes, Transformations::EXPAND)?;
+    let rows = Rows::decode(path, bytes)?;
     let sixteen = rows.depth == BitDepth::Sixteen;
     let mut data = Vec::with_capacity(rows.pixels());
     // Neighbours mostly have the same colour.
     let mut last: Option<([u16; 3], u8)> = None;
     let wrong = rows.colors(|color| {
+        let color = color.map_err(Wrong::Index)?;
         let class = match last {
             Some((same, class)) if same == color => class,
-            _ => table.class_of_color(color, sixteen).ok_or(color)?,
+            _ => {
+                let class = table.class_of_color(color, sixteen);
+                class.ok_or(Wrong::Color(color))?
+            }
         };
         last = Some((color, class));
         data.push(class);
@@ -116,16 +120,31 @@ fn classes_of_colors(path: &Path, bytes: &[u8], table: &LabelTable) -> Result<La
     });
     match wrong {
         Ok(()) => Ok(rows.map(data)),
-        Err(color) => Err(DataError::File {
+        Err(wrong) => Err(DataError::File {
             path: path.to_path_buf(),
-            fault: FileFault::UnknownColor {
-                color,
-                x: rows.column(data.len()),
-                y: rows.row(data.len()),
-                policy: table.policy().describe(),
+            fault: match wrong {
+                Wrong::Color(color) => FileFault::UnknownColor {
+                    color,
+                    x: rows.column(data.len()),
+                    y: rows.row(data.len()),
+                    policy: table.policy().describe(),
+                },
+                Wrong::Index(index) => FileFault::PaletteIndex {
+                    index,
+                    x: rows.column(data.len()),
+                    y: rows.row(data.len()),
+                    colors: rows.palette.len(),
+                },
             },
         }),
     }
+}
+
+/// What a pixel holds instead of the colour of a class.
+enum Wrong {
+    Color([u16; 3]),
+    /// A palette index without a colour.
+    Index(u16),
 }
 
 /// The decoded rows of a PNG.
@@ -134,6 +153,8 @@ struct Rows {
     height: u32,
     color: ColorType,
     depth: BitDepth,
+    /// The colours of palette indices; empty for other files.
+    palette: Vec<[u8; 3]>,
     /// Number of bytes of a row.
     stride: usize,
     bytes: Vec<u8>,
@@ -142,8 +163,7 @@ struct Rows {
 impl Rows {
     /// Reads the stored rows of a PNG with one value per pixel.
     fn of_values(path: &Path, bytes: &[u8]) -> Result<Self, DataError> {
-        // The default transformations would turn palette indices into colours.
-        let rows = Self::decode(path, bytes, Transformations::IDENTITY)?;
+        let rows = Self::decode(path, bytes)?;
         let advice = match rows.color {
             ColorType::Grayscale | ColorType::Indexed => return Ok(rows),
             ColorType::GrayscaleAlpha if rows.is_opaque() => return Ok(rows),
@@ -163,11 +183,8 @@ impl Rows {
         })
     }
 
-    fn decode(
-        path: &Path,
-        bytes: &[u8],
-        transformations: Transformations,
-    ) -> Result<Self, DataError> {
+    /// Reads the stored rows of a PNG.
+    fn decode(path: &Path, bytes: &[u8]) -> Result<Self, DataError> {
         let fail = |reason: String| DataError::Decode {
             path: path.to_path_buf(),
             reason,
@@ -191,25 +208,31 @@ impl Rows {
                 });
             }
         }
-        let mut decoder = png::Decoder::new(Cursor::new(bytes));
-        decoder.set_transformations(transformations);
-        let mut reader = decoder
-            .read_info()
-            .map_err(|error| fail(error.to_string()))?;
-        let size = reader
-            .output_buffer_size()
-            .ok_or_else(|| fail("its size does not fit in memory".into()))?;
-        let mut buffer = vec![0; size];
-        let frame = reader
-            .next_frame(&mut buffer)
-            .map_err(|error| fail(error.to_string()))?;
-        Ok(Self {
-            width: frame.width,
-            height: frame.height,
-            color: frame.color_type,
-            depth: frame.bit_depth,
-            stride: frame.line_size.max(1),
-            bytes: buffer,
+        guarded(path, "PNG", || {
+            let mut decoder = png::Decoder::new(Cursor::new(bytes));
+            // The default ones would turn palette indices into colours.
+            decoder.set_transformations(Transformations::IDENTITY);
+            let mut reader = decoder
+                .read_info()
+                .map_err(|error| fail(error.to_string()))?;
+            let palette = reader.info().palette.as_deref().unwrap_or_default();
+            let palette = palette.as_chunks().0.to_vec();
+            let size = reader
+                .output_buffer_size()
+                .ok_or_else(|| fail("its size does not fit in memory".into()))?;
+            let mut buffer = vec![0; size];
+            let frame = reader
+                .next_frame(&mut buffer)
+                .map_err(|error| fail(error.to_string()))?;
+            Ok(Self {
+                width: frame.width,
+                height: frame.height,
+                color: frame.color_type,
+                depth: frame.bit_depth,
+                palette,
+                stride: frame.line_size.max(1),
+                bytes: buffer,
+            })
         })
     }
 
@@ -271,20 +294,35 @@ impl Rows {
         }
     }
 
-    /// Calls `take` with the colour of every pixel, row by row; transparency is ignored.
-    fn colors<E>(&self, mut take: impl FnMut([u16; 3]) -> Result<(), E>) -> Result<(), E> {
-        let is_grey = self.color.samples() < 3;
-        let wide = self.depth == BitDepth::Sixteen;
-        self.samples(|pixel| {
-            let value = |channel: usize| match wide {
-                true => u16::from_be_bytes([pixel[2 * channel], pixel[2 * channel + 1]]),
-                false => pixel[channel].into(),
-            };
-            take(match is_grey {
-                true => [value(0); 3],
-                false => [0, 1, 2].map(value),
-            })
-        })
+    /// Calls `take` with the colour of every pixel, row by row, or a palette index without a colour; transparency is
+    /// ignored.
+    fn colors<E>(
+        &self,
+        mut take: impl FnMut(Result<[u16; 3], u16>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match self.color {
+            ColorType::Indexed => self.values(|index| {
+                let color = self.palette.get(usize::from(index)).ok_or(index);
+                take(color.map(|color| color.map(u16::from)))
+            }),
+            ColorType::Grayscale | ColorType::GrayscaleAlpha => {
+                // Viewers show the largest value as white.
+                let scale = match self.depth {
+                    BitDepth::Sixteen => 1,
+                    depth => 255 / ((1 << depth as u16) - 1),
+                };
+                self.values(|value| take(Ok([value * scale; 3])))
+            }
+            ColorType::Rgb | ColorType::Rgba => {
+                let wide = self.depth == BitDepth::Sixteen;
+                self.samples(|pixel| {
+                    take(Ok([0, 1, 2].map(|channel| match wide {
+                        true => u16::from_be_bytes([pixel[2 * channel], pixel[2 * channel + 1]]),
+                        false => pixel[channel].into(),
+                    })))
+                })
+            }
+        }
     }
 
     /// Whether no pixel of grey and alpha is transparent.

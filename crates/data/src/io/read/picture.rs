@@ -7,13 +7,13 @@ use image::{
     DynamicImage, ImageBuffer, ImageDecoder, ImageFormat, ImageReader, Limits, Pixel, RgbImage,
 };
 
-use super::{bytes, jpeg, kind, limit, orientation};
+use super::{bytes, guarded, jpeg, kind, limit, orientation, tiff};
 use crate::error::{DataError, FileFault};
 
 /// Reads an image as upright RGB. The format is detected from its first bytes, not from its name.
 ///
 /// The conversion is that of PIL's `convert("RGB")`, and for 16-bit images that of OpenCV:
-/// - Transparency is ignored.
+/// - Transparency is ignored; colours that TIFF files store multiplied by alpha are divided by it.
 /// - 16-bit values are reduced to their high byte.
 /// - The first image of a file is used.
 ///
@@ -34,10 +34,17 @@ pub fn image(path: &Path) -> Result<RgbImage, DataError> {
             expected: kind::KINDS,
         })?;
     }
-    let (mut decoder, format) = decoder(path, &bytes)?;
-    let orientation = orientation::of(path, format, &bytes, &mut decoder)?;
-    let decoded =
+    guarded(path, kind::KINDS, || upright(path, &bytes))
+}
+
+fn upright(path: &Path, bytes: &[u8]) -> Result<RgbImage, DataError> {
+    let (mut decoder, format) = decoder(path, bytes)?;
+    let orientation = orientation::of(path, format, bytes, &mut decoder)?;
+    let mut decoded =
         DynamicImage::from_decoder(decoder).map_err(|error| kind::fault(path, format, error))?;
+    if format == ImageFormat::Tiff && tiff::is_premultiplied(bytes) {
+        tiff::divide(&mut decoded);
+    }
     let mut upright = DynamicImage::ImageRgb8(rgb(decoded).ok_or_else(|| DataError::File {
         path: path.to_path_buf(),
         fault: FileFault::Kind {
@@ -56,11 +63,13 @@ pub fn image(path: &Path) -> Result<RgbImage, DataError> {
 pub fn size(path: &Path) -> Result<(u32, u32), DataError> {
     use image::metadata::Orientation::{FlipHorizontal, FlipVertical, NoTransforms, Rotate180};
     let bytes = bytes(path)?;
-    let (mut decoder, format) = decoder(path, &bytes)?;
-    let (width, height) = decoder.dimensions();
-    Ok(match orientation::of(path, format, &bytes, &mut decoder)? {
-        NoTransforms | Rotate180 | FlipHorizontal | FlipVertical => (width, height),
-        _ => (height, width),
+    guarded(path, kind::KINDS, || {
+        let (mut decoder, format) = decoder(path, &bytes)?;
+        let (width, height) = decoder.dimensions();
+        Ok(match orientation::of(path, format, &bytes, &mut decoder)? {
+            NoTransforms | Rotate180 | FlipHorizontal | FlipVertical => (width, height),
+            _ => (height, width),
+        })
     })
 }
 
@@ -68,19 +77,27 @@ pub fn size(path: &Path) -> Result<(u32, u32), DataError> {
 pub(super) fn decoder<'a>(
     path: &Path,
     bytes: &'a [u8],
-) -> Result<(impl ImageDecoder + 'a, ImageFormat), DataError> {
+) -> Result<(Box<dyn ImageDecoder + 'a>, ImageFormat), DataError> {
     let format = kind::of(path, bytes)?;
     let fail = |error| kind::fault(path, format, error);
-    if format == ImageFormat::Png {
-        limit::check_png(path, bytes)?;
-    }
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     // The size is checked below; what decoders need besides pixels is of the same order.
     const BYTES_A_PIXEL: u64 = 16;
-    let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(limit::limit()?.saturating_mul(BYTES_A_PIXEL));
-    reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(fail)?;
+    let largest = limit::limit()?.saturating_mul(BYTES_A_PIXEL);
+    match format {
+        ImageFormat::Png => limit::check_png(path, bytes)?,
+        ImageFormat::Tiff => tiff::check(path, bytes)?,
+        _ => {}
+    }
+    let decoder: Box<dyn ImageDecoder> =
+        if format == ImageFormat::Tiff && tiff::is_grey_alpha(bytes) {
+            Box::new(tiff::GreyAlpha::new(bytes, largest).map_err(fail)?)
+        } else {
+            let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+            let mut limits = Limits::no_limits();
+            limits.max_alloc = Some(largest);
+            reader.limits(limits);
+            Box::new(reader.into_decoder().map_err(fail)?)
+        };
     let (width, height) = decoder.dimensions();
     limit::check(path, width, height)?;
     Ok((decoder, format))

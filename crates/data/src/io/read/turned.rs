@@ -4,7 +4,7 @@ use std::path::Path;
 
 use image::metadata::Orientation;
 
-use super::{bytes, orientation, picture};
+use super::{bytes, guarded, kind, orientation, picture};
 use crate::error::{DataError, FileFault};
 
 /// Whether an image is stored in another orientation than it is shown in; [`super::image()`] rotates it.
@@ -13,9 +13,11 @@ use crate::error::{DataError, FileFault};
 /// As [`super::image()`], except for damage after the header.
 pub fn is_turned(path: &Path) -> Result<bool, DataError> {
     let bytes = bytes(path)?;
-    let (mut decoder, format) = picture::decoder(path, &bytes)?;
-    let orientation = orientation::of(path, format, &bytes, &mut decoder)?;
-    Ok(orientation != Orientation::NoTransforms)
+    guarded(path, kind::KINDS, || {
+        let (mut decoder, format) = picture::decoder(path, &bytes)?;
+        let orientation = orientation::of(path, format, &bytes, &mut decoder)?;
+        Ok(orientation != Orientation::NoTransforms)
+    })
 }
 
 /// Returns the error of labels whose size differs from their upright image. It names the orientation if the

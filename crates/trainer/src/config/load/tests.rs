@@ -4,6 +4,7 @@ use gradway_data::{EvaluationSize, TaskKind};
 
 use super::*;
 use crate::config::sections::{SECTIONS, tables_of, to_toml};
+use crate::schedule::Decay;
 
 const FILE: &str = r#"
 backbone = { name = "swin_mini" }
@@ -67,6 +68,47 @@ fn a_wrong_override_is_named_with_key_value_and_what_is_right() {
         (
             "augment.crop_size=[64, \"x\"]",
             "augment.crop_size = [64, \"x\"]; every entry must be a whole number, 0 or more",
+        ),
+        // Lists in the place of tables.
+        ("loader=[2]", "loader = [2]; it must be a table"),
+        ("loader=[]", "loader = []; it must be a table"),
+        ("loader=[\"x\"]", "loader = [\"x\"]; it must be a table"),
+        (
+            "backbone=[\"swin_mini\"]",
+            "backbone = [\"swin_mini\"]; it must be a table",
+        ),
+        (
+            "method=[\"e3va\", 4]",
+            "method = [\"e3va\", 4]; it must be a table",
+        ),
+        (
+            "data=[\"synthetic\", 64, 64]",
+            "data = [\"synthetic\", 64, 64]; it must be a table",
+        ),
+        (
+            "head=[\"segformer\"]",
+            "head = [\"segformer\"]; it must be a table",
+        ),
+        (
+            "augment=[[32, 32]]",
+            "augment = [[32, 32]]; it must be a table",
+        ),
+        (
+            "augment.photometric=[]",
+            "augment.photometric = []; it must be a table",
+        ),
+        (
+            "optimizer.rates=[0.5]",
+            "optimizer.rates = [0.5]; it must be a table",
+        ),
+        (
+            "schedule.decay=[\"poly\"]",
+            "schedule.decay = [\"poly\"]; it must be a table",
+        ),
+        ("train=[1]", "train = [1]; it must be a table"),
+        (
+            "evaluation.size.fit=[20, 10]",
+            "evaluation.size.fit = [20, 10]; it must be a table",
         ),
         // Words that are none of those known.
         (
@@ -139,6 +181,14 @@ fn a_wrong_override_is_named_with_key_value_and_what_is_right() {
             "backbone.drop_path = 2; it must be in 0..1",
         ),
         ("method.rank=0", "method.rank = 0; it must be at least 1"),
+        (
+            "data.train_samples=1000000000",
+            "data.train_samples = 1000000000; it must be at most 16777216",
+        ),
+        (
+            "data.val_samples=9223372036854775807",
+            "data.val_samples = 9223372036854775807; it must be at most 16777216",
+        ),
         // No key or no value.
         ("seed", "expected key=value"),
         ("loader.=1", "`loader.`: a part of the key is empty"),
@@ -146,6 +196,64 @@ fn a_wrong_override_is_named_with_key_value_and_what_is_right() {
     ] {
         let (message, _) = refused(FILE, &[entry]);
         assert_eq!(message, format!("--set {entry}: {expected}"));
+    }
+}
+
+#[test]
+fn a_list_in_a_list_is_no_table() {
+    let file = FILE.replace("segformer\", channels = 16", "cascade_mask_rcnn\"");
+    let file = file.replace("synthetic", "coco\", root = \"x");
+    let stage = "{ iou = 0.5, deviations = [0.1, 0.1, 0.2, 0.2], weight = 1.0 }";
+    parse(&file, "run.toml", &[format!("head.stages=[{stage}]")]).expect("a configuration");
+    let (message, _) = refused(&file, &["head.stages=[[0.5, [0.1, 0.1, 0.2, 0.2], 1.0]]"]);
+    assert!(
+        message.ends_with("; every entry must be a table"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_key_of_the_decay_is_set_without_its_name() {
+    for file in [
+        FILE.to_string(),
+        format!("{FILE}schedule = {{ warmup_steps = 3 }}"),
+    ] {
+        let set = ["schedule.decay.power=0.9".to_string()];
+        let config = parse(&file, "run.toml", &set).expect("a configuration");
+        assert_eq!(config.schedule.decay, Decay::Poly { power: 0.9 });
+    }
+    for name in ["cosine", "constant"] {
+        let file = format!("{FILE}schedule = {{ decay = {{ name = '{name}' }} }}");
+        parse(&file, "run.toml", &[]).expect("a configuration");
+        let (message, _) = refused(&file, &["schedule.decay.power=0.9"]);
+        assert!(
+            message.ends_with("unknown field `power` in [schedule.decay]"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn keys_without_an_effect_on_the_backbone_are_refused() {
+    let file = FILE.replace("swin_mini", "efficientnet_lite0");
+    for (entry, right) in [
+        (
+            "backbone.drop_path=0.1",
+            "has no stochastic depth; it must be 0",
+        ),
+        (
+            "backbone.pad_first=true",
+            "shifts no windows; it must be false",
+        ),
+    ] {
+        let (message, _) = refused(&file, &[entry]);
+        let value = entry.replace('=', " = ");
+        let expected =
+            format!("--set {entry}: {value}, but backbone.name = \"efficientnet_lite0\" {right}");
+        assert_eq!(message, expected);
+    }
+    for entry in ["backbone.drop_path=0.0", "backbone.pad_first=false"] {
+        parse(&file, "run.toml", &[entry.to_string()]).expect("a configuration");
     }
 }
 

@@ -235,10 +235,10 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
 
 /// Opens a split, and refuses objects without masks where the head has some.
 fn open(config: &RunConfig, split: Split) -> Result<DetectionCollection, TrainError> {
-    let dataset = config.data.open_detection(split)?;
-    if config.task.detection()?.head.has_masks() {
-        dataset.require_masks()?;
-    }
+    let dataset = match config.task.detection()?.head.has_masks() {
+        true => config.data.open_detection_with_masks(split)?,
+        false => config.data.open_detection(split)?,
+    };
     Ok(DetectionCollection::of(dataset))
 }
 

@@ -167,6 +167,16 @@ impl<B: TrainBackend> Task<B> for MultiTask {
             || task_of(path).is_some_and(|(_, index)| is_trained(index))
     }
 
+    fn require_tasks_of(&self, base: &Labels) -> Result<(), TrainError> {
+        let mut others = self.config.tasks.tasks();
+        others.retain(|task| !self.config.tasks.added.contains(task));
+        let found: Vec<DenseTask> = base.tasks.iter().map(|labels| labels.task).collect();
+        match found == others {
+            true => Ok(()),
+            false => Err(TrainError::OtherTasks { others, found }),
+        }
+    }
+
     fn path_from(&self, path: &str, base: &Labels) -> String {
         let place = task_of(path).and_then(|(range, index)| {
             let task = base.tasks.get(index)?.task;

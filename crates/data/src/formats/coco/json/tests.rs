@@ -164,7 +164,7 @@ fn other_values_that_make_no_sense_name_the_annotation() {
         (
             "segmentation",
             json!({ "size": [6, 8], "counts": [-1] }),
-            "`-1`",
+            "`counts` = -1",
         ),
         ("iscrowd", json!(2), "`iscrowd` = 2: expected 0 or 1"),
         ("iscrowd", json!("no"), "`iscrowd` = \"no\""),
