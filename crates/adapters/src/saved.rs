@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use gradway_backbone::{
-    AnyBackbone, BackboneConfig, BackboneSettings, HeaderMetadata, Precision, TensorFile,
-    TensorFileError, require_finite, write_tensors, write_whole,
+    AnyBackbone, BackboneConfig, BackboneSettings, HeaderMetadata, Precision, Resampling,
+    TensorFile, TensorFileError, require_finite, write_tensors, write_whole,
 };
 use gradway_kernels::TrainBackend;
 use serde::{Deserialize, Serialize};
@@ -345,6 +345,17 @@ impl<B: TrainBackend> Base<B> {
                     key: "pad_first",
                     trained_with: settings.pad_first.to_string(),
                     present: self.settings.pad_first.to_string(),
+                });
+            }
+            if settings.positions != self.settings.positions {
+                let name = |positions: Option<Resampling>| {
+                    positions.map_or("that of the weight file", Resampling::name)
+                };
+                return Err(AdapterError::OtherSetting {
+                    path: folder.to_path_buf(),
+                    key: "positions",
+                    trained_with: name(settings.positions).to_string(),
+                    present: name(self.settings.positions).to_string(),
                 });
             }
             precision = settings.precision;

@@ -39,6 +39,9 @@ pub struct BackboneSettings {
     /// As in [`BackboneConfig`].
     pub pad_first: bool,
     /// As in [`BackboneConfig`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positions: Option<Resampling>,
+    /// As in [`BackboneConfig`].
     pub precision: Precision,
 }
 
@@ -52,10 +55,12 @@ impl BackboneConfig {
             weights_key: _,
             drop_path: _,
             pad_first,
+            positions,
             precision,
         } = *self;
         BackboneSettings {
             pad_first,
+            positions,
             precision,
         }
     }

@@ -69,3 +69,23 @@ pub(crate) trait Variant: 'static {
     /// Returns the backbone with random weights.
     fn init<B: Backend>(&self, config: &BackboneConfig, device: &B::Device) -> Self::Backbone<B>;
 }
+
+impl BackboneConfig {
+    /// For a backbone that shifts no windows.
+    pub(crate) fn pad_first_unused(&self) -> Option<Ineffective> {
+        self.pad_first.then(|| Ineffective {
+            setting: "backbone.pad_first = true".to_string(),
+            reason: "shifts no windows",
+            right: "false",
+        })
+    }
+
+    /// For a backbone without learnt positions.
+    pub(crate) fn positions_unused(&self) -> Option<Ineffective> {
+        self.positions.map(|positions| Ineffective {
+            setting: format!("backbone.positions = \"{}\"", positions.name()),
+            reason: "has no learnt positions",
+            right: "absent",
+        })
+    }
+}

@@ -20,6 +20,15 @@ pub enum Resampling {
 }
 
 impl Resampling {
+    /// Returns the name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Antialiased => "antialiased",
+            Self::Plain => "plain",
+            Self::Offset => "offset",
+        }
+    }
+
     /// Resamples a grid.
     ///
     /// # Shapes

@@ -49,11 +49,9 @@ impl Variant for EfficientNetLiteVariant {
                 right: "0",
             });
         }
-        config.pad_first.then(|| Ineffective {
-            setting: "backbone.pad_first = true".to_string(),
-            reason: "shifts no windows",
-            right: "false",
-        })
+        config
+            .pad_first_unused()
+            .or_else(|| config.positions_unused())
     }
 
     fn init<B: Backend>(&self, _: &BackboneConfig, device: &B::Device) -> EfficientNetLite<B> {

@@ -5,7 +5,7 @@ use burn::tensor::backend::Backend;
 use super::{PATCH, Swin, SwinConfig};
 use crate::config::BackboneConfig;
 use crate::description::StageShape;
-use crate::family::{Named, Statistics, Variant};
+use crate::family::{Ineffective, Named, Statistics, Variant};
 
 /// The parameters of a variant of Swin.
 #[derive(Debug)]
@@ -25,6 +25,10 @@ impl Variant for SwinVariant {
             stride: PATCH << stage,
         };
         (0..self.depths.len()).map(stage).collect()
+    }
+
+    fn without_effect(&self, config: &BackboneConfig) -> Option<Ineffective> {
+        config.positions_unused()
     }
 
     fn init<B: Backend>(&self, config: &BackboneConfig, device: &B::Device) -> Swin<B> {

@@ -5,7 +5,7 @@ use burn::tensor::backend::Backend;
 use super::{Positions, STAGES, Vit, VitConfig};
 use crate::config::BackboneConfig;
 use crate::description::StageShape;
-use crate::family::{Named, Statistics, Variant};
+use crate::family::{Ineffective, Named, Statistics, Variant};
 
 /// The parameters of a variant.
 #[derive(Debug)]
@@ -20,6 +20,14 @@ impl Variant for VitVariant {
             stride: self.0.patch,
         };
         vec![stage; STAGES]
+    }
+
+    fn without_effect(&self, config: &BackboneConfig) -> Option<Ineffective> {
+        let positions = match self.0.positions {
+            Positions::Learnt { .. } => None,
+            Positions::Rotary => config.positions_unused(),
+        };
+        config.pad_first_unused().or(positions)
     }
 
     fn init<B: Backend>(&self, config: &BackboneConfig, device: &B::Device) -> Vit<B> {
