@@ -30,9 +30,12 @@ fn softmax_is_stable_for_large_inputs() {
     );
 }
 
+/// Side of a window, shift, size of the map, order of padding, heads, channels of a head.
+type Case = (usize, [usize; 2], [usize; 2], bool, usize, usize);
+
 /// Windows of 2 to 7 on maps that are multiples of them or not, shifted or not, along one axis or both, in both orders of
 /// padding; heads of 3 and 32 channels.
-const CASES: [(usize, [usize; 2], [usize; 2], bool, usize, usize); 10] = [
+const CASES: [Case; 10] = [
     (2, [0, 0], [4, 6], false, 2, 3),
     (2, [1, 1], [4, 6], false, 2, 3),
     (3, [0, 0], [7, 5], false, 1, 8),
