@@ -49,9 +49,9 @@ impl<B: KernelBackend> Attention<B> {
         let qkv = linear(x.clone(), self.qkv.weight.val(), bias(&self.qkv));
         let qkv = access.at(Point::QueryKeyValue, &x, qkv);
         drop(x);
-        let tokens = qkv.squeeze_dim(1);
+        let tokens = qkv.squeeze_dim::<3>(1);
         let mixed = access.attend_globally(tokens, self.heads, rotations.cloned());
-        let mixed = mixed.unsqueeze_dim(1);
+        let mixed = mixed.unsqueeze_dim::<4>(1);
         let output = linear(mixed.clone(), self.proj.weight.val(), bias(&self.proj));
         access.at(Point::Projection, &mixed, output)
     }
