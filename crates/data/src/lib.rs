@@ -49,6 +49,7 @@ pub use error::{AnnotationFault, DataError, FileFault, LabelFault};
 pub use format::{DatasetDescriptor, DatasetFormat};
 pub use formats::layout::images_by_stem;
 pub use input::NetworkInput;
+pub use io::names::{IMAGE_EXTENSIONS, OTHER_EXTENSIONS, named_stem};
 pub use io::{paths, read};
 pub use labels::{
     AbsentClasses, BatchLabels, DenseLabels, DenseTask, DepthMap, IGNORE, LabelCensus, LabelKind,

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::{CommandFactory, FromArgMatches, Parser};
 use gradway_trainer::config::{Overrides, Source};
 
-use crate::compare::{by_method, check_method, compare};
+use crate::compare::{check_method, compare};
 use crate::device::DeviceName;
 use crate::report;
 use crate::summary;
@@ -82,7 +82,7 @@ impl Experiment {
 impl Arguments {
     fn run(&self, settings: impl Fn(&str) -> Vec<String>) -> Result<()> {
         let source = Source::file(&self.config)?;
-        let methods = by_method(&Overrides::set(&self.set)?, "--methods", &self.methods)?;
+        let methods = Overrides::set(&self.set)?.by_method("--methods", &self.methods)?;
         for method in methods.iter().filter(|method| !method.left_out.is_empty()) {
             let keys = method.left_out.join(", ");
             note(format_args!("{} has no {keys}", method.method));

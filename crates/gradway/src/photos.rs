@@ -5,18 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use gradway::data::{IMAGE_EXTENSIONS, OTHER_EXTENSIONS, named_stem};
 use gradway::report::count;
 use gradway::terminal::note;
 
-/// Endings of photos in folders, lower case.
-const ENDINGS: [&str; 9] = [
-    "jpg", "jpeg", "jpe", "jfif", "png", "bmp", "webp", "tif", "tiff",
-];
-
-/// Endings of images in other formats, to report these.
-const OTHER_ENDINGS: [&str; 12] = [
-    "gif", "heic", "heif", "avif", "jxl", "jp2", "j2k", "tga", "ppm", "pgm", "psd", "dng",
-];
+/// Endings of photos in folders, besides those of a dataset's images.
+const RARE_EXTENSIONS: [&str; 2] = ["jpe", "jfif"];
 
 /// A photo to look at.
 #[derive(Debug)]
@@ -130,14 +124,17 @@ impl Walk {
                 self.enter(&path, &format!("{prefix}{file_name}/"))?;
                 continue;
             }
-            let ending = path.extension().unwrap_or_default().to_string_lossy();
-            let ending = ending.to_ascii_lowercase();
             // A link to nowhere does not exist.
-            let is_file = path.is_file() || !path.exists();
-            if is_file && ENDINGS.contains(&ending.as_str()) {
-                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+            if !path.is_file() && path.exists() {
+                continue;
+            }
+            let photo = [&IMAGE_EXTENSIONS[..], &RARE_EXTENSIONS];
+            let mut stems = photo
+                .into_iter()
+                .filter_map(|endings| named_stem(&path, endings));
+            if let Some(stem) = stems.next() {
                 self.found.push((format!("{prefix}{stem}"), path));
-            } else if is_file && OTHER_ENDINGS.contains(&ending.as_str()) {
+            } else if named_stem(&path, &OTHER_EXTENSIONS).is_some() {
                 self.left_out.push(path);
             }
         }

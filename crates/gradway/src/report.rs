@@ -39,7 +39,7 @@ pub fn comparison(runs: &[(String, RunOutcome)]) -> Table {
             row.extend([
                 format!("{:.3}", outcome.seconds_per_step),
                 outcome.steps.to_string(),
-                percent(is_defined(&outcome.last.scores).then_some(outcome.best)),
+                percent(best(outcome)),
             ]);
             let headlines = outcome.last.scores.headlines();
             row.extend(headlines.iter().map(value_of));
@@ -51,6 +51,11 @@ pub fn comparison(runs: &[(String, RunOutcome)]) -> Table {
 
 /// Heading of the column for the host's memory.
 pub const HOST_PEAK: &str = "host peak MiB";
+
+/// The best main score of a run, if it is defined.
+pub(crate) fn best(outcome: &RunOutcome) -> Option<f64> {
+    is_defined(&outcome.last.scores).then_some(outcome.best)
+}
 
 /// Whether there is a main score: a detector has none if no image has an object. This is so for all evaluations of a
 /// run, or for none.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use gradway_trainer::RunOutcome;
 use plotters::prelude::*;
 
-use crate::report::{HOST_PEAK, mebibytes, percent, thousands};
+use crate::report::{HOST_PEAK, best, mebibytes, percent, thousands};
 use crate::table::Table;
 
 /// The summary of a method's runs.
@@ -15,8 +15,8 @@ pub struct MethodSummary {
     pub method: String,
     /// Name of the metric; see `gradway list metrics`.
     pub metric: String,
-    /// Best score by seed.
-    pub scores: Vec<(u64, f64)>,
+    /// Best score by seed. `None` if it is undefined.
+    pub scores: Vec<(u64, Option<f64>)>,
     /// Number of trainable parameters of the method.
     pub parameters: usize,
     /// Peak number of live bytes of a step in any run, in the memory that the device computes in. `None` if it
@@ -31,10 +31,11 @@ pub struct MethodSummary {
 }
 
 impl MethodSummary {
-    /// Returns the mean of the scores.
-    pub fn mean(&self) -> f64 {
-        let sum: f64 = self.scores.iter().map(|(_, score)| score).sum();
-        sum / self.scores.len().max(1) as f64
+    /// Returns the mean of the scores that are defined.
+    pub fn mean(&self) -> Option<f64> {
+        let defined: Vec<f64> = self.scores.iter().filter_map(|(_, score)| *score).collect();
+        let sum: f64 = defined.iter().sum();
+        (!defined.is_empty()).then(|| sum / defined.len() as f64)
     }
 }
 
@@ -52,7 +53,7 @@ pub struct PlotError {
 pub fn by_method(runs: &[(String, RunOutcome)]) -> Vec<MethodSummary> {
     let mut methods: Vec<MethodSummary> = Vec::new();
     for (_, run) in runs {
-        let score = (run.provenance.seed, run.best);
+        let score = (run.provenance.seed, best(run));
         match methods.iter_mut().find(|known| known.method == run.method) {
             Some(known) => {
                 let count = known.scores.len() as f64;
@@ -74,7 +75,8 @@ pub fn by_method(runs: &[(String, RunOutcome)]) -> Vec<MethodSummary> {
             }),
         }
     }
-    methods.sort_by(|a, b| b.mean().total_cmp(&a.mean()));
+    let mean = |method: &MethodSummary| method.mean().unwrap_or(f64::NEG_INFINITY);
+    methods.sort_by(|a, b| mean(b).total_cmp(&mean(a)));
     methods
 }
 
@@ -98,13 +100,13 @@ pub fn table(methods: &[MethodSummary]) -> Table {
     heading.extend(has_host.then(|| HOST_PEAK.to_string()));
     heading.extend(["seconds per step", "minutes of steps"].map(String::from));
     let row = |method: &MethodSummary| {
-        let mut row = vec![method.method.clone(), percent(Some(method.mean()))];
+        let mut row = vec![method.method.clone(), percent(method.mean())];
         row.extend(seeds.iter().map(|seed| {
             let mut scores = method.scores.iter();
             percent(
                 scores
                     .find(|(known, _)| known == seed)
-                    .map(|(_, score)| *score),
+                    .and_then(|(_, score)| *score),
             )
         }));
         row.extend([thousands(method.parameters), mebibytes(method.peak_bytes)]);
@@ -144,7 +146,7 @@ fn draw(methods: &[MethodSummary], path: &Path) -> Result<(), Box<dyn std::error
         .iter()
         .filter_map(|method| {
             let bytes = method.peak_bytes? as f64 / f64::from(1 << 20);
-            Some((bytes, 100.0 * method.mean(), method))
+            Some((bytes, 100.0 * method.mean()?, method))
         })
         .collect();
     let range = |values: &dyn Fn(&(f64, f64, &MethodSummary)) -> f64| {
@@ -211,7 +213,12 @@ fn draw(methods: &[MethodSummary], path: &Path) -> Result<(), Box<dyn std::error
 mod tests {
     use super::*;
 
-    fn method(method: &str, scores: &[f64], parameters: usize, mebibytes: usize) -> MethodSummary {
+    fn method(
+        method: &str,
+        scores: &[Option<f64>],
+        parameters: usize,
+        mebibytes: usize,
+    ) -> MethodSummary {
         MethodSummary {
             method: method.to_string(),
             metric: "mean_iou".to_string(),
@@ -227,14 +234,16 @@ mod tests {
     #[test]
     fn a_table_has_a_row_for_each_method() {
         let table = table(&[
-            method("wide", &[0.5, 0.7], 1200, 80),
-            method("narrow", &[0.4], 0, 40),
+            method("wide", &[Some(0.5), Some(0.7)], 1200, 80),
+            method("narrow", &[Some(0.4), None], 0, 40),
+            method("undefined", &[None, None], 0, 40),
         ]);
         let expected = "\
 | method | best mean_iou % | seed 0 | seed 1 | trainable | peak MiB | seconds per step | minutes of steps |
 |---|---|---|---|---|---|---|---|
 | `wide` | 60.00 | 50.00 | 70.00 | 1,200 | 80.0 | 0.50 | 1.0 |
 | `narrow` | 40.00 | 40.00 | - | 0 | 40.0 | 0.50 | 1.0 |
+| `undefined` | - | - | - | 0 | 40.0 | 0.50 | 1.0 |
 ";
         assert_eq!(table.markdown(), expected);
     }
@@ -243,7 +252,7 @@ mod tests {
     fn the_memory_of_a_device_and_of_its_host_are_told_apart() {
         let on_card = MethodSummary {
             host_peak_bytes: Some(300 << 20),
-            ..method("wide", &[0.5], 1200, 80)
+            ..method("wide", &[Some(0.5)], 1200, 80)
         };
         let expected = "\
 | method | best mean_iou % | seed 0 | trainable | peak MiB | host peak MiB | seconds per step | minutes of steps |
@@ -258,9 +267,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("plot.svg");
         let methods = [
-            method("wide", &[0.5, 0.7], 1_200_000, 80),
-            method("beside", &[0.601], 900_000, 79),
-            method("narrow", &[0.4], 0, 40),
+            method("wide", &[Some(0.5), Some(0.7)], 1_200_000, 80),
+            method("beside", &[Some(0.601)], 900_000, 79),
+            method("narrow", &[Some(0.4)], 0, 40),
         ];
         plot(&methods, &path).unwrap();
         let picture = std::fs::read_to_string(&path).unwrap();

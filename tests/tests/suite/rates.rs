@@ -1,12 +1,12 @@
 //! Rates that differ between what a model is made of.
 
-use gradway::trainer::{Segmentation, SegmentationTask, Trainer, config};
+use gradway::trainer::{RunConfig, Segmentation, SegmentationTask, Trainer, config};
 use gradway_tests::{Tensors, Tracked, parameters, scenes};
 use gradway_trainer::Labels;
 
-type Run = (Segmentation<Tracked>, Trainer<Tracked, SegmentationTask>);
+type Model = Segmentation<Tracked>;
 
-fn run(optimizer: &str) -> Run {
+fn configured(optimizer: &str) -> RunConfig {
     let text = format!(
         r#"
         backbone = {{ name = "swin_mini" }}
@@ -17,18 +17,22 @@ fn run(optimizer: &str) -> Run {
         schedule = {{ decay = {{ name = "constant" }} }}
         "#
     );
-    let config = config::parse(&text, "the test", &[]).unwrap();
-    let device = Default::default();
-    let model = Segmentation::new(&config, &Labels::unnamed(12), &device).unwrap();
-    let trainer = Trainer::new(&config, &model, 10, &device);
-    (model, trainer)
+    config::parse(&text, "the test", &[]).unwrap()
 }
 
-/// What one step adds to every parameter.
-fn changes(optimizer: &str) -> Tensors {
-    let (model, mut trainer) = run(optimizer);
+/// A model whose weights are drawn: those of two models may differ, since all tests of a process draw from one source.
+fn model(config: &RunConfig) -> Model {
+    let model = Segmentation::new(config, &Labels::unnamed(12), &Default::default()).unwrap();
+    parameters::<Tracked, _>(&model.trainable);
+    model
+}
+
+/// What one step adds to every parameter of a model.
+fn changes(model: &Model, config: &RunConfig) -> Tensors {
+    let mut trainer: Trainer<Tracked, SegmentationTask> =
+        Trainer::new(config, model, 10, &Default::default());
     let before = parameters::<Tracked, _>(&model.trainable);
-    let (model, _) = trainer.step(model, &[scenes(2, 64)]).unwrap();
+    let (model, _) = trainer.step(model.clone(), &[scenes(2, 64)]).unwrap();
     let after = parameters::<Tracked, _>(&model.trainable).into_iter();
     let changes = after.map(|(path, after)| {
         let pairs = after.iter::<f32>().zip(before[&path].iter::<f32>());
@@ -45,9 +49,11 @@ fn changes(optimizer: &str) -> Tensors {
 #[test]
 fn a_step_is_as_long_as_the_factors_say() {
     const PLAIN: &str = r#"name = "sgd", learning_rate = 0.5, momentum = 0.0, weight_decay = 0.0"#;
-    let plain = changes(PLAIN);
+    let plain = configured(PLAIN);
+    let model = model(&plain);
+    let plain = changes(&model, &plain);
     let factors = "rates = { backbone = 0.25, method = 2.0, head = 4.0 }, layer_decay = 0.5";
-    let scaled = changes(&format!("{PLAIN}, {factors}"));
+    let scaled = changes(&model, &configured(&format!("{PLAIN}, {factors}")));
     for (path, factor) in [
         ("classifier.weight", 4.0),
         ("method.Full.norms.norms.2.gamma", 2.0),

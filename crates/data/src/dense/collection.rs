@@ -110,7 +110,9 @@ impl DenseMetadata {
                     id: sample.id.clone(),
                     task,
                     fault: LabelFault::Values {
-                        reason: format!("a label is {label}, but there are {classes} classes"),
+                        reason: format!(
+                            "a label is {label}, but the number of classes is {classes}"
+                        ),
                     },
                 });
             }

@@ -79,7 +79,7 @@ impl DetectionSample {
                 )
             } else if instance.class >= classes {
                 format!(
-                    "its class is {}, but there are {classes} classes",
+                    "its class is {}, but the number of classes is {classes}",
                     instance.class
                 )
             } else if let Some(mask) = &instance.mask

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 /// Endings of image files, lower case.
-pub(crate) const IMAGE_EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff"];
+pub const IMAGE_EXTENSIONS: [&str; 7] = ["jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff"];
 
 /// Extensions of unsupported images, to report these and not a missing image.
-pub(crate) const OTHER_EXTENSIONS: [&str; 12] = [
+pub const OTHER_EXTENSIONS: [&str; 12] = [
     "gif", "heic", "heif", "avif", "jxl", "jp2", "j2k", "tga", "ppm", "pgm", "psd", "dng",
 ];
 
@@ -19,7 +19,7 @@ pub(crate) fn wanted_stem(path: &Path, extensions: &[&str]) -> Option<String> {
 /// Returns the stem of a name with one of these extensions; `None` for other and hidden names.
 ///
 /// A name that is not UTF-8 is accepted too.
-pub(crate) fn named_stem(path: &Path, extensions: &[&str]) -> Option<String> {
+pub fn named_stem(path: &Path, extensions: &[&str]) -> Option<String> {
     let extension = path.extension()?.to_str()?.to_ascii_lowercase();
     let stem = path.file_stem()?.to_string_lossy();
     let wanted = extensions.contains(&extension.as_str()) && !stem.starts_with('.');

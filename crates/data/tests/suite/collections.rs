@@ -176,7 +176,7 @@ fn samples_of_somebody_else_are_checked() {
         &[
             "stripes",
             "semantic_segmentation",
-            "a label is 2, but there are 2 classes",
+            "a label is 2, but the number of classes is 2",
         ],
     );
 
@@ -290,7 +290,10 @@ fn our_loader_takes_objects_of_somebody_else() {
     let error = load(&["a", "b"]).unwrap_err();
     assert_says(
         &error,
-        &["`boxes 2`", "its class is 2, but there are 2 classes"],
+        &[
+            "`boxes 2`",
+            "its class is 2, but the number of classes is 2",
+        ],
     );
 }
 

@@ -374,7 +374,7 @@ fn objects_that_do_not_fit_their_image_are_refused() {
         (|instance| instance.bounds[0] = f32::NAN, "is not within"),
         (
             |instance| instance.class = 1,
-            "its class is 1, but there are 1 classes",
+            "its class is 1, but the number of classes is 1",
         ),
         (
             |instance| instance.mask = Some(Arc::new(Mask::from_runs(&[6], 2, 3))),

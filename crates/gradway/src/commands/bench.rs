@@ -7,7 +7,7 @@ use std::process::{Command as Process, Stdio};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use gradway::adapters;
-use gradway::compare::{by_method, check_method};
+use gradway::compare::check_method;
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
 use gradway::report::{mebibytes, percent, thousands};
@@ -117,8 +117,8 @@ impl Measure {
         let all: Vec<&str> = adapters::table().iter().map(|line| line.name).collect();
         let set = Overrides::set(&self.set)?;
         let compared = match self.methods.is_empty() {
-            true => by_method(&set, OPTION, &all)?,
-            false => by_method(&set, OPTION, &self.methods)?,
+            true => set.by_method(OPTION, &all)?,
+            false => set.by_method(OPTION, &self.methods)?,
         };
         let source = match &self.config {
             Some(path) => Source::file(path)?,

@@ -70,9 +70,17 @@ fn unknown_field(table: &[&str], name: &str, known: &[&str]) -> String {
     format!("unknown field `{name}`{place}{}", suggestion(name, known))
 }
 
+/// How an error introduces the name that was probably meant.
+const SUGGESTION: &str = "; did you mean `";
+
 fn suggestion(name: &str, known: &[impl AsRef<str>]) -> String {
     let nearest = nearest(name, known.iter().map(AsRef::as_ref));
-    nearest.map_or(String::new(), |name| format!("; did you mean `{name}`?"))
+    nearest.map_or(String::new(), |name| format!("{SUGGESTION}{name}`?"))
+}
+
+/// Whether the reason of an error names what was probably meant.
+pub(super) fn has_suggestion(reason: &str) -> bool {
+    reason.contains(SUGGESTION)
 }
 
 /// Keys that a file has at its top.

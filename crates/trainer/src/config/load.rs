@@ -7,7 +7,7 @@ use gradway_data::DatasetConfig;
 use toml::{Table, Value};
 
 use super::RunConfig;
-use super::fault::CHECKED;
+use super::fault::{CHECKED, has_suggestion};
 use super::overrides::Overrides;
 use super::sections::name_of;
 use super::source::Source;
@@ -122,12 +122,39 @@ impl Overrides {
         };
         let is_nobodys = |key: &&String| rest.iter().all(|other| other.left_out.contains(key));
         if first.left_out.iter().any(|key| is_nobodys(&key)) {
-            let mut overrides = self.clone();
-            overrides.choose(option, "method.name", first.method.as_str())?;
-            let source = Source::table(option, Table::new()).under(overrides.only("method"));
-            source.section::<MethodConfig>("method")?;
+            self.refuse_for_all(option, &compared)?;
         }
         Ok(compared)
+    }
+
+    /// Returns the error of a key that no method has, with the nearest key that one of them has.
+    fn refuse_for_all(&self, option: &str, methods: &[MethodOverrides]) -> Result<(), TrainError> {
+        let read = |method: &str| {
+            let mut overrides = self.clone();
+            overrides.choose(option, "method.name", method)?;
+            let source = Source::table(option, Table::new()).under(overrides.only("method"));
+            source.section::<MethodConfig>("method").map(|_| ())
+        };
+        let names: Vec<&str> = methods.iter().map(|one| one.method.as_str()).collect();
+        let mut refused: Vec<TrainError> = names
+            .iter()
+            .filter_map(|method| read(method).err())
+            .collect();
+        let nearest = refused.iter().position(
+            |error| matches!(error, TrainError::Key { reason, .. } if has_suggestion(reason)),
+        );
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let mut error = refused.swap_remove(nearest.unwrap_or(0));
+        if let TrainError::Key { hint, .. } = &mut error
+            && nearest.is_none()
+            && names.len() > 1
+        {
+            let methods = names.join(", ");
+            *hint = Some(format!("none of these methods has such a key: {methods}"));
+        }
+        Err(error)
     }
 }
 

@@ -448,15 +448,23 @@ fn each_of_several_methods_takes_the_keys_that_it_has() {
     });
     assert_eq!(ranks.collect::<Vec<_>>(), [None, Some(8), Some(8)]);
 
-    let refused = |entry: &str, methods: &[&str]| {
+    let error = |entry: &str, methods: &[&str]| {
         let set = Overrides::set(&[entry]).expect("overrides");
-        set.by_method("--methods", methods)
-            .expect_err("refused")
-            .to_string()
+        set.by_method("--methods", methods).expect_err("refused")
     };
+    let refused = |entry: &str, methods: &[&str]| error(entry, methods).to_string();
     assert_eq!(
         refused("method.rank=8", &["fixed", "full"]),
         "--set method.rank=8: unknown field `rank` in [method]"
+    );
+    assert_eq!(
+        error("method.rank=8", &["fixed", "full"]).hint().as_deref(),
+        Some("none of these methods has such a key: fixed, full")
+    );
+    // The nearest key is that of another method than the first.
+    assert_eq!(
+        refused("method.rnk=8", &["fixed", "full", "e3va"]),
+        "--set method.rnk=8: unknown field `rnk` in [method]; did you mean `rank`?"
     );
     assert_eq!(
         refused("method.name=full", &["lora"]),
