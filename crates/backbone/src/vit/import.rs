@@ -52,7 +52,7 @@ impl<B: Backend> Import for Vit<B> {
             .iter()
             .find(|(part, _)| path.starts_with(part) || path.ends_with(part));
         if let Some((_, reason)) = skipped {
-            return Renamed::Skip(*reason);
+            return Renamed::Skip(reason);
         }
         let is_own = [
             "cls_token",
