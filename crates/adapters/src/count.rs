@@ -78,7 +78,7 @@ fn group(role: Role) -> Group {
     match role.owner {
         Owner::OutputNorm { .. } => Group::Norm,
         Owner::Added => Group::Adapter,
-        Owner::Backbone | Owner::Transition => match role.kind {
+        Owner::Backbone | Owner::Transition | Owner::AfterStages => match role.kind {
             Kind::Bias | Kind::NormShift => Group::Bias,
             _ => Group::Other,
         },

@@ -188,7 +188,13 @@ impl Settings for MtloraConfig {
     }
 
     fn misfit(&self, backbone: &Description) -> Option<&'static str> {
-        (!backbone.is_transformer()).then_some("it updates the projections of a transformer")
+        if !backbone.is_transformer() {
+            return Some("it updates the projections of a transformer");
+        }
+        // Its tasks branch off inside a block whose branches are not scaled.
+        backbone
+            .has_tokens
+            .then_some("its tasks branch off from the stages of a hierarchical transformer")
     }
 
     fn tasks(&mut self) -> Option<&mut usize> {

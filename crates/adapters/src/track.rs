@@ -70,10 +70,11 @@ impl<B: Backend, F: Fn(&ParameterPath) -> Option<bool>> ParameterMapper<B> for M
         path: &ParameterPath,
         parameter: Param<Tensor<B, D>>,
     ) -> Param<Tensor<B, D>> {
+        let role = path.role();
         match (self.is_trained)(path) {
-            // A batch norm's statistics have no gradient.
-            Some(is_trained) if path.role().kind != Kind::Statistic => {
-                parameter.set_require_grad(is_trained)
+            // A batch norm's statistics have no gradient, and training changes them all the same.
+            Some(is_trained) if role.kind != Kind::Statistic => {
+                parameter.set_require_grad(is_trained && role.owner != Owner::AfterStages)
             }
             _ => parameter,
         }

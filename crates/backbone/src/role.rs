@@ -24,6 +24,8 @@ pub enum Owner {
     Backbone,
     /// A transition of the backbone from one section to the next.
     Transition,
+    /// A layer of the backbone after the last stage. No feature passes it, so it is never trained.
+    AfterStages,
     /// The norm between a stage of the backbone and the neck.
     OutputNorm {
         /// The stage, counted from the finest.
@@ -36,7 +38,7 @@ pub enum Owner {
 impl Owner {
     /// Whether it is a part of the backbone.
     pub fn is_backbone(self) -> bool {
-        matches!(self, Self::Backbone | Self::Transition)
+        matches!(self, Self::Backbone | Self::Transition | Self::AfterStages)
     }
 }
 
@@ -131,6 +133,7 @@ fn owner(path: &ParameterPath) -> Owner {
                 owner = stage.map_or(owner, |stage| Owner::OutputNorm { stage });
             }
             "AnyBackbone" => owner = Owner::Backbone,
+            "Vit" if names.first() == Some(&"norm") => owner = Owner::AfterStages,
             _ if TRANSITIONS.contains(&holder) => owner = Owner::Transition,
             _ => {}
         }

@@ -114,22 +114,27 @@ fn transformers_networks_equal_the_golden_under_the_names_of_files_and_of_memory
     }
 }
 
-/// Meta's DINOv2 has the names of timm, with other tokens and a position of the class token beside registers.
+/// Meta's DINOv2 has the names of timm but for the tokens, and no position of the class token beside registers.
 #[test]
 fn metas_names_are_timms_with_other_tokens() {
-    let mut tensors = Golden::open("vit.timm_registers.weights").into_tensors();
-    let registers = tensors.remove("reg_token").unwrap();
-    let mask = registers.clone();
-    tensors.insert("register_tokens".into(), registers);
-    tensors.insert("mask_token".into(), mask);
-    let file = checkpoint("meta", &tensors);
-    let (backbone, report) = import(vit(learnt(3)), &file).unwrap();
-    let AnyBackbone::Vit(network) = &backbone else {
-        unreachable!();
+    let resampling = |config: VitConfig, name: &str| {
+        let mut tensors = Golden::open(&format!("vit.{name}.weights")).into_tensors();
+        let mask = tensors["cls_token"].clone();
+        if let Some(registers) = tensors.remove("reg_token") {
+            tensors.insert("register_tokens".into(), registers);
+        }
+        tensors.insert("mask_token".into(), mask);
+        let (backbone, report) = import(vit(config), &checkpoint("meta", &tensors)).unwrap();
+        let skipped: Vec<_> = report.skipped.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(skipped, ["mask_token"]);
+        let AnyBackbone::Vit(network) = &backbone else {
+            unreachable!();
+        };
+        network.resampling
     };
-    assert_eq!(network.resampling, Resampling::Offset);
-    let skipped: Vec<_> = report.skipped.iter().map(|(key, _)| key.as_str()).collect();
-    assert_eq!(skipped, ["mask_token"]);
+    assert_eq!(resampling(learnt(0), "timm"), Resampling::Offset);
+    let with_registers = resampling(learnt(3), "timm_registers");
+    assert_eq!(with_registers, Resampling::Antialiased);
 }
 
 /// The bias of keys that Meta's DINOv3 masks is zero, as in transformers' files.
@@ -162,13 +167,6 @@ fn an_exported_network_is_imported_again() {
     ] {
         let (backbone, _) = import(vit(config), &weights(name)).unwrap();
         let file = checkpoint("exported", &export(&backbone));
-        let config = VitConfig {
-            resampling: match name {
-                "dinov2_registers" => Some(Resampling::Plain),
-                _ => None,
-            },
-            ..config
-        };
         let (backbone, report) = import(vit(config), &file).unwrap();
         assert!(report.skipped.is_empty());
         assert_outputs(&backbone, "exported", name);

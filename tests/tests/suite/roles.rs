@@ -78,6 +78,8 @@ fn expected(path: &str) -> Role {
     let is_backbone = has("backbone") || BACKBONES.iter().any(|(family, _)| parts[0] == *family);
     let owner = if is_backbone && has("downsample") {
         Owner::Transition
+    } else if is_backbone && parts[..parts.len() - 1].ends_with(&["Vit", "norm"]) {
+        Owner::AfterStages
     } else if is_backbone {
         Owner::Backbone
     } else if has("norms") {

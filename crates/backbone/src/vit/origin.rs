@@ -100,9 +100,15 @@ pub(super) fn is_metas(file: &Checkpoint) -> bool {
         .any(|name| file.contains(name))
 }
 
-/// How the publisher of a file resamples learnt positions.
+/// Names of register tokens.
+const REGISTERS: [&str; 3] = ["reg_token", "register_tokens", "embeddings.register_tokens"];
+
+/// How the publisher of a file resamples learnt positions. Networks with registers were published with antialiasing, by Meta
+/// and in transformers alike.
 pub(super) fn resampling(file: &Checkpoint) -> Resampling {
-    if file.keys().any(|key| key.starts_with("embeddings.")) {
+    if REGISTERS.iter().any(|name| file.contains(name)) {
+        Resampling::Antialiased
+    } else if file.keys().any(|key| key.starts_with("embeddings.")) {
         Resampling::Plain
     } else if is_metas(file) {
         Resampling::Offset
