@@ -142,10 +142,10 @@ impl Observer for TerminalProgress {
                 evaluation,
                 best,
             } => self.line(&format!(
-                "epoch {epoch}: {}{} in {:.0} s",
+                "epoch {epoch}: {}{} (evaluated in {:.0} s)",
                 headlines(&evaluation.scores),
                 match best && is_defined(&evaluation.scores) {
-                    true => ", the best so far,",
+                    true => ", the best so far",
                     false => "",
                 },
                 evaluation.seconds

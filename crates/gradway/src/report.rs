@@ -11,7 +11,7 @@ use crate::table::{Align, Table};
 /// Runs on a device with its own memory have an additional column for the host's memory.
 pub fn comparison(runs: &[(String, RunOutcome)]) -> Table {
     let has_host = runs.iter().any(|(_, run)| run.host_peak_bytes.is_some());
-    let mut heading: Vec<String> = ["run", "trainable in backbone", "in head", "peak MiB"]
+    let mut heading: Vec<String> = ["run", "trainable in method", "in head", "peak MiB"]
         .map(String::from)
         .into();
     heading.extend(has_host.then(|| HOST_PEAK.to_string()));

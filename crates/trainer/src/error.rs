@@ -123,6 +123,12 @@ pub enum TrainError {
         /// The folder.
         path: PathBuf,
     },
+    /// A run that has no best checkpoint yet.
+    #[error("{} has no best checkpoint: it is not evaluated yet", path.display())]
+    NotEvaluated {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The run that tasks are added to does not fit, or cannot be read.
     #[error("tasks.base: {0}")]
     BaseRun(#[source] Box<TrainError>),
@@ -289,6 +295,11 @@ impl TrainError {
             ),
             Self::Stopped { path, .. } => Some(format!(
                 "resume with `gradway train --resume {}`",
+                path.display()
+            )),
+            Self::NotEvaluated { path } => Some(format!(
+                "resume it with `gradway train --resume {}`; `eval`, `predict` and `export` take the newest \
+                 checkpoint with --last",
                 path.display()
             )),
             Self::NotFinite { .. } => Some(

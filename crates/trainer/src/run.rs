@@ -488,7 +488,7 @@ fn inherit<B: TrainBackend, T: Task<B>>(
     labels: &Labels,
 ) -> Result<Model<B, T>, TrainError> {
     let (base, _) = RunDirectory::open(&gradway_data::paths::expand(base)?)?;
-    let path = base.checkpoint_file(false);
+    let path = base.checkpoint_file(false)?;
     let saved = Checkpoint::load(&path)?;
     model.require_base(&saved, &path)?;
     saved.state.origin.require_model(config, &path)?;

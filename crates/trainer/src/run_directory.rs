@@ -124,12 +124,21 @@ impl RunDirectory {
         self.path.join("best.safetensors")
     }
 
-    /// Path of the newest checkpoint if `last`, otherwise of the best one.
-    pub fn checkpoint_file(&self, last: bool) -> PathBuf {
+    /// Returns the path of the newest checkpoint if `last`, otherwise of the best one.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::NotEvaluated`] if there is a newest checkpoint, but no best one.
+    pub fn checkpoint_file(&self, last: bool) -> Result<PathBuf, TrainError> {
         if last {
-            self.last_file()
-        } else {
-            self.best_file()
+            return Ok(self.last_file());
+        }
+        let best = self.best_file();
+        match !best.exists() && self.last_file().exists() {
+            true => Err(TrainError::NotEvaluated {
+                path: self.path.clone(),
+            }),
+            false => Ok(best),
         }
     }
 

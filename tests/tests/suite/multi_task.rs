@@ -193,7 +193,7 @@ fn run(config: &RunConfig, path: &Path) -> Scores {
 fn predictions(config: &RunConfig, path: &Path) -> Vec<BTreeMap<DenseTask, TaskPrediction>> {
     let (directory, _) = RunDirectory::open(path).unwrap();
     let device = Default::default();
-    let file = directory.checkpoint_file(true);
+    let file = directory.last_file();
     let (model, _) = ManyTasks::<Tracked>::open(config, &file, &device).unwrap();
     let tasks = config.task.multi_task().unwrap().tasks.tasks();
     let (_, batch) = scenes(&tasks);
@@ -236,7 +236,7 @@ fn a_task_that_is_added_leaves_the_others_as_they_are_to_the_bit() {
         // Whole without the first run.
         std::fs::remove_dir_all(&first).unwrap();
         let (directory, _) = RunDirectory::open(&second).unwrap();
-        let file = directory.checkpoint_file(true);
+        let file = directory.last_file();
         let (evaluation, _) = evaluate_run::<Tracked>(&new, &file, &Default::default()).unwrap();
         assert_eq!(evaluation.scores, Scores::MultiTask(scores));
     }

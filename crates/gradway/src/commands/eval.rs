@@ -63,7 +63,7 @@ impl Job for Eval {
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Self::Output {
         let (directory, config) = RunDirectory::open(&self.run)?;
-        let file = directory.checkpoint_file(self.last);
+        let file = directory.checkpoint_file(self.last)?;
         let (evaluation, state) = evaluate_run::<B>(&config, &file, &device)?;
         let report = EvalReport {
             run: self.run,

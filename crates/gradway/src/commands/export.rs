@@ -122,7 +122,7 @@ impl<B: TrainBackend> TaskJob<B> for Exporting<'_, B> {
             config,
             device,
         } = self;
-        let file = directory.checkpoint_file(command.last);
+        let file = directory.checkpoint_file(command.last)?;
         let (model, state) = Model::<B, T>::open(config, &file, device)?;
         let tuned = &model.trainable.method;
         let mut report = ExportReport {

@@ -92,7 +92,7 @@ impl Params {
             rows,
         ))?;
         print_line(format_args!(
-            "{:.3} % of the {} of {}",
+            "trainable in the method: {:.3} % of the {} parameters of {} (without its output norms)",
             100.0 * report.share,
             thousands(report.backbone_parameters),
             report.backbone
@@ -102,7 +102,7 @@ impl Params {
         }
         let groups: Vec<&str> = report.published_groups.iter().map(Group::name).collect();
         print_line(format_args!(
-            "published count ({}): {}",
+            "as the publication of the method counts ({}): {}",
             groups.join(" + "),
             thousands(report.published)
         ))

@@ -96,7 +96,7 @@ impl Job for Predict {
         refuse_beside_photos(&photos.list, &out)?;
         let work = Work {
             config: &config,
-            checkpoint: directory.checkpoint_file(self.last),
+            checkpoint: directory.checkpoint_file(self.last)?,
             photos: photos.list,
             options: PredictOptions {
                 ids,

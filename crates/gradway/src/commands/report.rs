@@ -157,6 +157,12 @@ fn files(path: &Path) -> Result<Vec<(String, PathBuf)>> {
             found.push((name(&entry), entry));
         }
     }
+    if found.is_empty() && RunDirectory::open(path).is_ok() {
+        bail!(
+            "{} is a run that is not finished; resume it with `gradway train --resume {0}`",
+            path.display()
+        );
+    }
     if found.is_empty() {
         bail!(
             "{} has neither a finished run nor a JSON file",

@@ -1,5 +1,6 @@
 //! `gradway score`: metrics of predictions on disk, whoever made them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Error, Result, bail};
@@ -51,8 +52,8 @@ struct Segmentation {
     /// Number of classes. Labels are 0 to N - 1.
     #[arg(long, value_name = "N", required_unless_present = "run")]
     classes: Option<usize>,
-    /// Ground-truth label to ignore.
-    #[arg(long, value_name = "K", required_unless_present = "run")]
+    /// Ground-truth label to ignore. [default: 255]
+    #[arg(long, value_name = "K")]
     ignore: Option<u8>,
     /// Print JSON instead of tables.
     #[arg(long)]
@@ -124,7 +125,7 @@ impl Truth {
             );
         };
         let suffix = data.get("mask_suffix").and_then(|suffix| suffix.as_str());
-        let checkpoint = Checkpoint::load(&directory.checkpoint_file(false))?;
+        let checkpoint = Checkpoint::load(&directory.checkpoint_file(false)?)?;
         Ok(Self {
             policy: serde_json::from_value(labels.clone())?,
             classes: checkpoint.state.labels.classes,
@@ -233,6 +234,7 @@ impl Segmentation {
                 .with_context(|| prediction_path.display().to_string())?;
         }
         truth.warn_of_absent(&census, &self.gt);
+        self.tell_unscored(&masks)?;
         let scores = matrix.scores();
         if self.json {
             return print_json(&scores);
@@ -251,6 +253,29 @@ impl Segmentation {
             100.0 * scores.mean_accuracy,
             count(masks.len(), "image")
         ))
+    }
+
+    /// Tells how many predictions have no mask.
+    fn tell_unscored(&self, masks: &[(&str, &PathBuf)]) -> Result<()> {
+        let predicted = images_by_stem(&self.pred)?;
+        // Beside label maps with this ending, `predict` writes pictures.
+        let maps: BTreeSet<&str> = predicted
+            .keys()
+            .filter_map(|stem| stem.strip_suffix(".labels"))
+            .collect();
+        let maps = match maps.is_empty() {
+            true => predicted.keys().map(String::as_str).collect(),
+            false => maps,
+        };
+        let masks: BTreeSet<&str> = masks.iter().map(|(stem, _)| *stem).collect();
+        let unscored = maps.difference(&masks).count();
+        if unscored > 0 {
+            note(format_args!(
+                "predictions without a mask, which are not scored: {unscored} of {}",
+                maps.len()
+            ));
+        }
+        Ok(())
     }
 
     /// The file of a predicted map; refuses two of one name.

@@ -8,6 +8,43 @@ use image::{GrayImage, Luma, Rgb, RgbImage};
 use serde_json::Value;
 
 #[test]
+fn predictions_without_a_mask_are_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    for folder in ["gt", "pred"] {
+        fs::create_dir(path(folder)).expect("a folder");
+    }
+    // 255 is ignored unless another value is given.
+    for (name, labels) in [
+        ("gt/a.png", [0, 1, 1, 255]),
+        ("pred/a.labels.png", [0, 1, 0, 1]),
+        ("pred/b.labels.png", [0, 0, 0, 0]),
+        // A picture of the prediction, not a label map.
+        ("pred/b.png", [200, 200, 200, 200]),
+    ] {
+        let map = GrayImage::from_vec(2, 2, labels.to_vec()).expect("a map");
+        map.save(path(name)).expect("a file");
+    }
+    let [gt, pred] = ["gt", "pred"].map(path);
+    let files = [
+        "score",
+        "segmentation",
+        "--gt",
+        text(&gt),
+        "--pred",
+        text(&pred),
+    ];
+    let output = run(&[&files[..], &["--classes", "2", "--json"]].concat());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        errors.contains("predictions without a mask, which are not scored: 1 of 2"),
+        "{errors}"
+    );
+    let scores: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(scores["iou"], serde_json::json!([0.5, 0.5]));
+}
+
+#[test]
 fn predictions_on_disk_are_scored() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name);

@@ -171,6 +171,15 @@ fn a_signal_stops_a_run_after_a_step_saved() {
         let output = resumed.wait_with_output().expect("an output");
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(errors.contains(&format!("from step {done}")), "{errors}");
+        // Until then it has no best checkpoint and no result, and the commands say so.
+        let error = fail(&["eval", text(&out)]);
+        assert!(
+            error.contains("has no best checkpoint: it is not evaluated yet"),
+            "{error}"
+        );
+        succeed(&["eval", text(&out), "--last"]);
+        let error = fail(&["report", text(&out)]);
+        assert!(error.contains("is a run that is not finished"), "{error}");
     }
 }
 

@@ -160,6 +160,11 @@ pub(super) fn of_table(
     if !choices.is_empty() {
         let word = get(table, &path).and_then(Value::as_str);
         let word = word.or_else(|| quoted(message).first().copied());
+        if let Some(word) = word.filter(|word| choices.iter().any(|choice| choice == word)) {
+            let reason =
+                format!("{key} = {value}; `{word}` needs a table: {{ {word} = {{ ... }} }}");
+            return Fault::new(shown, reason);
+        }
         let suggestion = word.map_or(String::new(), |word| suggestion(word, &choices));
         let choices: Vec<&str> = choices.iter().map(String::as_str).collect();
         let expected = listed(&choices, "or");

@@ -133,6 +133,11 @@ fn a_wrong_override_is_named_with_key_value_and_what_is_right() {
             "evaluation.size = \"orignal\"; it must be `original`, `fixed` or `fit`; \
              did you mean `original`?",
         ),
+        // A word that stands before a table.
+        (
+            "evaluation.size=fit",
+            "evaluation.size = \"fit\"; `fit` needs a table: { fit = { ... } }",
+        ),
         (
             "method.name=e3av",
             "unknown method `e3av`; did you mean `e3va`?",
