@@ -66,7 +66,11 @@ impl Effect {
         let sections = ["method.", "head."];
         matches!(
             key,
-            "backbone.name" | "backbone.pad_first" | "backbone.precision" | "tasks.depth_unit"
+            "backbone.name"
+                | "backbone.pad_first"
+                | "backbone.positions"
+                | "backbone.precision"
+                | "tasks.depth_unit"
         ) || sections.iter().any(|section| key.starts_with(section))
     }
 }
