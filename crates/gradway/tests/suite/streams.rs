@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::common::{
-    SCENES, gradway, signal, steps_logged, succeed, text, tiny_config, wait_for_steps,
+    SCENES, fail, gradway, signal, steps_logged, succeed, text, tiny_config, wait_for_steps,
 };
 
 /// Trains with both streams as `prepare` leaves them.
