@@ -2,14 +2,17 @@
 
 use std::path::Path;
 
-use burn::module::{AutodiffModule, Module};
+use burn::module::{AutodiffModule, Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use gradway_adapters::{
     Encoder, Features, Group, MethodConfig, StateDict, Tuned, adopt, collect, count, freeze,
     freeze_unread, restore,
 };
-use gradway_backbone::{AnyBackbone, EMBEDDED, Phase, ResizedTables, hash_module, import};
+use gradway_backbone::{
+    AnyBackbone, EMBEDDED, Owner, ParameterPath, ParameterVisitor, Phase, ResizedTables,
+    hash_module, import, visit_parameters,
+};
 use gradway_data::{Batch, BatchItem};
 use gradway_kernels::{KernelBackend, TrainBackend, pad};
 
@@ -80,7 +83,7 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         B::seed(device, config.seed);
         let (backbone, resized) = backbone::<B::InnerBackend>(config, device)?;
         let base = hash_module(&backbone);
-        let parameters = backbone.num_params();
+        let parameters = used_parameters(&backbone);
         let method = config.method.clone().for_tasks(task.count());
         let (encoder, trainable, unread) = Self::around(backbone, config, &method, &task, device)?;
         let changed = count(&trainable.method).of(&[Group::Bias, Group::Other]);
@@ -206,7 +209,7 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         &self.task
     }
 
-    /// Returns the number of backbone parameters that the method does not train.
+    /// Returns the number of backbone parameters that the features depend on and the method does not train.
     pub fn frozen(&self) -> usize {
         self.frozen
     }
@@ -409,6 +412,23 @@ fn backbone<B: KernelBackend>(
     };
     let (backbone, report) = import(backbone, &checkpoint.with_weights_key(weights_key))?;
     Ok((backbone, report.resized_tables()))
+}
+
+/// The number of parameters of a backbone that its features depend on.
+fn used_parameters<B: KernelBackend>(backbone: &AnyBackbone<B>) -> usize {
+    struct Counter(usize);
+
+    impl<B: Backend> ParameterVisitor<B> for Counter {
+        fn visit<const D: usize>(&mut self, path: &ParameterPath, parameter: &Param<Tensor<B, D>>) {
+            if path.role().owner != Owner::AfterStages {
+                self.0 += parameter.shape().num_elements();
+            }
+        }
+    }
+
+    let mut counter = Counter(0);
+    visit_parameters(backbone, &mut counter);
+    counter.0
 }
 
 /// `[batch, 3, height, width]`
