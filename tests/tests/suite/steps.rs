@@ -8,7 +8,7 @@ use gradway::trainer::{
     TrainError, Trainer, config,
 };
 use gradway_adapters::{Encoder, collect, count, freeze_unread, is_statistic, table};
-use gradway_backbone::{Backbone, BackboneConfig, Phase};
+use gradway_backbone::{AnyBackbone, Backbone, BackboneConfig, Phase};
 use gradway_tests::{Plain, Tracked, gradients, parameters, scenes};
 
 const SIDE: u32 = 64;
