@@ -23,6 +23,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from timm.models.swin_transformer import SwinTransformer
 from torch import nn
+from torch.nn import functional as F
 
 from weight_files import open_mmlab
 from swin_reference import randomise, randomise_batch_norms, stage_outputs, use_padded_then_shifted, use_shifted_then_padded
@@ -36,7 +37,21 @@ MODELS = {
     "efficientnet_lite0": "tf_efficientnet_lite0",
     "efficientnet_lite1": "tf_efficientnet_lite1",
     "efficientnet_lite2": "tf_efficientnet_lite2",
+    "dinov2_small": "vit_small_patch14_dinov2",
+    "dinov2_base": "vit_base_patch14_dinov2",
+    "dinov2_large": "vit_large_patch14_dinov2",
+    "dinov2_small_reg": "vit_small_patch14_reg4_dinov2",
+    "dinov2_base_reg": "vit_base_patch14_reg4_dinov2",
+    "dinov2_large_reg": "vit_large_patch14_reg4_dinov2",
+    "dinov3_small": "vit_small_patch16_dinov3",
+    "dinov3_small_plus": "vit_small_plus_patch16_dinov3",
+    "dinov3_base": "vit_base_patch16_dinov3",
+    "dinov3_large": "vit_large_patch16_dinov3",
+    "vit_small_16": "vit_small_patch16_224",
+    "vit_base_16": "vit_base_patch16_224",
+    "vit_large_16": "vit_large_patch16_224",
 }
+VITS = ("dinov2", "dinov3", "vit")
 SIZES = "224,384,448,230x310"
 FORMATS = ("safetensors", "pth", "strided", "microsoft", "open_mmlab")
 SWIN_FORMATS = ("microsoft", "open_mmlab")
@@ -50,6 +65,14 @@ def build(name: str, pad_first: bool) -> nn.Module:
         model = timm.create_model(MODELS[name], strict_img_size=False, always_partition=True)
         randomise(model, generator)
         return (use_padded_then_shifted if pad_first else use_shifted_then_padded)(model.eval())
+    if name.startswith(VITS):
+        model = timm.create_model(MODELS[name], dynamic_img_size=True)
+        randomise(model, generator)
+        # Of the size of the patches that they are added to or stand beside.
+        for name, parameter in model.named_parameters():
+            if name in ("pos_embed", "cls_token", "reg_token"):
+                parameter.data.copy_(torch.randn(parameter.shape, generator=generator))
+        return model.eval()
     model = timm.create_model(MODELS[name])
     randomise(model, generator)
     randomise_batch_norms(model, generator)
@@ -59,9 +82,17 @@ def build(name: str, pad_first: bool) -> nn.Module:
 def reference(model: nn.Module, images: torch.Tensor) -> list[torch.Tensor]:
     if isinstance(model, SwinTransformer):
         return stage_outputs(model, images)
-    # In float64, since rounding grows tenfold over these deep stacks of convolutions. timm counts the output at stride 2 as well.
+    # In float64, since rounding grows tenfold over the deep stacks of convolutions. timm counts the output at stride 2 as well.
     exact = copy.deepcopy(model).double()
     with torch.no_grad():
+        if hasattr(model, "blocks") and hasattr(model, "cls_token"):
+            # The map of the patches after every quarter of the blocks, before the last norm.
+            blocks = len(model.blocks)
+            indices = [blocks * (stage + 1) // 4 - 1 for stage in range(4)]
+            patch = model.patch_embed.patch_size[0]
+            padded = F.pad(images, (0, -images.shape[3] % patch, 0, -images.shape[2] % patch))
+            outputs = exact.forward_intermediates(padded.double(), indices=indices, norm=False, intermediates_only=True)
+            return [output.float() for output in outputs]
         outputs = exact.forward_intermediates(images.double(), intermediates_only=True)[-4:]
     return [output.float() for output in outputs]
 
