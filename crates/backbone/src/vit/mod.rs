@@ -5,7 +5,7 @@
 //! patches, `[batch, height, width, channels]`, before the final norm. Every stage has the stride of a patch.
 //!
 //! Any image size: an image whose sides are no multiples of the patch is padded with zeros at the right and bottom.
-//! Learnt positions are resampled to the grid of the image ([`Resampling`](crate::Resampling)); DINOv3 rotates queries and keys instead.
+//! Learnt positions are resampled to the grid of the image ([`Resampling`]); DINOv3 rotates queries and keys instead.
 
 mod attention;
 mod block;
