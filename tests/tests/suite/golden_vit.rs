@@ -208,6 +208,8 @@ fn networks_have_the_published_number_of_parameters() {
         ("vit_small_16", 21_665_664),
         ("vit_base_16", 85_798_656),
         ("vit_large_16", 303_301_632),
+        ("mae_base", 85_798_656),
+        ("mae_large", 303_301_632),
     ] {
         let config = BackboneConfig::named(name);
         let backbone = config.init::<Plain>(&Default::default()).unwrap();

@@ -116,8 +116,11 @@ pub(crate) static VARIANTS: &[Named<VitVariant>] = &[
     named("dinov3_small_plus", "DINOv3 ViT-S+ with SwiGLU, patch 16", Statistics::IMAGENET, dinov3(SMALL, true)),
     named("dinov3_base", "DINOv3 ViT-B, patch 16", Statistics::IMAGENET, dinov3(BASE, false)),
     named("dinov3_large", "DINOv3 ViT-L, patch 16", Statistics::IMAGENET, dinov3(LARGE, false)),
-    named("vit_small_16", "ViT-S of AugReg or MAE, patch 16", Statistics::HALVES, augreg(SMALL)),
-    named("vit_base_16", "ViT-B of AugReg or MAE, patch 16", Statistics::HALVES, augreg(BASE)),
-    named("vit_large_16", "ViT-L of AugReg or MAE, patch 16", Statistics::HALVES, augreg(LARGE)),
+    named("vit_small_16", "ViT-S of AugReg, patch 16", Statistics::HALVES, augreg(SMALL)),
+    named("vit_base_16", "ViT-B of AugReg, patch 16", Statistics::HALVES, augreg(BASE)),
+    named("vit_large_16", "ViT-L of AugReg, patch 16", Statistics::HALVES, augreg(LARGE)),
+    // The networks of AugReg, for images that are normalised with ImageNet's mean and deviation.
+    named("mae_base", "ViT-B of MAE, patch 16", Statistics::IMAGENET, augreg(BASE)),
+    named("mae_large", "ViT-L of MAE, patch 16", Statistics::IMAGENET, augreg(LARGE)),
     named("vit_mini", "a DINOv2 of 0.1 M parameters, for tests and trials", Statistics::IMAGENET, dinov2((32, 2, 8), 2)),
 ];
