@@ -187,6 +187,19 @@ impl RunConfig {
         self.task.validate(stages)?;
         self.require_values(self.loader.batch_size)?;
         if let Ok(detection) = self.task.detection() {
+            // A feature pyramid doubles the size of its maps from level to level.
+            let stages = &self.backbone.descriptor()?.stages;
+            if !stages
+                .windows(2)
+                .all(|pair| pair[1].stride == 2 * pair[0].stride)
+            {
+                return Err(wrong(format!(
+                    "head.name = \"{}\" needs stages whose strides double; all stages of `{}` have a stride of {}",
+                    detection.head.descriptor().name,
+                    self.backbone.name,
+                    stages[0].stride
+                )));
+            }
             let input = self.input()?;
             detection.augment.padded(input)?;
             detection.evaluation.size().padded(input)?;

@@ -435,6 +435,22 @@ fn a_table_that_is_set_is_blamed_for_what_it_leaves_out() {
 }
 
 #[test]
+fn a_detector_needs_stages_of_different_sizes() {
+    let file = FILE
+        .replace("swin_mini", "vit_mini")
+        .replace("segformer\", channels = 16", "mask_rcnn\"")
+        .replace("\"synthetic\"", "\"coco\", root = \"/data\"");
+    let (message, _) = refused(&file, &[]);
+    assert!(
+        message.ends_with(
+            "head.name = \"mask_rcnn\" needs stages whose strides double; all stages of `vit_mini` have a stride of 14"
+        ),
+        "{message}"
+    );
+    parse(&file.replace("vit_mini", "swin_mini"), "run.toml", &[]).expect("a configuration");
+}
+
+#[test]
 fn each_of_several_methods_takes_the_keys_that_it_has() {
     let set = Overrides::set(&["method.rank=8", "seed=2"]).expect("overrides");
     let compared = set
