@@ -234,7 +234,7 @@ impl Segmentation {
                 .with_context(|| prediction_path.display().to_string())?;
         }
         truth.warn_of_absent(&census, &self.gt);
-        self.tell_unscored(&masks)?;
+        self.tell_unscored(&masks);
         let scores = matrix.scores();
         if self.json {
             return print_json(&scores);
@@ -255,9 +255,11 @@ impl Segmentation {
         ))
     }
 
-    /// Tells how many predictions have no mask.
-    fn tell_unscored(&self, masks: &[(&str, &PathBuf)]) -> Result<()> {
-        let predicted = images_by_stem(&self.pred)?;
+    /// Tells how many predictions have no mask. A folder with other images beside the predictions is no error.
+    fn tell_unscored(&self, masks: &[(&str, &PathBuf)]) {
+        let Ok(predicted) = images_by_stem(&self.pred) else {
+            return;
+        };
         // Beside label maps with this ending, `predict` writes pictures.
         let maps: BTreeSet<&str> = predicted
             .keys()
@@ -275,7 +277,6 @@ impl Segmentation {
                 maps.len()
             ));
         }
-        Ok(())
     }
 
     /// The file of a predicted map; refuses two of one name.
