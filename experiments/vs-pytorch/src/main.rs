@@ -53,6 +53,9 @@ struct Arguments {
     /// Use `torch.compile` for PyTorch's networks.
     #[arg(long)]
     compile: bool,
+    /// Store PyTorch's images and convolution weights with channels last.
+    #[arg(long)]
+    channels_last: bool,
     /// Number of threads of each side.
     #[arg(long, default_value_t = 2)]
     threads: usize,

@@ -64,6 +64,7 @@ impl Torch {
             )
             .env("GRADWAY_TF32", is_set(arguments.tf32))
             .env("GRADWAY_COMPILE", is_set(arguments.compile))
+            .env("GRADWAY_CHANNELS_LAST", is_set(arguments.channels_last))
             .env("GRADWAY_PHOTOS", arguments.photos()?)
             .env("OMP_NUM_THREADS", &threads)
             // Threads that spin between two turns would slow ours.

@@ -62,6 +62,10 @@ class SwinEncoder(nn.Module):
     def to_rows(x):
         return x
 
+    @staticmethod
+    def to_map(x):
+        return x
+
 
 class LiteEncoder(nn.Module):
     """The same of an EfficientNet-Lite: a tap per block, [batch, channels, height, width]."""
@@ -95,6 +99,74 @@ class LiteEncoder(nn.Module):
     @staticmethod
     def to_rows(x):
         return x.permute(0, 2, 3, 1)
+
+    @staticmethod
+    def to_map(x):
+        return x
+
+
+class VitEncoder(nn.Module):
+    """The same of DINOv2: the taps are the scaled branches, [batch, tokens, channels]; a quarter of the blocks is a stage."""
+
+    def __init__(self, name):
+        super().__init__()
+        # An image has any size; attention is `scaled_dot_product_attention`.
+        self.model = timm.create_model(f"{name}_patch14_dinov2", pretrained=False, num_classes=0, dynamic_img_size=True)
+        depth = len(self.model.blocks) // 4
+        self.sections = [self.model.blocks[depth * stage : depth * (stage + 1)] for stage in range(4)]
+        self.stage_channels = [self.model.embed_dim] * 4
+        self.tap_channels = [[self.model.embed_dim] * 2 * depth] * 4
+
+    def run(self, images, tap):
+        patches = self.model.patch_embed(images)
+        self.grid = patches.shape[1:3]
+        x = self.model._pos_embed(patches)
+        for section, blocks in enumerate(self.sections):
+            for block in blocks:
+                x = x + tap(section, block.ls1(block.attn(block.norm1(x))))
+                x = x + tap(section, block.ls2(block.mlp(block.norm2(x))))
+            yield section, x, section
+
+    def transition(self, section, h):
+        return h
+
+    @staticmethod
+    def to_rows(x):
+        return x
+
+    def to_map(self, x):
+        """Without the class token."""
+        return x[:, 1:].unflatten(1, self.grid)
+
+
+class ConvNextEncoder(nn.Module):
+    """The same of a ConvNeXt: a tap per block, [batch, channels, height, width]."""
+
+    def __init__(self, name):
+        super().__init__()
+        self.model = timm.create_model(name, pretrained=False, num_classes=0, drop_path_rate=0.0)
+        self.stage_channels = [info["num_chs"] for info in self.model.feature_info]
+        self.tap_channels = [[width] * len(stage.blocks) for width, stage in zip(self.stage_channels, self.model.stages)]
+
+    def run(self, images, tap):
+        x = self.model.stem(images)
+        for section, stage in enumerate(self.model.stages):
+            x = stage.downsample(x)
+            for block in stage.blocks:
+                rows = block.mlp(block.norm(block.conv_dw(x).permute(0, 2, 3, 1)))
+                x = x + tap(section, rows.permute(0, 3, 1, 2) * block.gamma.reshape(1, -1, 1, 1))
+            yield section, x, section
+
+    def transition(self, section, h):
+        return self.model.stages[section + 1].downsample(h)
+
+    @staticmethod
+    def to_rows(x):
+        return x.permute(0, 2, 3, 1)
+
+    @staticmethod
+    def to_map(x):
+        return x
 
 
 class Highway(nn.Module):
@@ -214,7 +286,8 @@ class Segmentation(nn.Module):
         return self
 
     def normalised(self, stage, x):
-        return self.norms[stage](self.encoder.to_rows(x)).permute(0, 3, 1, 2)
+        rows = self.encoder.to_rows(self.encoder.to_map(x))
+        return self.norms[stage](rows).permute(0, 3, 1, 2)
 
     def features(self, images):
         if self.method == "e3va":
@@ -310,8 +383,8 @@ class UPerNet(Segmentation):
 
 def frozen_forward(encoder, batch, height, width):
     def build():
-        model = encoder().eval()
-        images = torch.randn(batch, 3, height, width)
+        model = laid_out(encoder().eval())
+        images = laid_out(torch.randn(batch, 3, height, width))
         forward = compiled(lambda images: [x for _, x, stage in model.run(images, as_it_is) if stage is not None])
 
         def run():
@@ -326,6 +399,11 @@ def frozen_forward(encoder, batch, height, width):
 def compiled(model):
     """As it is, unless networks are to be compiled."""
     return torch.compile(model) if os.environ.get("GRADWAY_COMPILE") else model
+
+
+def laid_out(thing):
+    """A module or images with channels first, unless they are to be last."""
+    return thing.to(memory_format=torch.channels_last) if os.environ.get("GRADWAY_CHANNELS_LAST") else thing
 
 
 def adamw(model):
@@ -449,9 +527,9 @@ def detection_step(encoder, method, batch, height, width):
 
 def training_step(network, encoder, method, batch, height, width):
     def build():
-        model = network(encoder(), method).train()
+        model = laid_out(network(encoder(), method).train())
         optimizer = adamw(model)
-        images = torch.randn(batch, 3, height, width)
+        images = laid_out(torch.randn(batch, 3, height, width))
         if network is FourTasks:
             labels = list(random_labels(batch, height, width))
         else:
@@ -475,6 +553,8 @@ ENCODERS = {
     "swin_base": lambda: SwinEncoder("swin_base"),
     "swin_large": lambda: SwinEncoder("swin_large"),
     "efficientnet_lite0": lambda: LiteEncoder("efficientnet_lite0"),
+    "dinov2_small": lambda: VitEncoder("vit_small"),
+    "convnext_tiny": lambda: ConvNextEncoder("convnext_tiny"),
 }
 
 
