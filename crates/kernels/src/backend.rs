@@ -16,8 +16,8 @@ use crate::roi_align::{Roi, RoiAlign};
 use crate::self_attention::{self, Heads};
 use crate::window::Windows;
 use crate::{
-    add_nearest, batch_norm, cross_entropy, focal_loss, layer_norm, linear, low_rank, most_likely,
-    nms, resize, roi_align, softmax, top_k, window_attention,
+    add_nearest, batch_norm, cross_entropy, depthwise, focal_loss, layer_norm, linear, low_rank,
+    most_likely, nms, resize, roi_align, softmax, top_k, window_attention,
 };
 
 /// Returns the number of live bytes of a device's memory.
@@ -150,6 +150,25 @@ pub trait KernelBackend: Backend {
         options: ConvolutionOptions,
     ) -> FloatTensor<Self> {
         convolution::backward_weight::<Self>(x, weight, grad, options)
+    }
+
+    /// Depthwise convolution of `[batch, height, width, channels]`. See [`crate::depthwise_convolution`].
+    fn depthwise_convolution(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+    ) -> FloatTensor<Self> {
+        depthwise::forward::<Self>(x, weight, bias)
+    }
+
+    /// The gradient of the weight of [`depthwise_convolution`](Self::depthwise_convolution), `[channels, 1, kernel,
+    /// kernel]`.
+    fn depthwise_backward_weight(
+        x: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        kernel: usize,
+    ) -> FloatTensor<Self> {
+        depthwise::backward_weight::<Self>(x, grad, kernel)
     }
 
     /// Dual low-rank bottleneck of `[batch, positions, channels]`. See [`crate::low_rank_adapter`].

@@ -12,6 +12,7 @@
 //! | [`add_nearest`] | adds an enlarged coarse map to a fine one without storing the enlarged map |
 //! | [`clamp_min`], [`clamp_max`] | keep NaN, which Burn's own replace by a number |
 //! | [`convolution`] | any padding, bias and activation in the same pass; keeps only what the gradients need |
+//! | [`depthwise_convolution`] | of maps with their channels last, which are not moved to the front and back |
 //! | [`layer_norm`] | keeps only its input for the backward pass; composed from primitives it keeps six tensors |
 //! | [`channels_first`], [`channels_last`] | copy a map and its gradient to the other layout once, tile by tile |
 //! | [`low_rank_adapter`] | a dual low-rank bottleneck that keeps only its input for the backward pass and recomputes the rest |
@@ -47,6 +48,7 @@ mod cpu;
 mod cross_entropy;
 #[cfg(feature = "cube")]
 mod cube;
+mod depthwise;
 mod focal_loss;
 mod layer_norm;
 mod layout;
@@ -76,6 +78,7 @@ pub use batch_norm::{BatchStatistics, batch_norm, batch_norm_reference};
 pub use clamp::{clamp_max, clamp_min};
 pub use convolution::{ConvolutionOptions, convolution, convolution_reference};
 pub use cross_entropy::{cross_entropy, cross_entropy_reference};
+pub use depthwise::{depthwise_convolution, depthwise_convolution_reference};
 pub use focal_loss::{BACKGROUND, FocalLoss, NOT_COUNTED, focal_loss, focal_loss_reference};
 pub use layer_norm::{layer_norm, layer_norm_reference};
 pub use layout::{ChannelAxis, channels_first, channels_last};

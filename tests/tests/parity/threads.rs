@@ -3,8 +3,8 @@
 use burn::tensor::{Int, Tensor, TensorData};
 use gradway_kernels::{
     Activation, BatchStatistics, ChannelAxis, ConvolutionOptions, Windows, add, batch_norm,
-    bias_activation, convolution, cross_entropy, feed_forward, layer_norm, linear,
-    low_rank_adapter, resize_bilinear, self_attention, softmax, window_attention,
+    bias_activation, convolution, cross_entropy, depthwise_convolution, feed_forward, layer_norm,
+    linear, low_rank_adapter, resize_bilinear, self_attention, softmax, window_attention,
 };
 use rayon::ThreadPoolBuilder;
 
@@ -86,6 +86,14 @@ fn convolutions() {
             convolution(leaves.get(0), leaves.get(1), Some(leaves.get(2)), options)
         });
     }
+}
+
+#[test]
+fn depthwise_convolutions() {
+    let shapes: [&[usize]; 3] = [&[3, 40, 50, 24], &[24, 1, 7, 7], &[24]];
+    assert_threads(&shapes, |leaves| {
+        depthwise_convolution(leaves.get(0), leaves.get(1), Some(leaves.get(2)))
+    });
 }
 
 #[test]

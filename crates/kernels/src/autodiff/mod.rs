@@ -22,8 +22,8 @@ use crate::self_attention::Heads;
 use crate::window::Windows;
 use nodes::{
     Add, AddNearest, Attention, BatchNorm, BiasActivation, BiasActivationState, Convolution,
-    ConvolutionState, CrossEntropy, Focal, LayerNorm, Linear, LinearState, LowRank, MoveChannels,
-    ResizeBilinear, RoiAlignment, Softmax, WindowAttention,
+    ConvolutionState, CrossEntropy, Depthwise, DepthwiseState, Focal, LayerNorm, Linear,
+    LinearState, LowRank, MoveChannels, ResizeBilinear, RoiAlignment, Softmax, WindowAttention,
 };
 
 impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
@@ -175,6 +175,39 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
             }
             None => {
                 let prep = Convolution.prepare::<C>([x, weight]).compute_bound();
+                finish(prep.stateful(), state, output)
+            }
+        }
+    }
+
+    fn depthwise_convolution(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+    ) -> FloatTensor<Self> {
+        let [_, _, kernel, _] = weight.shape().dims();
+        let output = B::depthwise_convolution(
+            x.primitive.clone(),
+            weight.primitive.clone(),
+            bias.as_ref().map(|bias| bias.primitive.clone()),
+        );
+        let (is_x_tracked, is_weight_tracked) =
+            (is_tracked::<B, C>(&x), is_tracked::<B, C>(&weight));
+        let state = DepthwiseState {
+            input: is_weight_tracked.then_some(x.primitive),
+            weight: is_x_tracked.then_some(weight.primitive),
+            kernel,
+        };
+        let (x, weight) = (x.node, weight.node);
+        match bias {
+            Some(bias) => {
+                let prep = Depthwise
+                    .prepare::<C>([x, weight, bias.node])
+                    .compute_bound();
+                finish(prep.stateful(), state, output)
+            }
+            None => {
+                let prep = Depthwise.prepare::<C>([x, weight]).compute_bound();
                 finish(prep.stateful(), state, output)
             }
         }
