@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_kernels::{ChannelAxis, KernelBackend, scale_and_shift};
+use gradway_kernels::{KernelBackend, layer_scale};
 
 /// The scale of a branch by channel (LayerScale, Touvron et al. 2021, arXiv 2103.17239, equation 4).
 #[derive(Module, Debug)]
@@ -29,8 +29,6 @@ impl<B: KernelBackend> LayerScale<B> {
     ///
     /// - `branch`, output: `[batch, height, width, channels]`
     pub(crate) fn forward(&self, branch: Tensor<B, 4>) -> Tensor<B, 4> {
-        let gamma = self.gamma.val();
-        let zeros = gamma.zeros_like();
-        scale_and_shift(branch, gamma, zeros, ChannelAxis::Last)
+        layer_scale(branch, self.gamma.val())
     }
 }

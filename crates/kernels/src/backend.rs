@@ -16,8 +16,8 @@ use crate::roi_align::{Roi, RoiAlign};
 use crate::self_attention::{self, Heads};
 use crate::window::Windows;
 use crate::{
-    add_nearest, batch_norm, cross_entropy, depthwise, focal_loss, layer_norm, linear, low_rank,
-    most_likely, nms, resize, roi_align, softmax, top_k, window_attention,
+    add_nearest, batch_norm, cross_entropy, depthwise, focal_loss, layer_norm, layer_scale, linear,
+    low_rank, most_likely, nms, resize, roi_align, softmax, top_k, window_attention,
 };
 
 /// Returns the number of live bytes of a device's memory.
@@ -53,6 +53,11 @@ pub trait KernelBackend: Backend {
         epsilon: f64,
     ) -> [FloatTensor<Self>; 3] {
         layer_norm::backward::<Self>(rows, gamma, grad, epsilon)
+    }
+
+    /// `gamma * x` of `[rows, channels]`. See [`crate::layer_scale`].
+    fn layer_scale_rows(rows: FloatTensor<Self>, gamma: FloatTensor<Self>) -> FloatTensor<Self> {
+        layer_scale::forward::<Self>(rows, gamma)
     }
 
     /// `a + b` of one shape. See [`crate::add`].

@@ -6,9 +6,9 @@ use gradway_kernels::{
     Activation, BatchStatistics, ChannelAxis, ConvolutionOptions, FocalLoss, Roi, RoiAlign,
     Windows, add, add_nearest, batch_norm, bias_activation, bias_activation_reference, clamp_max,
     clamp_min, convolution, cross_entropy, depthwise_convolution, feed_forward, focal_loss,
-    layer_norm, linear_activation, low_rank_adapter, most_likely, nms, project_channels,
-    resize_bilinear, roi_align, scale_and_shift, self_attention, softmax, sum_of_squares, top_k,
-    unsuppressed, window_attention,
+    layer_norm, layer_scale, linear_activation, low_rank_adapter, most_likely, nms,
+    project_channels, resize_bilinear, roi_align, scale_and_shift, self_attention, softmax,
+    sum_of_squares, top_k, unsuppressed, window_attention,
 };
 
 use crate::harness::{Inputs, Leaves, Plain, Tracked, evaluate};
@@ -195,6 +195,12 @@ fn operators_pass_on_what_is_no_number() {
         &[&[4, 13], &[13], &[13]],
         |leaves| layer_norm::<_, 2>(leaves.get(0), leaves.get(1), leaves.get(2), 1e-5),
         |place| place < 13,
+    );
+    spreads(
+        "LayerScale",
+        &[&[4, 13], &[13]],
+        |leaves| layer_scale::<_, 2>(leaves.get(0), leaves.get(1)),
+        |place| place == 0,
     );
     spreads(
         "batch norm",

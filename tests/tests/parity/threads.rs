@@ -4,7 +4,8 @@ use burn::tensor::{Int, Tensor, TensorData};
 use gradway_kernels::{
     Activation, BatchStatistics, ChannelAxis, ConvolutionOptions, Windows, add, batch_norm,
     bias_activation, convolution, cross_entropy, depthwise_convolution, feed_forward, layer_norm,
-    linear, low_rank_adapter, resize_bilinear, self_attention, softmax, window_attention,
+    layer_scale, linear, low_rank_adapter, resize_bilinear, self_attention, softmax,
+    window_attention,
 };
 use rayon::ThreadPoolBuilder;
 
@@ -100,6 +101,9 @@ fn depthwise_convolutions() {
 fn norms() {
     assert_threads(&[&[4500, 24], &[24], &[24]], |leaves| {
         layer_norm::<_, 2>(leaves.get(0), leaves.get(1), leaves.get(2), 1e-5)
+    });
+    assert_threads(&[&[4500, 24], &[24]], |leaves| {
+        layer_scale::<_, 2>(leaves.get(0), leaves.get(1))
     });
     assert_threads(&[&[5, 12, 40, 50], &[12], &[12]], |leaves| {
         let statistics = BatchStatistics::Batch;

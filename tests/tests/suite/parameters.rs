@@ -313,6 +313,17 @@ fn e3va_trains_what_the_closed_formula_says_on_every_backbone() {
     }
 }
 
+/// The formula of the page on the highway: one adapter per block, `n (3 r d + 3 d / 2) + 2 d` for every stage.
+#[test]
+fn e3va_on_a_convnext_trains_what_its_page_says() {
+    let rank = 16;
+    let stages = [(3, 96), (3, 192), (9, 384), (3, 768)];
+    let stages = stages.map(|(n, d)| n * (3 * rank * d + 3 * d / 2) + 2 * d);
+    let total = trained("convnext_tiny", &e3va(PLAIN)).total;
+    assert_eq!(total, stages.iter().sum());
+    assert_eq!(total, 330_768);
+}
+
 #[test]
 fn full_fine_tuning_trains_the_published_swin_and_the_output_norms() {
     // torchvision's counts, less the classifier of 1000 classes and the norm before it.

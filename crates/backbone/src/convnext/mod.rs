@@ -13,13 +13,14 @@ mod import;
 mod origin;
 mod variants;
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Initializer, LayerNorm, LayerNormConfig};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_kernels::{
-    Activation, ChannelAxis, ConvolutionOptions, KernelBackend, Lift, channels_last, layer_norm,
+    Activation, ChannelAxis, ConvolutionOptions, KernelBackend, Lift, channels_last, convolution,
+    layer_norm,
 };
 
 use crate::access::{Access, BlockAccess, Point, Site};
@@ -134,12 +135,9 @@ impl<B: KernelBackend> ConvNext<B> {
     ) -> Tensor<B, 4> {
         let layer = &self.stem.conv;
         let [_, _, height, width] = images.dims();
-        let patches = gradway_kernels::convolution(
-            images.clone(),
-            layer.weight.val(),
-            layer.bias.as_ref().map(|bias| bias.val()),
-            whole_patches([height, width], PATCH),
-        );
+        let bias = layer.bias.as_ref().map(Param::val);
+        let options = whole_patches([height, width], PATCH);
+        let patches = convolution(images.clone(), layer.weight.val(), bias, options);
         let patches = channels_last(patches, ChannelAxis::First);
         let patches = access.at(Point::Patches, &images, patches);
         let normed = normalise(&self.stem.norm, patches);

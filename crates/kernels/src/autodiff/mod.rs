@@ -22,8 +22,9 @@ use crate::self_attention::Heads;
 use crate::window::Windows;
 use nodes::{
     Add, AddNearest, Attention, BatchNorm, BiasActivation, BiasActivationState, Convolution,
-    ConvolutionState, CrossEntropy, Depthwise, DepthwiseState, Focal, LayerNorm, Linear,
-    LinearState, LowRank, MoveChannels, ResizeBilinear, RoiAlignment, Softmax, WindowAttention,
+    ConvolutionState, CrossEntropy, Depthwise, DepthwiseState, Focal, LayerNorm, LayerScale,
+    Linear, LinearState, LowRank, MoveChannels, ResizeBilinear, RoiAlignment, Softmax,
+    WindowAttention,
 };
 
 impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
@@ -46,6 +47,18 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
             (rows.primitive, gamma.primitive, epsilon),
             output,
         )
+    }
+
+    fn layer_scale_rows(rows: FloatTensor<Self>, gamma: FloatTensor<Self>) -> FloatTensor<Self> {
+        let output = B::layer_scale_rows(rows.primitive.clone(), gamma.primitive.clone());
+        let state = (
+            is_tracked::<B, C>(&gamma).then_some(rows.primitive),
+            is_tracked::<B, C>(&rows).then_some(gamma.primitive),
+        );
+        let prep = LayerScale
+            .prepare::<C>([rows.node, gamma.node])
+            .compute_bound();
+        finish(prep.stateful(), state, output)
     }
 
     fn add(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {

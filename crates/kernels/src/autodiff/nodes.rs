@@ -38,6 +38,29 @@ impl<B: KernelBackend> Backward<B, 3> for LayerNorm {
 }
 
 #[derive(Debug)]
+pub(super) struct LayerScale;
+
+impl<B: KernelBackend> Backward<B, 2> for LayerScale {
+    /// The rows for the gradient of the scale, and the scale for that of the rows.
+    type State = (Option<FloatTensor<B>>, Option<FloatTensor<B>>);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (rows, gamma) = ops.state;
+        let [rows_parent, gamma_parent] = ops.parents;
+        if let (Some(parent), Some(rows)) = (gamma_parent, rows) {
+            let [count, channels] = rows.shape().dims();
+            let products = B::float_mul(rows, grad.clone());
+            let products = B::float_reshape(products, [count, channels, 1].into());
+            grads.register::<B>(parent.id, B::channel_sum(products));
+        }
+        if let (Some(parent), Some(gamma)) = (rows_parent, gamma) {
+            grads.register::<B>(parent.id, B::layer_scale_rows(grad, gamma));
+        }
+    }
+}
+
+#[derive(Debug)]
 pub(super) struct BatchNorm;
 
 impl<B: KernelBackend> Backward<B, 3> for BatchNorm {

@@ -42,6 +42,7 @@ use crate::add_nearest as plain_add_nearest;
 use crate::convolution::ConvolutionOptions;
 use crate::depthwise as plain_depthwise;
 use crate::focal_loss::{self as plain_focal_loss, FocalLoss};
+use crate::layer_scale as plain_layer_scale;
 use crate::layout::{self as plain_layout, ChannelAxis};
 use crate::low_rank::{self as plain_low_rank, LowRankPrimitives};
 use crate::roi_align::{self as plain_roi_align, Roi, RoiAlign};
@@ -62,6 +63,15 @@ macro_rules! operator {
 }
 
 impl KernelBackend for Flex {
+    fn layer_scale_rows(rows: FloatTensor<Self>, gamma: FloatTensor<Self>) -> FloatTensor<Self> {
+        operator!(
+            "layer scale",
+            [rows, gamma],
+            norm::layer_scale(rows, &gamma),
+            plain_layer_scale::forward::<Self>(rows, gamma)
+        )
+    }
+
     fn add(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
         operator!(
             "add",
