@@ -81,7 +81,8 @@ impl Settings for AdaptformerConfig {
     }
 
     fn misfit(&self, backbone: &Description) -> Option<&'static str> {
-        let reason = "a bottleneck beside a branch keeps the shape of the map, but an inverted residual changes it";
+        let reason =
+            "a bottleneck beside a branch keeps the shape of the map, but its branches change it";
         (!backbone.has_mlps()).then_some(reason)
     }
 }

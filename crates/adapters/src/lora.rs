@@ -55,16 +55,16 @@ pub enum Target {
 }
 
 impl Target {
-    /// Why a backbone has no such projection.
+    /// Returns why a backbone has no such projection, if it has none.
     fn misfit(self, backbone: &Description) -> Option<&'static str> {
-        match self {
-            Self::Q | Self::K | Self::V | Self::Proj => (!backbone.is_transformer()).then_some(
-                "q, k, v and proj are projections of attention, which it does not have; a ConvNeXt has fc1 and fc2 \
-                 (method.targets)",
-            ),
-            Self::Fc1 | Self::Fc2 => (!backbone.has_mlps())
-                .then_some("fc1 and fc2 are layers of an MLP, which its blocks do not have"),
+        let is_of_attention = matches!(self, Self::Q | Self::K | Self::V | Self::Proj);
+        if is_of_attention && backbone.has_mlps() {
+            return (!backbone.is_transformer()).then_some(
+                "it has no attention, to which q, k, v and proj belong; method.targets = [\"fc1\", \"fc2\"] updates \
+                 its MLPs",
+            );
         }
+        (!backbone.has_mlps()).then_some("it updates the projections of a transformer")
     }
 
     /// Number of inputs and outputs of the projection in a section; `None` if there is no such projection.
