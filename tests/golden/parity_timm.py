@@ -21,10 +21,12 @@ import numpy as np
 import timm
 import torch
 from safetensors.torch import load_file, save_file
+from timm.models.convnext import ConvNeXt
 from timm.models.swin_transformer import SwinTransformer
 from torch import nn
 from torch.nn import functional as F
 
+from convnext_reference import convnext_outputs
 from weight_files import open_mmlab
 from swin_reference import randomise, randomise_batch_norms, stage_outputs, use_padded_then_shifted, use_shifted_then_padded
 
@@ -50,6 +52,10 @@ MODELS = {
     "vit_small_16": "vit_small_patch16_224",
     "vit_base_16": "vit_base_patch16_224",
     "vit_large_16": "vit_large_patch16_224",
+    "convnext_tiny": "convnext_tiny",
+    "convnext_small": "convnext_small",
+    "convnext_base": "convnext_base",
+    "convnext_large": "convnext_large",
 }
 VITS = ("dinov2", "dinov3", "vit")
 SIZES = "224,384,448,230x310"
@@ -75,6 +81,12 @@ def build(name: str, pad_first: bool) -> nn.Module:
         return model.eval()
     model = timm.create_model(MODELS[name])
     randomise(model, generator)
+    if name.startswith("convnext"):
+        # Scales of norms, whose names do not say so, and of branches, which are then of the size of what they are added to.
+        for name, parameter in model.named_parameters():
+            if parameter.ndim == 1 and name.endswith((".gamma", ".weight")):
+                parameter.data.copy_(0.2 * torch.randn(parameter.shape, generator=generator) + 1.0)
+        return model.eval()
     randomise_batch_norms(model, generator)
     return model.eval()
 
@@ -85,6 +97,8 @@ def reference(model: nn.Module, images: torch.Tensor) -> list[torch.Tensor]:
     # In float64, since rounding grows tenfold over the deep stacks of convolutions. timm counts the output at stride 2 as well.
     exact = copy.deepcopy(model).double()
     with torch.no_grad():
+        if isinstance(model, ConvNeXt):
+            return [output.float() for output in convnext_outputs(exact, images.double())]
         if hasattr(model, "blocks") and hasattr(model, "cls_token"):
             # The map of the patches after every quarter of the blocks, before the last norm.
             blocks = len(model.blocks)

@@ -81,8 +81,9 @@ impl Settings for AdaptformerConfig {
     }
 
     fn misfit(&self, backbone: &Description) -> Option<&'static str> {
-        let reason = "a bottleneck beside a branch keeps the shape of the map, but a convolutional block changes it";
-        (!backbone.is_transformer()).then_some(reason)
+        let reason =
+            "a bottleneck beside a branch keeps the shape of the map, but its branches change it";
+        (!backbone.has_mlps()).then_some(reason)
     }
 }
 

@@ -1,5 +1,5 @@
 //! LoRA: `y = W x + b + (alpha / rank) B A x` for the projections of a transformer (Hu et al. 2021, arXiv
-//! 2106.09685).
+//! 2106.09685), or for the MLPs of a ConvNeXt.
 //!
 //! By default the projections to queries and values are updated, as in the publication and E3VA's tables. The
 //! update is computed on the activations and not added to the frozen weight. The updates of queries, keys and
@@ -55,6 +55,18 @@ pub enum Target {
 }
 
 impl Target {
+    /// Returns why a backbone has no such projection, if it has none.
+    fn misfit(self, backbone: &Description) -> Option<&'static str> {
+        let is_of_attention = matches!(self, Self::Q | Self::K | Self::V | Self::Proj);
+        if is_of_attention && backbone.has_mlps() {
+            return (!backbone.is_transformer()).then_some(
+                "it has no attention, to which q, k, v and proj belong; method.targets = [\"fc1\", \"fc2\"] updates \
+                 its MLPs",
+            );
+        }
+        (!backbone.has_mlps()).then_some("it updates the projections of a transformer")
+    }
+
     /// Number of inputs and outputs of the projection in a section; `None` if there is no such projection.
     fn size(self, section: &Section) -> Option<[usize; 2]> {
         let channels = section.channels;
@@ -254,7 +266,8 @@ impl Settings for LoraConfig {
     }
 
     fn misfit(&self, backbone: &Description) -> Option<&'static str> {
-        (!backbone.is_transformer()).then_some("it updates the projections of a transformer")
+        let misfit = |target: &Target| target.misfit(backbone);
+        self.targets.iter().find_map(misfit)
     }
 }
 

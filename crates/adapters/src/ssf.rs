@@ -2,8 +2,9 @@
 //! beta` (Lian et al. 2022, arXiv 2210.08823).
 //!
 //! On a Swin these are the patch embedding's convolution and norm, both norms of a block, the projections of
-//! attention and MLP, and the norm and reduction of every patch merging. On a convolutional backbone, whose
-//! convolutions include their activations, it is the end of every block's branch: an extension of this library.
+//! attention and MLP, and the norm and reduction of every patch merging. On a ConvNeXt they are the convolution and norm
+//! of the stem and of every transition, and the depthwise convolution, norm and MLP of a block. On an EfficientNet-Lite,
+//! whose convolutions include their activations, it is the end of every block's branch: an extension of this library.
 //! Scales start at 1 and shifts at 0, so the model starts as the frozen one; the public code draws them with a
 //! deviation of 0.02 around these values.
 //!

@@ -16,8 +16,9 @@
 //! "every_block"`) four tasks on Swin-T train 1.093 M parameters, 0.99 % of four backbones; with one in the
 //! last block of a stage (`"stage_end"`) 1.087 M, which rounds to the same share.
 //!
-//! On a convolutional backbone the adapter reads the output of the branch, since a branch changes the shape of
-//! its input, and sections that do not end a stage have no task modules. Both are extensions of this library.
+//! In a ConvNeXt the norm of a block, and with it `z`, comes after the depthwise convolution. On an EfficientNet-Lite the
+//! adapter reads the output of the branch, since a branch changes the shape of its input, and sections that do not end a
+//! stage have no task modules. These are extensions of this library.
 //!
 //! Memory: gradients pass through the whole backbone; each adapter also keeps its narrow map, and each stage
 //! the concatenated narrow maps of its blocks.
@@ -326,7 +327,7 @@ impl<B: KernelBackend> Access<B> for VmtAdapterAccess<'_, B> {
         if !last_branch {
             return output;
         }
-        let read = match (description.is_transformer(), self.normed.take()) {
+        let read = match (description.has_mlps(), self.normed.take()) {
             (true, Some(normed)) => normed,
             (true, None) => input.clone(),
             (false, _) => output.clone(),

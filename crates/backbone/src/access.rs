@@ -27,20 +27,23 @@ pub enum Point {
     AttentionResidual,
     /// The norm before an MLP.
     MlpNorm,
+    /// A depthwise convolution before the norm of an MLP.
+    Depthwise,
     /// The first layer of an MLP, before its activation; passed only if [`Access::reads_mlp`] is true.
     MlpIn,
     /// The second layer of an MLP; its input is the activation's output. Passed only as [`Point::MlpIn`].
     MlpOut,
     /// Output of the MLP branch, before its residual add.
     Mlp,
-    /// Output of a convolutional block's branch, before its residual add (where it has one).
+    /// Output of a convolutional block's branch, before its residual add (where it has one). In a ConvNeXt the branch
+    /// ends in an MLP.
     Convolution,
     /// Output of a block: the residual stream after its last residual add.
     Block,
     /// Output of a section, before the transition to the next one. In a plain vision transformer it is the map of the
     /// patches, and what is returned is the stage's output alone.
     Section,
-    /// The norm of the transition to a section, over the channels of four neighbours.
+    /// The norm of the transition to a section, in a Swin over the channels of four neighbours.
     MergingNorm,
     /// Output of the transition to a section, before its first block.
     Merging,

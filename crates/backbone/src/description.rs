@@ -12,7 +12,7 @@ use crate::Point;
 pub struct Section {
     /// Number of channels of every block output in the section.
     pub channels: usize,
-    /// Number of hidden channels of an MLP, in a transformer.
+    /// Number of hidden channels of a block's MLP, if it has one.
     pub hidden: Option<usize>,
     /// Input pixels per map position along one side.
     pub stride: usize,
@@ -71,6 +71,11 @@ impl Description {
     /// Whether blocks have attention.
     pub fn is_transformer(&self) -> bool {
         self.branch(Point::Attention).is_some()
+    }
+
+    /// Whether blocks have an MLP. Then every branch keeps the shape of its input.
+    pub fn has_mlps(&self) -> bool {
+        self.sections.iter().all(|section| section.hidden.is_some())
     }
 
     /// Returns the index of the block's branch that ends at a point.

@@ -8,20 +8,22 @@ use burn::tensor::{DType, Tensor, TensorData};
 use gradway_kernels::KernelBackend;
 
 use crate::backbone::Backbone;
-use crate::import::{in_linear, transpose};
+use crate::import::{Import, in_linear, transpose};
 use crate::table::AnyBackbone;
 
 /// Returns every parameter by its public name, in 32-bit floats and with linear weights `[outputs, inputs]`,
 /// and the statistics of batch norms.
 ///
-/// Names are timm's for a Swin and a plain vision transformer, and this library's for an EfficientNet-Lite. A convolution with a folded batch
-/// norm has `weight` and `bias`, and the data of the norm if it is known: `norm.weight`, `norm.running_mean`
+/// Names are timm's for a Swin, a plain vision transformer and a ConvNeXt, and this library's for an EfficientNet-Lite. A
+/// convolution with a folded batch norm has `weight` and `bias`, and the data of the norm if it is known: `norm.weight`, `norm.running_mean`
 /// and `norm.running_var`; its shift follows from the bias. A convolution with a separate norm has `norm.bias`
 /// in place of `bias`. [`import`](crate::import()) reads all of this back.
 pub fn export<B: KernelBackend>(backbone: &AnyBackbone<B>) -> BTreeMap<String, TensorData> {
     let mut exporter = Exporter::default();
     backbone.visit(&mut exporter);
-    let mut tensors = exporter.tensors;
+    let named = exporter.tensors.into_iter();
+    let named = named.map(|(path, data)| (backbone.public_name(path), data));
+    let mut tensors: BTreeMap<_, _> = named.collect();
     tensors.extend(backbone.statistics());
     tensors
 }

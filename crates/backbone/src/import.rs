@@ -194,6 +194,12 @@ pub trait Import {
 
     /// Converts the renamed tensors to the module's own parameters, for example by folding norms.
     fn finish(&mut self, _tensors: &mut BTreeMap<String, Imported>) {}
+
+    /// Returns the name in an exported file of the parameter at a path, in which scale and shift of a norm are `weight`
+    /// and `bias`.
+    fn public_name(&self, path: String) -> String {
+        path
+    }
 }
 
 /// A tensor of a file that is being imported.

@@ -1,7 +1,7 @@
 //! Vision backbones with access points, and the import of their public checkpoints.
 //!
-//! [`Swin`](swin::Swin), [`EfficientNetLite`](efficientnet::EfficientNetLite) and [`Vit`](vit::Vit) implement [`Backbone`];
-//! [`table`] lists every named variant; [`AnyBackbone`] is the backbone that a configuration names. A backbone
+//! [`Swin`](swin::Swin), [`EfficientNetLite`](efficientnet::EfficientNetLite), [`Vit`](vit::Vit) and
+//! [`ConvNext`](convnext::ConvNext) implement [`Backbone`]; [`table`] lists every named variant; [`AnyBackbone`] is the backbone that a configuration names. A backbone
 //! does not depend on any tuning method: methods use it through [`Access`].
 //!
 //! A backbone on an inner backend is frozen by its type. It does not accept a tracked tensor:
@@ -36,6 +36,7 @@ macro_rules! families {
             Swin(SwinVariant, Swin, swin),
             EfficientNetLite(EfficientNetLiteVariant, EfficientNetLite, efficientnet),
             Vit(VitVariant, Vit, vit),
+            ConvNext(ConvNextVariant, ConvNext, convnext),
         }
     };
 }
@@ -46,6 +47,7 @@ mod batch_statistics;
 mod bias_table;
 mod checkpoint;
 mod config;
+pub mod convnext;
 mod depths;
 mod description;
 mod drop_path;
@@ -55,6 +57,8 @@ mod export;
 mod family;
 mod file;
 mod import;
+mod layer_scale;
+mod mlp;
 mod operation;
 mod output_norms;
 mod parameters;

@@ -101,7 +101,7 @@ const LAYERS: [(&str, &str, Kind); 19] = [
 ];
 
 /// Types of the transitions between sections.
-const TRANSITIONS: [&str; 1] = ["PatchMerging"];
+const TRANSITIONS: [&str; 2] = ["PatchMerging", "Downsample"];
 
 impl Role {
     /// Returns the role of the parameter at a path.
@@ -133,7 +133,7 @@ fn owner(path: &ParameterPath) -> Owner {
                 owner = stage.map_or(owner, |stage| Owner::OutputNorm { stage });
             }
             "AnyBackbone" => owner = Owner::Backbone,
-            "Vit" if names.first() == Some(&"norm") => owner = Owner::AfterStages,
+            "Vit" | "ConvNext" if names.first() == Some(&"norm") => owner = Owner::AfterStages,
             _ if TRANSITIONS.contains(&holder) => owner = Owner::Transition,
             _ => {}
         }

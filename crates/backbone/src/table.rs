@@ -232,6 +232,12 @@ macro_rules! declare {
                 }
             }
 
+            fn public_name(&self, path: String) -> String {
+                match self {
+                    $(Self::$name(backbone) => backbone.public_name(path),)*
+                }
+            }
+
             fn finish(&mut self, tensors: &mut BTreeMap<String, Imported>) {
                 // The tensors' paths start with the variant, which a backbone does not know.
                 let variant = self.path("");

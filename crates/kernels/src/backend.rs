@@ -16,8 +16,8 @@ use crate::roi_align::{Roi, RoiAlign};
 use crate::self_attention::{self, Heads};
 use crate::window::Windows;
 use crate::{
-    add_nearest, batch_norm, cross_entropy, focal_loss, layer_norm, linear, low_rank, most_likely,
-    nms, resize, roi_align, softmax, top_k, window_attention,
+    add_nearest, batch_norm, cross_entropy, depthwise, focal_loss, layer_norm, layer_scale, linear,
+    low_rank, most_likely, nms, resize, roi_align, softmax, top_k, window_attention,
 };
 
 /// Returns the number of live bytes of a device's memory.
@@ -53,6 +53,11 @@ pub trait KernelBackend: Backend {
         epsilon: f64,
     ) -> [FloatTensor<Self>; 3] {
         layer_norm::backward::<Self>(rows, gamma, grad, epsilon)
+    }
+
+    /// `gamma * x` of `[rows, channels]`. See [`crate::layer_scale`].
+    fn layer_scale_rows(rows: FloatTensor<Self>, gamma: FloatTensor<Self>) -> FloatTensor<Self> {
+        layer_scale::forward::<Self>(rows, gamma)
     }
 
     /// `a + b` of one shape. See [`crate::add`].
@@ -150,6 +155,25 @@ pub trait KernelBackend: Backend {
         options: ConvolutionOptions,
     ) -> FloatTensor<Self> {
         convolution::backward_weight::<Self>(x, weight, grad, options)
+    }
+
+    /// Depthwise convolution of `[batch, height, width, channels]`. See [`crate::depthwise_convolution`].
+    fn depthwise_convolution(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+    ) -> FloatTensor<Self> {
+        depthwise::forward::<Self>(x, weight, bias)
+    }
+
+    /// The gradient of the weight of [`depthwise_convolution`](Self::depthwise_convolution), `[channels, 1, kernel,
+    /// kernel]`.
+    fn depthwise_backward_weight(
+        x: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        kernel: usize,
+    ) -> FloatTensor<Self> {
+        depthwise::backward_weight::<Self>(x, grad, kernel)
     }
 
     /// Dual low-rank bottleneck of `[batch, positions, channels]`. See [`crate::low_rank_adapter`].

@@ -12,7 +12,9 @@
 //! | [`add_nearest`] | adds an enlarged coarse map to a fine one without storing the enlarged map |
 //! | [`clamp_min`], [`clamp_max`] | keep NaN, which Burn's own replace by a number |
 //! | [`convolution`] | any padding, bias and activation in the same pass; keeps only what the gradients need |
+//! | [`depthwise_convolution`] | of maps with their channels last, which are not moved to the front and back |
 //! | [`layer_norm`] | keeps only its input for the backward pass; composed from primitives it keeps six tensors |
+//! | [`layer_scale`] | scales branches by channel with all threads, in place where it can |
 //! | [`channels_first`], [`channels_last`] | copy a map and its gradient to the other layout once, tile by tile |
 //! | [`low_rank_adapter`] | a dual low-rank bottleneck that keeps only its input for the backward pass and recomputes the rest |
 //! | [`batch_norm`] | works on rows: per-channel broadcasts of `[N, C, H, W]` are two orders of magnitude slower on Flex |
@@ -47,8 +49,10 @@ mod cpu;
 mod cross_entropy;
 #[cfg(feature = "cube")]
 mod cube;
+mod depthwise;
 mod focal_loss;
 mod layer_norm;
+mod layer_scale;
 mod layout;
 mod linear;
 mod low_rank;
@@ -76,8 +80,10 @@ pub use batch_norm::{BatchStatistics, batch_norm, batch_norm_reference};
 pub use clamp::{clamp_max, clamp_min};
 pub use convolution::{ConvolutionOptions, convolution, convolution_reference};
 pub use cross_entropy::{cross_entropy, cross_entropy_reference};
+pub use depthwise::{depthwise_convolution, depthwise_convolution_reference};
 pub use focal_loss::{BACKGROUND, FocalLoss, NOT_COUNTED, focal_loss, focal_loss_reference};
 pub use layer_norm::{layer_norm, layer_norm_reference};
+pub use layer_scale::{layer_scale, layer_scale_reference};
 pub use layout::{ChannelAxis, channels_first, channels_last};
 pub use linear::{feed_forward, linear, linear_activation, project_channels};
 pub use low_rank::{LowRankWeights, low_rank_adapter, low_rank_adapter_reference};

@@ -5,8 +5,8 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Distribution, Int, Tensor, TensorData};
 use gradway::kernels::{
     Activation, BatchStatistics, ConvolutionOptions, KernelBackend, Windows, add, batch_norm,
-    bias_activation, convolution, cross_entropy, layer_norm, linear, nms, resize_bilinear, softmax,
-    top_k, window_attention,
+    bias_activation, convolution, cross_entropy, depthwise_convolution, layer_norm, linear, nms,
+    resize_bilinear, softmax, top_k, window_attention,
 };
 
 use anyhow::Result;
@@ -238,6 +238,26 @@ pub fn all<B: KernelBackend>(device: &B::Device) -> Vec<Case> {
         &[MAP, &[144, 1, 5, 5], &[144]],
         |inputs| convolve(inputs, options(5, 2, 144))
     );
+    for beside in ["channels last", "channels first"] {
+        both!(
+            operators,
+            &format!("depthwise 7x7 [4,91,119,96], PyTorch's {beside}"),
+            &[&[4, 91, 119, 96], &[96, 1, 7, 7], &[96]],
+            |inputs| depthwise(inputs)
+        );
+        both!(
+            operators,
+            &format!("depthwise 7x7 [4,23,30,384], PyTorch's {beside}"),
+            &[&[4, 23, 30, 384], &[384, 1, 7, 7], &[384]],
+            |inputs| depthwise(inputs)
+        );
+        both!(
+            operators,
+            &format!("depthwise 7x7 [4,12,15,768], PyTorch's {beside}"),
+            &[&[4, 12, 15, 768], &[768, 1, 7, 7], &[768]],
+            |inputs| depthwise(inputs)
+        );
+    }
     both!(
         operators,
         "bilinear x4 [2,64,60,80]",
@@ -290,6 +310,11 @@ pub fn all<B: KernelBackend>(device: &B::Device) -> Vec<Case> {
 
 fn convolve<B: KernelBackend>(inputs: &Inputs<B>, options: ConvolutionOptions) -> Tensor<B, 4> {
     convolution(inputs.get(0), inputs.get(1), Some(inputs.get(2)), options)
+}
+
+/// Of maps with their channels last.
+fn depthwise<B: KernelBackend>(inputs: &Inputs<B>) -> Tensor<B, 4> {
+    depthwise_convolution(inputs.get(0), inputs.get(1), Some(inputs.get(2)))
 }
 
 fn cross_entropy_step<B: KernelBackend>(operators: &mut Operators<B>) {

@@ -47,6 +47,19 @@ def convolution(stride=1, groups=1):
     return lambda x, weight, bias: F.conv2d(x, weight, bias, stride, weight.shape[-1] // 2, groups=groups)
 
 
+def depthwise(size):
+    """A map with its channels last, in memory too, and one whose channels are first for PyTorch."""
+    channels = size[-1]
+    name = "depthwise 7x7 [" + ",".join(map(str, size)) + "], PyTorch's channels "
+    convolve = convolution(groups=channels)
+    kernels = (channels, 1, 7, 7), (channels,)
+    batch, height, width, _ = size
+    return {
+        **both(f"{name}last", lambda x, w, b: convolve(x.permute(0, 3, 1, 2), w, b), size, *kernels),
+        **both(f"{name}first", convolve, (batch, channels, height, width), *kernels),
+    }
+
+
 def batch_norm(x, mean, variance, gamma, beta):
     return F.batch_norm(x, mean, variance.abs(), gamma, beta, training=False)
 
@@ -166,6 +179,9 @@ CASES = {
     **both("depthwise 3x3 [8,144,60,80]", convolution(groups=144), MAP, (144, 1, 3, 3), (144,)),
     **both("depthwise 5x5 [8,144,60,80]", convolution(groups=144), MAP, (144, 1, 5, 5), (144,)),
     **both("depthwise 5x5, stride 2 [8,144,60,80]", convolution(2, 144), MAP, (144, 1, 5, 5), (144,)),
+    **depthwise((4, 91, 119, 96)),
+    **depthwise((4, 23, 30, 384)),
+    **depthwise((4, 12, 15, 768)),
     **both("bilinear x4 [2,64,60,80]", upsample, (2, 64, 60, 80)),
     "cross entropy [4,12,240,320] step": lambda: backward(cross_entropy(), (4, 12, 240, 320))(),
     "suppression of 4000": suppression(),

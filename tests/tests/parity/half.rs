@@ -4,7 +4,8 @@
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor};
 use gradway_kernels::{
-    Activation, Windows, add, bias_activation, feed_forward, layer_norm, linear, window_attention,
+    Activation, Windows, add, bias_activation, depthwise_convolution, feed_forward, layer_norm,
+    layer_scale, linear, window_attention,
 };
 
 use crate::harness::{Inputs, Plain};
@@ -65,6 +66,17 @@ fn layer_norm_of_half_precision() {
     let inputs = Inputs::random(110, &[&[3, 5, 7, 9], &[9], &[9]]);
     assert_rounded(&inputs, |inputs| {
         layer_norm::<_, 4>(inputs.get(0), inputs.get(1), inputs.get(2), 1e-5)
+    });
+    assert_rounded(&inputs, |inputs| {
+        layer_scale::<_, 4>(inputs.get(0), inputs.get(1))
+    });
+}
+
+#[test]
+fn depthwise_convolution_of_half_precision() {
+    let inputs = Inputs::random(113, &[&[2, 8, 9, 12], &[12, 1, 7, 7], &[12]]);
+    assert_rounded(&inputs, |inputs| {
+        depthwise_convolution(inputs.get(0), inputs.get(1), Some(inputs.get(2)))
     });
 }
 

@@ -16,6 +16,7 @@
 mod activation;
 mod attention;
 mod convolution;
+mod depthwise;
 mod half;
 mod harness;
 mod layout;

@@ -1,8 +1,9 @@
-//! Layer norm and batch norm.
+//! Layer norm, batch norm and LayerScale.
 
 use burn::tensor::Tensor;
 use gradway_kernels::{
     BatchStatistics, batch_norm, batch_norm_reference, layer_norm, layer_norm_reference,
+    layer_scale, layer_scale_reference,
 };
 
 use crate::harness::{
@@ -42,6 +43,16 @@ fn layer_norm_of_a_matrix_equals_its_reference() {
 #[test]
 fn layer_norm_gives_untracked_parents_no_gradient() {
     assert_only_tracked_inputs_have_gradients(&layer_norm_inputs(), layer_norm_operator);
+}
+
+#[test]
+fn layer_scale_equals_its_reference_and_gives_untracked_parents_no_gradient() {
+    let inputs = Inputs::random(4, &[&[3, 5, 7, 9], &[9]]);
+    let operator = |leaves: &Leaves| layer_scale::<_, 4>(leaves.get(0), leaves.get(1));
+    assert_parity(&inputs, operator, |leaves| {
+        layer_scale_reference::<_, 4>(leaves.get(0), leaves.get(1))
+    });
+    assert_only_tracked_inputs_have_gradients(&inputs, operator);
 }
 
 fn batch_norm_inputs() -> Inputs {

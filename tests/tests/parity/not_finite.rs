@@ -5,10 +5,10 @@ use burn::tensor::{Int, Tensor, TensorData};
 use gradway_kernels::{
     Activation, BatchStatistics, ChannelAxis, ConvolutionOptions, FocalLoss, Roi, RoiAlign,
     Windows, add, add_nearest, batch_norm, bias_activation, bias_activation_reference, clamp_max,
-    clamp_min, convolution, cross_entropy, feed_forward, focal_loss, layer_norm, linear_activation,
-    low_rank_adapter, most_likely, nms, project_channels, resize_bilinear, roi_align,
-    scale_and_shift, self_attention, softmax, sum_of_squares, top_k, unsuppressed,
-    window_attention,
+    clamp_min, convolution, cross_entropy, depthwise_convolution, feed_forward, focal_loss,
+    layer_norm, layer_scale, linear_activation, low_rank_adapter, most_likely, nms,
+    project_channels, resize_bilinear, roi_align, scale_and_shift, self_attention, softmax,
+    sum_of_squares, top_k, unsuppressed, window_attention,
 };
 
 use crate::harness::{Inputs, Leaves, Plain, Tracked, evaluate};
@@ -197,6 +197,12 @@ fn operators_pass_on_what_is_no_number() {
         |place| place < 13,
     );
     spreads(
+        "LayerScale",
+        &[&[4, 13], &[13]],
+        |leaves| layer_scale::<_, 2>(leaves.get(0), leaves.get(1)),
+        |place| place == 0,
+    );
+    spreads(
         "batch norm",
         &[&[2, 3, 6, 6], &[3], &[3]],
         |leaves| {
@@ -246,6 +252,14 @@ fn operators_pass_on_what_is_no_number() {
                 let options = ConvolutionOptions::same([6, 6], kernel, 1).with_groups(groups);
                 convolution(leaves.get(0), leaves.get(1), Some(leaves.get(2)), options)
             },
+            |place| place == 0,
+        );
+    }
+    for kernel in [3, 7] {
+        spreads(
+            &format!("a depthwise convolution of {kernel}x{kernel}, channels last"),
+            &[&[2, 6, 6, 5], &[5, 1, kernel, kernel], &[5]],
+            |leaves| depthwise_convolution(leaves.get(0), leaves.get(1), Some(leaves.get(2))),
             |place| place == 0,
         );
     }

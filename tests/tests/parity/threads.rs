@@ -3,8 +3,9 @@
 use burn::tensor::{Int, Tensor, TensorData};
 use gradway_kernels::{
     Activation, BatchStatistics, ChannelAxis, ConvolutionOptions, Windows, add, batch_norm,
-    bias_activation, convolution, cross_entropy, feed_forward, layer_norm, linear,
-    low_rank_adapter, resize_bilinear, self_attention, softmax, window_attention,
+    bias_activation, convolution, cross_entropy, depthwise_convolution, feed_forward, layer_norm,
+    layer_scale, linear, low_rank_adapter, resize_bilinear, self_attention, softmax,
+    window_attention,
 };
 use rayon::ThreadPoolBuilder;
 
@@ -89,9 +90,20 @@ fn convolutions() {
 }
 
 #[test]
+fn depthwise_convolutions() {
+    let shapes: [&[usize]; 3] = [&[3, 40, 50, 24], &[24, 1, 7, 7], &[24]];
+    assert_threads(&shapes, |leaves| {
+        depthwise_convolution(leaves.get(0), leaves.get(1), Some(leaves.get(2)))
+    });
+}
+
+#[test]
 fn norms() {
     assert_threads(&[&[4500, 24], &[24], &[24]], |leaves| {
         layer_norm::<_, 2>(leaves.get(0), leaves.get(1), leaves.get(2), 1e-5)
+    });
+    assert_threads(&[&[4500, 24], &[24]], |leaves| {
+        layer_scale::<_, 2>(leaves.get(0), leaves.get(1))
     });
     assert_threads(&[&[5, 12, 40, 50], &[12], &[12]], |leaves| {
         let statistics = BatchStatistics::Batch;

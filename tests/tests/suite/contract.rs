@@ -14,15 +14,19 @@ use gradway_adapters::{
 use gradway_backbone::{AnyBackbone, Backbone, BackboneConfig, Phase, Precision};
 use gradway_tests::{Plain, Tracked, fill, gradients, largest_difference, parameters, scenes};
 
-const BACKBONES: [&str; 3] = ["swin_mini", "efficientnet_lite0", "vit_mini"];
+const BACKBONES: [&str; 4] = [
+    "swin_mini",
+    "efficientnet_lite0",
+    "vit_mini",
+    "convnext_mini",
+];
 
 fn model(
     backbone: &str,
     method: &str,
 ) -> (Segmentation<Tracked>, Trainer<Tracked, SegmentationTask>) {
-    // All of a method's parts at once.
     let method = match method {
-        "lora" => r#""lora", targets = ["q", "k", "v", "proj", "fc1", "fc2"]"#.to_string(),
+        "lora" => format!(r#""lora", targets = {}"#, targets(backbone)),
         _ => format!("{method:?}"),
     };
     let text = format!(
@@ -42,12 +46,20 @@ fn model(
     (model, trainer)
 }
 
+/// All projections of a backbone that LoRA updates.
+fn targets(backbone: &str) -> &'static str {
+    match backbone {
+        "convnext_mini" => r#"["fc1", "fc2"]"#,
+        _ => r#"["q", "k", "v", "proj", "fc1", "fc2"]"#,
+    }
+}
+
 /// Every method on every backbone that it fits.
 fn every(test: impl Fn(&str, &str)) {
     for method in table() {
         for backbone in BACKBONES {
             let description = described(backbone).description();
-            let config = config::method(method.name, &[]).unwrap();
+            let config = configured(backbone, method.name);
             if config.check(&description).is_ok() {
                 test(backbone, method.name);
             }
@@ -55,11 +67,10 @@ fn every(test: impl Fn(&str, &str)) {
     }
 }
 
-/// A method with all of its parts.
-fn configured(method: &str) -> MethodConfig {
-    let targets = r#"method.targets=["q", "k", "v", "proj", "fc1", "fc2"]"#.to_string();
+/// A method with all of its parts on a backbone.
+fn configured(backbone: &str, method: &str) -> MethodConfig {
     let fields = match method {
-        "lora" => vec![targets],
+        "lora" => vec![format!("method.targets={}", targets(backbone))],
         _ => Vec::new(),
     };
     config::method(method, &fields).unwrap()
@@ -152,18 +163,14 @@ fn what_is_trained_has_a_gradient_and_moves_and_nothing_else_does() {
 #[test]
 fn methods_that_promise_it_start_from_the_frozen_backbone() {
     let features = |backbone: &str, method: &str| -> Vec<TensorData> {
+        let method = configured(backbone, method);
         let backbone = filled(backbone, 7);
-        let method = config::method(method, &[]).unwrap();
         let (encoder, tuned) =
             Encoder::<Tracked>::new(&method, backbone, &Default::default()).unwrap();
         of_every_task(&encoder, &tuned)
     };
     every(|backbone, method| {
-        if !config::method(method, &[])
-            .unwrap()
-            .descriptor()
-            .starts_frozen
-        {
+        if !configured(backbone, method).descriptor().starts_frozen {
             return;
         }
         let pairs = features(backbone, method);
@@ -184,8 +191,9 @@ fn changed(backbone: &str, method: &str, seed: usize) -> (Base<Tracked>, SavedAd
         filled(backbone, seed),
         &device,
     );
-    let (_, tuned) = on(&base, method);
-    let fresh = SavedAdapter::new(&base, configured(method), &tuned);
+    let config = configured(backbone, method);
+    let (_, tuned) = base.bare(&config).unwrap();
+    let fresh = SavedAdapter::new(&base, config, &tuned);
     let weights = fresh.weights.into_iter().map(|(path, data)| {
         let seed = seed_of(&path);
         let values = data.iter::<f32>().enumerate();
@@ -195,10 +203,6 @@ fn changed(backbone: &str, method: &str, seed: usize) -> (Base<Tracked>, SavedAd
     });
     let weights = weights.collect();
     (base, SavedAdapter { weights, ..fresh })
-}
-
-fn on(base: &Base<Tracked>, method: &str) -> (Encoder<Tracked>, Tuned<Tracked>) {
-    base.bare(&configured(method)).unwrap()
 }
 
 #[test]
@@ -288,7 +292,7 @@ fn distance(single: &TensorData, rounded: &TensorData) -> f64 {
 #[test]
 fn a_frozen_backbone_is_rounded_and_what_is_beside_it_is_not() {
     every(|backbone, method| {
-        let config = configured(method);
+        let config = configured(backbone, method);
         if config.descriptor().placement != Placement::Frozen {
             return;
         }

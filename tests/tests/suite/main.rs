@@ -7,6 +7,7 @@ mod configuration;
 mod contract;
 mod detectors;
 mod golden_backbone;
+mod golden_convnext;
 mod golden_detector_parts;
 mod golden_e3va;
 mod golden_full;

@@ -15,8 +15,8 @@ const HEAD: &str = "# Methods
 
 This page lists the tuning methods. It is generated from the table of methods: `GRADWAY_WRITE_DOCS=1 cargo test -p gradway-tests --test suite methods_page` writes it again.
 
-The contract suite (`cargo test -p gradway-tests --test suite contract`) runs the same checks for every method, on a Swin and, if
-the method supports it, on EfficientNet-Lite0:
+The contract suite (`cargo test -p gradway-tests --test suite contract`) runs the same checks for every method, on a Swin, a
+plain ViT, a ConvNeXt and an EfficientNet-Lite0, if the method supports them:
 
 - every trained parameter has a gradient, and no other parameter has one or changes;
 - the loss decreases;
@@ -63,12 +63,17 @@ fn page() -> String {
             thousands(count.total),
         );
     }
-    page += "\nMethods that do not support a convolutional backbone:\n\n";
-    let convolutional = blank("efficientnet_lite0").description();
-    for line in table() {
-        let method = config::method(line.name, &[]).unwrap();
-        if let Err(misfit) = method.check(&convolutional) {
-            let _infallible = writeln!(page, "- `{}`: {}", line.name, misfit.reason);
+    for (family, name) in [
+        ("a ConvNeXt", "convnext_mini"),
+        ("EfficientNet-Lite", "efficientnet_lite0"),
+    ] {
+        let _infallible = writeln!(page, "\nMethods that do not support {family} by default:\n");
+        let description = blank(name).description();
+        for line in table() {
+            let method = config::method(line.name, &[]).unwrap();
+            if let Err(misfit) = method.check(&description) {
+                let _infallible = writeln!(page, "- `{}`: {}", line.name, misfit.reason);
+            }
         }
     }
     page += "\n[Your method](../guide/your-method.md) adds one.\n";

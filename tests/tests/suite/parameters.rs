@@ -248,12 +248,30 @@ fn ssf_has_a_scale_and_a_shift_for_every_channel_of_every_operation() {
     let blocks = 2 * 96 + 2 * 192 + 6 * 384 + 2 * 768;
     let expected = 2 * (11 * blocks + 2 * 96 + 6 * (96 + 192 + 384));
     assert_eq!(trained("swin_tiny", &named("ssf")).adapter, expected);
+    // ConvNeXt-T: d, d, 4 d, d in a block; two operations of the stem; the norm of d and the convolution to 2 d of a
+    // transition.
+    let blocks = 3 * 96 + 3 * 192 + 9 * 384 + 3 * 768;
+    let expected = 2 * (7 * blocks + 2 * 96 + 3 * (96 + 192 + 384));
+    assert_eq!(trained("convnext_tiny", &named("ssf")).adapter, expected);
     let lite = [16, 2 * 24, 2 * 40, 3 * 80, 3 * 112, 4 * 192, 320];
     let expected = 2 * lite.iter().sum::<usize>();
     assert_eq!(
         trained("efficientnet_lite0", &named("ssf")).adapter,
         expected
     );
+}
+
+/// The updates of an MLP of a ConvNeXt have a factor for `d`, one for `4 d`, and both twice.
+#[test]
+fn lora_updates_the_mlps_of_a_convnext() {
+    let targets = ["method.targets=[\"fc1\", \"fc2\"]".to_string()];
+    let lora = config::method("lora", &targets).unwrap();
+    let blocks = 3 * 96 + 3 * 192 + 9 * 384 + 3 * 768;
+    let count = trained("convnext_tiny", &lora);
+    assert_eq!(count.adapter, 2 * 64 * 5 * blocks);
+    let description = blank("convnext_tiny").description();
+    assert_eq!(count.norm, norms(&description));
+    assert!(named("lora").check(&description).is_err());
 }
 
 /// Scale and shift of every stage.
@@ -295,6 +313,17 @@ fn e3va_trains_what_the_closed_formula_says_on_every_backbone() {
     }
 }
 
+/// The formula of the page on the highway: one adapter per block, `n (3 r d + 3 d / 2) + 2 d` for every stage.
+#[test]
+fn e3va_on_a_convnext_trains_what_its_page_says() {
+    let rank = 16;
+    let stages = [(3, 96), (3, 192), (9, 384), (3, 768)];
+    let stages = stages.map(|(n, d)| n * (3 * rank * d + 3 * d / 2) + 2 * d);
+    let total = trained("convnext_tiny", &e3va(PLAIN)).total;
+    assert_eq!(total, stages.iter().sum());
+    assert_eq!(total, 330_768);
+}
+
 #[test]
 fn full_fine_tuning_trains_the_published_swin_and_the_output_norms() {
     // torchvision's counts, less the classifier of 1000 classes and the norm before it.
@@ -318,7 +347,12 @@ fn full_fine_tuning_trains_the_published_swin_and_the_output_norms() {
 
 #[test]
 fn full_fine_tuning_trains_every_parameter() {
-    for name in ["swin_mini", "efficientnet_lite0", "vit_mini"] {
+    for name in [
+        "swin_mini",
+        "efficientnet_lite0",
+        "vit_mini",
+        "convnext_mini",
+    ] {
         // A folded convolution has a bias where a batch norm has a scale and a shift.
         let scales = batch_norms(name);
         let expected = blank(name).num_params() + scales - after_stages(name);
@@ -328,10 +362,11 @@ fn full_fine_tuning_trains_every_parameter() {
     }
 }
 
-/// Parameters of the norm that closes a vision transformer, which no stage passes.
+/// Parameters of the norm behind the last stage of a vision transformer or a ConvNeXt, which no stage passes.
 fn after_stages(name: &str) -> usize {
     match blank(name) {
         AnyBackbone::Vit(network) => network.norm.num_params(),
+        AnyBackbone::ConvNext(network) => network.norm.num_params(),
         _ => 0,
     }
 }
@@ -432,7 +467,12 @@ fn partial_fine_tuning_keeps_the_norms_of_what_it_trains_alone() {
 
 #[test]
 fn a_fixed_backbone_trains_nothing() {
-    for name in ["swin_mini", "efficientnet_lite0", "vit_mini"] {
+    for name in [
+        "swin_mini",
+        "efficientnet_lite0",
+        "vit_mini",
+        "convnext_mini",
+    ] {
         let count = trained(name, &MethodConfig::Fixed(FixedConfig::default()));
         assert_eq!(count, GroupCount::default(), "{name}");
     }

@@ -15,14 +15,18 @@ use gradway_heads::{HeadConfig, HeadTask};
 use gradway_tests::{Plain, Tracked};
 
 /// A variant of each family, under the name that its paths start with.
-const BACKBONES: [(&str, &str); 3] = [
+const BACKBONES: [(&str, &str); 4] = [
     ("Swin", "swin_mini"),
     ("Vit", "vit_mini"),
+    ("ConvNext", "convnext_mini"),
     ("EfficientNetLite", "efficientnet_lite0"),
 ];
 
 /// Fields that hold a norm.
 const NORMS: [&str; 4] = ["norm", "norm1", "norm2", "norms"];
+
+/// Norms behind the last stage.
+const AFTER_STAGES: [[&str; 2]; 2] = [["Vit", "norm"], ["ConvNext", "norm"]];
 
 /// Fields that are weights, wherever they are.
 const WEIGHTS: [&str; 25] = [
@@ -63,7 +67,7 @@ fn expected(path: &str) -> Role {
         "gamma" if NORMS.contains(&holder) => Kind::NormScale,
         // The factor of Mona's normalised map.
         "gamma" if holder == "sections" => Kind::Weight,
-        "gamma" if ["ls1", "ls2"].contains(&holder) => Kind::BranchScale,
+        "gamma" if ["ls1", "ls2", "ls"].contains(&holder) => Kind::BranchScale,
         "cls_token" | "reg_token" | "pos_embed" => Kind::Embedding,
         "beta" if NORMS.contains(&holder) => Kind::NormShift,
         "running_mean" | "running_var" if NORMS.contains(&holder) => Kind::Statistic,
@@ -78,7 +82,11 @@ fn expected(path: &str) -> Role {
     let is_backbone = has("backbone") || BACKBONES.iter().any(|(family, _)| parts[0] == *family);
     let owner = if is_backbone && has("downsample") {
         Owner::Transition
-    } else if is_backbone && parts[..parts.len() - 1].ends_with(&["Vit", "norm"]) {
+    } else if is_backbone
+        && AFTER_STAGES
+            .iter()
+            .any(|after| parts[..parts.len() - 1].ends_with(after))
+    {
         Owner::AfterStages
     } else if is_backbone {
         Owner::Backbone

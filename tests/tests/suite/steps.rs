@@ -175,7 +175,12 @@ fn every_method_trains_under_a_head_of_any_one_stage() {
 
 #[test]
 fn what_is_frozen_behind_a_stage_is_what_a_listing_counts() {
-    for backbone in ["swin_mini", "efficientnet_lite0", "vit_mini"] {
+    for backbone in [
+        "swin_mini",
+        "efficientnet_lite0",
+        "vit_mini",
+        "convnext_mini",
+    ] {
         for method in ["e3va", "full", "adapter"] {
             let head = r#"{ name = "fcn", channels = 16 }"#;
             let config = parsed(backbone, method, head, "");
@@ -204,7 +209,12 @@ fn what_is_frozen_behind_a_stage_is_what_a_listing_counts() {
 #[test]
 fn a_random_backbone_that_stays_so_is_told_from_one_that_is_trained() {
     let segformer = r#"{ name = "segformer", channels = 16 }"#;
-    for backbone in ["swin_mini", "efficientnet_lite0", "vit_mini"] {
+    for backbone in [
+        "swin_mini",
+        "efficientnet_lite0",
+        "vit_mini",
+        "convnext_mini",
+    ] {
         let frozen = |method: &str| {
             let config = parsed(backbone, method, segformer, "");
             built(&config).0.frozen()
@@ -214,6 +224,7 @@ fn a_random_backbone_that_stays_so_is_told_from_one_that_is_trained() {
         let plain = plain.unwrap();
         let unused = match &plain {
             AnyBackbone::Vit(network) => network.norm.num_params(),
+            AnyBackbone::ConvNext(network) => network.norm.num_params(),
             _ => 0,
         };
         let all = plain.num_params() - unused;

@@ -12,10 +12,10 @@
 //! recomputes its bottleneck in the backward pass; each stage boundary and output norm keeps one map. No
 //! gradient passes through the backbone.
 //!
-//! On a convolutional backbone there is one tap per block, the block's branch, and the highway
-//! crosses section boundaries through the backbone's parameter-free
-//! [transition](gradway_backbone::Backbone::transition): an extension of ours, since the paper
-//! defines E3VA on a Swin.
+//! On a convolutional backbone there is one tap per block, the block's branch, and the highway crosses section boundaries
+//! through the backbone's [transition](gradway_backbone::Backbone::transition): the frozen norm and convolution of a
+//! ConvNeXt, and none with parameters in an EfficientNet-Lite. This is an extension of ours, since the paper defines E3VA on a
+//! Swin.
 
 mod config;
 mod module;

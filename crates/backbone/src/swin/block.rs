@@ -4,23 +4,15 @@ use burn::module::{Module, Param};
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_kernels::{KernelBackend, add, feed_forward, gelu, linear};
+use gradway_kernels::{KernelBackend, add, feed_forward, linear};
 
 use super::attention::WindowAttention;
 use super::{SwinConfig, norm, normalise};
 use crate::access::{Access, BlockAccess, Point};
 use crate::drop_path::DropPath;
+use crate::mlp::Mlp;
 use crate::operation::Operation;
-use crate::transformer::{TransformerBlock, linear_layer};
-
-/// Two linear layers with GELU between them.
-#[derive(Module, Debug)]
-pub struct Mlp<B: Backend> {
-    /// `[channels, hidden]`
-    pub fc1: Linear<B>,
-    /// `[hidden, channels]`
-    pub fc2: Linear<B>,
-}
+use crate::transformer::TransformerBlock;
 
 /// A Swin block (Swin, equation 3).
 #[derive(Module, Debug)]
@@ -53,17 +45,14 @@ impl<B: Backend> SwinBlock<B> {
             norm1: norm(channels, device),
             attn: WindowAttention::new(channels, heads, config.window, device),
             norm2: norm(channels, device),
-            mlp: Mlp {
-                fc1: linear_layer(channels, hidden, device),
-                fc2: linear_layer(hidden, channels, device),
-            },
+            mlp: Mlp::new(channels, hidden, device),
             shifted: index % 2 == 1,
             drop_path: config.drop_path * position,
         }
     }
 
     pub(super) fn hidden(&self) -> usize {
-        self.mlp.fc1.weight.lazy_shape()[1]
+        self.mlp.hidden()
     }
 
     pub(super) fn channels(&self) -> usize {
@@ -130,30 +119,4 @@ impl<B: KernelBackend> TransformerBlock<B> for SwinBlock<B> {
 
 fn apply<B: KernelBackend>(layer: &Linear<B>, x: Tensor<B, 3>) -> Tensor<B, 3> {
     linear(x, layer.weight.val(), layer.bias.as_ref().map(Param::val))
-}
-
-impl<B: KernelBackend> Mlp<B> {
-    /// The weights and biases of both layers.
-    fn layers(&self) -> [(Tensor<B, 2>, Option<Tensor<B, 1>>); 2] {
-        [&self.fc1, &self.fc2].map(|layer| {
-            let bias = layer.bias.as_ref().map(Param::val);
-            (layer.weight.val(), bias)
-        })
-    }
-
-    fn forward(
-        &self,
-        x: Tensor<B, 4>,
-        access: &mut BlockAccess<'_, impl Access<B>>,
-    ) -> Tensor<B, 4> {
-        let layers = self.layers();
-        if !access.reads_mlp() {
-            return feed_forward(x, layers);
-        }
-        let [(first, first_bias), (second, second_bias)] = layers;
-        let wide = linear(x.clone(), first, first_bias);
-        let wide = gelu(access.at(Point::MlpIn, &x, wide));
-        let output = linear(wide.clone(), second, second_bias);
-        access.at(Point::MlpOut, &wide, output)
-    }
 }

@@ -31,8 +31,9 @@ use crate::drop_path::Phase;
 use crate::operation::Operation;
 use crate::transformer::TransformerBlock;
 
+pub use crate::mlp::Mlp;
 pub use attention::WindowAttention;
-pub use block::{Mlp, SwinBlock};
+pub use block::SwinBlock;
 pub use merging::PatchMerging;
 pub(crate) use variants::{SwinVariant, VARIANTS};
 

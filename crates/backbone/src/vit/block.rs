@@ -1,40 +1,22 @@
 //! A block of a plain vision transformer: attention and an MLP, each after a layer norm and with a residual add.
 
 use burn::module::{Module, Param};
-use burn::nn::{Initializer, LayerNorm, Linear};
+use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::activation::silu;
 use burn::tensor::backend::Backend;
-use gradway_kernels::{
-    ChannelAxis, KernelBackend, Rotations, add, feed_forward, gelu, layer_norm, linear,
-    scale_and_shift,
-};
+use gradway_kernels::{KernelBackend, Rotations, add, feed_forward, gelu, layer_norm, linear};
 
 use super::attention::Attention;
 use super::{VitConfig, norm};
 use crate::access::{Access, BlockAccess, Point};
 use crate::drop_path::DropPath;
+use crate::layer_scale::LayerScale;
 use crate::operation::Operation;
 use crate::transformer::{TransformerBlock, linear_layer};
 
-/// The scale of a branch by channel (LayerScale, Touvron et al. 2021, arXiv 2103.17239, equation 4).
-#[derive(Module, Debug)]
-pub struct LayerScale<B: Backend> {
-    /// `[channels]`
-    pub gamma: Param<Tensor<B, 1>>,
-}
-
-impl<B: Backend> LayerScale<B> {
-    /// The value before training, as in DINOv2.
-    const START: f64 = 1e-5;
-
-    fn new(channels: usize, device: &B::Device) -> Self {
-        let start = Initializer::Constant { value: Self::START };
-        Self {
-            gamma: start.init([channels], device),
-        }
-    }
-}
+/// The scale of a branch before training, as in DINOv2.
+const SCALE: f64 = 1e-5;
 
 /// The MLP of a block.
 #[derive(Module, Debug)]
@@ -76,7 +58,7 @@ impl<B: Backend> VitBlock<B> {
         let scale = || {
             config
                 .layer_scale
-                .then(|| LayerScale::new(channels, device))
+                .then(|| LayerScale::new(channels, SCALE, device))
         };
         Self {
             norm1: norm(config, device),
@@ -176,11 +158,7 @@ impl<B: KernelBackend> TransformerBlock<B> for VitBlock<B> {
 
 fn scaled<B: KernelBackend>(scale: Option<&LayerScale<B>>, x: Tensor<B, 4>) -> Tensor<B, 4> {
     match scale {
-        Some(scale) => {
-            let gamma = scale.gamma.val();
-            let zeros = gamma.zeros_like();
-            scale_and_shift(x, gamma, zeros, ChannelAxis::Last)
-        }
+        Some(scale) => scale.forward(x),
         None => x,
     }
 }

@@ -32,8 +32,9 @@ use crate::operation::Operation;
 use crate::resampling::Resampling;
 use crate::transformer::{TransformerBlock, truncated_normal};
 
+pub use crate::layer_scale::LayerScale;
 pub use attention::Attention;
-pub use block::{LayerScale, Mlp, VitBlock};
+pub use block::{Mlp, VitBlock};
 pub(crate) use variants::{VARIANTS, VitVariant};
 
 /// Number of stages.

@@ -22,8 +22,9 @@ use crate::self_attention::Heads;
 use crate::window::Windows;
 use nodes::{
     Add, AddNearest, Attention, BatchNorm, BiasActivation, BiasActivationState, Convolution,
-    ConvolutionState, CrossEntropy, Focal, LayerNorm, Linear, LinearState, LowRank, MoveChannels,
-    ResizeBilinear, RoiAlignment, Softmax, WindowAttention,
+    ConvolutionState, CrossEntropy, Depthwise, DepthwiseState, Focal, LayerNorm, LayerScale,
+    Linear, LinearState, LowRank, MoveChannels, ResizeBilinear, RoiAlignment, Softmax,
+    WindowAttention,
 };
 
 impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
@@ -46,6 +47,18 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
             (rows.primitive, gamma.primitive, epsilon),
             output,
         )
+    }
+
+    fn layer_scale_rows(rows: FloatTensor<Self>, gamma: FloatTensor<Self>) -> FloatTensor<Self> {
+        let output = B::layer_scale_rows(rows.primitive.clone(), gamma.primitive.clone());
+        let state = (
+            is_tracked::<B, C>(&gamma).then_some(rows.primitive),
+            is_tracked::<B, C>(&rows).then_some(gamma.primitive),
+        );
+        let prep = LayerScale
+            .prepare::<C>([rows.node, gamma.node])
+            .compute_bound();
+        finish(prep.stateful(), state, output)
     }
 
     fn add(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -175,6 +188,39 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
             }
             None => {
                 let prep = Convolution.prepare::<C>([x, weight]).compute_bound();
+                finish(prep.stateful(), state, output)
+            }
+        }
+    }
+
+    fn depthwise_convolution(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+    ) -> FloatTensor<Self> {
+        let [_, _, kernel, _] = weight.shape().dims();
+        let output = B::depthwise_convolution(
+            x.primitive.clone(),
+            weight.primitive.clone(),
+            bias.as_ref().map(|bias| bias.primitive.clone()),
+        );
+        let (is_x_tracked, is_weight_tracked) =
+            (is_tracked::<B, C>(&x), is_tracked::<B, C>(&weight));
+        let state = DepthwiseState {
+            input: is_weight_tracked.then_some(x.primitive),
+            weight: is_x_tracked.then_some(weight.primitive),
+            kernel,
+        };
+        let (x, weight) = (x.node, weight.node);
+        match bias {
+            Some(bias) => {
+                let prep = Depthwise
+                    .prepare::<C>([x, weight, bias.node])
+                    .compute_bound();
+                finish(prep.stateful(), state, output)
+            }
+            None => {
+                let prep = Depthwise.prepare::<C>([x, weight]).compute_bound();
                 finish(prep.stateful(), state, output)
             }
         }

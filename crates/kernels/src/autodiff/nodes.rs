@@ -11,6 +11,7 @@ use burn::tensor::ops::{FloatTensor, IntTensor};
 use crate::KernelBackend;
 use crate::activation::Activation;
 use crate::convolution::ConvolutionOptions;
+use crate::depthwise::turned;
 use crate::focal_loss::FocalLoss;
 use crate::layout::ChannelAxis;
 use crate::low_rank::LowRankPrimitives;
@@ -32,6 +33,29 @@ impl<B: KernelBackend> Backward<B, 3> for LayerNorm {
             if let Some(parent) = parent {
                 grads.register::<B>(parent.id, gradient);
             }
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct LayerScale;
+
+impl<B: KernelBackend> Backward<B, 2> for LayerScale {
+    /// The rows for the gradient of the scale, and the scale for that of the rows.
+    type State = (Option<FloatTensor<B>>, Option<FloatTensor<B>>);
+
+    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let (rows, gamma) = ops.state;
+        let [rows_parent, gamma_parent] = ops.parents;
+        if let (Some(parent), Some(rows)) = (gamma_parent, rows) {
+            let [count, channels] = rows.shape().dims();
+            let products = B::float_mul(rows, grad.clone());
+            let products = B::float_reshape(products, [count, channels, 1].into());
+            grads.register::<B>(parent.id, B::channel_sum(products));
+        }
+        if let (Some(parent), Some(gamma)) = (rows_parent, gamma) {
+            grads.register::<B>(parent.id, B::layer_scale_rows(grad, gamma));
         }
     }
 }
@@ -349,6 +373,49 @@ impl<B: KernelBackend, const N: usize> Backward<B, N> for Convolution {
         }
         if let Some(parent) = input_parent {
             let gradient = B::convolution_backward_input(size, weight, grad, options);
+            grads.register::<B>(parent.id, gradient);
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Depthwise;
+
+/// The saved state of [`Depthwise`]: the input for the weight's gradient, and the weight for the input's gradient.
+#[derive(Debug, Clone)]
+pub(super) struct DepthwiseState<B: KernelBackend> {
+    pub(super) input: Option<FloatTensor<B>>,
+    pub(super) weight: Option<FloatTensor<B>>,
+    /// Side of the kernel.
+    pub(super) kernel: usize,
+}
+
+// The parents are the input, the weight and, where there is one, the bias.
+impl<B: KernelBackend, const N: usize> Backward<B, N> for Depthwise {
+    type State = DepthwiseState<B>;
+
+    fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let grad = grads.consume::<B>(&ops.node);
+        let DepthwiseState {
+            input,
+            weight,
+            kernel,
+        } = ops.state;
+        let mut parents = ops.parents.into_iter();
+        let mut parent = || parents.next().flatten();
+        let (input_parent, weight_parent, bias_parent) = (parent(), parent(), parent());
+        if let Some(bias) = bias_parent {
+            let [batch, height, width, channels] = grad.shape().dims();
+            let rows = [batch * height * width, channels, 1];
+            let grad = B::float_reshape(grad.clone(), rows.into());
+            grads.register::<B>(bias.id, B::channel_sum(grad));
+        }
+        if let (Some(parent), Some(input)) = (weight_parent, input) {
+            let gradient = B::depthwise_backward_weight(input, grad.clone(), kernel);
+            grads.register::<B>(parent.id, gradient);
+        }
+        if let (Some(parent), Some(weight)) = (input_parent, weight) {
+            let gradient = B::depthwise_convolution(grad, turned::<B>(weight), None);
             grads.register::<B>(parent.id, gradient);
         }
     }

@@ -10,6 +10,7 @@ mod correlation;
 mod cross_entropy;
 mod dense;
 mod depthwise;
+mod depthwise_last;
 mod enlarged_cross_entropy;
 mod focal_loss;
 mod gemm;
@@ -39,7 +40,9 @@ use burn_flex::Flex;
 use crate::activation::Activation;
 use crate::add_nearest as plain_add_nearest;
 use crate::convolution::ConvolutionOptions;
+use crate::depthwise as plain_depthwise;
 use crate::focal_loss::{self as plain_focal_loss, FocalLoss};
+use crate::layer_scale as plain_layer_scale;
 use crate::layout::{self as plain_layout, ChannelAxis};
 use crate::low_rank::{self as plain_low_rank, LowRankPrimitives};
 use crate::roi_align::{self as plain_roi_align, Roi, RoiAlign};
@@ -60,6 +63,15 @@ macro_rules! operator {
 }
 
 impl KernelBackend for Flex {
+    fn layer_scale_rows(rows: FloatTensor<Self>, gamma: FloatTensor<Self>) -> FloatTensor<Self> {
+        operator!(
+            "layer scale",
+            [rows, gamma],
+            norm::layer_scale(rows, &gamma),
+            plain_layer_scale::forward::<Self>(rows, gamma)
+        )
+    }
+
     fn add(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
         operator!(
             "add",
@@ -238,6 +250,32 @@ impl KernelBackend for Flex {
             [x, grad],
             convolution::backward_weight(x, weight, grad, options),
             plain_convolution::backward_weight::<Self>(x, weight, grad, options)
+        )
+    }
+
+    fn depthwise_convolution(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+    ) -> FloatTensor<Self> {
+        operator!(
+            "depthwise convolution",
+            [x, weight],
+            depthwise_last::forward(x, weight, bias),
+            plain_depthwise::forward::<Self>(x, weight, bias)
+        )
+    }
+
+    fn depthwise_backward_weight(
+        x: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        kernel: usize,
+    ) -> FloatTensor<Self> {
+        operator!(
+            "depthwise convolution backward weight",
+            [x, grad],
+            depthwise_last::backward_weight(x, grad, kernel),
+            plain_depthwise::backward_weight::<Self>(x, grad, kernel)
         )
     }
 

@@ -1,4 +1,4 @@
-//! Layer norm and batch norm.
+//! Layer norm, batch norm and LayerScale.
 
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
@@ -272,6 +272,31 @@ pub(super) fn layer_norm(
                         [gamma, beta],
                         #[inline(always)]
                         |value, [gamma, beta]| ((value - mean) * inverse).mul_add(gamma, beta),
+                    )
+                },
+            )
+        },
+    )
+}
+
+/// Scales the channels of `[rows, channels]`.
+pub(super) fn layer_scale(x: FlexTensor, gamma: &FlexTensor) -> FlexTensor {
+    let gamma = gamma.to_contiguous();
+    let gamma: &[f32] = gamma.storage();
+    let channels = gamma.len();
+    map(
+        x,
+        channels,
+        #[inline(always)]
+        |_, elements| {
+            elements.rows(
+                channels,
+                #[inline(always)]
+                |_, row| {
+                    row.replace_with(
+                        [gamma],
+                        #[inline(always)]
+                        |value, [gamma]| value * gamma,
                     )
                 },
             )

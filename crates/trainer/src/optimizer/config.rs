@@ -103,6 +103,7 @@ impl Default for OptimizerConfig {
                 "pos_embed".to_string(),
                 ".ls1.".to_string(),
                 ".ls2.".to_string(),
+                ".ls.".to_string(),
             ],
             rates: RateFactors::default(),
             layer_decay: 1.0,
