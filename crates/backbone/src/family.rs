@@ -2,8 +2,10 @@
 
 use burn::tensor::backend::Backend;
 
+use crate::checkpoint::Checkpoint;
 use crate::config::BackboneConfig;
 use crate::description::StageShape;
+use crate::relatives::{Shapes, Signature};
 
 /// The normalisation of a backbone's training images, in 0..255.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -68,6 +70,18 @@ pub(crate) trait Variant: 'static {
 
     /// Returns the backbone with random weights.
     fn init<B: Backend>(&self, config: &BackboneConfig, device: &B::Device) -> Self::Backbone<B>;
+
+    /// Returns the shapes of a file's tensors by the paths of the family's parameters, if the file has a part that
+    /// could be of the family.
+    fn shapes(_file: &Checkpoint) -> Option<Shapes> {
+        None
+    }
+
+    /// Returns what tells the variants apart, from the shapes of parameters by their paths; `None` if they are of
+    /// another family.
+    fn signature(_shapes: &Shapes) -> Option<Signature> {
+        None
+    }
 }
 
 impl BackboneConfig {

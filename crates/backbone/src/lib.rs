@@ -58,12 +58,14 @@ mod family;
 mod file;
 mod import;
 mod layer_scale;
+mod layout;
 mod mlp;
 mod operation;
 mod output_norms;
 mod parameters;
 mod part;
 mod precision;
+mod relatives;
 mod resampling;
 mod role;
 pub mod swin;
@@ -92,6 +94,7 @@ pub use parameters::{
     ParameterMapper, ParameterPath, ParameterVisitor, map_parameters, visit_parameters,
 };
 pub use precision::Precision;
+pub use relatives::Relative;
 pub use resampling::Resampling;
 pub use role::{Kind, Owner, Role, is_statistic, task_of};
 pub use table::{AnyBackbone, BackboneDescriptor, UnknownBackbone, table};

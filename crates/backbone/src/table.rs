@@ -19,6 +19,7 @@ use crate::family::{Ineffective, Named, Variant};
 use crate::import::{Import, Imported, Renamed, nearest};
 use crate::operation::Operation;
 use crate::parameters::ParameterPath;
+use crate::relatives::{Relative, Signature, shapes_of};
 use crate::transformer::TransformerBlock;
 
 /// A named variant of a backbone.
@@ -98,6 +99,24 @@ macro_rules! declare {
                     $(Self::$name(variant) => variant.without_effect(config),)*
                 }
             }
+
+            /// What tells the variant apart from others. No parameter is initialised for it.
+            fn signature<B: Backend>(self, config: &BackboneConfig) -> Option<Signature> {
+                match self {
+                    $(Self::$name(variant) => {
+                        let backbone = variant.init::<B>(config, &B::Device::default());
+                        crate::$file::$variant::signature(&shapes_of(&backbone))
+                    })*
+                }
+            }
+        }
+
+        /// What tells the network of a file apart from others of its family.
+        fn signature_of(file: &Checkpoint) -> Option<Signature> {
+            None$(.or_else(|| {
+                let shapes = crate::$file::$variant::shapes(file)?;
+                crate::$file::$variant::signature(&shapes)
+            }))*
         }
 
         impl<B: Backend> AnyBackbone<B> {
@@ -226,6 +245,27 @@ macro_rules! declare {
                 }
             }
 
+            fn origin(&self, file: &Checkpoint) -> Option<&'static str> {
+                match self {
+                    $(Self::$name(backbone) => backbone.origin(file),)*
+                }
+            }
+
+            fn relative(&self, file: &Checkpoint) -> Option<Relative> {
+                let (of_family, own) = match self {
+                    $(Self::$name(backbone) => {
+                        let own = crate::$file::$variant::signature(&shapes_of(backbone));
+                        (backbone.relative(file), own)
+                    })*
+                };
+                of_family.or_else(|| {
+                    let found = signature_of(file)?;
+                    let is_own = own.is_some_and(|own| own.fits(&found));
+                    let names = if is_own { Vec::new() } else { names_of::<B>(&found) };
+                    (!names.is_empty()).then_some(Relative::Named(names))
+                })
+            }
+
             fn arrange(&self, tensors: &mut BTreeMap<String, Imported>, file: &Checkpoint) {
                 match self {
                     $(Self::$name(backbone) => backbone.arrange(tensors, file),)*
@@ -258,6 +298,21 @@ macro_rules! declare {
 }
 
 families!(declare);
+
+/// The names of the table's backbones that weights fit: without a change, or else after one.
+fn names_of<B: Backend>(found: &Signature) -> Vec<&'static str> {
+    let signed = |line: &BackboneDescriptor| {
+        let config = BackboneConfig::named(line.name);
+        Some((line.name, line.family.signature::<B>(&config)?))
+    };
+    let (equal, fitting): (Vec<_>, Vec<_>) = table()
+        .iter()
+        .filter_map(signed)
+        .filter(|(_, signature)| signature.fits(found))
+        .partition(|(_, signature)| signature == found);
+    let chosen = if equal.is_empty() { fitting } else { equal };
+    chosen.into_iter().map(|(name, _)| name).collect()
+}
 
 /// Whether a key is that of an output norm as named by mmdetection: `norm0.weight`.
 fn is_output_norm(key: &str) -> bool {

@@ -107,6 +107,9 @@ impl Observer for TerminalProgress {
             Event::RandomBackbone { frozen } => self.line(&format!(
                 "warning: backbone.weights is not set: {frozen} frozen parameters of the backbone are random"
             )),
+            Event::Origin(origin) => {
+                self.line(&format!("the weight file has the names of {origin}"));
+            }
             Event::Resized(ResizedTables { tables, from, to }) => self.line(&format!(
                 "{tables} relative position bias tables of the weights were resized, from windows of {from}x{from} to {to}x{to}"
             )),

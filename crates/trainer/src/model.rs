@@ -10,8 +10,8 @@ use gradway_adapters::{
     freeze_unread, restore,
 };
 use gradway_backbone::{
-    AnyBackbone, EMBEDDED, Owner, ParameterPath, ParameterVisitor, Phase, ResizedTables,
-    hash_module, import, visit_parameters,
+    AnyBackbone, EMBEDDED, ImportReport, Owner, ParameterPath, ParameterVisitor, Phase,
+    ResizedTables, hash_module, import, visit_parameters,
 };
 use gradway_data::{Batch, BatchItem};
 use gradway_kernels::{KernelBackend, TrainBackend, pad};
@@ -47,6 +47,8 @@ pub struct Model<B: TrainBackend, T: Task<B>> {
     frozen: usize,
     /// Resized bias tables of the backbone.
     resized: Option<ResizedTables>,
+    /// Whose names the weight file has.
+    origin: Option<&'static str>,
     /// Parameters of the method that the head does not use.
     unread: Vec<String>,
     /// Whether the run adds tasks to those of another run.
@@ -81,7 +83,7 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
     ) -> Result<Self, TrainError> {
         let task = T::new(config, labels)?;
         B::seed(device, config.seed);
-        let (backbone, resized) = backbone::<B::InnerBackend>(config, device)?;
+        let (backbone, imported) = backbone::<B::InnerBackend>(config, device)?;
         let base = hash_module(&backbone);
         let parameters = used_parameters(&backbone);
         let method = config.method.clone().for_tasks(task.count());
@@ -94,7 +96,8 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
             task,
             base,
             frozen: parameters.saturating_sub(changed),
-            resized,
+            resized: imported.resized_tables(),
+            origin: imported.origin,
             unread,
             adds: config.task.base().is_some(),
             kept: StateDict::new(),
@@ -217,6 +220,11 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
     /// Returns which relative position bias tables of the weight file were resized, if any.
     pub fn resized(&self) -> Option<ResizedTables> {
         self.resized
+    }
+
+    /// Returns whose names the weight file has, such as `timm`, if there is a file and that is known.
+    pub fn origin(&self) -> Option<&'static str> {
+        self.origin
     }
 
     /// Returns the parameters of the method that the head does not use: they are frozen.
@@ -385,11 +393,11 @@ impl<B: TrainBackend> Inference<'_, B, SegmentationTask> {
     }
 }
 
-/// The backbone of a configuration with its weights, and the bias tables that were resized for it.
+/// The backbone of a configuration with its weights, and the report of their import.
 fn backbone<B: KernelBackend>(
     config: &RunConfig,
     device: &B::Device,
-) -> Result<(AnyBackbone<B>, Option<ResizedTables>), TrainError> {
+) -> Result<(AnyBackbone<B>, ImportReport), TrainError> {
     let precision = config.backbone.precision;
     if !B::supports_dtype(device, precision.dtype()) {
         return Err(TrainError::Config {
@@ -406,12 +414,11 @@ fn backbone<B: KernelBackend>(
 
     let weights_key = config.backbone.weights_key.clone();
     let checkpoint = match config.backbone.weights.as_deref() {
-        None => return Ok((backbone, None)),
+        None => return Ok((backbone, ImportReport::default())),
         Some(EMBEDDED) => Checkpoint::embedded(&config.backbone.name)?,
         Some(path) => Checkpoint::open(&gradway_data::paths::expand(path.as_ref())?)?,
     };
-    let (backbone, report) = import(backbone, &checkpoint.with_weights_key(weights_key))?;
-    Ok((backbone, report.resized_tables()))
+    Ok(import(backbone, &checkpoint.with_weights_key(weights_key))?)
 }
 
 /// The number of parameters of a backbone that its features depend on.

@@ -37,6 +37,8 @@ pub enum Event<'a> {
         /// Parameters that stay random.
         frozen: usize,
     },
+    /// Whose names the weight file has, such as `timm`.
+    Origin(&'static str),
     /// The relative position bias tables of the weight file are of another window, and were resized.
     Resized(ResizedTables),
     /// Parameters of the method are frozen, since the head does not use them.

@@ -266,6 +266,9 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
             let frozen = run.model.frozen();
             observer.event(Event::RandomBackbone { frozen });
         }
+        if let Some(origin) = run.model.origin() {
+            observer.event(Event::Origin(origin));
+        }
         if let Some(tables) = run.model.resized() {
             observer.event(Event::Resized(tables));
         }

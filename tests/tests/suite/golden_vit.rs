@@ -30,6 +30,7 @@ fn learnt(registers: usize) -> VitConfig {
         layer_scale: true,
         swiglu: false,
         qkv_bias: true,
+        halves: false,
         resampling: None,
         drop_path: 0.0,
     }

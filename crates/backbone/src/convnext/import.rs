@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use burn::tensor::backend::Backend;
 
 use super::ConvNext;
-use super::origin::{ANCHORS, SKIPPED, path, timms_name};
+use super::origin::{SKIPPED, anchors, origin, path, timms_name};
 use crate::checkpoint::Checkpoint;
 use crate::import::{Import, Imported, Renamed};
 
 impl<B: Backend> Import for ConvNext<B> {
     fn anchors(&self) -> Vec<&'static str> {
-        ANCHORS.to_vec()
+        anchors()
     }
 
     /// A file of a detector or of features alone has no norm behind the last stage, which none of them needs.
@@ -28,6 +28,10 @@ impl<B: Backend> Import for ConvNext<B> {
         }
         let skipped = SKIPPED.iter().find(|(start, _)| key.starts_with(start));
         skipped.map_or(Renamed::Unknown, |(_, reason)| Renamed::Skip(reason))
+    }
+
+    fn origin(&self, file: &Checkpoint) -> Option<&'static str> {
+        origin(file)
     }
 
     /// Scales may be `[channels, 1, 1]`, and linear layers convolutions of 1x1.

@@ -1,15 +1,37 @@
 //! The names of ConvNeXt's parameters by publisher.
 
-/// Names of the stem's convolution, one of which every file has. In memory transformers' DINOv3 has one more module
-/// around the stages, which is not a place in a file: the closing norm is beside it.
-pub(super) const ANCHORS: [&str; 6] = [
-    "stem.0.weight",
-    "downsample_layers.0.0.weight",
-    "embeddings.patch_embeddings.weight",
-    "model.stages.0.downsample_layers.0.weight",
-    "stages.0.downsample_layers.0.weight",
-    "features.0.0.weight",
+use crate::checkpoint::Checkpoint;
+use crate::part::Part;
+use crate::relatives::Shapes;
+
+/// Names of the stem's convolution, one of which every file has, and whose they are. In memory transformers' DINOv3 has
+/// one more module around the stages, which is not a place in a file: the closing norm is beside it.
+const ORIGINS: [(&str, &str); 6] = [
+    ("stem.0.weight", "timm"),
+    ("downsample_layers.0.0.weight", "Meta, or OpenMMLab"),
+    ("embeddings.patch_embeddings.weight", "transformers"),
+    ("model.stages.0.downsample_layers.0.weight", "transformers"),
+    ("stages.0.downsample_layers.0.weight", "transformers"),
+    ("features.0.0.weight", "torchvision"),
 ];
+
+/// The names of the stem's convolution.
+pub(super) fn anchors() -> Vec<&'static str> {
+    ORIGINS.iter().map(|(anchor, _)| *anchor).collect()
+}
+
+/// Returns whose names a file has.
+pub(super) fn origin(file: &Checkpoint) -> Option<&'static str> {
+    let found = ORIGINS.iter().find(|(anchor, _)| file.contains(anchor));
+    found.map(|(_, origin)| *origin)
+}
+
+/// Returns the shapes of a file's tensors by the paths of the parameters.
+pub(super) fn shapes(file: &Checkpoint) -> Option<Shapes> {
+    let part = Part::find(file, &anchors()).ok()?.file;
+    let named = |(key, shape): (String, Vec<usize>)| Some((path(&key)?, shape));
+    Some(part.shapes().filter_map(named).collect())
+}
 
 /// Starts of keys that are left out, with the reason.
 pub(super) const SKIPPED: [(&str, &str); 5] = [

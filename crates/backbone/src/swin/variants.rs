@@ -2,10 +2,14 @@
 
 use burn::tensor::backend::Backend;
 
+use super::origin::LAYOUTS;
 use super::{PATCH, Swin, SwinConfig};
+use crate::checkpoint::Checkpoint;
 use crate::config::BackboneConfig;
 use crate::description::StageShape;
 use crate::family::{Ineffective, Named, Statistics, Variant};
+use crate::layout::shapes;
+use crate::relatives::{Shapes, Signature, count};
 
 /// The parameters of a variant of Swin.
 #[derive(Debug)]
@@ -37,6 +41,42 @@ impl Variant for SwinVariant {
             .with_drop_path(config.drop_path)
             .with_pad_first(config.pad_first)
             .init(device)
+    }
+
+    fn shapes(file: &Checkpoint) -> Option<Shapes> {
+        shapes(LAYOUTS, file)
+    }
+
+    /// Channels, blocks and heads, and the rows of the bias tables.
+    fn signature(shapes: &Shapes) -> Option<Signature> {
+        let table = |stage: usize| {
+            let key = format!("layers.{stage}.blocks.0.attn.relative_position_bias_table");
+            match shapes.get(&key)?.as_slice() {
+                &[rows, heads] => Some((rows, heads)),
+                _ => None,
+            }
+        };
+        let blocks = |stage: usize| {
+            let name = |block| format!("layers.{stage}.blocks.{block}.norm1.gamma");
+            count(shapes, name)
+        };
+        let (rows, _) = table(0)?;
+        let mut sizes = vec![*shapes.get("patch_embed.proj.weight")?.first()?];
+        for stage in 0..count(shapes, |stage| {
+            format!("layers.{stage}.blocks.0.norm1.gamma")
+        }) {
+            let (own_rows, heads) = table(stage)?;
+            // Of another architecture, which the import names.
+            if own_rows != rows {
+                return None;
+            }
+            sizes.extend([blocks(stage), heads]);
+        }
+        Some(Signature {
+            family: "Swin",
+            sizes,
+            adjustable: vec![rows],
+        })
     }
 }
 

@@ -7,19 +7,21 @@ use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
 
 use super::Vit;
-use super::origin::{ANCHORS, PARTS, SKIPPED, is_metas, name, resampling};
+use super::origin::{LAYOUTS, META, SKIPPED, name, of_imagenets_images, resampling};
 use crate::checkpoint::Checkpoint;
 use crate::import::{Import, Imported, Renamed, norm_names};
+use crate::layout::{anchors, join_projections, layout_of};
+use crate::relatives::Relative;
 
 impl<B: Backend> Import for Vit<B> {
     fn anchors(&self) -> Vec<&'static str> {
-        ANCHORS.to_vec()
+        anchors(LAYOUTS)
     }
 
     /// A file decides whether queries, keys and values have a bias, which grid the positions have, and how they are
     /// resampled.
     fn prepare(&mut self, file: &Checkpoint) {
-        let has = |ending: &str| file.keys().any(|key| name(key).ends_with(ending));
+        let has = |ending: &str| file.keys().any(|key| name(key, file).ends_with(ending));
         if has(".attn.qkv.bias") || has(".attn.query.bias") {
             for block in &mut self.blocks {
                 let qkv = &mut block.attn.qkv;
@@ -30,7 +32,9 @@ impl<B: Backend> Import for Vit<B> {
         if self.is_resampling_open {
             self.resampling = resampling(file);
         }
-        let positions = file.shapes().find(|(key, _)| name(key) == "pos_embed");
+        let positions = file
+            .shapes()
+            .find(|(key, _)| name(key, file) == "pos_embed");
         if let (Some(learnt), Some((_, shape))) = (&mut self.pos_embed, positions)
             && let &[1, count, channels] = shape.as_slice()
         {
@@ -46,8 +50,8 @@ impl<B: Backend> Import for Vit<B> {
         }
     }
 
-    fn rename(&self, key: &str, _file: &Checkpoint) -> Renamed {
-        let path = name(key);
+    fn rename(&self, key: &str, file: &Checkpoint) -> Renamed {
+        let path = name(key, file);
         let skipped = SKIPPED
             .iter()
             .find(|(part, _)| path.starts_with(part) || path.ends_with(part));
@@ -71,6 +75,15 @@ impl<B: Backend> Import for Vit<B> {
         }
     }
 
+    fn origin(&self, file: &Checkpoint) -> Option<&'static str> {
+        Some(layout_of(LAYOUTS, file).origin)
+    }
+
+    fn relative(&self, file: &Checkpoint) -> Option<Relative> {
+        let origin = of_imagenets_images(file).filter(|_| self.halves)?;
+        Some(Relative::Images { origin })
+    }
+
     fn arrange(&self, tensors: &mut BTreeMap<String, Imported>, file: &Checkpoint) {
         // The paths of an enum's parameters start with its variant.
         let Some(front) = tensors
@@ -79,14 +92,12 @@ impl<B: Backend> Import for Vit<B> {
         else {
             return;
         };
+        join_projections(tensors);
         for block in 0..self.blocks.len() {
-            let attention = format!("{front}blocks.{block}.attn.");
-            for part in ["weight", "bias"] {
-                join(tensors, &attention, part);
-            }
-            if is_metas(file)
-                && file.contains(&format!("blocks.{block}.attn.qkv.bias_mask"))
-                && let Some(bias) = tensors.get_mut(&format!("{attention}qkv.bias"))
+            let attention = format!("blocks.{block}.attn.qkv.bias");
+            if layout_of(LAYOUTS, file).origin == META
+                && file.contains(&format!("{attention}_mask"))
+                && let Some(bias) = tensors.get_mut(&format!("{front}{attention}"))
             {
                 clear_keys(&mut bias.data);
             }
@@ -129,41 +140,6 @@ impl<B: Backend> Vit<B> {
             }
         }
     }
-}
-
-/// Joins the weights or biases of queries, keys and values to those of one projection. A publisher may leave out a
-/// bias of keys, which is then zero.
-fn join(tensors: &mut BTreeMap<String, Imported>, attention: &str, part: &str) {
-    let parts = PARTS.map(|name| format!("{attention}{name}.{part}"));
-    let [query, key, value] = parts.clone().map(|path| tensors.get(&path).cloned());
-    let (Some(query), Some(value)) = (query, value) else {
-        return;
-    };
-    let key = match key {
-        Some(key) => key,
-        None if part == "bias" => {
-            let length = query.data.shape.num_elements();
-            Imported {
-                key: query.key.clone(),
-                data: TensorData::new(vec![0.0_f32; length], query.data.shape.clone()),
-            }
-        }
-        None => return,
-    };
-    let mut shape = query.data.shape.clone();
-    if [&key, &value].iter().any(|other| other.data.shape != shape) || shape.is_empty() {
-        return;
-    }
-    shape[0] *= 3;
-    let joined = [&query, &key, &value];
-    let joined = joined.iter().flat_map(|part| part.data.iter::<f32>());
-    let data = TensorData::new(joined.collect::<Vec<f32>>(), shape);
-    for path in parts {
-        tensors.remove(&path);
-    }
-    let path = format!("{attention}qkv.{part}");
-    let key = query.key;
-    tensors.insert(path, Imported { key, data });
 }
 
 /// Sets the bias of keys to zero.

@@ -77,6 +77,8 @@ pub struct VitConfig {
     pub swiglu: bool,
     /// Whether the projection to queries, keys and values has a bias.
     pub qkv_bias: bool,
+    /// Whether images are normalised to -1..1, as those of AugReg, and not with ImageNet's mean and deviation.
+    pub halves: bool,
     /// How learnt positions are resampled; if `None`, as the publisher of a weight file does it.
     pub resampling: Option<Resampling>,
     /// Stochastic depth rate of the last block; the rate grows linearly from 0 at the first block.
@@ -114,6 +116,8 @@ pub struct Vit<B: Backend> {
     pub resampling: Resampling,
     /// Whether a weight file decides how they are resampled.
     pub(crate) is_resampling_open: bool,
+    /// Whether its images are normalised to -1..1.
+    pub(crate) halves: bool,
 }
 
 impl VitConfig {
@@ -156,6 +160,7 @@ impl VitConfig {
             side,
             resampling: self.resampling.unwrap_or_default(),
             is_resampling_open: self.resampling.is_none(),
+            halves: self.halves,
         }
     }
 }

@@ -2,10 +2,14 @@
 
 use burn::tensor::backend::Backend;
 
+use super::origin::LAYOUTS;
 use super::{Positions, STAGES, Vit, VitConfig};
+use crate::checkpoint::Checkpoint;
 use crate::config::BackboneConfig;
 use crate::description::StageShape;
 use crate::family::{Ineffective, Named, Statistics, Variant};
+use crate::layout::shapes;
+use crate::relatives::{Shapes, Signature, count};
 
 /// The parameters of a variant.
 #[derive(Debug)]
@@ -37,6 +41,33 @@ impl Variant for VitVariant {
             ..self.0
         };
         variant.init(device)
+    }
+
+    fn shapes(file: &Checkpoint) -> Option<Shapes> {
+        shapes(LAYOUTS, file)
+    }
+
+    /// Channels, side of a patch, blocks, registers, and which parts there are. The side of learnt positions can be any.
+    fn signature(shapes: &Shapes) -> Option<Signature> {
+        let has = |name: &str| shapes.contains_key(name);
+        let &[channels, _, _, patch] = shapes.get("patch_embed.proj.weight")?.as_slice() else {
+            return None;
+        };
+        // A Swin has none.
+        shapes.get("cls_token")?;
+        let registers = shapes.get("reg_token").and_then(|shape| shape.get(1));
+        let blocks = count(shapes, |block| format!("blocks.{block}.norm1.gamma"));
+        let parts = [
+            "pos_embed",
+            "blocks.0.ls1.gamma",
+            "blocks.0.mlp.fc1_g.weight",
+        ];
+        let sizes = [channels, patch, blocks, registers.copied().unwrap_or(0)];
+        Some(Signature {
+            family: "Vit",
+            sizes: [&sizes[..], &parts.map(|part| usize::from(has(part)))].concat(),
+            adjustable: Vec::new(),
+        })
     }
 }
 
@@ -76,6 +107,7 @@ const fn dinov2((channels, heads, blocks): Size, registers: usize) -> VitConfig 
         layer_scale: true,
         swiglu: false,
         qkv_bias: true,
+        halves: false,
         resampling: None,
         drop_path: 0.0,
     }
@@ -93,6 +125,13 @@ const fn dinov3(size: Size, swiglu: bool) -> VitConfig {
 }
 
 const fn augreg(size: Size) -> VitConfig {
+    VitConfig {
+        halves: true,
+        ..mae(size)
+    }
+}
+
+const fn mae(size: Size) -> VitConfig {
     VitConfig {
         patch: 16,
         positions: Positions::Learnt {
@@ -120,7 +159,7 @@ pub(crate) static VARIANTS: &[Named<VitVariant>] = &[
     named("vit_base_16", "ViT-B of AugReg, patch 16", Statistics::HALVES, augreg(BASE)),
     named("vit_large_16", "ViT-L of AugReg, patch 16", Statistics::HALVES, augreg(LARGE)),
     // The networks of AugReg, for images that are normalised with ImageNet's mean and deviation.
-    named("mae_base", "ViT-B of MAE, patch 16", Statistics::IMAGENET, augreg(BASE)),
-    named("mae_large", "ViT-L of MAE, patch 16", Statistics::IMAGENET, augreg(LARGE)),
+    named("mae_base", "ViT-B of MAE, patch 16", Statistics::IMAGENET, mae(BASE)),
+    named("mae_large", "ViT-L of MAE, patch 16", Statistics::IMAGENET, mae(LARGE)),
     named("vit_mini", "a DINOv2 of 0.1 M parameters, for tests and trials", Statistics::IMAGENET, dinov2((32, 2, 8), 2)),
 ];

@@ -89,6 +89,7 @@ struct Inspection {
 struct ImportSummary {
     backbone: String,
     place: String,
+    origin: Option<&'static str>,
     applied: usize,
     skipped: Vec<(String, &'static str)>,
     resized: Vec<(String, usize, usize)>,
@@ -134,6 +135,9 @@ impl Inspect {
         if !import.place.is_empty() {
             print_line(format_args!("weights from {}", import.place))?;
         }
+        if let Some(origin) = import.origin {
+            print_line(format_args!("names of {origin}"))?;
+        }
         for (name, reason) in &import.skipped {
             print_line(format_args!("skipped {name}: {reason}"))?;
         }
@@ -166,6 +170,7 @@ impl Job for Trial<'_> {
         Ok(ImportSummary {
             backbone: self.backbone,
             place: report.place,
+            origin: report.origin,
             applied: report.applied.len(),
             skipped: report.skipped,
             resized: report.resized,

@@ -46,6 +46,7 @@ fn of_several_weights_a_key_chooses() {
     assert!(error.contains("weights_key"), "{error}");
     let found = inspect(file, &["--weights-key", "teacher"]);
     assert_eq!(found["import"]["place"], "teacher.net");
+    assert_eq!(found["import"]["origin"], "Gradway");
     assert_eq!(found["import"]["skipped"][0][0], "student.*");
     let expected = inspect(EMBEDDED, &[]);
     assert_eq!(found["import"]["hash"], expected["import"]["hash"]);

@@ -207,14 +207,15 @@ fn a_checkpoint_of_another_backbone_is_refused_with_both_hashes() {
 }
 
 #[test]
-fn weights_of_another_backbone_are_refused_with_the_keys() {
+fn weights_of_another_backbone_are_refused_with_its_name() {
     let weights = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../backbone/weights/efficientnet_lite0.safetensors"
     );
     let error = fail(&["weights", "inspect", weights, "--backbone", "swin_mini"]);
     assert!(error.contains("does not fit this backbone"), "{error}");
-    assert!(error.contains("missing from the file"), "{error}");
+    let expected = "it looks like `efficientnet_lite0`; set backbone.name = \"efficientnet_lite0\"";
+    assert!(error.contains(expected), "{error}");
 }
 
 #[test]

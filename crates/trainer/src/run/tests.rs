@@ -245,7 +245,7 @@ fn a_base_with_other_settings_says_what_to_do() {
 }
 
 #[test]
-fn resized_bias_tables_are_reported() {
+fn resized_bias_tables_and_the_publisher_are_reported() {
     let folder = tempfile::tempdir().expect("a folder");
     let weights = folder.path().join("weights.safetensors");
     // `swin_mini` with another window.
@@ -258,13 +258,14 @@ fn resized_bias_tables_are_reported() {
     );
     let config = config("", &["train.epochs=1", &backbone]);
     let directory = RunDirectory::create(&folder.path().join("run"), &config).expect("a folder");
-    let mut reported = Vec::new();
-    let mut observer = |event: Event<'_>| {
-        if let Event::Resized(tables) = event {
-            reported.push(tables);
-        }
+    let (mut reported, mut origins) = (Vec::new(), Vec::new());
+    let mut observer = |event: Event<'_>| match event {
+        Event::Resized(tables) => reported.push(tables),
+        Event::Origin(origin) => origins.push(origin),
+        _ => {}
     };
     go(&config, &directory, &mut observer).expect("it trains");
+    assert_eq!(origins, ["timm"]);
     let expected = ResizedTables {
         tables: 8,
         from: 5,
