@@ -16,7 +16,7 @@ mod variants;
 
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{LayerNorm, LayerNormConfig};
+use burn::nn::{Initializer, LayerNorm, LayerNormConfig};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_kernels::{
@@ -89,6 +89,25 @@ pub struct PatchEmbed<B: Backend> {
     pub proj: Conv2d<B>,
 }
 
+/// The layer norm behind the last block, which a classifier reads. No stage passes it, so nothing computes it; its parameters
+/// are kept for the files that have them.
+#[derive(Module, Debug)]
+pub struct ClosingNorm<B: Backend> {
+    /// `[channels]`
+    pub gamma: Param<Tensor<B, 1>>,
+    /// `[channels]`
+    pub beta: Param<Tensor<B, 1>>,
+}
+
+impl<B: Backend> ClosingNorm<B> {
+    fn new(channels: usize, device: &B::Device) -> Self {
+        Self {
+            gamma: Initializer::Ones.init([channels], device),
+            beta: Initializer::Zeros.init([channels], device),
+        }
+    }
+}
+
 /// A plain vision transformer without a classifier. See the [module](self) for its conventions.
 ///
 /// Its parameters have timm's names.
@@ -104,8 +123,8 @@ pub struct Vit<B: Backend> {
     pub patch_embed: PatchEmbed<B>,
     /// Blocks in order.
     pub blocks: Vec<VitBlock<B>>,
-    /// The norm that closes the network. The stages do not pass it.
-    pub norm: LayerNorm<B>,
+    /// The norm that closes the network.
+    pub norm: ClosingNorm<B>,
     /// Patches along a side of the learnt positions.
     pub side: usize,
     /// How learnt positions are resampled.
@@ -151,7 +170,7 @@ impl VitConfig {
                     .init(device),
             },
             blocks: (0..self.blocks).map(block).collect(),
-            norm: norm(self, device),
+            norm: ClosingNorm::new(self.channels, device),
             side,
             resampling: self.resampling.unwrap_or_default(),
             is_resampling_open: self.resampling.is_none(),
