@@ -8,8 +8,9 @@ use burn::tensor::{DType, Tensor, TensorData};
 use gradway_kernels::KernelBackend;
 
 use crate::backbone::Backbone;
-use crate::import::{in_linear, transpose};
+use crate::import::{Import, in_linear, transpose};
 use crate::table::AnyBackbone;
+use crate::tensor_file::HeaderMetadata;
 
 /// Returns every parameter by its public name, in 32-bit floats and with linear weights `[outputs, inputs]`,
 /// and the statistics of batch norms.
@@ -24,6 +25,12 @@ pub fn export<B: KernelBackend>(backbone: &AnyBackbone<B>) -> BTreeMap<String, T
     let mut tensors = exporter.tensors;
     tensors.extend(backbone.statistics());
     tensors
+}
+
+/// Returns the entries of a file's header that [`import`](crate::import()) reads beside the parameters of [`export`]: how a plain
+/// vision transformer resamples its learnt positions, which the names of its parameters do not tell.
+pub fn export_words<B: Backend>(backbone: &AnyBackbone<B>) -> HeaderMetadata {
+    backbone.words()
 }
 
 #[derive(Default)]

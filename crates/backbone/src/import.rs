@@ -10,6 +10,7 @@ use burn::tensor::{Tensor, TensorData};
 use crate::bias_table::{resize_bias_table, window_side};
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::part::{NO_TENSOR, Part};
+use crate::tensor_file::HeaderMetadata;
 
 /// The meaning of a key of a public checkpoint for a backbone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -191,6 +192,11 @@ pub trait Import {
 
     /// Reorders the values of renamed tensors if the publisher of the file uses another order.
     fn arrange(&self, _tensors: &mut BTreeMap<String, Imported>, _file: &Checkpoint) {}
+
+    /// Returns what a file states beside the parameters, for [`prepare`](Self::prepare) to read: entries of a header.
+    fn words(&self) -> HeaderMetadata {
+        HeaderMetadata::new()
+    }
 
     /// Converts the renamed tensors to the module's own parameters, for example by folding norms.
     fn finish(&mut self, _tensors: &mut BTreeMap<String, Imported>) {}

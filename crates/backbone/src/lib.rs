@@ -78,7 +78,7 @@ pub use depths::Depths;
 pub use description::{Description, Operations, Section, StageShape};
 pub use drop_path::{DropPath, Phase};
 pub use embedded::EMBEDDED;
-pub use export::export;
+pub use export::{export, export_words};
 pub use import::{
     Import, ImportError, ImportReport, Imported, Renamed, ResizedTables, import, nearest,
 };

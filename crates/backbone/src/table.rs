@@ -19,6 +19,7 @@ use crate::family::{Ineffective, Named, Variant};
 use crate::import::{Import, Imported, Renamed, nearest};
 use crate::operation::Operation;
 use crate::parameters::ParameterPath;
+use crate::tensor_file::HeaderMetadata;
 use crate::transformer::TransformerBlock;
 
 /// A named variant of a backbone.
@@ -229,6 +230,12 @@ macro_rules! declare {
             fn arrange(&self, tensors: &mut BTreeMap<String, Imported>, file: &Checkpoint) {
                 match self {
                     $(Self::$name(backbone) => backbone.arrange(tensors, file),)*
+                }
+            }
+
+            fn words(&self) -> HeaderMetadata {
+                match self {
+                    $(Self::$name(backbone) => backbone.words(),)*
                 }
             }
 

@@ -7,9 +7,10 @@ use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
 
 use super::Vit;
-use super::origin::{ANCHORS, PARTS, SKIPPED, is_metas, name, resampling};
+use super::origin::{ANCHORS, PARTS, RESAMPLING, SKIPPED, is_metas, name, resampling};
 use crate::checkpoint::Checkpoint;
 use crate::import::{Import, Imported, Renamed, norm_names};
+use crate::tensor_file::HeaderMetadata;
 
 impl<B: Backend> Import for Vit<B> {
     fn anchors(&self) -> Vec<&'static str> {
@@ -69,6 +70,12 @@ impl<B: Backend> Import for Vit<B> {
         } else {
             Renamed::Unknown
         }
+    }
+
+    fn words(&self) -> HeaderMetadata {
+        let positions = self.pos_embed.iter();
+        let word = positions.map(|_| (RESAMPLING.to_string(), self.resampling.name().to_string()));
+        word.collect()
     }
 
     fn arrange(&self, tensors: &mut BTreeMap<String, Imported>, file: &Checkpoint) {

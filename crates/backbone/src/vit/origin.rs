@@ -103,10 +103,16 @@ pub(super) fn is_metas(file: &Checkpoint) -> bool {
 /// Names of register tokens.
 const REGISTERS: [&str; 3] = ["reg_token", "register_tokens", "embeddings.register_tokens"];
 
-/// How the publisher of a file resamples learnt positions. Networks with registers were published with antialiasing, by Meta
-/// and in transformers alike.
+/// The entry of a header that states how learnt positions are resampled, in files that this library writes.
+pub(super) const RESAMPLING: &str = "gradway.positions";
+
+/// How the publisher of a file resamples learnt positions, unless the file states it. Networks with registers were published
+/// with antialiasing, by Meta and in transformers alike.
 pub(super) fn resampling(file: &Checkpoint) -> Resampling {
-    if REGISTERS.iter().any(|name| file.contains(name)) {
+    let stated = file.word(RESAMPLING).and_then(Resampling::from_name);
+    if let Some(stated) = stated {
+        stated
+    } else if REGISTERS.iter().any(|name| file.contains(name)) {
         Resampling::Antialiased
     } else if file.keys().any(|key| key.starts_with("embeddings.")) {
         Resampling::Plain
