@@ -33,4 +33,5 @@ mod refusals;
 mod roles;
 mod sources;
 mod steps;
+mod vision_transformers;
 mod weight_files;
