@@ -63,7 +63,10 @@ mod tests {
     #[test]
     fn numbers_are_those_of_the_program() {
         // python -c "from formula import uniform; print(uniform('images', [3]).tolist())"
-        assert_eq!(uniform("images", 3), [0.39461076259613037, -0.4419971704483032, 0.436769962310791]);
+        assert_eq!(
+            uniform("images", 3),
+            [0.394_610_76, -0.441_997_17, 0.436_769_96]
+        );
         let many = uniform("qkv", 1 << 16);
         let mean = many.iter().sum::<f32>() / many.len() as f32;
         assert!(mean.abs() < 0.01, "{mean}");

@@ -110,10 +110,12 @@ fn window_attention_of_half_precision() {
 
 #[test]
 fn attention_of_half_precision_with_rotations_of_single() {
-    for (tokens, heads, head, is_rotated) in [(7, 2, 6, true), (50, 3, 8, false), (197, 1, 64, true)]
+    for (tokens, heads, head, is_rotated) in
+        [(7, 2, 6, true), (50, 3, 8, false), (197, 1, 64, true)]
     {
         // Smaller than the others: what rounding does to a score is in an exponent.
-        let mut inputs = Inputs::random(113, &[&[2, tokens, 3 * heads * head], &[tokens, head / 2]]);
+        let mut inputs =
+            Inputs::random(113, &[&[2, tokens, 3 * heads * head], &[tokens, head / 2]]);
         inputs.scale(0, 0.5);
         let rotations = || {
             let angles: Tensor<Plain, 2> = inputs.tensor(1);

@@ -59,33 +59,31 @@ fn assert_summary(golden: &Golden, name: &str, values: &[f32]) {
     assert_eq!(sums.len(), 8);
     for (index, expected) in sums.iter().enumerate() {
         let signs = uniform(&format!("signs.{index}"), values.len());
-        let signed = values.iter().zip(signs).map(|(&value, sign)| match sign < 0.0 {
-            true => -f64::from(value),
-            false => f64::from(value),
-        });
+        let signed = values
+            .iter()
+            .zip(signs)
+            .map(|(&value, sign)| match sign < 0.0 {
+                true => -f64::from(value),
+                false => f64::from(value),
+            });
         let error = (signed.sum::<f64>() - expected).abs() / norm;
-        assert!(error <= TOLERANCE, "sum {index} of {name} is off by {error:.1e}");
+        assert!(
+            error <= TOLERANCE,
+            "sum {index} of {name} is off by {error:.1e}"
+        );
     }
 }
 
 fn assert_case(golden: &Golden, attention: Attention, tokens: usize, is_rotated: bool) {
     let qkv = scaled("qkv", &[1, tokens, 3 * CHANNELS], 2.0, 0.0);
     let qkv = tensor::<3>(qkv).require_grad();
-    let output = attention(
-        qkv.clone(),
-        HEADS,
-        is_rotated.then(|| rotations(tokens)),
-    );
+    let output = attention(qkv.clone(), HEADS, is_rotated.then(|| rotations(tokens)));
     let name = match is_rotated {
         true => format!("{tokens}.rotary"),
         false => format!("{tokens}.plain"),
     };
     let values = |data: TensorData| data.to_vec::<f32>().unwrap();
-    assert_summary(
-        golden,
-        &format!("{name}.output"),
-        &values(output.to_data()),
-    );
+    assert_summary(golden, &format!("{name}.output"), &values(output.to_data()));
     let grad = scaled("grad", &[1, tokens, CHANNELS], 1.0, 0.0);
     let gradients = (output * tensor(grad)).sum().backward();
     let gradient = qkv.grad(&gradients).unwrap();

@@ -87,7 +87,12 @@ fn e3va_with_class_and_register_tokens() {
 
 #[test]
 fn e3va_with_every_other_choice() {
-    let mut fields = vec!["rank=8", "form=kernel", "tap=post_residual", "skip=identity"];
+    let mut fields = vec![
+        "rank=8",
+        "form=kernel",
+        "tap=post_residual",
+        "skip=identity",
+    ];
     fields.extend(["start=patch_embed", "fusion=highway_only"]);
     assert_case("e3va_kernel_other", "e3va", &fields);
     fields.push(ADD);

@@ -62,17 +62,29 @@ fn an_image_of_any_size_is_padded_at_the_right_and_bottom() {
     for positions in [LEARNT, Positions::Rotary] {
         let network = network(config(positions));
         // A pixel, sides below a patch, a grid of one patch, one row, one column, one pixel too many.
-        for [height, width] in [[1, 1], [5, 9], [14, 14], [13, 140], [71, 3], [15, 14], [43, 57]] {
+        for [height, width] in [
+            [1, 1],
+            [5, 9],
+            [14, 14],
+            [13, 140],
+            [71, 3],
+            [15, 14],
+            [43, 57],
+        ] {
             let small = images([2, 3, height, width]);
             let grid = [height, width].map(|side: usize| side.div_ceil(PATCH));
-            let mut padded = Tensor::zeros([2, 3, PATCH * grid[0], PATCH * grid[1]], &small.device());
+            let mut padded =
+                Tensor::zeros([2, 3, PATCH * grid[0], PATCH * grid[1]], &small.device());
             padded = padded.slice_assign([0..2, 0..3, 0..height, 0..width], small.clone());
             let actual = stages(&network, small, Phase::Inference);
             let expected = stages(&network, padded, Phase::Inference);
             assert_eq!(actual, expected, "{height} x {width}");
             for stage in &actual {
                 assert_eq!(stage.shape.as_slice(), [2, grid[0], grid[1], 32]);
-                assert!(stage.iter::<f32>().all(f32::is_finite), "{height} x {width}");
+                assert!(
+                    stage.iter::<f32>().all(f32::is_finite),
+                    "{height} x {width}"
+                );
             }
         }
     }
@@ -105,7 +117,11 @@ fn a_written_network_resamples_its_positions_as_before() {
     let batch = || images([1, 3, 28, 98]);
     let features = |network: &AnyBackbone<Plain>| stages(network, batch(), Phase::Inference);
     let mut seen = Vec::new();
-    for resampling in [Resampling::Antialiased, Resampling::Plain, Resampling::Offset] {
+    for resampling in [
+        Resampling::Antialiased,
+        Resampling::Plain,
+        Resampling::Offset,
+    ] {
         let config = config(LEARNT);
         let network = network(VitConfig {
             resampling: Some(resampling),
@@ -125,7 +141,10 @@ fn a_written_network_resamples_its_positions_as_before() {
             .init::<Plain>(&Default::default()),
         );
         let (other, _) = import(other, &Checkpoint::open(&path).unwrap()).unwrap();
-        assert_eq!(features(&other) == features(&network), resampling == Resampling::Offset);
+        assert_eq!(
+            features(&other) == features(&network),
+            resampling == Resampling::Offset
+        );
         seen.push(features(&read));
     }
     assert!(seen[0] != seen[1] && seen[1] != seen[2] && seen[0] != seen[2]);
@@ -141,7 +160,8 @@ fn stochastic_depth_is_a_function_of_the_seed_and_of_the_image() {
     };
     let network = |drop_path| network(rate(drop_path));
     let alike = images([1, 3, 30, 44]).repeat_dim(0, 6);
-    let last = |network: &AnyBackbone<Plain>, phase| stages(network, alike.clone(), phase).remove(3);
+    let last =
+        |network: &AnyBackbone<Plain>, phase| stages(network, alike.clone(), phase).remove(3);
     let training = |seed| Phase::Training { seed };
     let dropping = network(0.4);
     let first = last(&dropping, training(7));
@@ -149,7 +169,10 @@ fn stochastic_depth_is_a_function_of_the_seed_and_of_the_image() {
     assert_ne!(first, last(&dropping, training(8)));
     let values: Vec<f32> = first.to_vec().unwrap();
     let images: Vec<&[f32]> = values.chunks(values.len() / 6).collect();
-    assert!(images.iter().any(|image| *image != images[0]), "all images drop the same branches");
+    assert!(
+        images.iter().any(|image| *image != images[0]),
+        "all images drop the same branches"
+    );
     // Neither in inference nor without a rate.
     let whole = last(&network(0.0), Phase::Inference);
     assert_eq!(whole, last(&dropping, Phase::Inference));

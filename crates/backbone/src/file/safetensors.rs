@@ -42,7 +42,9 @@ fn weight_file(header: &[u8], length: u64, container: Container) -> Result<Weigh
     Ok(WeightFile {
         tensors: tensors(&metadata, header.len(), length)?,
         others: BTreeMap::new(),
-        words: words.map(|(key, word)| (key.clone(), word.clone())).collect(),
+        words: words
+            .map(|(key, word)| (key.clone(), word.clone()))
+            .collect(),
         container,
     })
 }

@@ -60,11 +60,7 @@ fn params_of_a_plain_vision_transformer_are_those_of_the_formulas() {
     let (blocks, d) = (12_usize, 384_usize);
     let (rank, narrow, tasks) = (16, d / 4, 4);
     for (method, tasks, adapter) in [
-        (
-            "e3va",
-            1,
-            2 * blocks * (2 * rank * (d + d / 2) + d + d / 2),
-        ),
+        ("e3va", 1, 2 * blocks * (2 * rank * (d + d / 2) + d + d / 2)),
         (
             "vmt_adapter",
             tasks,

@@ -187,7 +187,13 @@ train = { epochs = 1 }
         ["run", "merged.safetensors", "converted.safetensors"].map(|name| folder.path().join(name));
     succeed(&["train", text(&config), "--out", text(&run)]);
     succeed(&["export", text(&run), "--merge", "--output", text(&merged)]);
-    let mut convert = vec!["weights", "convert", text(&merged), "--backbone", "vit_mini"];
+    let mut convert = vec![
+        "weights",
+        "convert",
+        text(&merged),
+        "--backbone",
+        "vit_mini",
+    ];
     convert.extend(["--output", text(&converted)]);
     succeed(&convert);
     for file in [merged, converted] {

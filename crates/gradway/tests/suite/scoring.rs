@@ -104,10 +104,7 @@ fn detections_on_disk_are_scored() {
     assert_eq!(boxes["classes"][1]["average_precision"], Value::Null);
     let of_masks = score(&["--iou", "segm"]);
     assert!(of_masks.starts_with("score"), "{of_masks}");
-    assert!(
-        of_masks.contains("average_precision  100.00"),
-        "{of_masks}"
-    );
+    assert!(of_masks.contains("average_precision  100.00"), "{of_masks}");
     assert!(of_masks.contains("1 object in 1 image"), "{of_masks}");
 
     // pycocotools looks only at the categories of the truth.
