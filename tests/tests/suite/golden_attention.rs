@@ -44,7 +44,7 @@ fn rotations(tokens: usize) -> Rotations<Tracked> {
 
 /// Compares a sample of values, and sums of all with random signs, whose errors are those of the whole over its norm.
 fn assert_summary(golden: &Golden, name: &str, values: &[f32]) {
-    let step = values.len() / SAMPLES | 1;
+    let step = (values.len() / SAMPLES) | 1;
     let sample: Vec<f32> = values.iter().copied().step_by(step).collect();
     let count = sample.len();
     let sample = TensorData::new(sample, [count]);
