@@ -67,6 +67,7 @@ def main() -> None:
                 found |= summary(f"{case}.{part}", values)
     path = Path(__file__).parent / "attention.safetensors"
     save_file({key: value.float().contiguous() for key, value in found.items()}, path)
+    path.chmod(0o644)
 
 
 if __name__ == "__main__":
