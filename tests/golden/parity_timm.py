@@ -59,6 +59,8 @@ MODELS = {
 }
 VITS = ("dinov2", "dinov3", "vit")
 SIZES = "224,384,448,230x310"
+# Sizes of a plain vision transformer: that of its pre-training too, and sides that are no multiples of a patch.
+VIT_SIZES = {14: "224,518,308x406,230x310", 16: "224,256,308x406,230x310"}
 FORMATS = ("safetensors", "pth", "strided", "microsoft", "open_mmlab")
 SWIN_FORMATS = ("microsoft", "open_mmlab")
 BATCH = 3
@@ -180,7 +182,7 @@ def compare(ours: dict[str, torch.Tensor], theirs: list[torch.Tensor]) -> list[f
 def check_model(arguments: argparse.Namespace, name: str, folder: Path) -> float:
     model = build(name, arguments.pad_first)
     cases = []
-    for size in arguments.sizes:
+    for size in arguments.sizes or sizes(default_sizes(model)):
         generator = torch.Generator().manual_seed(sum(size))
         images = torch.randn(BATCH, 3, *size, generator=generator)
         cases.append((size, images, reference(model, images)))
@@ -217,6 +219,10 @@ def choices(known):
     return parse
 
 
+def default_sizes(model: nn.Module) -> str:
+    return VIT_SIZES[model.patch_embed.patch_size[0]] if hasattr(model, "cls_token") else SIZES
+
+
 def sizes(text: str) -> list[tuple[int, int]]:
     parsed = []
     for size in text.split(","):
@@ -229,7 +235,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", required=True, type=Path, help="the gradway binary")
     parser.add_argument("--models", default=list(MODELS), type=choices(MODELS), help=f"of {','.join(MODELS)}")
-    parser.add_argument("--sizes", default=SIZES, type=sizes, help=f"side or HEIGHTxWIDTH (default {SIZES})")
+    parser.add_argument(
+        "--sizes", type=sizes, help=f"side or HEIGHTxWIDTH (default {SIZES}; of a vision transformer by its patch: {VIT_SIZES})"
+    )
     parser.add_argument(
         "--formats", default=["safetensors", "pth"], type=choices(FORMATS), help=f"of {','.join(FORMATS)} (default the first two)"
     )

@@ -2,6 +2,8 @@
 //!
 //! `golden/README.md` says what the files hold and how close one has to come.
 
+pub mod formula;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

@@ -1,18 +1,32 @@
-//! Peak live bytes of a training step: the claim of a gradient highway, counted exactly.
+//! Peak live bytes, counted exactly: of a training step, which is the claim of a gradient highway, and of attention among all
+//! tokens, which grows linearly with their number.
 //!
-//! One test in this file: the count is that of the whole process.
+//! The count is that of the whole process, so the tests of this file take turns.
 
 #![allow(clippy::print_stdout, reason = "what was measured belongs in the log")]
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use burn::backend::{Autodiff, Flex};
-use gradway::trainer::memory::CountingAllocator;
+use burn::tensor::{DType, Tensor};
+use gradway::trainer::memory::{self, CountingAllocator};
 use gradway::trainer::{Labels, Segmentation, Trainer, config};
+use gradway_backbone::{AnyBackbone, Backbone, BackboneConfig, Phase, Untouched};
+use gradway_kernels::{Rotations, self_attention};
+use gradway_tests::formula::scaled;
 use gradway_tests::scenes;
 
 type Train = Autodiff<Flex>;
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+/// Held by the test whose bytes are counted.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    // A test that failed has counted to its end.
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 const CONFIG: &str = r#"
 backbone = { name = "swin_tiny" }
@@ -47,6 +61,7 @@ fn peak_of_a_step(method: &str) -> usize {
 
 #[test]
 fn e3va_needs_at_most_two_fifths_of_full_and_little_more_than_fixed() {
+    let _turn = turn();
     let [fixed, e3va, full] = ["fixed", "e3va", "full"].map(peak_of_a_step);
     let mebibytes = |bytes: usize| bytes as f64 / f64::from(1 << 20);
     println!(
@@ -64,4 +79,106 @@ fn e3va_needs_at_most_two_fifths_of_full_and_little_more_than_fixed() {
     // The same step again: the count may differ by what thread pools keep, not by a map.
     let again = peak_of_a_step("e3va");
     assert!(again.abs_diff(e3va) < 1 << 20, "{e3va} and {again} bytes");
+}
+
+/// The most bytes that work needs beyond what was live before.
+fn bytes_of<T>(work: impl Fn() -> T) -> usize {
+    // What thread pools and caches keep is there after the first time.
+    drop(work());
+    let before = memory::live().expect("the allocator counts");
+    memory::reset_peak();
+    drop(work());
+    memory::peak().expect("the allocator counts") - before
+}
+
+/// Of a ViT-S: six heads of 64 channels.
+const HEADS: usize = 6;
+const CHANNELS: usize = 384;
+
+/// Numbers of tokens, each twice the one before but for the class token.
+const TOKENS: [usize; 3] = [1025, 2049, 4097];
+
+/// Asserts that bytes at least grow with the tokens and are at most 2.1 times as many at each doubling; all scores of all pairs
+/// would be four times as many. Returns the bytes at the most tokens.
+fn assert_linear(what: &str, bytes: [usize; 3]) -> usize {
+    println!("peak bytes of {what} at {TOKENS:?} tokens: {bytes:?}");
+    for pair in bytes.windows(2) {
+        let ratio = pair[1] as f64 / pair[0] as f64;
+        assert!((1.2..2.1).contains(&ratio), "{what}: {ratio} of {bytes:?}");
+    }
+    bytes[2]
+}
+
+fn queries_keys_values(tokens: usize) -> Tensor<Flex, 3> {
+    let data = scaled("qkv", &[1, tokens, 3 * CHANNELS], 1.0, 0.0);
+    Tensor::from_data(data, &Default::default())
+}
+
+fn rotations(tokens: usize) -> Rotations<Flex> {
+    let angles = scaled("angles", &[tokens, CHANNELS / HEADS / 2], 3.0, 0.0);
+    let angles: Tensor<Flex, 2> = Tensor::from_data(angles, &Default::default());
+    Rotations {
+        cosines: angles.clone().cos(),
+        sines: angles.sin(),
+    }
+}
+
+#[test]
+fn attention_needs_bytes_linear_in_tokens() {
+    let _turn = turn();
+    let forward = TOKENS.map(|tokens| {
+        let (qkv, turns) = (queries_keys_values(tokens), rotations(tokens));
+        bytes_of(|| self_attention(qkv.clone(), HEADS, Some(turns.clone())))
+    });
+    let both = TOKENS.map(|tokens| {
+        let qkv = Tensor::<Train, 3>::from_inner(queries_keys_values(tokens)).require_grad();
+        bytes_of(|| {
+            let output = self_attention(qkv.clone(), HEADS, None);
+            let gradients = output.sum().backward();
+            qkv.grad(&gradients).expect("a gradient")
+        })
+    });
+    let rounded = TOKENS.map(|tokens| {
+        let qkv = queries_keys_values(tokens).cast(DType::BF16);
+        bytes_of(|| self_attention(qkv.clone(), HEADS, None))
+    });
+    for (what, bytes) in [
+        ("attention", forward),
+        ("attention and its gradient", both),
+        ("attention in bfloat16", rounded),
+    ] {
+        let most = assert_linear(what, bytes);
+        // Even with all scores of a single head it would be more.
+        let scores = TOKENS[2] * TOKENS[2] * size_of::<f32>();
+        assert!(most < scores, "{what}: {most} of {scores}");
+    }
+}
+
+/// Its tokens are three more than the patches, those of [`TOKENS`] one more.
+#[test]
+fn a_plain_vision_transformer_needs_bytes_linear_in_tokens() {
+    let _turn = turn();
+    let config = BackboneConfig::named("vit_mini");
+    let patches = TOKENS.map(|tokens| [32, (tokens - 1) / 32]);
+    let images = |[height, width]: [usize; 2]| {
+        let data = scaled("images", &[1, 3, 14 * height, 14 * width], 1.0, 0.0);
+        Tensor::<Flex, 4>::from_data(data, &Default::default())
+    };
+    let frozen: AnyBackbone<Flex> = config.init(&Default::default()).expect("a name");
+    let inference = patches.map(|grid| {
+        let images = images(grid);
+        bytes_of(|| frozen.forward(images.clone(), Phase::Inference, &mut Untouched))
+    });
+    let trained: AnyBackbone<Train> = config.init(&Default::default()).expect("a name");
+    let both = patches.map(|grid| {
+        let images = Tensor::from_inner(images(grid));
+        let phase = Phase::Training { seed: 0 };
+        bytes_of(|| {
+            let stages = trained.forward(images.clone(), phase, &mut Untouched);
+            let sums = stages.into_iter().map(Tensor::sum);
+            sums.reduce(|sum, one| sum + one).map(|sum| sum.backward())
+        })
+    });
+    assert_linear("vit_mini", inference);
+    assert_linear("vit_mini and its gradients", both);
 }

@@ -9,6 +9,9 @@
 //! output for task t:  norm_s(x_s + h_s + t_s)
 //! ```
 //!
+//! In a plain vision transformer only the patches reach an output. With [`Readout::Add`] the mean of `h` over the class and
+//! register tokens is added to `h` of every patch, and the mean of `u_l` to `u_l` in the task streams.
+//!
 //! One pass through the backbone without a graph serves all tasks. No gradient passes through the backbone, and
 //! neither the pass nor the memory that it keeps depends on the number of tasks. As in
 //! [`vmt_adapter`](crate::vmt_adapter), a task's stream is one affine map of a stage's concatenated narrow
@@ -33,7 +36,7 @@ use serde::{Deserialize, Serialize};
 use crate::bottleneck::{Bottleneck, Projection, narrow, widen};
 use crate::count::Group;
 use crate::extraction::{Extraction, ExtractionShape, ExtractionSource, KnowledgeExtraction};
-use crate::highway::Highway;
+use crate::highway::{Highway, Readout};
 use crate::inserted::InsertionPoints;
 use crate::method::{About, Method, Settings, in_range, unmergeable};
 use crate::placement::Beside;
@@ -63,6 +66,8 @@ pub struct VmtHighwayConfig {
     pub streams: StreamBlocks,
     /// Combination of the generic map and a task's stream.
     pub merge: Merge,
+    /// What class and register tokens do in an output, on a plain vision transformer.
+    pub readout: Readout,
 }
 
 impl Default for VmtHighwayConfig {
@@ -74,6 +79,7 @@ impl Default for VmtHighwayConfig {
             place: ExtractionSource::default(),
             streams: StreamBlocks::default(),
             merge: Merge::default(),
+            readout: Readout::default(),
         }
     }
 }
@@ -149,6 +155,10 @@ impl Settings for VmtHighwayConfig {
     fn feature_channels(&self, backbone: &Description) -> Vec<usize> {
         feature_channels(self.merge, backbone)
     }
+
+    fn misfit(&self, backbone: &Description) -> Option<&'static str> {
+        self.readout.misfit(backbone)
+    }
 }
 
 impl<B: KernelBackend> BranchAdapter<B> {
@@ -198,7 +208,7 @@ impl<B: KernelBackend> Beside<B> for VmtHighway<B> {
     ) -> Vec<StageStreams<B>> {
         let mut taps = Taps::<B, F, L> {
             module: self,
-            highway: Highway::new(frozen),
+            highway: Highway::new(frozen, self.config.readout),
             streams: TaskStreams::new(&self.description),
         };
         // The stage outputs are read at their access points; what the backbone returns is dropped.

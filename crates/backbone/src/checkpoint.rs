@@ -17,6 +17,7 @@ use crate::file::{
     Container, Fault, SAVE_ALONE, Stored, WeightFile, open_pytorch, open_safetensors,
     safetensors_from_bytes,
 };
+use crate::tensor_file::HeaderMetadata;
 
 /// The error of reading a weight file.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +111,7 @@ pub struct Checkpoint {
     pub(crate) tensors: BTreeMap<String, Stored>,
     /// Entries that are not tensors, by full name.
     pub(crate) others: BTreeMap<String, String>,
+    header: HeaderMetadata,
     container: Rc<RefCell<Container>>,
 }
 
@@ -176,6 +178,7 @@ impl Checkpoint {
             weights_key: None,
             tensors,
             others: file.others,
+            header: file.words,
             container: Rc::new(RefCell::new(file.container)),
         }
     }
@@ -212,6 +215,11 @@ impl Checkpoint {
     /// Whether there is a tensor with this name.
     pub fn contains(&self, key: &str) -> bool {
         self.tensors.contains_key(key)
+    }
+
+    /// Returns an entry of the header's metadata, in a format that has some.
+    pub fn header(&self, key: &str) -> Option<&str> {
+        self.header.get(key).map(String::as_str)
     }
 
     /// Compares all values with the checksums of the file.

@@ -10,6 +10,7 @@ use gradway_kernels::KernelBackend;
 use crate::backbone::Backbone;
 use crate::import::{Import, in_linear, transpose};
 use crate::table::AnyBackbone;
+use crate::tensor_file::HeaderMetadata;
 
 /// Returns every parameter by its public name, in 32-bit floats and with linear weights `[outputs, inputs]`,
 /// and the statistics of batch norms.
@@ -26,6 +27,12 @@ pub fn export<B: KernelBackend>(backbone: &AnyBackbone<B>) -> BTreeMap<String, T
     let mut tensors: BTreeMap<_, _> = named.collect();
     tensors.extend(backbone.statistics());
     tensors
+}
+
+/// Returns the entries of a file's header that [`import`](crate::import()) reads beside the parameters of [`export`]: how a plain
+/// vision transformer resamples its learnt positions, which the names of its parameters do not tell.
+pub fn export_header<B: Backend>(backbone: &AnyBackbone<B>) -> HeaderMetadata {
+    backbone.header()
 }
 
 #[derive(Default)]

@@ -46,6 +46,7 @@ mod backbone;
 mod batch_statistics;
 mod bias_table;
 mod checkpoint;
+mod closing_norm;
 mod config;
 pub mod convnext;
 mod depths;
@@ -79,12 +80,13 @@ pub use access::{Access, Point, Site, Untouched};
 pub use backbone::Backbone;
 pub use batch_statistics::BatchStatistics;
 pub use checkpoint::{Checkpoint, CheckpointError, hash_module};
+pub use closing_norm::ClosingNorm;
 pub use config::{BackboneConfig, BackboneSettings};
 pub use depths::Depths;
 pub use description::{Description, Operations, Section, StageShape};
 pub use drop_path::{DropPath, Phase};
 pub use embedded::EMBEDDED;
-pub use export::export;
+pub use export::{export, export_header};
 pub use import::{
     Import, ImportError, ImportReport, Imported, Renamed, ResizedTables, import, nearest,
 };

@@ -29,6 +29,12 @@ impl Resampling {
         }
     }
 
+    /// Returns the way with this name.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        let all = [Self::Antialiased, Self::Plain, Self::Offset];
+        all.into_iter().find(|one| one.name() == name)
+    }
+
     /// Resamples a grid.
     ///
     /// # Shapes

@@ -74,9 +74,11 @@ impl Kind {
 const STATISTICS: [&str; 2] = ["running_mean", "running_var"];
 
 /// Kinds by layer type and field; all other parameters are a [`Kind::Weight`].
-const LAYERS: [(&str, &str, Kind); 19] = [
+const LAYERS: [(&str, &str, Kind); 21] = [
     ("LayerNorm", "gamma", Kind::NormScale),
     ("LayerNorm", "beta", Kind::NormShift),
+    ("ClosingNorm", "gamma", Kind::NormScale),
+    ("ClosingNorm", "beta", Kind::NormShift),
     ("BatchNorm", "gamma", Kind::NormScale),
     ("BatchNorm", "beta", Kind::NormShift),
     ("BatchNorm", STATISTICS[0], Kind::Statistic),
@@ -133,7 +135,7 @@ fn owner(path: &ParameterPath) -> Owner {
                 owner = stage.map_or(owner, |stage| Owner::OutputNorm { stage });
             }
             "AnyBackbone" => owner = Owner::Backbone,
-            "Vit" | "ConvNext" if names.first() == Some(&"norm") => owner = Owner::AfterStages,
+            "ClosingNorm" => owner = Owner::AfterStages,
             _ if TRANSITIONS.contains(&holder) => owner = Owner::Transition,
             _ => {}
         }
@@ -202,6 +204,15 @@ mod tests {
         assert_eq!(
             (merging.owner, merging.kind),
             (Owner::Transition, Kind::Weight)
+        );
+        let closing = role(&[
+            ("Vit", "Enum:AnyBackbone"),
+            ("anything", "Struct:Vit"),
+            ("beta", "Struct:ClosingNorm"),
+        ]);
+        assert_eq!(
+            (closing.owner, closing.kind),
+            (Owner::AfterStages, Kind::NormShift)
         );
         let output = role(&[
             ("norms", "Struct:Selected"),

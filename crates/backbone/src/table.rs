@@ -20,6 +20,7 @@ use crate::import::{Import, Imported, Renamed, nearest};
 use crate::operation::Operation;
 use crate::parameters::ParameterPath;
 use crate::relatives::{Relative, Signature, shapes_of};
+use crate::tensor_file::HeaderMetadata;
 use crate::transformer::TransformerBlock;
 
 /// A named variant of a backbone.
@@ -275,6 +276,12 @@ macro_rules! declare {
             fn public_name(&self, path: String) -> String {
                 match self {
                     $(Self::$name(backbone) => backbone.public_name(path),)*
+                }
+            }
+
+            fn header(&self) -> HeaderMetadata {
+                match self {
+                    $(Self::$name(backbone) => backbone.header(),)*
                 }
             }
 

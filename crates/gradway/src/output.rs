@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::TensorData;
+use gradway::backbone::HeaderMetadata;
 use serde::Serialize;
 
 /// Writes a line.
@@ -33,8 +34,12 @@ pub fn require_tensor_file(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes named tensors as a `.safetensors` file.
-pub fn write_tensors(path: &Path, tensors: &BTreeMap<String, TensorData>) -> Result<()> {
-    gradway::backbone::write_tensors(path, tensors, None)
+/// Writes named tensors as a `.safetensors` file, `header` as metadata of its header.
+pub fn write_tensors(
+    path: &Path,
+    tensors: &BTreeMap<String, TensorData>,
+    header: Option<HeaderMetadata>,
+) -> Result<()> {
+    gradway::backbone::write_tensors(path, tensors, header)
         .with_context(|| format!("cannot write {}", path.display()))
 }

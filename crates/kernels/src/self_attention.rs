@@ -146,8 +146,9 @@ impl<B: KernelBackend> Parts<B> {
                 .swap_dims(1, 2)
         };
         let [query, key, value] = [0, 1, 2].map(part);
-        let rotations = heads.rotations;
-        let rotations = rotations.map(|parts| parts.map(|part| tensor::<B, 2>(part).unsqueeze()));
+        // Rotations are single precision where a network is not.
+        let table = |part| tensor::<B, 2>(part).cast(qkv.dtype()).unsqueeze();
+        let rotations = heads.rotations.map(|parts| parts.map(table));
         let mut parts = Self {
             query,
             key,

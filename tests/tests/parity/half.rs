@@ -4,8 +4,8 @@
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor};
 use gradway_kernels::{
-    Activation, Windows, add, bias_activation, depthwise_convolution, feed_forward, layer_norm,
-    layer_scale, linear, window_attention,
+    Activation, Rotations, Windows, add, bias_activation, depthwise_convolution, feed_forward,
+    layer_norm, layer_scale, linear, self_attention, self_attention_reference, window_attention,
 };
 
 use crate::harness::{Inputs, Plain};
@@ -115,6 +115,31 @@ fn window_attention_of_half_precision() {
         let inputs = Inputs::random(112, &[&qkv, &[offsets, heads]]);
         assert_rounded(&inputs, |inputs| {
             window_attention(inputs.get(0), inputs.get(1), windows)
+        });
+    }
+}
+
+#[test]
+fn attention_of_half_precision_with_rotations_of_single() {
+    for (tokens, heads, head, is_rotated) in
+        [(7, 2, 6, true), (50, 3, 8, false), (197, 1, 64, true)]
+    {
+        // Smaller than the others: what rounding does to a score is in an exponent.
+        let mut inputs =
+            Inputs::random(113, &[&[2, tokens, 3 * heads * head], &[tokens, head / 2]]);
+        inputs.scale(0, 0.5);
+        let rotations = || {
+            let angles: Tensor<Plain, 2> = inputs.tensor(1);
+            is_rotated.then(|| Rotations {
+                cosines: angles.clone().cos(),
+                sines: angles.sin(),
+            })
+        };
+        assert_rounded(&inputs, |inputs| {
+            self_attention(inputs.get(0), heads, rotations())
+        });
+        assert_rounded(&inputs, |inputs| {
+            self_attention_reference(inputs.get(0), heads, rotations())
         });
     }
 }

@@ -50,6 +50,13 @@ impl Inputs {
         self.values[index][place] = value;
     }
 
+    /// Multiplies an input.
+    pub fn scale(&mut self, index: usize, factor: f32) {
+        for value in &mut self.values[index] {
+            *value *= factor;
+        }
+    }
+
     /// An input in its shape, without a graph.
     pub fn tensor<B: Backend, const D: usize>(&self, index: usize) -> Tensor<B, D> {
         let data = TensorData::new(self.values[index].clone(), self.shapes[index].clone());

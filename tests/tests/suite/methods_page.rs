@@ -29,6 +29,71 @@ with a closed formula and the published number (`parameters`).
 
 ";
 
+/// The closed formula of what a method trains in a plain vision transformer with `L` blocks of `d` channels, for one task and
+/// with the defaults: as the page shows it, and as a function of `L` and `d`.
+type Formula = (&'static str, &'static str, fn(usize, usize) -> usize);
+
+const FORMULAS: [Formula; 8] = [
+    (
+        "e3va",
+        "`2 L (2 r (d + d/2) + d + d/2) + 8 d`, rank r = 16",
+        |l, d| 2 * l * (2 * 16 * (d + d / 2) + d + d / 2) + 8 * d,
+    ),
+    (
+        "vmt_highway",
+        "`2 L (2 d n + d + n + 2 T n) + 8 d`, n = d/8, T tasks",
+        |l, d| 2 * l * (2 * d * (d / 8) + d + d / 8 + 2 * (d / 8)) + 8 * d,
+    ),
+    (
+        "vmt_adapter",
+        "`L (2 d n + d + n + 2 T n) + 8 d`, n = d/4, T tasks",
+        |l, d| l * (2 * d * (d / 4) + d + d / 4 + 2 * (d / 4)) + 8 * d,
+    ),
+    (
+        "vmt_adapter_lite",
+        "`L (d n + d + n + 2 T n) + 8 d`, n = d/6, T tasks",
+        |l, d| l * (d * (d / 6) + d + d / 6 + 2 * (d / 6)) + 8 * d,
+    ),
+    (
+        "lora",
+        "`4 L r d + 8 d`, rank r = 64, at queries and values",
+        |l, d| 4 * l * 64 * d + 8 * d,
+    ),
+    (
+        "adapter",
+        "`2 L (2 w d + w + d) + 8 d`, width w = 64",
+        |l, d| 2 * l * (2 * 64 * d + 64 + d) + 8 * d,
+    ),
+    (
+        "adaptformer",
+        "`2 L (2 w d + w + d) + 8 d`, width w = 64",
+        |l, d| 2 * l * (2 * 64 * d + 64 + d) + 8 * d,
+    ),
+    ("vpt_deep", "`L p d + 8 d`, p = 50 prompts", |l, d| {
+        l * 50 * d + 8 * d
+    }),
+];
+
+/// The formulas, each held against what is counted.
+fn formulas() -> String {
+    let mut lines = String::new();
+    lines += "\n## On a plain vision transformer\n\n";
+    lines += "What a method trains in a ViT with L blocks of d channels. The last `8 d` are scale and shift of four output norms.\n\n";
+    lines += "| method | trained parameters | `dinov2_small`: L = 12, d = 384, one task |\n|---|---|---|\n";
+    for (name, shown, formula) in FORMULAS {
+        let counted = [("dinov2_small", 12, 384), ("dinov2_base", 12, 768)].map(|(vit, l, d)| {
+            let method = config::method(name, &[]).unwrap();
+            let (_, tuned) =
+                Encoder::<Tracked>::new(&method, blank(vit), &Default::default()).unwrap();
+            let counted = count::<Tracked, _>(&tuned).total;
+            assert_eq!(counted, formula(l, d), "{name} on {vit}");
+            counted
+        });
+        let _infallible = writeln!(lines, "| `{name}` | {shown} | {} |", thousands(counted[0]));
+    }
+    lines
+}
+
 fn page() -> String {
     let mut page = HEAD.to_string();
     page += "| method | trains | published in | backbone | starts frozen | merges | trainable on Swin-B | published sum |\n";
@@ -76,6 +141,7 @@ fn page() -> String {
             }
         }
     }
+    page += &formulas();
     page += "\n[Your method](../guide/your-method.md) adds one.\n";
     page
 }

@@ -137,6 +137,31 @@ fn methods_add_what_their_closed_formulas_say() {
     }
 }
 
+/// The numbers that the page on the gradient highway and the page of methods print.
+#[test]
+fn methods_on_a_plain_vision_transformer_train_the_documented_number_of_parameters() {
+    for (method, tasks, adapter) in [
+        (e3va(PLAIN), 1, 456_192),
+        (e3va(KERNEL), 1, 459_264),
+        (named("vmt_adapter"), 1, 892_800),
+        (named("vmt_adapter"), 4, 899_712),
+        (named("vmt_highway"), 1, 897_408),
+        (named("vmt_highway"), 4, 904_320),
+        (named("lora"), 1, 1_179_648),
+    ] {
+        let count = trained("dinov2_small", &method.for_tasks(tasks));
+        let expected = GroupCount {
+            adapter,
+            // Scale and shift of 384 channels at four stages.
+            norm: 8 * 384,
+            bias: 0,
+            other: 0,
+            total: adapter + 8 * 384,
+        };
+        assert_eq!(count, expected);
+    }
+}
+
 /// What tasks add to every block of a section that ends a stage: a scale and a shift of each narrow map.
 fn of_tasks(section: &Section, tasks: usize, narrow: usize) -> usize {
     if section.stage.is_some() {

@@ -1,9 +1,11 @@
 //! What of E3VA can be chosen.
 
+use gradway_backbone::Description;
 use serde::{Deserialize, Serialize};
 
 use crate::count::Group;
 use crate::dual_low_rank::UpInit;
+use crate::highway::Readout;
 use crate::method::{Settings, in_range};
 
 /// How a projection is factorised.
@@ -92,6 +94,8 @@ pub struct E3vaConfig {
     pub start: Start,
     /// How a stage's output is made.
     pub fusion: Fusion,
+    /// What class and register tokens do in a stage's output, on a plain vision transformer.
+    pub readout: Readout,
     /// Initialisation of the last factor of the up projection. With zero, the first stage's output is that of
     /// the frozen model. In later stages it is not, since the norm of a Swin's patch merging turns a highway of
     /// zeros into its shift.
@@ -111,6 +115,7 @@ impl Default for E3vaConfig {
             skip: Skip::default(),
             start: Start::default(),
             fusion: Fusion::default(),
+            readout: Readout::default(),
             up_init: UpInit::default(),
             output_norm: OutputNorm::default(),
         }
@@ -129,6 +134,10 @@ impl Settings for E3vaConfig {
             ));
         }
         Ok(())
+    }
+
+    fn misfit(&self, backbone: &Description) -> Option<&'static str> {
+        self.readout.misfit(backbone)
     }
 
     /// The paper's counts match the plain form with output norms and the kernel form without them.

@@ -16,6 +16,15 @@
 //! through the backbone's [transition](gradway_backbone::Backbone::transition): the frozen norm and convolution of a
 //! ConvNeXt, and none with parameters in an EfficientNet-Lite. This is an extension of ours, since the paper defines E3VA on a
 //! Swin.
+//!
+//! In a plain vision transformer a stage is a quarter of the blocks, the taps are the branches after LayerScale, and the
+//! highway passes every token on its own from end to end. An output has the patches `p` alone; what the other tokens, class
+//! and registers, do in it is [`Readout`]:
+//!
+//! ```text
+//! ignore:  norm_s(x_p + h_p)
+//! add:     norm_s(x_p + h_p + mean over others o of h_o)
+//! ```
 
 mod config;
 mod module;
@@ -30,6 +39,7 @@ use crate::placement::Beside;
 use taps::Taps;
 
 pub use crate::dual_low_rank::{DualLowRankAdapter, UpInit};
+pub use crate::highway::Readout;
 pub use config::{E3vaConfig, Factorization, Fusion, OutputNorm, Skip, Start, Tap};
 pub use module::E3va;
 

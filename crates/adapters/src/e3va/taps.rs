@@ -24,7 +24,7 @@ impl<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> Taps<'a, B, F, L> {
         Self {
             module,
             description: backbone.description(),
-            highway: Highway::new(backbone),
+            highway: Highway::new(backbone, module.config.readout),
             features: Vec::new(),
         }
     }

@@ -25,6 +25,7 @@ use gradway_kernels::{
 
 use crate::access::{Access, BlockAccess, Point, Site};
 use crate::backbone::Backbone;
+use crate::closing_norm::ClosingNorm;
 use crate::description::{Description, Operations, Section};
 use crate::drop_path::Phase;
 use crate::operation::Operation;
@@ -78,7 +79,7 @@ pub struct ConvNext<B: Backend> {
     /// Stages in order.
     pub stages: Vec<ConvNextStage<B>>,
     /// The norm of the pooled last map, which no stage passes; `None` if a weight file has none.
-    pub norm: Option<LayerNorm<B>>,
+    pub norm: Option<ClosingNorm<B>>,
 }
 
 impl ConvNextConfig {
@@ -116,7 +117,10 @@ impl ConvNextConfig {
                 norm: norm(self.channels[0], device),
             },
             stages: stages.map(stage).collect(),
-            norm: self.channels.last().map(|last| norm(*last, device)),
+            norm: self
+                .channels
+                .last()
+                .map(|last| ClosingNorm::new(*last, device)),
         }
     }
 }

@@ -14,6 +14,7 @@ pub(super) fn assemble(
     let mut file = WeightFile {
         tensors: Default::default(),
         others: Default::default(),
+        words: Default::default(),
         container,
     };
     for (name, leaf) in saved.leaves()? {

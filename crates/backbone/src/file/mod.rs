@@ -24,6 +24,8 @@ pub(crate) use pytorch::open as open_pytorch;
 pub(crate) use safetensors::{from_bytes as safetensors_from_bytes, open as open_safetensors};
 pub(crate) use strided::Strided;
 
+use crate::tensor_file::HeaderMetadata;
+
 /// The advice for a PyTorch file that holds more than tensors.
 pub(crate) const SAVE_ALONE: &str =
     "save the state_dict alone: torch.save(model.state_dict(), ...)";
@@ -55,6 +57,8 @@ pub(crate) struct WeightFile {
     pub(crate) tensors: BTreeMap<String, Stored>,
     /// Descriptions of the entries that are not tensors, by name.
     pub(crate) others: BTreeMap<String, String>,
+    /// The metadata of the header, in a format that has some.
+    pub(crate) words: HeaderMetadata,
     /// The container of the values.
     pub(crate) container: Container,
 }

@@ -21,11 +21,7 @@ pub(crate) fn open(mut file: File) -> Result<WeightFile, Fault> {
     file.read_exact(&mut prefix).map_err(|_| cut_short())?;
     let header = header_length(prefix, length)?;
     let text = read_at(&mut file, PREFIX, header)?;
-    Ok(WeightFile {
-        tensors: tensors(&text, length)?,
-        others: BTreeMap::new(),
-        container: Container::File(file),
-    })
+    weight_file(&text, length, Container::File(file))
 }
 
 /// Reads a file in memory.
@@ -33,11 +29,23 @@ pub(crate) fn from_bytes(bytes: Cow<'static, [u8]>) -> Result<WeightFile, Fault>
     let length = bytes.len() as u64;
     let (prefix, rest) = bytes.split_first_chunk().ok_or_else(cut_short)?;
     let header = header_length(*prefix, length)?;
-    let text = &rest[..header as usize];
+    let text = rest[..header as usize].to_vec();
+    weight_file(&text, length, Container::Memory(bytes))
+}
+
+/// Reads a header; `length` is that of the whole file.
+fn weight_file(header: &[u8], length: u64, container: Container) -> Result<WeightFile, Fault> {
+    // Tensors lie one behind the other, and each has the bytes that its shape needs: reading a header checks that.
+    let metadata: Metadata = serde_json::from_slice(header)
+        .map_err(|error| Fault::format(format!("its header cannot be read: {error}")))?;
+    let words = metadata.metadata().iter().flatten();
     Ok(WeightFile {
-        tensors: tensors(text, length)?,
+        tensors: tensors(&metadata, header.len(), length)?,
         others: BTreeMap::new(),
-        container: Container::Memory(bytes),
+        words: words
+            .map(|(key, word)| (key.clone(), word.clone()))
+            .collect(),
+        container,
     })
 }
 
@@ -55,11 +63,12 @@ fn header_length(prefix: [u8; PREFIX as usize], length: u64) -> Result<u64, Faul
     Ok(header)
 }
 
-fn tensors(header: &[u8], length: u64) -> Result<BTreeMap<String, Stored>, Fault> {
-    // Tensors lie one behind the other, and each has the bytes that its shape needs: reading a header checks that.
-    let metadata: Metadata = serde_json::from_slice(header)
-        .map_err(|error| Fault::format(format!("its header cannot be read: {error}")))?;
-    let start = PREFIX + header.len() as u64;
+fn tensors(
+    metadata: &Metadata,
+    header: usize,
+    length: u64,
+) -> Result<BTreeMap<String, Stored>, Fault> {
+    let start = PREFIX + header as u64;
     let mut tensors = BTreeMap::new();
     for (name, info) in metadata.tensors() {
         let (from, to) = info.data_offsets;

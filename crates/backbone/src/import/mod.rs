@@ -13,6 +13,7 @@ use crate::bias_table::window_side;
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::part::{NO_TENSOR, Part};
 use crate::relatives::{Relative, foreign, of_another_size, shapes_of};
+use crate::tensor_file::HeaderMetadata;
 
 use apply::apply;
 pub(crate) use apply::{in_linear, transpose};
@@ -91,6 +92,11 @@ pub trait Import {
 
     /// Reorders the values of renamed tensors if the publisher of the file uses another order.
     fn arrange(&self, _tensors: &mut BTreeMap<String, Imported>, _file: &Checkpoint) {}
+
+    /// Returns what a file states beside the parameters, for [`prepare`](Self::prepare) to read: entries of a header.
+    fn header(&self) -> HeaderMetadata {
+        HeaderMetadata::new()
+    }
 
     /// Converts the renamed tensors to the module's own parameters, for example by folding norms.
     fn finish(&mut self, _tensors: &mut BTreeMap<String, Imported>) {}

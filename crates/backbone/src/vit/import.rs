@@ -7,11 +7,12 @@ use burn::tensor::TensorData;
 use burn::tensor::backend::Backend;
 
 use super::Vit;
-use super::origin::{LAYOUTS, META, SKIPPED, name, of_imagenets_images, resampling};
+use super::origin::{LAYOUTS, META, RESAMPLING, SKIPPED, name, of_imagenets_images, resampling};
 use crate::checkpoint::Checkpoint;
 use crate::import::{Import, Imported, Renamed, norm_names};
 use crate::layout::{anchors, join_projections, layout_of};
 use crate::relatives::Relative;
+use crate::tensor_file::HeaderMetadata;
 
 impl<B: Backend> Import for Vit<B> {
     fn anchors(&self) -> Vec<&'static str> {
@@ -82,6 +83,12 @@ impl<B: Backend> Import for Vit<B> {
     fn relative(&self, file: &Checkpoint) -> Option<Relative> {
         let origin = of_imagenets_images(file).filter(|_| self.halves)?;
         Some(Relative::Images { origin })
+    }
+
+    fn header(&self) -> HeaderMetadata {
+        let positions = self.pos_embed.iter();
+        let word = positions.map(|_| (RESAMPLING.to_string(), self.resampling.name().to_string()));
+        word.collect()
     }
 
     fn arrange(&self, tensors: &mut BTreeMap<String, Imported>, file: &Checkpoint) {

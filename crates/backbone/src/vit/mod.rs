@@ -26,6 +26,7 @@ use gradway_kernels::{
 
 use crate::access::{Access, BlockAccess, Point, Site};
 use crate::backbone::Backbone;
+use crate::closing_norm::ClosingNorm;
 use crate::description::{Description, Operations, Section};
 use crate::drop_path::Phase;
 use crate::operation::Operation;
@@ -107,8 +108,8 @@ pub struct Vit<B: Backend> {
     pub patch_embed: PatchEmbed<B>,
     /// Blocks in order.
     pub blocks: Vec<VitBlock<B>>,
-    /// The norm that closes the network. The stages do not pass it.
-    pub norm: LayerNorm<B>,
+    /// The norm that closes the network.
+    pub norm: ClosingNorm<B>,
     /// Patches along a side of the learnt positions.
     pub side: usize,
     /// How learnt positions are resampled.
@@ -156,7 +157,7 @@ impl VitConfig {
                     .init(device),
             },
             blocks: (0..self.blocks).map(block).collect(),
-            norm: norm(self, device),
+            norm: ClosingNorm::new(self.channels, device),
             side,
             resampling: self.resampling.unwrap_or_default(),
             is_resampling_open: self.resampling.is_none(),

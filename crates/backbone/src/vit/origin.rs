@@ -179,9 +179,15 @@ pub(super) fn of_imagenets_images(file: &Checkpoint) -> Option<&'static str> {
     }
 }
 
-/// How the publisher of a file resamples learnt positions. Networks with registers were published with antialiasing, by Meta
+/// The entry of a header that states how learnt positions are resampled, in files that this library writes.
+pub(super) const RESAMPLING: &str = "gradway.positions";
+
+/// How the publisher of a file resamples learnt positions, unless the file states it. Networks with registers were published with antialiasing, by Meta
 /// and in transformers alike. torchvision's code takes images of one size only.
 pub(super) fn resampling(file: &Checkpoint) -> Resampling {
+    if let Some(stated) = file.header(RESAMPLING).and_then(Resampling::from_name) {
+        return stated;
+    }
     let layout = layout_of(LAYOUTS, file);
     if file.keys().any(|key| (layout.name)(key) == "reg_token") {
         return Resampling::Antialiased;

@@ -7,7 +7,7 @@ use burn::module::AutodiffModule;
 use burn::tensor::{Distribution, Tensor};
 use clap::Args;
 use gradway::adapters::{Around, SavedAdapter, Selected};
-use gradway::backbone::{Phase, export};
+use gradway::backbone::{Phase, export, export_header};
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
 use gradway::report::thousands;
@@ -175,5 +175,5 @@ fn write_merged<B: gradway::kernels::KernelBackend>(
             }
         }
     }
-    write_tensors(path, &tensors)
+    write_tensors(path, &tensors, Some(export_header(&merged.backbone)))
 }

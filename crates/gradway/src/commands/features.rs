@@ -129,7 +129,7 @@ impl Job for Features {
         let features = outputs.into_iter().enumerate();
         let features =
             features.map(|(stage, output)| (format!("stage{stage}"), output.into_data()));
-        write_tensors(&self.output, &features.collect())
+        write_tensors(&self.output, &features.collect(), None)
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use burn::tensor::DType;
 use clap::{Args, Subcommand};
-use gradway::backbone::{BackboneConfig, Checkpoint, export, hash_module, import};
+use gradway::backbone::{BackboneConfig, Checkpoint, export, export_header, hash_module, import};
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::kernels::TrainBackend;
 use serde::Serialize;
@@ -198,6 +198,6 @@ impl Job for Convert {
                 );
             }
         }
-        write_tensors(&self.output, &tensors)
+        write_tensors(&self.output, &tensors, Some(export_header(&backbone)))
     }
 }

@@ -62,7 +62,7 @@ impl Writes<MultiTaskPrediction> for Writer {
             }
         }
         let file = options.file(photo, ".safetensors")?;
-        write_tensors(&file, &raw)?;
+        write_tensors(&file, &raw, None)?;
         print_line(file.display())?;
         options.save(photo, &picture::sheet(&[row]))
     }

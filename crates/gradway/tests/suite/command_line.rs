@@ -54,6 +54,31 @@ fn params_are_those_of_the_paper() {
     assert_eq!(kernel["published"], 1_197_312);
 }
 
+/// The closed formulas of the page of methods, for 12 blocks of 384 channels.
+#[test]
+fn params_of_a_plain_vision_transformer_are_those_of_the_formulas() {
+    let (blocks, d) = (12_usize, 384_usize);
+    let (rank, narrow, tasks) = (16, d / 4, 4);
+    for (method, tasks, adapter) in [
+        ("e3va", 1, 2 * blocks * (2 * rank * (d + d / 2) + d + d / 2)),
+        (
+            "vmt_adapter",
+            tasks,
+            blocks * (2 * d * narrow + d + narrow + 2 * tasks * narrow),
+        ),
+        ("lora", 1, 4 * blocks * 64 * d),
+    ] {
+        let tasks = tasks.to_string();
+        let method = ["--method", method, "--tasks", &tasks];
+        let backbone = ["params", "--backbone", "dinov2_small", "--json"];
+        let counts = json_of(&succeed(&[&backbone[..], &method[..]].concat()));
+        assert_eq!(counts["adapter"], adapter, "{counts}");
+        assert_eq!(counts["norm"], 8 * d, "{counts}");
+        assert_eq!(counts["total"], adapter + 8 * d, "{counts}");
+        assert_eq!(counts["backbone_parameters"], 22_056_192, "{counts}");
+    }
+}
+
 #[test]
 fn a_run_is_trained_scored_and_predicted_with() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -167,3 +167,37 @@ fn a_damaged_adapter_is_named() {
     let error = try_it();
     assert!(error.contains("adapter.safetensors"), "{error}");
 }
+
+/// Its parameters have timm's names, by which they would be resampled as in timm.
+#[test]
+fn a_merged_vision_transformer_states_how_its_positions_are_resampled() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("lora.toml");
+    let text_of = r#"
+backbone = { name = "vit_mini", positions = "plain" }
+method = { name = "lora", rank = 2 }
+head = { name = "segformer", channels = 16 }
+data = { format = "synthetic", width = 40, height = 36, train_samples = 2, val_samples = 1 }
+augment = { crop_size = [32, 32] }
+loader = { batch_size = 2 }
+train = { epochs = 1 }
+"#;
+    fs::write(&config, text_of).unwrap();
+    let [run, merged, converted] =
+        ["run", "merged.safetensors", "converted.safetensors"].map(|name| folder.path().join(name));
+    succeed(&["train", text(&config), "--out", text(&run)]);
+    succeed(&["export", text(&run), "--merge", "--output", text(&merged)]);
+    let mut convert = vec![
+        "weights",
+        "convert",
+        text(&merged),
+        "--backbone",
+        "vit_mini",
+    ];
+    convert.extend(["--output", text(&converted)]);
+    succeed(&convert);
+    for file in [merged, converted] {
+        let file = Checkpoint::open(&file).unwrap();
+        assert_eq!(file.word("gradway.positions"), Some("plain"));
+    }
+}

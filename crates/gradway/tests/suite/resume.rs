@@ -93,6 +93,29 @@ fn a_killed_run_with_a_rate_for_every_block_ends_with_the_weights_of_an_undistur
     assert_eq!(statistics.count(), 96);
 }
 
+/// Prompts in a plain vision transformer, whose branches are dropped.
+const PROMPTS: &str = r#"
+seed = 5
+backbone = { name = "vit_mini", drop_path = 0.2 }
+head = { name = "segformer", channels = 16 }
+data = { format = "synthetic", width = 40, height = 36, train_samples = 12, val_samples = 2 }
+augment = { crop_size = [33, 29] }
+loader = { batch_size = 2 }
+optimizer = { learning_rate = 1e-3 }
+train = { epochs = 3, checkpoint_every = 2 }
+"#;
+
+#[test]
+fn a_killed_run_with_prompts_ends_with_the_weights_of_an_undisturbed_one() {
+    for method in ["vpt_shallow", "vpt_deep"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = folder.path().join("prompts.toml");
+        let method = format!("method = {{ name = \"{method}\", tokens = 3 }}\n{PROMPTS}");
+        fs::write(&config, method).expect("a file");
+        ends_as_undisturbed(folder.path(), &config);
+    }
+}
+
 /// Steps of both runs are eighteen: three epochs of six.
 fn ends_as_undisturbed(folder: &Path, config: &Path) {
     let [whole, killed] = ["whole", "killed"].map(|name| folder.join(name));

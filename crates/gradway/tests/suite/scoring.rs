@@ -1,11 +1,26 @@
 //! `gradway score`: predictions on disk against the truth on disk.
 
 use std::fs;
+use std::path::Path;
 
 use crate::common::{fail, json_of, run, succeed, text, tiny_config};
 use crate::sizes::change;
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use serde_json::Value;
+
+/// `gradway score segmentation` of two folders, and more arguments.
+fn masks<'a>(gt: &'a Path, pred: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
+    let command = ["score", "segmentation"];
+    let files = ["--gt", text(gt), "--pred", text(pred)];
+    [&command[..], &files, more].concat()
+}
+
+/// `gradway score detection` of two files, and more arguments.
+fn detections<'a>(gt: &'a Path, dt: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
+    let command = ["score", "detection"];
+    let files = ["--gt", text(gt), "--dt", text(dt)];
+    [&command[..], &files, more].concat()
+}
 
 #[test]
 fn predictions_without_a_mask_are_counted() {
@@ -26,15 +41,7 @@ fn predictions_without_a_mask_are_counted() {
         map.save(path(name)).expect("a file");
     }
     let [gt, pred] = ["gt", "pred"].map(path);
-    let files = [
-        "score",
-        "segmentation",
-        "--gt",
-        text(&gt),
-        "--pred",
-        text(&pred),
-    ];
-    let output = run(&[&files[..], &["--classes", "2", "--json"]].concat());
+    let output = run(&masks(&gt, &pred, &["--classes", "2", "--json"]));
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(
         errors.contains("predictions without a mask, which are not scored: 1 of 2"),
@@ -53,19 +60,9 @@ fn predictions_on_disk_are_scored() {
         let map = GrayImage::from_vec(2, 2, labels.to_vec()).expect("a map");
         map.save(path(name).join("a.png")).expect("a file");
     }
-    let scores = json_of(&succeed(&[
-        "score",
-        "segmentation",
-        "--gt",
-        text(&path("gt")),
-        "--pred",
-        text(&path("pred")),
-        "--classes",
-        "2",
-        "--ignore",
-        "9",
-        "--json",
-    ]));
+    let [gt, pred] = ["gt", "pred"].map(path);
+    let more = ["--classes", "2", "--ignore", "9", "--json"];
+    let scores = json_of(&succeed(&masks(&gt, &pred, &more)));
     // Class 0: one of two; class 1: one of two.
     assert_eq!(scores["iou"], serde_json::json!([0.5, 0.5]));
     assert_eq!(scores["mean_iou"], 0.5);
@@ -97,23 +94,18 @@ fn detections_on_disk_are_scored() {
         }])
     };
     write_json(detection(0.5.into()), &found);
-    let arguments = |more: &[&'static str]| {
-        let mut arguments = vec!["score", "detection", "--gt", text(&truth), "--dt"];
-        arguments.push(text(&found));
-        arguments.extend(more);
-        succeed(&arguments)
-    };
+    let score = |more: &[&str]| succeed(&detections(&truth, &found, more));
     // The boxes overlap by 3 quarters: right at 0.5, ..., 0.75; the masks are equal.
-    let boxes = json_of(&arguments(&["--json"]));
+    let boxes = json_of(&score(&["--json"]));
     assert_eq!(boxes["ap75"].as_f64().map(|ap| ap > 0.999), Some(true));
     let average = boxes["average_precision"].as_f64().expect("a score");
     assert!((average - 0.6).abs() < 1e-9, "{boxes}");
     assert_eq!(boxes["ap_large"], Value::Null);
     assert_eq!(boxes["classes"][1]["average_precision"], Value::Null);
-    let masks = arguments(&["--iou", "segm"]);
-    assert!(masks.starts_with("score"), "{masks}");
-    assert!(masks.contains("average_precision  100.00"), "{masks}");
-    assert!(masks.contains("1 object in 1 image"), "{masks}");
+    let of_masks = score(&["--iou", "segm"]);
+    assert!(of_masks.starts_with("score"), "{of_masks}");
+    assert!(of_masks.contains("average_precision  100.00"), "{of_masks}");
+    assert!(of_masks.contains("1 object in 1 image"), "{of_masks}");
 
     // pycocotools looks only at the categories of the truth.
     let mut several = detection(0.5.into());
@@ -121,15 +113,7 @@ fn detections_on_disk_are_scored() {
     unknown["category_id"] = 4.into();
     several.as_array_mut().expect("a list").push(unknown);
     write_json(several, &found);
-    let output = run(&[
-        "score",
-        "detection",
-        "--gt",
-        text(&truth),
-        "--dt",
-        text(&found),
-        "--json",
-    ]);
+    let output = run(&detections(&truth, &found, &["--json"]));
     let errors = String::from_utf8_lossy(&output.stderr);
     let expected = "1 detection of categories that ";
     assert!(errors.starts_with(expected), "{errors}");
@@ -137,8 +121,7 @@ fn detections_on_disk_are_scored() {
     assert_eq!(json_of(&printed), boxes, "{errors}");
 
     write_json(detection(Value::Null), &found);
-    let arguments = ["score", "detection", "--gt", text(&truth), "--dt"];
-    let error = fail(&[&arguments[..], &[text(&found)]].concat());
+    let error = fail(&detections(&truth, &found, &[]));
     assert!(
         error.contains("dt.json: detections[0] (image 7): score is missing"),
         "{error}"
@@ -155,17 +138,10 @@ fn a_class_that_no_mask_has_is_named() {
         let map = GrayImage::from_vec(2, 2, labels.to_vec()).expect("a map");
         map.save(path(name).join("a.png")).expect("a file");
     }
+    let [gt, pred] = ["gt", "pred"].map(path);
     let score = |classes: &str, ignore: &str| {
-        let (gt, pred) = (path("gt"), path("pred"));
-        let files = [
-            "score",
-            "segmentation",
-            "--gt",
-            text(&gt),
-            "--pred",
-            text(&pred),
-        ];
-        let output = run(&[&files[..], &["--classes", classes, "--ignore", ignore]].concat());
+        let more = ["--classes", classes, "--ignore", ignore];
+        let output = run(&masks(&gt, &pred, &more));
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     let said = score("2", "255");
@@ -240,7 +216,7 @@ labels = {{ values = {{ 0 = "ground", 200 = "thing" }}, ignore = [128] }}
     succeed(&["train", text(&config), "--out", text(&run_folder)]);
     succeed(&["predict", text(&run_folder), text(&root.join("images"))]);
     let predicted = run_folder.join("predictions");
-    for (masks, labels) in [
+    for (folder, labels) in [
         ("values", None),
         ("zero", Some("\"reduce_zero\"")),
         (
@@ -248,24 +224,20 @@ labels = {{ values = {{ 0 = "ground", 200 = "thing" }}, ignore = [128] }}
             Some("{ colors = { ground = [0, 0, 0], thing = [250, 10, 10] }, ignore = [9, 9, 9] }"),
         ),
     ] {
-        let mut changes = vec![format!("data.masks={masks}")];
+        let mut changes = vec![format!("data.masks={folder}")];
         changes.extend(labels.map(|labels| format!("data.labels={labels}")));
         change(&run_folder, &changes);
         let evaluated = json_of(&succeed(&["eval", text(&run_folder), "--json"]));
-        let gt = root.join(masks);
-        let files = [
-            "--gt",
-            text(&gt),
-            "--pred",
-            text(&predicted),
-            "--run",
-            text(&run_folder),
-        ];
-        let score = [&["score", "segmentation"], &files[..]].concat();
-        let scored = json_of(&succeed(&[&score[..], &["--json"]].concat()));
+        let gt = root.join(folder);
+        let of_run = ["--run", text(&run_folder)];
+        let score = |more: &[&str]| {
+            let more = [&of_run[..], more].concat();
+            succeed(&masks(&gt, &predicted, &more))
+        };
+        let scored = json_of(&score(&["--json"]));
         for key in ["mean_iou", "pixel_accuracy", "iou"] {
-            assert_eq!(scored[key], evaluated[key], "{masks}, {key}");
+            assert_eq!(scored[key], evaluated[key], "{folder}, {key}");
         }
-        assert!(succeed(&score).contains("\nthing "), "{masks}");
+        assert!(score(&[]).contains("\nthing "), "{folder}");
     }
 }

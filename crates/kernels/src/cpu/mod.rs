@@ -1,7 +1,8 @@
 //! The operators on Burn's CPU backend, Flex. Threads are rayon's. Loops are also compiled for the processor's
 //! best vector instructions (pulp).
 //!
-//! Tensors of types other than `f32` use the reference implementation.
+//! Tensors of types other than `f32` use the reference implementation. Attention among all tokens is the exception: in half
+//! precision its inputs are converted, because the reference stores the scores of all pairs.
 
 mod activation;
 mod add_nearest;
@@ -466,12 +467,15 @@ impl KernelBackend for Flex {
     }
 
     fn self_attention(qkv: FloatTensor<Self>, heads: Heads<Self>) -> FloatTensor<Self> {
-        operator!(
+        let dtype = qkv.dtype();
+        let (qkv, heads) = (storage::widened(qkv), self_attention::widened(heads));
+        let output = operator!(
             "self-attention",
             [qkv],
             self_attention::forward(&qkv, heads.count, heads.rotations.as_ref()),
             plain_self_attention::forward::<Self>(qkv, heads)
-        )
+        );
+        storage::rounded(output, dtype)
     }
 
     fn self_attention_backward(
@@ -479,12 +483,16 @@ impl KernelBackend for Flex {
         heads: Heads<Self>,
         grad: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        operator!(
+        let dtype = qkv.dtype();
+        let [qkv, grad] = [qkv, grad].map(storage::widened);
+        let heads = self_attention::widened(heads);
+        let output = operator!(
             "self-attention backward",
             [qkv, grad],
             self_attention::backward(&qkv, heads.count, heads.rotations.as_ref(), &grad),
             plain_self_attention::backward::<Self>(qkv, heads, grad)
-        )
+        );
+        storage::rounded(output, dtype)
     }
 
     fn window_attention(

@@ -2,20 +2,30 @@
 
 use std::mem::MaybeUninit;
 
-use burn_flex::FlexTensor;
+use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
 
 use super::gemm::Scratch as Product;
 use super::matrix::Matrix;
 use super::packed::{Left, Right, product_panel, width};
 use super::softmax::{softmax_backward_row, softmax_row};
-use super::storage::{split_columns, tensor, written};
+use super::storage::{self, split_columns, tensor, written};
 use super::vector::vectorised;
+use crate::self_attention::Heads;
 
 /// Approximate number of scores that a task holds: they stay in the second-level cache.
 const SCORES: usize = 1 << 16;
 /// Minimum and maximum number of queries that a task takes at once; multiples of the six rows of a tile.
 const QUERIES: [usize; 2] = [12, 48];
+
+/// Converts rotations in half precision to single.
+pub(super) fn widened(heads: Heads<Flex>) -> Heads<Flex> {
+    let rotations = heads.rotations;
+    Heads {
+        rotations: rotations.map(|parts| parts.map(storage::widened)),
+        ..heads
+    }
+}
 
 /// What all tasks share.
 struct Geometry<'a> {

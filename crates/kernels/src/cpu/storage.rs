@@ -2,8 +2,9 @@
 
 use std::mem::MaybeUninit;
 
-use burn::tensor::{Bytes, DType, Shape};
-use burn_flex::{FlexTensor, Layout};
+use burn::tensor::ops::FloatTensorOps;
+use burn::tensor::{Bytes, DType, FloatDType, Shape};
+use burn_flex::{Flex, FlexTensor, Layout};
 use rayon::prelude::*;
 
 use super::vector::vectorised;
@@ -15,6 +16,23 @@ const GRAIN: usize = 1 << 14;
 /// Whether all tensors are single precision, the only type of these kernels.
 pub(super) fn are_f32(tensors: &[&FlexTensor]) -> bool {
     tensors.iter().all(|tensor| tensor.dtype() == DType::F32)
+}
+
+/// Converts half precision to single; other types stay as they are.
+pub(super) fn widened(x: FlexTensor) -> FlexTensor {
+    match x.dtype() {
+        DType::F16 | DType::BF16 => Flex::float_cast(x, FloatDType::F32),
+        _ => x,
+    }
+}
+
+/// Rounds a tensor to half precision if `to` is such a type.
+pub(super) fn rounded(x: FlexTensor, to: DType) -> FlexTensor {
+    match to {
+        DType::F16 => Flex::float_cast(x, FloatDType::F16),
+        DType::BF16 => Flex::float_cast(x, FloatDType::BF16),
+        _ => x,
+    }
 }
 
 /// A contiguous tensor of these values.

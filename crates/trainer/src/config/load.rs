@@ -121,14 +121,17 @@ impl Overrides {
             return Ok(compared);
         };
         let is_nobodys = |key: &&String| rest.iter().all(|other| other.left_out.contains(key));
-        if first.left_out.iter().any(|key| is_nobodys(&key)) {
-            self.refuse_for_all(option, &compared)?;
+        if first.left_out.iter().any(|key| is_nobodys(&key))
+            && let Some(error) = self.refusal(option, &compared)
+        {
+            return Err(error);
         }
         Ok(compared)
     }
 
-    /// Returns the error of a key that no method has, with the nearest key that one of them has.
-    fn refuse_for_all(&self, option: &str, methods: &[MethodOverrides]) -> Result<(), TrainError> {
+    /// Returns the error of a key that no method has, with the nearest key that one of them has; `None` if a method
+    /// has every key.
+    fn refusal(&self, option: &str, methods: &[MethodOverrides]) -> Option<TrainError> {
         let read = |method: &str| {
             let mut overrides = self.clone();
             overrides.choose(option, "method.name", method)?;
@@ -144,7 +147,7 @@ impl Overrides {
             |error| matches!(error, TrainError::Key { reason, .. } if has_suggestion(reason)),
         );
         if refused.is_empty() {
-            return Ok(());
+            return None;
         }
         let mut error = refused.swap_remove(nearest.unwrap_or(0));
         if let TrainError::Key { hint, .. } = &mut error
@@ -154,7 +157,7 @@ impl Overrides {
             let methods = names.join(", ");
             *hint = Some(format!("none of these methods has such a key: {methods}"));
         }
-        Err(error)
+        Some(error)
     }
 }
 
