@@ -74,7 +74,7 @@ impl Kind {
 const STATISTICS: [&str; 2] = ["running_mean", "running_var"];
 
 /// Kinds by layer type and field; all other parameters are a [`Kind::Weight`].
-const LAYERS: [(&str, &str, Kind); 19] = [
+const LAYERS: [(&str, &str, Kind); 20] = [
     ("LayerNorm", "gamma", Kind::NormScale),
     ("LayerNorm", "beta", Kind::NormShift),
     ("BatchNorm", "gamma", Kind::NormScale),
@@ -89,6 +89,7 @@ const LAYERS: [(&str, &str, Kind); 19] = [
     ("Pointwise", "bias", Kind::Bias),
     ("Layer", "bias", Kind::Bias),
     ("Enlarging", "bias", Kind::Bias),
+    ("UnitConvolution", "bias", Kind::Bias),
     (
         "WindowAttention",
         "relative_position_bias_table",
