@@ -128,12 +128,6 @@ pub struct UnitConvolution<B: Backend> {
     pub norm: Option<BatchNorm<B>>,
 }
 
-/// Whether all of several maps have one stride, so that they are reassembled.
-fn is_level(maps: &[MapShape]) -> bool {
-    let mut pairs = maps.windows(2);
-    maps.len() > 1 && pairs.all(|pair| pair[0].stride == pair[1].stride)
-}
-
 impl DptConfig {
     fn widths(&self) -> [usize; 4] {
         self.widths.unwrap_or(WIDTHS)
@@ -141,7 +135,11 @@ impl DptConfig {
 
     /// The strides of the maps that are fused, the finest first.
     fn strides(maps: &[MapShape]) -> Vec<f32> {
-        let scales = if is_level(maps) { SCALES } else { [1.0; 4] };
+        let scales = if MapShape::have_one_stride(maps) {
+            SCALES
+        } else {
+            [1.0; 4]
+        };
         let scales = scales.into_iter().chain(std::iter::repeat(1.0));
         let pairs = maps.iter().zip(scales);
         pairs.map(|(map, scale)| map.stride / scale).collect()
@@ -155,7 +153,7 @@ impl DptConfig {
         device: &B::Device,
     ) -> Dpt<B> {
         let channels = self.channels;
-        let (reassembled, widths) = match is_level(inputs) {
+        let (reassembled, widths) = match MapShape::have_one_stride(inputs) {
             false => (Vec::new(), inputs.iter().map(|map| map.channels).collect()),
             true => {
                 let lines = inputs.iter().zip(self.widths()).zip(SCALES);
@@ -218,7 +216,7 @@ impl HeadSettings for DptConfig {
             in_range("widths", width)?;
         }
         let strides = || listed(maps.iter().map(|map| map.stride));
-        if is_level(maps) && maps.len() != SCALES.len() {
+        if MapShape::have_one_stride(maps) && maps.len() != SCALES.len() {
             return Err(format!(
                 "head.name = \"dpt\" reassembles four maps of one stride; here there are {}, of strides {}",
                 maps.len(),
@@ -226,14 +224,14 @@ impl HeadSettings for DptConfig {
             ));
         }
         let grow = maps.windows(2).all(|pair| pair[0].stride < pair[1].stride);
-        if !is_level(maps) && !grow {
+        if !MapShape::have_one_stride(maps) && !grow {
             return Err(format!(
                 "head.name = \"dpt\" needs maps of one stride or of growing strides; here they are {}",
                 strides()
             ));
         }
         match self.widths {
-            Some(widths) if !is_level(maps) => Err(format!(
+            Some(widths) if !MapShape::have_one_stride(maps) => Err(format!(
                 "head.widths = {widths:?}; maps of strides {} are not reassembled, so it must be absent",
                 strides()
             )),

@@ -2,6 +2,7 @@
 
 use crate::maps::MapShape;
 use crate::neck::NeckConfig;
+use crate::range;
 
 /// The task of a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,23 +86,9 @@ pub struct Auxiliary {
     pub weight: f64,
 }
 
-/// Maximum width of a head. Far larger values are mistakes, and must be rejected before their memory is allocated.
-pub(crate) const MOST: usize = 1 << 14;
-
 /// Checks that a width or number is not zero and not too large.
 pub(crate) fn in_range(field: &str, value: usize) -> Result<(), String> {
-    in_range_of("head", field, value)
-}
-
-/// As [`in_range`], in another table than that of the head.
-pub(crate) fn in_range_of(table: &str, field: &str, value: usize) -> Result<(), String> {
-    match value {
-        0 => Err(format!("{table}.{field} = 0; it must be at least 1")),
-        1..=MOST => Ok(()),
-        _ => Err(format!(
-            "{table}.{field} = {value}; it must be at most {MOST}"
-        )),
-    }
+    range::check(&format!("head.{field}"), value)
 }
 
 /// Checks that a dropout probability is in [0, 1).

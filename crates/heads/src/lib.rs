@@ -40,6 +40,7 @@ mod maps;
 pub mod multi_task;
 pub mod neck;
 mod normalization;
+mod range;
 pub mod segformer;
 mod segmentation;
 mod staged;

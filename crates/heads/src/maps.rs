@@ -31,6 +31,12 @@ impl MapShape {
         stages.iter().copied().map(Self::from).collect()
     }
 
+    /// Whether all of several maps have one stride, so that they are no pyramid.
+    pub fn have_one_stride(maps: &[Self]) -> bool {
+        let mut pairs = maps.windows(2);
+        maps.len() > 1 && pairs.all(|pair| pair[0].stride == pair[1].stride)
+    }
+
     /// Returns the stride of the coarsest of these maps.
     pub fn coarsest_stride(maps: &[Self]) -> f32 {
         maps.iter().map(|map| map.stride).fold(1.0, f32::max)

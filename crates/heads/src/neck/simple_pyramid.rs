@@ -22,8 +22,8 @@ use super::scale;
 use super::settings::{Neck, NeckDescriptor, NeckSettings};
 use crate::convolution::kaiming;
 use crate::enlarging::Enlarging;
-use crate::head::in_range_of;
 use crate::maps::MapShape;
+use crate::range;
 
 pub(crate) const DESCRIPTOR: NeckDescriptor = NeckDescriptor {
     name: "simple_pyramid",
@@ -128,7 +128,7 @@ impl SimplePyramidConfig {
 
 impl NeckSettings for SimplePyramidConfig {
     fn validate(&self, stages: &[StageShape]) -> Result<(), String> {
-        in_range_of("neck", "channels", self.channels)?;
+        range::check("neck.channels", self.channels)?;
         scale::validate(&self.scales)?;
         let channels = stages.last().map_or(0, |stage| stage.channels);
         let most = self.scales.iter().copied().map(scale::doublings).max();

@@ -84,12 +84,6 @@ impl Default for NeckConfig {
 }
 
 impl NeckConfig {
-    /// Whether all of several stages have one stride, so that they are no pyramid.
-    pub fn stages_are_level(stages: &[StageShape]) -> bool {
-        let mut pairs = stages.windows(2);
-        stages.len() > 1 && pairs.all(|pair| pair[0].stride == pair[1].stride)
-    }
-
     /// Checks the fields for a backbone with these stages, the finest first.
     ///
     /// # Errors
@@ -159,9 +153,13 @@ mod tests {
              be \"none\""
         );
         assert!(pyramid.validate(&patches[..3]).is_err());
-        assert!(NeckConfig::stages_are_level(&patches));
-        assert!(!NeckConfig::stages_are_level(&growing));
-        assert!(!NeckConfig::stages_are_level(&patches[..1]));
+        let have_one = |stages: &[StageShape]| {
+            let maps = MapShape::of_stages(stages);
+            MapShape::have_one_stride(&maps)
+        };
+        assert!(have_one(&patches));
+        assert!(!have_one(&growing));
+        assert!(!have_one(&patches[..1]));
     }
 
     #[test]

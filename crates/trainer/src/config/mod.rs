@@ -123,8 +123,8 @@ impl RunConfig {
         if let Some(neck) = &self.neck {
             return Ok(neck.clone());
         }
-        let are_level = NeckConfig::stages_are_level(&self.backbone.descriptor()?.stages);
-        Ok(match are_level {
+        let stages = MapShape::of_stages(&self.backbone.descriptor()?.stages);
+        Ok(match MapShape::have_one_stride(&stages) {
             true => self.task.neck(),
             false => NeckConfig::default(),
         })
