@@ -74,7 +74,7 @@ impl Kind {
 const STATISTICS: [&str; 2] = ["running_mean", "running_var"];
 
 /// Kinds by layer type and field; all other parameters are a [`Kind::Weight`].
-const LAYERS: [(&str, &str, Kind); 21] = [
+const LAYERS: [(&str, &str, Kind); 22] = [
     ("LayerNorm", "gamma", Kind::NormScale),
     ("LayerNorm", "beta", Kind::NormShift),
     ("ClosingNorm", "gamma", Kind::NormScale),
@@ -91,6 +91,7 @@ const LAYERS: [(&str, &str, Kind); 21] = [
     ("Pointwise", "bias", Kind::Bias),
     ("Layer", "bias", Kind::Bias),
     ("Enlarging", "bias", Kind::Bias),
+    ("UnitConvolution", "bias", Kind::Bias),
     (
         "WindowAttention",
         "relative_position_bias_table",

@@ -85,14 +85,19 @@ impl Observer for TerminalProgress {
                 done,
                 method,
                 head,
+                neck,
             } => {
                 self.start(steps, done);
                 let from = match done {
                     0 => String::new(),
                     done => format!(", resumed from step {done}"),
                 };
+                let behind = match neck {
+                    "none" => String::new(),
+                    neck => format!(" behind the neck `{neck}`"),
+                };
                 self.line(&format!(
-                    "{}{from}; {} trainable parameters in the method, {head} in the head",
+                    "{}{from}; {} trainable parameters in the method, {head} in the head{behind}",
                     count(steps, "step"),
                     method.total
                 ));

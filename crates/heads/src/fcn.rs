@@ -11,6 +11,7 @@ use crate::convolution::{ConvNormRelu, Pointwise};
 use crate::decoder::Decoder;
 use crate::dropout::drop_channels;
 use crate::head::{HeadDescriptor, HeadSettings, HeadTask, drop_rate, in_range};
+use crate::maps::MapShape;
 
 pub(crate) const DESCRIPTOR: HeadDescriptor = HeadDescriptor {
     name: "fcn",
@@ -54,9 +55,14 @@ pub struct Fcn<B: Backend> {
 
 impl FcnConfig {
     /// Initialises a head for features with these channels.
-    pub fn init<B: Backend>(&self, inputs: &[usize], classes: usize, device: &B::Device) -> Fcn<B> {
+    pub fn init<B: Backend>(
+        &self,
+        inputs: &[MapShape],
+        classes: usize,
+        device: &B::Device,
+    ) -> Fcn<B> {
         Fcn {
-            convolution: ConvNormRelu::new(inputs[self.stage], self.channels, 3, device),
+            convolution: ConvNormRelu::new(inputs[self.stage].channels, self.channels, 3, device),
             classifier: Pointwise::classifier(self.channels, classes, device),
             stage: self.stage,
             dropout: self.dropout,
@@ -65,16 +71,16 @@ impl FcnConfig {
 }
 
 impl HeadSettings for FcnConfig {
-    fn validate(&self, stages: usize) -> Result<(), String> {
-        self.validate_as("", stages)
+    fn validate(&self, maps: &[MapShape]) -> Result<(), String> {
+        self.validate_as("", maps.len())
     }
 
-    fn reads(&self, stage: usize) -> bool {
-        self.stage == stage
+    fn reads(&self, map: usize, _: usize) -> bool {
+        self.stage == map
     }
 
-    fn coarsest_norm(&self) -> Option<usize> {
-        Some(self.stage)
+    fn coarsest_norm(&self, maps: &[MapShape]) -> Option<f32> {
+        maps.get(self.stage).map(|map| map.stride)
     }
 }
 

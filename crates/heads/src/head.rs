@@ -1,5 +1,9 @@
 //! The descriptions and settings of heads.
 
+use crate::maps::MapShape;
+use crate::neck::NeckConfig;
+use crate::range;
+
 /// The task of a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HeadTask {
@@ -34,16 +38,22 @@ pub struct HeadDescriptor {
 
 /// The configuration of a decoder.
 pub trait HeadSettings {
-    /// Checks the fields for an encoder with `stages` stages.
+    /// Checks the fields for maps of these shapes, the finest first. Their channels are those of the backbone,
+    /// which a method may change.
     ///
     /// # Errors
     ///
     /// A message with the key and its value.
-    fn validate(&self, stages: usize) -> Result<(), String>;
+    fn validate(&self, maps: &[MapShape]) -> Result<(), String>;
 
-    /// Whether it reads a stage of the backbone, counted from the finest.
-    fn reads(&self, _stage: usize) -> bool {
+    /// Whether it reads a map of so many, counted from the finest.
+    fn reads(&self, _map: usize, _maps: usize) -> bool {
         true
+    }
+
+    /// Returns the neck that it stands on if all stages of the backbone have one stride.
+    fn neck(&self) -> NeckConfig {
+        NeckConfig::default()
     }
 
     /// Returns its auxiliary decoder, if it has one.
@@ -51,17 +61,22 @@ pub trait HeadSettings {
         None
     }
 
-    /// Returns the stage with the coarsest resolution at which the head has a batch norm; `None` for a head
-    /// that pools a map to a single position.
-    fn coarsest_norm(&self) -> Option<usize> {
-        Some(0)
+    /// Returns the coarsest stride at which the head has a batch norm; `None` for a head that pools a map to a
+    /// single position.
+    fn coarsest_norm(&self, maps: &[MapShape]) -> Option<f32> {
+        maps.first().map(|map| map.stride)
+    }
+
+    /// Returns the stride of the coarsest map that it reads or makes.
+    fn coarsest_stride(&self, maps: &[MapShape]) -> f32 {
+        MapShape::coarsest_stride(maps)
     }
 }
 
-/// An auxiliary decoder on one stage, used only in training: an [`Fcn`](crate::fcn::Fcn).
+/// An auxiliary decoder on one map, used only in training: an [`Fcn`](crate::fcn::Fcn).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Auxiliary {
-    /// The stage it reads.
+    /// The map it reads.
     pub stage: usize,
     /// Number of channels of its convolution.
     pub channels: usize,
@@ -71,16 +86,9 @@ pub struct Auxiliary {
     pub weight: f64,
 }
 
-/// Maximum width of a head. Far larger values are mistakes, and must be rejected before their memory is allocated.
-pub(crate) const MOST: usize = 1 << 14;
-
 /// Checks that a width or number is not zero and not too large.
 pub(crate) fn in_range(field: &str, value: usize) -> Result<(), String> {
-    match value {
-        0 => Err(format!("head.{field} = 0; it must be at least 1")),
-        1..=MOST => Ok(()),
-        _ => Err(format!("head.{field} = {value}; it must be at most {MOST}")),
-    }
+    range::check(&format!("head.{field}"), value)
 }
 
 /// Checks that a dropout probability is in [0, 1).

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::convolution::{Pointwise, kaiming};
 use crate::decoder::Decoder;
 use crate::head::{HeadDescriptor, HeadSettings, HeadTask, in_range};
+use crate::maps::MapShape;
 use crate::normalization::BatchNorm;
 
 pub(crate) const DESCRIPTOR: HeadDescriptor = HeadDescriptor {
@@ -60,13 +61,13 @@ impl HrNetConfig {
     /// Initialises a head for features with these channels.
     pub fn init<B: Backend>(
         &self,
-        inputs: &[usize],
+        inputs: &[MapShape],
         classes: usize,
         device: &B::Device,
     ) -> HrNet<B> {
         let pairs = inputs.iter().zip(&self.widths);
         let projections =
-            pairs.map(|(&input, &width)| kaiming(width, 1).init([input, width], device));
+            pairs.map(|(input, &width)| kaiming(width, 1).init([input.channels, width], device));
         let narrow: usize = self.widths.iter().take(inputs.len()).sum();
         let hidden = self.expansion * narrow;
         HrNet {
@@ -79,7 +80,8 @@ impl HrNetConfig {
 }
 
 impl HeadSettings for HrNetConfig {
-    fn validate(&self, stages: usize) -> Result<(), String> {
+    fn validate(&self, maps: &[MapShape]) -> Result<(), String> {
+        let stages = maps.len();
         if self.widths.len() != stages || self.widths.contains(&0) {
             return Err(format!(
                 "head.widths = {:?}; it must have a positive width for each of {stages} stages",

@@ -17,6 +17,7 @@ use crate::convolution::{ConvNormRelu, Pointwise};
 use crate::decoder::Decoder;
 use crate::dropout::drop_channels;
 use crate::head::{HeadDescriptor, HeadSettings, HeadTask, drop_rate, in_range};
+use crate::maps::MapShape;
 
 pub(crate) const DESCRIPTOR: HeadDescriptor = HeadDescriptor {
     name: "segformer",
@@ -60,14 +61,14 @@ impl SegFormerConfig {
     /// Initialises a decoder for features with these channels.
     pub fn init<B: Backend>(
         &self,
-        inputs: &[usize],
+        inputs: &[MapShape],
         classes: usize,
         device: &B::Device,
     ) -> SegFormerDecoder<B> {
         SegFormerDecoder {
             projections: inputs
                 .iter()
-                .map(|&input| Pointwise::linear(input, self.channels, device))
+                .map(|input| Pointwise::linear(input.channels, self.channels, device))
                 .collect(),
             fuse: ConvNormRelu::new(inputs.len() * self.channels, self.channels, 1, device),
             classifier: Pointwise::classifier(self.channels, classes, device),
@@ -77,7 +78,7 @@ impl SegFormerConfig {
 }
 
 impl HeadSettings for SegFormerConfig {
-    fn validate(&self, _stages: usize) -> Result<(), String> {
+    fn validate(&self, _: &[MapShape]) -> Result<(), String> {
         in_range("channels", self.channels)?;
         drop_rate("dropout", self.dropout)
     }

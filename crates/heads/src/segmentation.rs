@@ -1,19 +1,23 @@
-//! A semantic segmentation head: a decoder, its auxiliary decoder and their loss.
+//! A semantic segmentation head: a neck, a decoder, its auxiliary decoder and their loss.
 
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
-use gradway_backbone::Phase;
+use gradway_backbone::{Phase, StageShape};
 use gradway_kernels::{KernelBackend, cross_entropy};
 
 use crate::decoder::Decoder;
 use crate::fcn::{Fcn, FcnConfig};
 use crate::head::Auxiliary;
+use crate::maps::MapShape;
+use crate::neck::{AnyNeck, Neck, NeckConfig};
 use crate::table::{AnyDecoder, HeadConfig};
 
-/// A decoder and, if the configuration has one, an auxiliary decoder.
+/// A neck, a decoder on its maps and, if the configuration has one, an auxiliary decoder on them.
 #[derive(Module, Debug)]
 pub struct SegmentationHead<B: Backend> {
+    /// Makes the maps that both decoders read.
+    pub neck: AnyNeck<B>,
     /// The decoder of the prediction.
     pub decoder: AnyDecoder<B>,
     /// The auxiliary decoder, used only in training.
@@ -32,10 +36,26 @@ pub struct SegmentationOutput<B: KernelBackend> {
 }
 
 impl HeadConfig {
-    /// Initialises the head for features with these channels.
+    /// Initialises the head behind a neck, for the stages of a backbone, the finest first.
+    pub fn on<B: Backend>(
+        &self,
+        neck: &NeckConfig,
+        stages: &[StageShape],
+        classes: usize,
+        device: &B::Device,
+    ) -> SegmentationHead<B> {
+        let maps = neck.maps(stages);
+        let is_read = |map| self.reads(map, maps.len());
+        SegmentationHead {
+            neck: neck.init(stages, &is_read, device),
+            ..self.init(&maps, classes, device)
+        }
+    }
+
+    /// Initialises the head, without a neck, for maps of these shapes.
     pub fn init<B: Backend>(
         &self,
-        inputs: &[usize],
+        inputs: &[MapShape],
         classes: usize,
         device: &B::Device,
     ) -> SegmentationHead<B> {
@@ -49,6 +69,7 @@ impl HeadConfig {
         };
         let auxiliary = self.auxiliary();
         SegmentationHead {
+            neck: NeckConfig::default().init(&[], &|_| true, device),
             auxiliary_weight: auxiliary.map_or(0.0, |auxiliary| auxiliary.weight),
             auxiliary: auxiliary.map(beside),
             decoder: self.decoder(inputs, classes, device),
@@ -65,9 +86,10 @@ impl<B: KernelBackend> SegmentationHead<B> {
             Phase::Training { .. } => self.auxiliary.as_ref(),
             Phase::Inference => None,
         };
+        let maps = self.neck.forward(features, phase.stream("neck"));
         SegmentationOutput {
-            logits: self.decoder.forward(features, phase.stream("decoder")),
-            auxiliary: auxiliary.map(|head| head.forward(features, phase.stream("auxiliary"))),
+            logits: self.decoder.forward(&maps, phase.stream("decoder")),
+            auxiliary: auxiliary.map(|head| head.forward(&maps, phase.stream("auxiliary"))),
         }
     }
 

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::decoder::Decoder;
 use crate::detection::detector;
 use crate::head::{Auxiliary, HeadDescriptor, HeadSettings};
+use crate::maps::{MapShape, positions};
+use crate::neck::NeckConfig;
 
 /// Declares the configuration enum, the decoder enum and the list of heads.
 macro_rules! declare {
@@ -47,10 +49,10 @@ macro_rules! declare {
                 }
             }
 
-            /// Initialises the decoder for features with these channels.
+            /// Initialises the decoder for maps of these shapes.
             pub(crate) fn decoder<B: Backend>(
                 &self,
-                inputs: &[usize],
+                inputs: &[MapShape],
                 classes: usize,
                 device: &B::Device,
             ) -> AnyDecoder<B> {
@@ -80,29 +82,37 @@ pub fn table() -> &'static [HeadDescriptor] {
 }
 
 impl HeadConfig {
-    /// Checks the fields for an encoder with `stages` stages.
+    /// Checks the fields for maps of these shapes, the finest first.
     ///
     /// # Errors
     ///
     /// A message with the key and its value.
-    pub fn validate(&self, stages: usize) -> Result<(), String> {
-        self.settings().validate(stages)
+    pub fn validate(&self, maps: &[MapShape]) -> Result<(), String> {
+        self.settings().validate(maps)
     }
 
-    /// Whether it reads a stage of the backbone, counted from the finest.
-    pub fn reads(&self, stage: usize) -> bool {
-        self.settings().reads(stage)
+    /// Returns the neck that it stands on if all stages of the backbone have one stride.
+    pub fn neck(&self) -> NeckConfig {
+        self.settings().neck()
+    }
+
+    /// Returns the stride of the coarsest map that it reads or makes.
+    pub fn coarsest_stride(&self, maps: &[MapShape]) -> f32 {
+        self.settings().coarsest_stride(maps)
+    }
+
+    /// Whether it reads a map of so many, counted from the finest.
+    pub fn reads(&self, map: usize, maps: usize) -> bool {
+        self.settings().reads(map, maps)
     }
 
     /// Returns the minimum number of values per channel that a batch norm of the head normalises in training,
-    /// for a batch of images of `[height, width]` and stages with these strides. A single value has variance
-    /// zero, which would also end up in the running variance.
-    pub fn normalised_values(&self, batch: usize, size: [usize; 2], strides: &[usize]) -> usize {
-        let map = |stage: usize| {
-            let stride = strides.get(stage).copied().unwrap_or(1);
-            size.map(|side| side.div_ceil(stride)).iter().product()
-        };
-        batch * self.settings().coarsest_norm().map_or(1, map)
+    /// for a batch of images of `[height, width]` and maps of these shapes. A single value has variance zero,
+    /// which would also end up in the running variance.
+    pub fn normalised_values(&self, batch: usize, size: [usize; 2], maps: &[MapShape]) -> usize {
+        let stride = self.settings().coarsest_norm(maps);
+        let values = |stride| size.map(|side| positions(side, stride)).iter().product();
+        batch * stride.map_or(1, values)
     }
 
     /// Returns its auxiliary decoder, if it has one.
@@ -113,6 +123,8 @@ impl HeadConfig {
 
 #[cfg(test)]
 mod tests {
+    use gradway_backbone::StageShape;
+
     use super::*;
     use crate::fcn::FcnConfig;
     use crate::hrnet::HrNetConfig;
@@ -128,24 +140,28 @@ mod tests {
             auxiliary,
             ..Default::default()
         });
-        assert_eq!(upernet.validate(4), Ok(()));
+        let maps = [4, 8, 16, 32].map(|stride| {
+            let channels = 8;
+            MapShape::from(StageShape { channels, stride })
+        });
+        assert_eq!(upernet.validate(&maps), Ok(()));
         assert_eq!(
-            upernet.validate(3),
+            upernet.validate(&maps[..3]),
             Err("head.auxiliary.stage = 3; the backbone has stages 0..3".to_string())
         );
         let hrnet = HeadConfig::HrNet(HrNetConfig::default());
-        assert_eq!(hrnet.validate(4), Ok(()));
-        assert!(hrnet.validate(3).is_err());
+        assert_eq!(hrnet.validate(&maps), Ok(()));
+        assert!(hrnet.validate(&maps[..3]).is_err());
     }
 
     #[test]
     fn a_head_reads_what_its_file_says() {
         let fcn = HeadConfig::Fcn(FcnConfig::default());
-        let read: Vec<usize> = (0..4).filter(|stage| fcn.reads(*stage)).collect();
+        let read: Vec<usize> = (0..4).filter(|map| fcn.reads(*map, 4)).collect();
         assert_eq!(read, [2]);
         assert!(fcn.auxiliary().is_none());
         let upernet = HeadConfig::UPerNet(UPerNetConfig::default());
-        assert!((0..4).all(|stage| upernet.reads(stage)));
+        assert!((0..4).all(|map| upernet.reads(map, 4)));
         assert_eq!(upernet.auxiliary().map(|beside| beside.stage), Some(2));
     }
 }

@@ -14,6 +14,9 @@ use crate::decoder::Decoder;
 use crate::dropout::drop_channels;
 use crate::fcn::FcnConfig;
 use crate::head::{Auxiliary, HeadDescriptor, HeadSettings, HeadTask, drop_rate, in_range};
+use crate::maps::MapShape;
+use crate::neck::NeckConfig;
+use crate::neck::pyramid::PyramidConfig;
 
 pub(crate) const DESCRIPTOR: HeadDescriptor = HeadDescriptor {
     name: "upernet",
@@ -72,12 +75,12 @@ impl UPerNetConfig {
     /// Initialises a decoder for features with these channels.
     pub fn init<B: Backend>(
         &self,
-        inputs: &[usize],
+        inputs: &[MapShape],
         classes: usize,
         device: &B::Device,
     ) -> UPerNet<B> {
         let channels = self.channels;
-        let coarsest = inputs[inputs.len() - 1];
+        let coarsest = inputs[inputs.len() - 1].channels;
         let finer = &inputs[..inputs.len() - 1];
         let stacked = coarsest + POOLS.len() * channels;
         UPerNet {
@@ -88,7 +91,7 @@ impl UPerNetConfig {
             bottleneck: ConvNormRelu::new(stacked, channels, 3, device),
             laterals: finer
                 .iter()
-                .map(|&input| ConvNormRelu::new(input, channels, 1, device))
+                .map(|input| ConvNormRelu::new(input.channels, channels, 1, device))
                 .collect(),
             pyramid: finer
                 .iter()
@@ -102,13 +105,17 @@ impl UPerNetConfig {
 }
 
 impl HeadSettings for UPerNetConfig {
-    fn validate(&self, stages: usize) -> Result<(), String> {
+    fn validate(&self, maps: &[MapShape]) -> Result<(), String> {
         in_range("channels", self.channels)?;
         drop_rate("dropout", self.dropout)?;
-        self.auxiliary.validate_as("auxiliary.", stages)
+        self.auxiliary.validate_as("auxiliary.", maps.len())
     }
 
-    fn coarsest_norm(&self) -> Option<usize> {
+    fn neck(&self) -> NeckConfig {
+        NeckConfig::Pyramid(PyramidConfig::default())
+    }
+
+    fn coarsest_norm(&self, _: &[MapShape]) -> Option<f32> {
         None
     }
 

@@ -24,6 +24,7 @@
 //! | [`self_attention`] | never stores the scores of all pairs of tokens; keeps only queries, keys and values |
 //! | [`window_attention`] | from map to map without storing windows or scores; keeps only queries, keys and values |
 //! | [`resize_bilinear`] | `align_corners = false`, the convention of every dense-prediction code base |
+//! | [`resize_bilinear_aligned`] | `align_corners = true`, for networks that are published with it |
 //! | [`focal_loss`] | for independent classes; keeps only the logits |
 //! | [`most_likely`] | copies one number per position from the device instead of one per class |
 //! | [`top_k`], [`nms`] | proposals stay on the device until the final ones are selected |
@@ -92,7 +93,7 @@ pub use nms::{nms, unsuppressed};
 pub use pad::pad;
 pub use prompted_attention::PromptedAttention;
 pub use read::{read, reads};
-pub use resize::resize_bilinear;
+pub use resize::{resize_bilinear, resize_bilinear_aligned};
 pub use roi_align::{Roi, RoiAlign, roi_align, roi_align_reference};
 pub use scale_and_shift::scale_and_shift;
 pub use self_attention::{Heads, Rotations, self_attention, self_attention_reference};

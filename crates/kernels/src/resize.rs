@@ -24,6 +24,29 @@ pub fn resize_bilinear<B: KernelBackend>(x: Tensor<B, 4>, size: [usize; 2]) -> T
     tensor(B::resize_bilinear(float(x), size))
 }
 
+/// Bilinear resize that keeps the corners in their places (`align_corners = true`), as PyTorch's `interpolate`.
+///
+/// For networks that are published with it. The corners of a map and of its enlargement are the same positions, so
+/// that the distance between positions depends on the size of the map; [`resize_bilinear`] has no such dependence.
+/// Under autodiff `x` is not kept.
+///
+/// # Shapes
+///
+/// - `x`: `[batch, channels, height, width]`
+/// - output: `[batch, channels, size[0], size[1]]`
+pub fn resize_bilinear_aligned<B: KernelBackend>(
+    x: Tensor<B, 4>,
+    size: [usize; 2],
+) -> Tensor<B, 4> {
+    let [batch, channels, height, width] = x.dims();
+    let device = x.device();
+    let matrix = |old, new| matrix::<B>([old, new], &Tap::aligned(old, new), &device);
+    let across = matrix(width, size[1]).map(Tensor::transpose);
+    let down = matrix(height, size[0]);
+    let x = times(x.reshape([batch * channels, height, width]), across);
+    down_times(down, x).reshape([batch, channels, size[0], size[1]])
+}
+
 /// Resizes by a product with a constant matrix per axis, since bilinear interpolation is separable and every
 /// backend multiplies matrices well.
 pub(crate) fn forward<B: KernelBackend>(x: FloatTensor<B>, size: [usize; 2]) -> FloatTensor<B> {
@@ -60,17 +83,28 @@ pub(crate) struct Tap {
 impl Tap {
     /// The taps of every new position; positions beyond the border take the border's value.
     pub fn all(old: usize, new: usize) -> Vec<Self> {
-        let tap = |index: usize| {
-            let position = (index as f64 + 0.5) * old as f64 / new as f64 - 0.5;
-            let position = position.clamp(0.0, (old - 1) as f64);
-            let below = position as usize;
-            Self {
-                below,
-                above: (below + 1).min(old - 1),
-                share: (position - below as f64) as f32,
-            }
-        };
-        (0..new).map(tap).collect()
+        let position = |index| (index as f64 + 0.5) * old as f64 / new as f64 - 0.5;
+        (0..new)
+            .map(|index| Self::at(position(index), old))
+            .collect()
+    }
+
+    /// The taps of every new position, the first and the last of which are the old ones.
+    fn aligned(old: usize, new: usize) -> Vec<Self> {
+        let step = (old - 1) as f64 / new.saturating_sub(1).max(1) as f64;
+        (0..new)
+            .map(|index| Self::at(index as f64 * step, old))
+            .collect()
+    }
+
+    fn at(position: f64, old: usize) -> Self {
+        let position = position.clamp(0.0, (old - 1) as f64);
+        let below = position as usize;
+        Self {
+            below,
+            above: (below + 1).min(old - 1),
+            share: (position - below as f64) as f32,
+        }
     }
 }
 
@@ -96,11 +130,20 @@ fn interpolation<B: KernelBackend>(
     new: usize,
     device: &B::Device,
 ) -> Option<Tensor<B, 2>> {
+    matrix([old, new], &Tap::all(old, new), device)
+}
+
+/// As [`interpolation`], for any taps of the new positions.
+fn matrix<B: KernelBackend>(
+    [old, new]: [usize; 2],
+    taps: &[Tap],
+    device: &B::Device,
+) -> Option<Tensor<B, 2>> {
     if old == new {
         return None;
     }
     let mut weights = vec![0.0; new * old];
-    for (tap, row) in Tap::all(old, new).iter().zip(weights.chunks_exact_mut(old)) {
+    for (tap, row) in taps.iter().zip(weights.chunks_exact_mut(old)) {
         row[tap.below] += 1.0 - tap.share;
         row[tap.above] += tap.share;
     }

@@ -55,6 +55,8 @@ pub struct Model<B: TrainBackend, T: Task<B>> {
     adds: bool,
     /// The weights that the other run trained.
     kept: StateDict,
+    /// What the sides of images are padded to a multiple of.
+    stride: usize,
 }
 
 /// The frozen part, the trained part, and the parameters that the head does not use.
@@ -101,6 +103,7 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
             unread,
             adds: config.task.base().is_some(),
             kept: StateDict::new(),
+            stride: config.input()?.stride,
         })
     }
 
@@ -120,7 +123,8 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
             method: tuned,
             head: task.head(&stages, device),
         });
-        let is_read = |stage| config.task.reads(stage);
+        let read = config.stages_read()?;
+        let is_read = |stage: usize| read.get(stage).copied().unwrap_or(true);
         let (method, unread) = freeze_unread(&encoder, method, is_read, device);
         let trainable = freeze(Trainable { method, head }, |path| !task.trains(path));
         Ok((encoder, trainable, unread))
@@ -314,6 +318,7 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
             encoder: &self.encoder,
             trainable: self.trainable.valid(),
             task: &self.task,
+            stride: self.stride,
         }
     }
 }
@@ -324,6 +329,7 @@ pub struct Inference<'a, B: TrainBackend, T: Task<B>> {
     encoder: &'a Encoder<B>,
     trainable: Trainable<B::InnerBackend, PlainHead<B, T>>,
     task: &'a T,
+    stride: usize,
 }
 
 impl<B: TrainBackend, T: Task<B>> Inference<'_, B, T> {
@@ -334,8 +340,8 @@ impl<B: TrainBackend, T: Task<B>> Inference<'_, B, T> {
 
     /// Predicts every image at the size in which it was read.
     ///
-    /// Only images of one size go through the network together, padded to multiples of the backbone's coarsest
-    /// stride. The prediction of an image does not depend on the other images of the batch.
+    /// Only images of one size go through the network together, padded to multiples of the stride of the coarsest
+    /// map. The prediction of an image does not depend on the other images of the batch.
     pub fn predict(&self, batch: &BatchOf<B, T>, device: &B::Device) -> Vec<T::Prediction> {
         let groups = batch.groups(self.pad(batch.stride.max(1)));
         if let [group] = &groups[..]
@@ -353,9 +359,9 @@ impl<B: TrainBackend, T: Task<B>> Inference<'_, B, T> {
         predictions.map(|(_, prediction)| prediction).collect()
     }
 
-    /// The smallest multiple of the backbone's coarsest stride that is at least `length`.
+    /// The smallest multiple of the coarsest stride that is at least `length`.
     fn pad(&self, length: usize) -> usize {
-        length.next_multiple_of(self.encoder.description().coarsest_stride())
+        length.next_multiple_of(self.stride)
     }
 
     /// Predicts images of one size.

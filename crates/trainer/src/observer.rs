@@ -20,8 +20,10 @@ pub enum Event<'a> {
         done: usize,
         /// What the method trains.
         method: GroupCount,
-        /// What the head trains.
+        /// What the head trains, neck included.
         head: usize,
+        /// Name of the neck, `none` without one.
+        neck: &'static str,
     },
     /// The file system of the run's folder does not support locks: another process could train in the same folder.
     Unlocked(&'a Path),

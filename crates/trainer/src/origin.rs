@@ -63,7 +63,7 @@ impl Effect {
 
     /// Whether a key that affects training also affects the predictions of a trained model.
     fn is_of_model(key: &str) -> bool {
-        let sections = ["method.", "head."];
+        let sections = ["method.", "neck.", "head."];
         matches!(
             key,
             "backbone.name"

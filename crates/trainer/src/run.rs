@@ -258,6 +258,7 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
             done: run.trainer.steps_done,
             method: count(&run.model.trainable.method),
             head: count(&run.model.trainable.head).total,
+            neck: config.neck()?.name(),
         });
         if !run.lock.is_held {
             observer.event(Event::Unlocked(directory.path()));

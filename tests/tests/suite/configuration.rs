@@ -85,7 +85,8 @@ fn the_reference_names_every_key() {
     let reference =
         fs::read_to_string(root().join("docs/reference/configuration.md")).expect("a page");
     let methods = gradway_adapters::table().iter().map(|line| line.name);
-    let heads = ["segformer", "upernet", "fcn"].into_iter().cycle();
+    let heads = ["segformer", "upernet", "fcn", "linear", "dpt"];
+    let heads = heads.into_iter().cycle();
     for (method, head) in methods.zip(heads) {
         let overrides = [
             format!("method.name={method}"),
@@ -93,6 +94,7 @@ fn the_reference_names_every_key() {
             "optimizer.clip_norm=1.0".to_string(),
             "augment.base_size=[2048, 512]".to_string(),
             "backbone.weights=file.pth".to_string(),
+            "neck={ name = \"simple_pyramid\" }".to_string(),
         ];
         let demo = root().join("crates/gradway/src/commands/demo.toml");
         let config = config::load(&demo, &overrides).expect("a configuration");

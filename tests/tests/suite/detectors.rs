@@ -4,11 +4,14 @@ use burn::module::AutodiffModule;
 use burn::optim::{AdamConfig, GradientsParams, Optimizer};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Distribution, Tensor};
-use gradway_backbone::StageShape;
-use gradway_heads::detection::rcnn::{Rcnn, RcnnConfig};
+use gradway_backbone::{Phase, StageShape};
+use gradway_heads::MapShape;
+use gradway_heads::detection::rcnn::{MaskRcnnConfig, Rcnn, RcnnConfig, RcnnFields};
 use gradway_heads::detection::{
-    BatchTargets, Bounds, DetectionLimits, Objects, SegmentedObject, bounds,
+    BatchTargets, Bounds, DetectionLimits, DetectorConfig, Objects, SegmentedObject, bounds,
 };
+use gradway_heads::neck::NeckConfig;
+use gradway_heads::neck::simple_pyramid::SimplePyramidConfig;
 use gradway_tests::{Plain, Tracked, assert_close, assert_gradients, gradients};
 
 const SIZE: [usize; 2] = [120, 128];
@@ -34,11 +37,12 @@ fn mask(object: usize, seen: Bounds) -> Vec<bool> {
     (0..28 * 28).map(cell).collect()
 }
 
-/// Stages of these widths at strides of 4, 8, 16 and 32.
-fn stages() -> [StageShape; 4] {
-    std::array::from_fn(|stage| StageShape {
-        channels: INPUTS[stage],
-        stride: 4 << stage,
+/// Maps of these widths at strides of 4, 8, 16 and 32.
+fn maps() -> [MapShape; 4] {
+    std::array::from_fn(|map| MapShape {
+        channels: INPUTS[map],
+        stride: [4.0, 8.0, 16.0, 32.0][map],
+        is_pyramid: false,
     })
 }
 
@@ -61,7 +65,7 @@ fn learn(config: &RcnnConfig, steps: usize) -> (Rcnn<Plain>, Vec<Tensor<Plain, 4
     let features = features();
     let tracked: Vec<Tensor<Tracked, 4>> =
         features.iter().cloned().map(Tensor::from_inner).collect();
-    let mut model = config.init::<Tracked>(&stages(), 3, &Default::default());
+    let mut model = config.init::<Tracked>(&maps(), 3, &Default::default());
     let mut optimizer = AdamConfig::new().init();
     let mut losses = [0.0; 2];
     for step in 0..steps {
@@ -134,6 +138,53 @@ fn detectors_of_regions_learn_an_image() {
         );
         assert_found(&found[0]);
     }
+    behind_a_neck();
+}
+
+/// A Mask R-CNN on the levels of a simple pyramid, whose strides of 3.5 to 28 are no whole numbers.
+fn behind_a_neck() {
+    let stages = [32; 4].map(|channels| StageShape {
+        channels,
+        stride: 14,
+    });
+    let neck = NeckConfig::SimplePyramid(SimplePyramidConfig {
+        channels: 16,
+        ..Default::default()
+    });
+    let fields = RcnnFields {
+        channels: Some(16),
+        width: Some(48),
+        ..Default::default()
+    };
+    let config = DetectorConfig::MaskRcnn(MaskRcnnConfig(fields));
+    assert_eq!(config.validate(&neck.maps(&stages)), Ok(()));
+    let device = Default::default();
+    let size = SIZE.map(|side: usize| side.div_ceil(14));
+    let random = Distribution::Normal(0.0, 1.0);
+    let features: Vec<Tensor<Plain, 4>> = (0..4)
+        .map(|_| Tensor::random([1, 32, size[0], size[1]], random, &device))
+        .collect();
+    let tracked: Vec<Tensor<Tracked, 4>> =
+        features.iter().cloned().map(Tensor::from_inner).collect();
+    let mut model = config.on::<Tracked>(&neck, &stages, 3, &device);
+    let mut optimizer = AdamConfig::new().init();
+    for step in 0..150 {
+        let objects = [objects()];
+        let mask = |_: usize, object: usize, seen: Bounds| mask(object, seen);
+        let truth = BatchTargets {
+            objects: &objects,
+            sizes: &[SIZE],
+            mask,
+            seed: step,
+        };
+        let loss = model.loss(&tracked, &truth, Phase::Training { seed: step });
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        model = optimizer.step(2e-3, model, gradients);
+    }
+    let found = model
+        .valid()
+        .detect(&features, &[SIZE], DetectionLimits::default());
+    assert_found(&found[0]);
 }
 
 /// The loss whose gradients are taken stage by stage, against the sum that is differentiated at once.
@@ -148,7 +199,7 @@ fn stage_by_stage_is_the_same() {
     let leaf = |feature: &Tensor<Plain, 4>| {
         Tensor::<Tracked, 4>::from_inner(feature.clone()).require_grad()
     };
-    let model = config.init::<Tracked>(&stages(), 3, &Default::default());
+    let model = config.init::<Tracked>(&maps(), 3, &Default::default());
     let mask = |_: usize, object: usize, seen: Bounds| mask(object, seen);
     let (objects, sizes) = ([objects(), Objects::default()], [SIZE, [100, 90]]);
     let twice = |feature: Tensor<Plain, 4>| Tensor::cat(vec![feature.clone(), feature * 0.7], 0);

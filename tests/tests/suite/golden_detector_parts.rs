@@ -147,8 +147,8 @@ fn anchors() {
     };
     let expected = golden.bounds("anchors.all");
     let (first, second) = expected.split_at(5 * 7 * 6);
-    assert_eq!(generator([16.0, 32.0], 8).level(0, [5, 7]), first);
-    assert_eq!(generator([64.0, 96.0], 14).level(0, [1, 4]), second[..24]);
+    assert_eq!(generator([16.0, 32.0], 8.0).level(0, [5, 7]), first);
+    assert_eq!(generator([64.0, 96.0], 14.0).level(0, [1, 4]), second[..24]);
 }
 
 #[test]

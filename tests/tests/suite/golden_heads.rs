@@ -6,7 +6,7 @@ use gradway_backbone::Phase;
 use gradway_heads::fcn::FcnConfig;
 use gradway_heads::segformer::SegFormerConfig;
 use gradway_heads::upernet::UPerNetConfig;
-use gradway_heads::{Decoder, HeadConfig, SegmentationOutput};
+use gradway_heads::{Decoder, HeadConfig, MapShape, SegmentationOutput};
 use gradway_tests::{
     Golden, Tensors, Tracked, assert_close, assert_gradients, fill, gradients, parameters,
 };
@@ -39,6 +39,15 @@ const MODULES: [(&str, &str); 15] = [
     ("fuse.", "fpn_bottleneck."),
     ("fuse.", "fusion_conv."),
 ];
+
+/// Maps of these widths; their strides matter to no head here.
+fn maps() -> [MapShape; 4] {
+    INPUTS.map(|channels| MapShape {
+        channels,
+        stride: 4.0,
+        is_pyramid: false,
+    })
+}
 
 /// A head with its golden file.
 struct Case {
@@ -102,7 +111,7 @@ impl Case {
     /// Runs a forward and a backward pass and compares everything.
     fn assert_mode(&self, mode: &str, phase: Phase) {
         let device = Default::default();
-        let head = self.config.init::<Tracked>(&INPUTS, CLASSES, &device);
+        let head = self.config.init::<Tracked>(&maps(), CLASSES, &device);
         let decoder = fill(head.decoder, |path, shape| {
             in_our_layout(
                 self.golden.data(&format!("param.{}", self.key(path))),
@@ -223,7 +232,7 @@ fn assert_loss(case: &str, class_weights: &[f32]) {
     let logits = golden.tensor::<Tracked, 4>("logits").require_grad();
     let labels = golden.tensor::<Tracked, 3>("labels").int();
     let config = HeadConfig::Fcn(FcnConfig::default());
-    let head = config.init::<Tracked>(&INPUTS, CLASSES, &Default::default());
+    let head = config.init::<Tracked>(&maps(), CLASSES, &Default::default());
     let output = SegmentationOutput {
         logits: logits.clone(),
         auxiliary: None,

@@ -15,7 +15,7 @@ const SIZES: [[usize; 2]; 2] = [[48, 64], [40, 44]];
 
 fn network(golden: &Golden) -> ProposalNetwork<Tracked> {
     let parameters = golden.below("parameter.");
-    let network = ProposalNetwork::new(5, &[8, 16], &Default::default());
+    let network = ProposalNetwork::new(5, &[8.0, 16.0], &Default::default());
     fill(network, |path, _| parameters[path].clone())
 }
 
@@ -85,7 +85,7 @@ fn proposals() {
 
 #[test]
 fn another_seed_draws_other_anchors() {
-    let network = ProposalNetwork::<Tracked>::new(5, &[8, 16], &Default::default());
+    let network = ProposalNetwork::<Tracked>::new(5, &[8.0, 16.0], &Default::default());
     let random = |side: usize| {
         let distribution = burn::tensor::Distribution::Normal(0.0, 1.0);
         Tensor::random([1, 5, side, side], distribution, &Default::default())

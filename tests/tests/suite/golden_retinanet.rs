@@ -1,7 +1,7 @@
 //! RetinaNet against a statement of it in PyTorch, put together from torchvision's parts.
 
 use burn::tensor::Tensor;
-use gradway_backbone::StageShape;
+use gradway_heads::MapShape;
 use gradway_heads::detection::losses::BoxLoss;
 use gradway_heads::detection::retinanet::{RetinaNet, RetinaNetConfig};
 use gradway_heads::detection::{DetectionLimits, Objects};
@@ -15,11 +15,12 @@ const GRADIENTS: f64 = 5e-5;
 const SIZES: [[usize; 2]; 2] = [[96, 128], [80, 70]];
 const INPUTS: [usize; 4] = [4, 5, 6, 7];
 
-/// Stages of these widths at strides of 4, 8, 16 and 32.
-fn stages() -> [StageShape; 4] {
-    std::array::from_fn(|stage| StageShape {
-        channels: INPUTS[stage],
-        stride: 4 << stage,
+/// Maps of these widths at strides of 4, 8, 16 and 32.
+fn maps() -> [MapShape; 4] {
+    std::array::from_fn(|map| MapShape {
+        channels: INPUTS[map],
+        stride: [4.0, 8.0, 16.0, 32.0][map],
+        is_pyramid: false,
     })
 }
 
@@ -31,7 +32,7 @@ fn detector(golden: &Golden, box_loss: BoxLoss) -> RetinaNet<Tracked> {
         ..Default::default()
     };
     let parameters = golden.below("parameter.");
-    let detector = config.init(&stages(), 3, &Default::default());
+    let detector = config.init(&maps(), 3, &Default::default());
     fill(detector, |path, _| parameters[path].clone())
 }
 

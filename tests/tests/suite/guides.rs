@@ -30,6 +30,7 @@ const PAGES: &[Page] = &[
     page!("method", "crates/adapters/src/lib.rs"),
     page!("backbone", "crates/backbone/src/lib.rs"),
     page!("head", "crates/heads/src/lib.rs"),
+    page!("neck", "crates/heads/src/neck/mod.rs"),
     page!("detector", "crates/heads/src/detection/mod.rs"),
     page!("dataset", "crates/data/src/formats/mod.rs"),
     page!(

@@ -6,9 +6,10 @@ use gradway_adapters::e3va::{E3vaConfig, Factorization};
 use gradway_adapters::fixed::FixedConfig;
 use gradway_adapters::full::FullConfig;
 use gradway_adapters::{Encoder, GroupCount, MethodConfig, Tuned, count};
-use gradway_backbone::{AnyBackbone, Backbone, Description, Section, table};
+use gradway_backbone::{AnyBackbone, Backbone, Description, Section, StageShape, table};
 use gradway_heads::HeadConfig;
 use gradway_heads::multi_task::MultiTaskHead;
+use gradway_heads::neck::NeckConfig;
 use gradway_tests::{Tracked, blank, parameters};
 
 const PLAIN: Factorization = Factorization::Plain;
@@ -253,11 +254,17 @@ fn mtlora_trains_the_published_number_of_parameters() {
 /// Outputs for 21 classes, 7 parts, saliency and normals.
 #[test]
 fn the_decoders_of_four_tasks_have_the_published_number_of_parameters() {
-    let head = |head: &str, inputs: &[usize]| {
+    let head = |head: &str, widths: &[usize]| {
         let config: HeadConfig = toml::from_str(&format!("name = {head:?}")).unwrap();
         let outputs = [21, 7, 1, 3];
         let device = Default::default();
-        let head = MultiTaskHead::<Tracked>::new(&config, inputs, &outputs, false, &device);
+        let stage = |&channels| StageShape {
+            channels,
+            stride: 4,
+        };
+        let stages: Vec<StageShape> = widths.iter().map(stage).collect();
+        let neck = NeckConfig::default();
+        let head = MultiTaskHead::<Tracked>::new(&config, &neck, &stages, &outputs, false, &device);
         count::<Tracked, _>(&head).total
     };
     let stages = blank("swin_tiny").description().stage_channels();

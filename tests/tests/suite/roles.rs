@@ -11,6 +11,7 @@ use gradway_backbone::{
     visit_parameters,
 };
 use gradway_heads::detection::DetectorConfig;
+use gradway_heads::neck::NeckConfig;
 use gradway_heads::{HeadConfig, HeadTask};
 use gradway_tests::{Plain, Tracked};
 
@@ -29,7 +30,7 @@ const NORMS: [&str; 4] = ["norm", "norm1", "norm2", "norms"];
 const AFTER_STAGES: [[&str; 2]; 2] = [["Vit", "norm"], ["ConvNext", "norm"]];
 
 /// Fields that are weights, wherever they are.
-const WEIGHTS: [&str; 25] = [
+const WEIGHTS: [&str; 26] = [
     "weight",
     "down",
     "down_bias",
@@ -42,6 +43,7 @@ const WEIGHTS: [&str; 25] = [
     "kernel",
     "left",
     "mixing",
+    "narrowing",
     "projections",
     "prompts",
     "right",
@@ -179,22 +181,32 @@ fn parameters_of_batch_norms_whose_statistics_are_trained() {
 #[test]
 fn parameters_of_heads() {
     let device = Default::default();
-    let config = BackboneConfig::named(BACKBONES[0].1);
-    let stages = &config.descriptor().unwrap().stages;
-    let widths: Vec<usize> = stages.iter().map(|stage| stage.channels).collect();
-    for line in gradway_heads::table() {
-        let text = format!("name = {:?}", line.name);
-        let found = match line.task {
-            HeadTask::Segmentation => {
-                let config: HeadConfig = toml::from_str(&text).unwrap();
-                check(&config.init::<Tracked>(&widths, 3, &device))
-            }
-            HeadTask::Detection => {
-                let config: DetectorConfig = toml::from_str(&text).unwrap();
-                assert_eq!(config.descriptor().name, line.name);
-                check(&config.init::<Tracked>(stages, 3, &device))
-            }
-        };
-        assert!(found > 0, "{}", line.name);
+    for ((_, backbone), neck) in BACKBONES.iter().zip(["none", "pyramid", "simple_pyramid"]) {
+        let config = BackboneConfig::named(backbone);
+        let stages = &config.descriptor().unwrap().stages;
+        let neck: NeckConfig = toml::from_str(&format!("name = {neck:?}")).unwrap();
+        for line in gradway_heads::table() {
+            let text = format!("name = {:?}", line.name);
+            let found = match line.task {
+                HeadTask::Segmentation => {
+                    let config: HeadConfig = toml::from_str(&text).unwrap();
+                    check(&config.on::<Tracked>(&neck, stages, 3, &device))
+                }
+                HeadTask::Detection => {
+                    let config: DetectorConfig = toml::from_str(&text).unwrap();
+                    assert_eq!(config.descriptor().name, line.name);
+                    check(&config.on::<Tracked>(&neck, stages, 3, &device))
+                }
+            };
+            assert!(found > 0, "{} behind {}", line.name, neck.name());
+        }
     }
+    // Reassembled maps, and residual units without norms.
+    let stages = &BackboneConfig::named("vit_mini")
+        .descriptor()
+        .unwrap()
+        .stages;
+    let config: HeadConfig = toml::from_str("name = \"dpt\"\nbatch_norm = false").unwrap();
+    let none = NeckConfig::default();
+    assert!(check(&config.on::<Tracked>(&none, stages, 3, &device)) > 0);
 }

@@ -192,8 +192,8 @@ fn what_is_frozen_behind_a_stage_is_what_a_listing_counts() {
             assert_eq!(plain.description().stages().count(), 4);
             let (encoder, tuned) = Encoder::<Tracked>::new(&config.method, plain, &device).unwrap();
             let all = count::<Tracked, _>(&tuned).total;
-            let (tuned, frozen) =
-                freeze_unread(&encoder, tuned, |stage| config.task.reads(stage), &device);
+            let read = config.stages_read().unwrap();
+            let (tuned, frozen) = freeze_unread(&encoder, tuned, |stage| read[stage], &device);
             assert_eq!(frozen, model.unread(), "{method} on {backbone}");
             let left = count::<Tracked, _>(&tuned);
             assert_eq!(

@@ -23,6 +23,7 @@ pub struct List {
 enum Table {
     Backbones,
     Methods,
+    Necks,
     Heads,
     Datasets,
     Metrics,
@@ -55,6 +56,7 @@ impl Table {
         match self {
             Self::Backbones => lines!(gradway::backbone::table(), |_| None),
             Self::Methods => lines!(gradway::adapters::table(), |_| None),
+            Self::Necks => lines!(gradway::heads::neck::table(), |_| None),
             Self::Heads => lines!(gradway::heads::table(), |line: &HeadDescriptor| {
                 Some(line.task.name().to_string())
             }),

@@ -20,6 +20,7 @@ mod guide;
 )]
 #[path = "../../src/image_ids.rs"]
 mod image_ids;
+mod necks;
 #[allow(dead_code, reason = "as above")]
 #[path = "../../src/photos.rs"]
 mod photos;

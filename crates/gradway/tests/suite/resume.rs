@@ -116,6 +116,33 @@ fn a_killed_run_with_prompts_ends_with_the_weights_of_an_undisturbed_one() {
     }
 }
 
+/// A neck with batch norms, whose statistics are a part of the run.
+const NECK: &str = r#"
+seed = 5
+backbone = { name = "vit_mini" }
+method = { name = "fixed" }
+head = { name = "upernet", channels = 8, auxiliary = { channels = 8 } }
+data = { format = "synthetic", width = 40, height = 36, train_samples = 12, val_samples = 2 }
+augment = { crop_size = [32, 32] }
+loader = { batch_size = 2 }
+optimizer = { learning_rate = 1e-3 }
+train = { epochs = 3, checkpoint_every = 2 }
+"#;
+
+#[test]
+fn a_killed_run_with_a_neck_ends_with_the_weights_of_an_undisturbed_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("neck.toml");
+    fs::write(&config, NECK).expect("a file");
+    ends_as_undisturbed(folder.path(), &config);
+    let checkpoint = fs::read(folder.path().join("whole/last.safetensors")).expect("a checkpoint");
+    let checkpoint = SafeTensors::deserialize(&checkpoint).expect("a checkpoint");
+    let names = checkpoint.names().into_iter();
+    let of_neck = names.filter(|name| name.starts_with("weights.head.neck."));
+    // Three transposed convolutions with a bias, and a batch norm with its statistics.
+    assert_eq!(of_neck.count(), 3 * 2 + 4);
+}
+
 /// Steps of both runs are eighteen: three epochs of six.
 fn ends_as_undisturbed(folder: &Path, config: &Path) {
     let [whole, killed] = ["whole", "killed"].map(|name| folder.join(name));

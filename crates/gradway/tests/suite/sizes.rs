@@ -167,21 +167,48 @@ fn the_same_scenes_score_alike_at_every_size() {
     assert_alike_at_every_size(folder.path(), &run, pictures(), &names);
 }
 
-/// Where `GRADWAY_DATA` names the folder that holds CamVid.
 #[test]
 fn the_same_photos_score_alike_at_every_size() {
+    photos_score_alike(|_| {
+        r#"
+backbone = { name = "efficientnet_lite0", weights = "embedded" }
+head = { name = "segformer", channels = 32 }
+"#
+        .to_string()
+    });
+}
+
+/// Maps of a ViT, of which a neck makes a pyramid with strides of 3.5 to 28.
+#[test]
+fn the_same_photos_score_alike_at_every_size_behind_a_neck() {
+    photos_score_alike(|root| {
+        let weights = root.join("weights/dinov2_small.safetensors");
+        format!(
+            r#"
+backbone = {{ name = "dinov2_small", weights = "{}" }}
+head = {{ name = "upernet", channels = 32, auxiliary = {{ channels = 32 }} }}
+neck = {{ name = "simple_pyramid", channels = 32 }}
+"#,
+            weights.display()
+        )
+    });
+}
+
+/// Where `GRADWAY_DATA` names the folder that holds CamVid; `model` is the part of a configuration that describes
+/// backbone and head, from that folder.
+fn photos_score_alike(model: impl Fn(&Path) -> String) {
     let Some(root) = std::env::var_os("GRADWAY_DATA").map(PathBuf::from) else {
         eprintln!("not run: GRADWAY_DATA is not set");
         return;
     };
+    let model = model(&root);
     let root = root.join("camvid");
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("camvid.toml");
     let config = format!(
         r#"
-backbone = {{ name = "efficientnet_lite0", weights = "embedded" }}
+{model}
 method = {{ name = "fixed" }}
-head = {{ name = "segformer", channels = 32 }}
 augment = {{ crop_size = [160, 224] }}
 loader = {{ batch_size = 4 }}
 optimizer = {{ learning_rate = 4e-3 }}

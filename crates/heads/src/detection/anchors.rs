@@ -1,6 +1,7 @@
 //! Anchors: boxes of several sizes and shapes at every position of a feature pyramid.
 
 use super::bounds::Bounds;
+use crate::maps::positions;
 
 /// Generates the anchors of every level of a pyramid.
 ///
@@ -10,7 +11,7 @@ use super::bounds::Bounds;
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnchorGenerator {
     /// Stride of every level in pixels.
-    pub strides: Vec<usize>,
+    pub strides: Vec<f32>,
     /// Side of a square anchor with scale 1 in pixels, by level.
     pub sizes: Vec<f32>,
     /// Factors of the side.
@@ -22,11 +23,11 @@ pub struct AnchorGenerator {
 impl AnchorGenerator {
     /// The anchors of RetinaNet (Lin et al. 2017, arXiv 1708.02002): three scales per octave from a size of
     /// four strides, three ratios.
-    pub fn retinanet(strides: &[usize]) -> Self {
+    pub fn retinanet(strides: &[f32]) -> Self {
         let scales = (0..3).map(|step| 4.0 * 2f32.powf(step as f32 / 3.0));
         Self {
             strides: strides.to_vec(),
-            sizes: strides.iter().map(|stride| *stride as f32).collect(),
+            sizes: strides.to_vec(),
             scales: scales.collect(),
             ratios: vec![0.5, 1.0, 2.0],
         }
@@ -34,7 +35,7 @@ impl AnchorGenerator {
 
     /// The anchors of a region proposal network on a pyramid (Lin et al. 2017, arXiv 1612.03144): one scale
     /// with a size of eight strides, three ratios.
-    pub fn proposals(strides: &[usize]) -> Self {
+    pub fn proposals(strides: &[f32]) -> Self {
         Self {
             scales: vec![8.0],
             ..Self::retinanet(strides)
@@ -71,8 +72,7 @@ impl AnchorGenerator {
         let stride = self.strides[level];
         let mut anchors = Vec::with_capacity(height * width * base.len());
         for cell in 0..height * width {
-            let (x, y) = (cell % width * stride, cell / width * stride);
-            let (x, y) = (x as f32, y as f32);
+            let [x, y] = [cell % width, cell / width].map(|place| place as f32 * stride);
             let moved =
                 |[left, top, right, bottom]: &Bounds| [left + x, top + y, right + x, bottom + y];
             anchors.extend(base.iter().map(moved));
@@ -93,7 +93,7 @@ impl AnchorGenerator {
 
     fn cell_is_inside(&self, level: usize, width: usize, cell: usize, size: [usize; 2]) -> bool {
         let stride = self.strides[level];
-        cell / width < size[0].div_ceil(stride) && cell % width < size[1].div_ceil(stride)
+        cell / width < positions(size[0], stride) && cell % width < positions(size[1], stride)
     }
 
     /// Returns 0 for every cell that [is inside](Self::is_inside) its image and negative infinity for the
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn anchors_counted_by_hand() {
         let generator = AnchorGenerator {
-            strides: vec![8, 16],
+            strides: vec![8.0, 16.0],
             sizes: vec![8.0, 16.0],
             scales: vec![1.0, 2.0],
             ratios: vec![4.0, 1.0],
@@ -139,9 +139,24 @@ mod tests {
         assert_eq!(anchors[22], [24.0, 8.0, 40.0, 24.0]);
     }
 
+    /// Patches of 14 pixels, enlarged four times and twice.
+    #[test]
+    fn strides_that_are_no_whole_numbers() {
+        let generator = AnchorGenerator::proposals(&[3.5, 7.0]);
+        let side = |[left, _, right, _]: Bounds| right - left;
+        let anchors = generator.level(0, [8, 8]);
+        // The ratios are 0.5, 1 and 2: the second is a square of eight strides.
+        assert_eq!(side(anchors[1]), 28.0);
+        let [left, top, ..] = anchors[3 * (8 + 3) + 1];
+        assert_eq!([left, top], [3.0 * 3.5 - 14.0, 3.5 - 14.0]);
+        let inside = |index: usize| generator.is_inside(0, [8, 8], 3 * index, [28, 22]);
+        assert!(inside(7 * 8 + 6), "22 pixels reach into a seventh column");
+        assert!(!inside(7));
+    }
+
     #[test]
     fn an_image_ends_inside_its_batch() {
-        let generator = AnchorGenerator::proposals(&[4]);
+        let generator = AnchorGenerator::proposals(&[4.0]);
         let inside = |index: usize| generator.is_inside(0, [8, 8], 3 * index, [17, 32]);
         assert!(inside(0));
         assert!(inside(4 * 8 + 7), "17 pixels reach into a fifth line");

@@ -75,7 +75,7 @@ impl<B: KernelBackend> Level<B> {
         let offsets = self.offsets.detach().select(0, rows);
         let x = position.clone().remainder_scalar(width as i32);
         let y = position.div_scalar(width as i32);
-        let centres = Tensor::<B, 1, Int>::stack::<2>(vec![x, y], 1).float() * stride as f32;
+        let centres = Tensor::<B, 1, Int>::stack::<2>(vec![x, y], 1).float() * stride;
         let sides = generator.sides(index).into_flattened();
         let sides = Tensor::<B, 2>::from_data(TensorData::new(sides, [anchors, 2]), &device);
         let bounds = BoxCoder::PLAIN.decode_about(offsets, centres, sides.select(0, anchor));

@@ -3,7 +3,6 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::StageShape;
 use gradway_kernels::{KernelBackend, TrainBackend};
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +10,8 @@ use super::bounds::Bounds;
 use super::objects::{BatchTargets, DetectionLimits, SegmentedObject};
 use super::settings::{DetectorNetwork, DetectorSettings};
 use crate::head::HeadDescriptor;
+use crate::maps::MapShape;
+use crate::neck::NeckConfig;
 
 /// Declares the configuration enum, the network enum and the list of detectors.
 ///
@@ -53,16 +54,16 @@ macro_rules! declare {
                 }
             }
 
-            /// Initialises the detector for the features of these stages, the finest first.
+            /// Initialises the detector, without a neck, for maps of these shapes, the finest first.
             pub fn init<B: Backend>(
                 &self,
-                stages: &[StageShape],
+                maps: &[MapShape],
                 classes: usize,
                 device: &B::Device,
             ) -> Detector<B> {
                 match self {
                     $($(Self::$name(config) => {
-                        Detector::$network(config.init(stages, classes, device))
+                        Detector::$network(config.init(maps, classes, device))
                     })*)*
                 }
             }
@@ -73,7 +74,7 @@ macro_rules! declare {
             ///
             /// # Shapes
             ///
-            /// - `features`: per stage `[batch, channels, height, width]`, the finest first
+            /// - `features`: per map `[batch, channels, height, width]`, the finest first
             pub fn loss(
                 &self,
                 features: &[Tensor<B, 4>],
@@ -116,13 +117,18 @@ impl DetectorConfig {
         path.split('.').any(|part| fields.contains(&part))
     }
 
-    /// Checks the fields.
+    /// Checks the fields, and that it can stand on maps of these shapes, the finest first.
     ///
     /// # Errors
     ///
     /// A message with the key and its value.
-    pub fn validate(&self) -> Result<(), String> {
-        self.settings().validate()
+    pub fn validate(&self, maps: &[MapShape]) -> Result<(), String> {
+        self.settings().validate(maps)
+    }
+
+    /// Returns the neck that it stands on if all stages of the backbone have one stride.
+    pub fn neck(&self) -> NeckConfig {
+        self.settings().neck()
     }
 
     /// Whether it predicts masks, and is trained on masks.
@@ -130,8 +136,8 @@ impl DetectorConfig {
         self.settings().has_masks()
     }
 
-    /// Whether it reads a stage of the backbone, counted from the finest.
-    pub fn reads(&self, stage: usize) -> bool {
-        self.settings().reads(stage)
+    /// Whether it reads a map, counted from the finest.
+    pub fn reads(&self, map: usize) -> bool {
+        self.settings().reads(map)
     }
 }

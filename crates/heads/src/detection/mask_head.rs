@@ -1,48 +1,19 @@
 //! The mask head of Mask R-CNN (He et al. 2017, arXiv 1703.06870), which predicts the pixels of a region that
 //! belong to its object.
 
-use burn::module::{Module, Param};
-use burn::nn::Initializer;
+use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
-use gradway_kernels::{Activation, BACKGROUND, KernelBackend, project_channels, read, relu};
+use gradway_kernels::{Activation, BACKGROUND, KernelBackend, read, relu};
 
 use super::losses::binary_cross_entropy;
 use crate::convolution::{Convolution, Pointwise, kaiming};
+use crate::enlarging::Enlarging;
 
 /// Side of a predicted mask, twice that of a pooled region.
 pub const MASK: usize = 28;
 /// Upsampling factor along either side.
 const FACTOR: usize = 2;
-
-/// A transposed convolution with kernel 2 and stride 2: every position becomes four, each with its own weights.
-#[derive(Module, Debug)]
-pub struct Enlarging<B: Backend> {
-    /// `[inputs, 4 * outputs]`, the four positions row by row.
-    pub weight: Param<Tensor<B, 2>>,
-    /// `[outputs]`
-    pub bias: Param<Tensor<B, 1>>,
-}
-
-impl<B: KernelBackend> Enlarging<B> {
-    /// # Shapes
-    ///
-    /// - `x`: `[regions, inputs, size, size]`
-    /// - output: `[regions * 4, outputs, size, size]`, the four positions one after the other
-    fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 4> {
-        let [regions, _, height, width] = x.dims();
-        let [outputs] = self.bias.dims();
-        // Not `repeat`, whose gradient is of neighbours and not of copies in this Burn.
-        let bias = self
-            .bias
-            .val()
-            .unsqueeze::<2>()
-            .expand([FACTOR * FACTOR, outputs]);
-        let bias = bias.reshape([FACTOR * FACTOR * outputs]);
-        let x = project_channels(x, self.weight.val(), Some(bias));
-        x.reshape([regions * FACTOR * FACTOR, outputs, height, width])
-    }
-}
 
 /// The mask head: convolutions, a transposed convolution that doubles the size, and a mask for every class.
 #[derive(Module, Debug)]
@@ -60,13 +31,10 @@ impl<B: Backend> MaskHead<B> {
     pub fn new(channels: usize, convolutions: usize, classes: usize, device: &B::Device) -> Self {
         let convolution = |_| Convolution::kaiming([channels, channels, 3], device);
         // mmdetection's fan counts all taps, though an output sees one.
-        let weight = kaiming(channels, FACTOR).init([channels, FACTOR * FACTOR * channels], device);
+        let weights = kaiming(channels, FACTOR);
         Self {
             convolutions: (0..convolutions).map(convolution).collect(),
-            enlarging: Enlarging {
-                weight,
-                bias: Initializer::Zeros.init([channels], device),
-            },
+            enlarging: Enlarging::new([channels, channels], FACTOR, &weights, device),
             output: Pointwise::kaiming(channels, classes, device),
         }
     }
@@ -85,7 +53,7 @@ impl<B: KernelBackend> MaskHead<B> {
         for convolution in &self.convolutions {
             x = convolution.forward(x, 1, Activation::Relu);
         }
-        let x = relu(self.enlarging.forward(x));
+        let x = relu(self.enlarging.apart(x));
         self.output.forward(x)
     }
 

@@ -8,14 +8,14 @@ use gradway_kernels::{KernelBackend, Roi, RoiAlign, roi_align};
 use super::bounds::{Bounds, area};
 
 /// Side of a region in positions of the finest level's map; regions of twice this side use the second level.
-const POSITIONS: usize = 14;
+const POSITIONS: f32 = 14.0;
 
 /// Pools every region from the level of a pyramid that matches its size (Lin et al. 2017, arXiv 1612.03144,
 /// equation 1).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pooler {
     /// Strides of the levels that are used, in pixels.
-    pub strides: Vec<usize>,
+    pub strides: Vec<f32>,
     /// Side of the pooled regions.
     pub size: usize,
 }
@@ -32,8 +32,11 @@ impl Pooler {
     /// Returns the level of a region. If the finest level has a stride of 4, it is used for sides of less than
     /// 112 pixels.
     pub fn level(&self, bounds: Bounds) -> usize {
-        let finest = self.strides.first().map_or(1, |stride| POSITIONS * stride);
-        let octaves = (area(bounds).sqrt() / finest as f32 + 1e-6).log2().floor();
+        let finest = self
+            .strides
+            .first()
+            .map_or(1.0, |stride| POSITIONS * stride);
+        let octaves = (area(bounds).sqrt() / finest + 1e-6).log2().floor();
         octaves.clamp(0.0, (self.strides.len() - 1) as f32) as usize
     }
 
@@ -74,7 +77,7 @@ impl Pooler {
             }
             let options = RoiAlign {
                 size: self.size,
-                scale: 1.0 / *stride as f32,
+                scale: 1.0 / *stride,
                 sampling: 0,
                 aligned: true,
             };
@@ -111,7 +114,7 @@ mod tests {
 
     fn pooler() -> Pooler {
         Pooler {
-            strides: vec![4, 8, 16, 32],
+            strides: vec![4.0, 8.0, 16.0, 32.0],
             size: 7,
         }
     }

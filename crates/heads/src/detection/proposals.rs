@@ -55,7 +55,8 @@ pub struct ProposalNetwork<B: Backend> {
     pub objectness: Convolution<B>,
     /// `[anchors * 4, channels, 1, 1]`
     pub offsets: Convolution<B>,
-    strides: Vec<usize>,
+    #[module(skip)]
+    strides: Vec<f32>,
 }
 
 /// The two losses, without their weights.
@@ -69,7 +70,7 @@ pub struct ProposalLosses<B: KernelBackend> {
 
 impl<B: Backend> ProposalNetwork<B> {
     /// Creates the network for maps with these channels and strides.
-    pub fn new(channels: usize, strides: &[usize], device: &B::Device) -> Self {
+    pub fn new(channels: usize, strides: &[f32], device: &B::Device) -> Self {
         let anchors = AnchorGenerator::proposals(strides).per_position();
         let normal =
             |outputs, kernel| Convolution::normal([channels, outputs, kernel], 0.01, device);

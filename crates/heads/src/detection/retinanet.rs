@@ -3,7 +3,6 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::StageShape;
 use gradway_kernels::{Activation, FocalLoss, KernelBackend, TrainBackend, focal_loss};
 use serde::{Deserialize, Serialize};
 
@@ -15,10 +14,13 @@ use super::losses::BoxLoss;
 use super::matcher::Matcher;
 use super::nms::suppressed;
 use super::objects::{BatchTargets, DetectedObject, DetectionLimits, Objects, SegmentedObject};
-use super::pyramid::{ExtraLevels, FeaturePyramid};
+use super::pyramid::{ExtraLevels, FeaturePyramid, require_pyramid};
 use super::settings::{DetectorNetwork, DetectorSettings};
 use crate::convolution::Convolution;
 use crate::head::{HeadDescriptor, HeadTask, in_range, positive};
+use crate::maps::MapShape;
+use crate::neck::NeckConfig;
+use crate::neck::simple_pyramid::SimplePyramidConfig;
 
 /// Prior probability of an object at an anchor in an untrained network.
 const PRIOR: f64 = 0.01;
@@ -27,8 +29,8 @@ const FOCUS: FocalLoss = FocalLoss {
     alpha: 0.25,
     gamma: 2.0,
 };
-/// First stage of the pyramid, with stride 8 if the finest stage has stride 4.
-const FIRST_STAGE: usize = 1;
+/// First map of the pyramid, with stride 8 if the finest has stride 4.
+const FIRST_MAP: usize = 1;
 
 /// Configuration of a [`RetinaNet`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,7 +60,7 @@ impl Default for RetinaNetConfig {
 /// A feature pyramid, and two towers of convolutions with outputs, shared by all levels.
 #[derive(Module, Debug)]
 pub struct RetinaNet<B: Backend> {
-    /// Pyramid on all stages but the finest, with two coarser levels.
+    /// Pyramid on all maps but the finest, with two coarser levels.
     pub pyramid: FeaturePyramid<B>,
     /// Convolutions before the class output.
     pub class_tower: Vec<Convolution<B>>,
@@ -97,16 +99,16 @@ impl RetinaNetConfig {
         source: "RetinaNet, arXiv 1708.02002",
     };
 
-    /// Initialises the detector for the features of these stages, the finest first.
+    /// Initialises the detector for maps of these shapes, the finest first.
     pub fn init<B: Backend>(
         &self,
-        stages: &[StageShape],
+        maps: &[MapShape],
         classes: usize,
         device: &B::Device,
     ) -> RetinaNet<B> {
         let channels = self.channels;
         let extra = ExtraLevels::Convolved(2);
-        let pyramid = FeaturePyramid::new(stages, FIRST_STAGE, channels, extra, device);
+        let pyramid = FeaturePyramid::new(maps, FIRST_MAP, channels, extra, device);
         let anchors = AnchorGenerator::retinanet(&pyramid.strides()).per_position();
         let tower = || {
             let convolution = |_| Convolution::normal([channels, channels, 3], 0.01, device);
@@ -127,18 +129,26 @@ impl RetinaNetConfig {
 }
 
 impl DetectorSettings for RetinaNetConfig {
-    fn validate(&self) -> Result<(), String> {
+    fn validate(&self, maps: &[MapShape]) -> Result<(), String> {
         in_range("channels", self.channels)?;
         in_range("convolutions", self.convolutions)?;
-        positive("box_weight", self.box_weight)
+        positive("box_weight", self.box_weight)?;
+        require_pyramid(Self::DESCRIPTOR.name, maps, self.channels)
+    }
+
+    fn neck(&self) -> NeckConfig {
+        NeckConfig::SimplePyramid(SimplePyramidConfig {
+            channels: self.channels,
+            ..Default::default()
+        })
     }
 
     fn waits_for_objects(&self) -> &'static [&'static str] {
         &["box_tower", "box_output"]
     }
 
-    fn reads(&self, stage: usize) -> bool {
-        stage >= FIRST_STAGE
+    fn reads(&self, map: usize) -> bool {
+        map >= FIRST_MAP
     }
 }
 

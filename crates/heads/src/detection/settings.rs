@@ -6,15 +6,22 @@ use gradway_kernels::{KernelBackend, TrainBackend};
 
 use super::bounds::Bounds;
 use super::objects::{BatchTargets, DetectionLimits, SegmentedObject};
+use crate::maps::MapShape;
+use crate::neck::NeckConfig;
 
 /// The configuration of a detector.
 pub trait DetectorSettings {
-    /// Checks the fields.
+    /// Checks the fields, and that it can stand on maps of these shapes, the finest first.
     ///
     /// # Errors
     ///
     /// A message with the key and its value.
-    fn validate(&self) -> Result<(), String>;
+    fn validate(&self, maps: &[MapShape]) -> Result<(), String>;
+
+    /// Returns the neck that it stands on if all stages of the backbone have one stride.
+    fn neck(&self) -> NeckConfig {
+        NeckConfig::default()
+    }
 
     /// Whether it predicts masks, and is trained on masks.
     fn has_masks(&self) -> bool {
@@ -24,8 +31,8 @@ pub trait DetectorSettings {
     /// Fields of the network whose parameters have a gradient only where there are objects, or regions of some.
     fn waits_for_objects(&self) -> &'static [&'static str];
 
-    /// Whether it reads a stage of the backbone, counted from the finest.
-    fn reads(&self, _stage: usize) -> bool {
+    /// Whether it reads a map, counted from the finest.
+    fn reads(&self, _map: usize) -> bool {
         true
     }
 }
@@ -36,7 +43,7 @@ pub trait DetectorNetwork<B: KernelBackend>: Module<B> {
     ///
     /// # Shapes
     ///
-    /// - `features`: per stage `[batch, channels, height, width]`, the finest first
+    /// - `features`: per map `[batch, channels, height, width]`, the finest first
     fn batch_loss(
         &self,
         features: &[Tensor<B, 4>],

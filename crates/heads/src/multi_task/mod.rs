@@ -1,4 +1,5 @@
-//! The head for several dense tasks: one decoder per task, their losses and loss weights.
+//! The head for several dense tasks: one decoder per task, each with a neck of its own, their losses and loss
+//! weights.
 
 pub mod losses;
 
@@ -6,9 +7,10 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::Phase;
+use gradway_backbone::{Phase, StageShape};
 use gradway_kernels::KernelBackend;
 
+use crate::neck::NeckConfig;
 use crate::segmentation::{SegmentationHead, SegmentationOutput};
 use crate::table::HeadConfig;
 
@@ -22,17 +24,19 @@ pub struct MultiTaskHead<B: Backend> {
 }
 
 impl<B: Backend> MultiTaskHead<B> {
-    /// Creates decoders for features with these channels, each with its number of outputs.
+    /// Creates decoders for the stages of a backbone, the finest first, each behind a neck of its own and with its
+    /// number of outputs.
     pub fn new(
         config: &HeadConfig,
-        inputs: &[usize],
+        neck: &NeckConfig,
+        stages: &[StageShape],
         outputs: &[usize],
         learns_weights: bool,
         device: &B::Device,
     ) -> Self {
         let decoders = outputs
             .iter()
-            .map(|&channels| config.init(inputs, channels, device));
+            .map(|&channels| config.on(neck, stages, channels, device));
         Self {
             decoders: decoders.collect(),
             log_variances: learns_weights.then(|| Initializer::Zeros.init([outputs.len()], device)),
@@ -81,6 +85,7 @@ mod tests {
     use burn::tensor::TensorData;
 
     use super::*;
+    use crate::maps::MapShape;
     use crate::segformer::SegFormerConfig;
 
     #[test]
@@ -90,7 +95,11 @@ mod tests {
             channels: 64,
             dropout: 0.5,
         });
-        let decoder = config.init::<Flex>(&[8], 3, &device);
+        let map = MapShape::from(StageShape {
+            channels: 8,
+            stride: 4,
+        });
+        let decoder = config.init::<Flex>(&[map], 3, &device);
         let features = || {
             let values = (0..8 * 16).map(|index| (index % 7) as f32 - 3.0);
             let values = TensorData::new(values.collect::<Vec<f32>>(), [1, 8, 4, 4]);

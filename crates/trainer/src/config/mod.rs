@@ -10,6 +10,8 @@ mod source;
 use gradway_adapters::{MethodConfig, Placement};
 use gradway_backbone::{BackboneConfig, EMBEDDED, Precision};
 use gradway_data::{DatasetConfig, LoaderConfig, NetworkInput, Normalization};
+use gradway_heads::MapShape;
+use gradway_heads::neck::NeckConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
@@ -39,6 +41,9 @@ pub struct RunConfig {
     pub method: MethodConfig,
     /// The dataset.
     pub data: DatasetConfig,
+    /// The neck between backbone and head; chosen by both if absent, see [`RunConfig::neck`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neck: Option<NeckConfig>,
     /// Head, loss, augmentation and evaluation.
     pub task: TaskConfig,
     /// Reading of batches.
@@ -108,19 +113,55 @@ impl Default for LengthConfig {
 }
 
 impl RunConfig {
-    /// Returns the input that the backbone expects.
+    /// Returns the neck: the configured one, or, where all stages of the backbone have one stride, the one that
+    /// the head stands on then.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Backbone`] if the backbone is not in the table.
+    pub fn neck(&self) -> Result<NeckConfig, TrainError> {
+        if let Some(neck) = &self.neck {
+            return Ok(neck.clone());
+        }
+        let stages = MapShape::of_stages(&self.backbone.descriptor()?.stages);
+        Ok(match MapShape::have_one_stride(&stages) {
+            true => self.task.neck(),
+            false => NeckConfig::default(),
+        })
+    }
+
+    /// Returns the shapes of the maps that the head reads, the finest first, with the channels of the backbone.
+    fn maps(&self) -> Result<Vec<MapShape>, TrainError> {
+        Ok(self.neck()?.maps(&self.backbone.descriptor()?.stages))
+    }
+
+    /// Returns whether the head reads each stage of the backbone, the finest first.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Backbone`] if the backbone is not in the table.
+    pub fn stages_read(&self) -> Result<Vec<bool>, TrainError> {
+        let (neck, maps) = (self.neck()?, self.maps()?.len());
+        let stages = self.backbone.descriptor()?.stages.len();
+        Ok(neck.stages_read(stages, maps, |map| self.task.reads(map, maps)))
+    }
+
+    /// Returns the input that backbone, neck and head expect: its sides are multiples of the stride of the
+    /// coarsest map that one of them makes.
     ///
     /// # Errors
     ///
     /// [`TrainError::Backbone`] if the backbone is not in the table.
     pub fn input(&self) -> Result<NetworkInput, TrainError> {
         let backbone = self.backbone.descriptor()?;
+        let coarsest = self.task.coarsest_stride(&self.maps()?).ceil() as usize;
+        let stride = backbone.coarsest_stride();
         Ok(NetworkInput {
             normalization: Normalization {
                 mean: backbone.mean,
                 std: backbone.std,
             },
-            stride: backbone.coarsest_stride(),
+            stride: coarsest.max(stride).next_multiple_of(stride),
         })
     }
 
@@ -130,7 +171,7 @@ impl RunConfig {
     ///
     /// [`TrainError`] with the key and its value.
     pub fn validate(&self) -> Result<(), TrainError> {
-        let stages = self.backbone.descriptor()?.stages.len();
+        let stages = self.backbone.descriptor()?.stages.as_slice();
         let wrong = TrainError::config;
         if !(0.0..1.0).contains(&self.backbone.drop_path) {
             return Err(wrong(format!(
@@ -184,22 +225,10 @@ impl RunConfig {
                 return Err(wrong(format!("{key} = {value}; it must be at most {MOST}")));
             }
         }
-        self.task.validate(stages)?;
+        self.neck()?.validate(stages).map_err(wrong)?;
+        self.task.validate(&self.maps()?)?;
         self.require_values(self.loader.batch_size)?;
         if let Ok(detection) = self.task.detection() {
-            // A feature pyramid doubles the size of its maps from level to level.
-            let stages = &self.backbone.descriptor()?.stages;
-            if !stages
-                .windows(2)
-                .all(|pair| pair[1].stride == 2 * pair[0].stride)
-            {
-                return Err(wrong(format!(
-                    "head.name = \"{}\" needs stages whose strides double; all stages of `{}` have a stride of {}",
-                    detection.head.descriptor().name,
-                    self.backbone.name,
-                    stages[0].stride
-                )));
-            }
             let input = self.input()?;
             detection.augment.padded(input)?;
             detection.evaluation.size().padded(input)?;
@@ -221,9 +250,7 @@ impl RunConfig {
         let Some(head) = self.task.dense_head() else {
             return Ok(());
         };
-        let stages = &self.backbone.descriptor()?.stages;
-        let strides: Vec<usize> = stages.iter().map(|stage| stage.stride).collect();
-        if head.normalised_values(batch, size, &strides) >= 2 {
+        if head.normalised_values(batch, size, &self.maps()?) >= 2 {
             return Ok(());
         }
         Err(TrainError::SingleValue {

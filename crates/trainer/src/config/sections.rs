@@ -48,10 +48,11 @@ const TASK: &str = "task";
 const TASK_TABLES: [&str; 5] = ["head", "loss", "augment", "evaluation", "tasks"];
 
 /// The top-level keys of a file besides the tables of its task.
-pub(super) const SECTIONS: [&str; 8] = [
+pub(super) const SECTIONS: [&str; 9] = [
     "seed",
     "backbone",
     "method",
+    "neck",
     "data",
     "loader",
     "optimizer",
@@ -187,7 +188,7 @@ fn nest(table: &mut Table) -> Result<TaskKind, Fault> {
 
 /// The error for a name that is not in a table, with the nearest one: a clearer message than the list of variants.
 pub(super) fn name_of(table: &Table) -> Option<Fault> {
-    let names: [([&str; 2], &str, &str, Vec<&'static str>); 4] = [
+    let names: [([&str; 2], &str, &str, Vec<&'static str>); 5] = [
         (
             ["backbone", "name"],
             "backbone",
@@ -202,6 +203,15 @@ pub(super) fn name_of(table: &Table) -> Option<Fault> {
             "method",
             "methods",
             gradway_adapters::table()
+                .iter()
+                .map(|line| line.name)
+                .collect(),
+        ),
+        (
+            ["neck", "name"],
+            "neck",
+            "necks",
+            gradway_heads::neck::table()
                 .iter()
                 .map(|line| line.name)
                 .collect(),

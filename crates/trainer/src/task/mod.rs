@@ -20,7 +20,8 @@ use burn::tensor::Tensor;
 use gradway_adapters::Features;
 use gradway_backbone::{Phase, StageShape};
 use gradway_data::{Batch, DenseTask, Loader, Picture, Pipeline};
-use gradway_heads::HeadConfig;
+use gradway_heads::neck::NeckConfig;
+use gradway_heads::{HeadConfig, MapShape};
 use gradway_kernels::TrainBackend;
 use serde::{Deserialize, Serialize};
 
@@ -175,8 +176,16 @@ pub trait Task<B: TrainBackend>: Sized + Debug {
 
 /// The part of a configuration that belongs to a task: head, loss, augmentation, evaluation.
 pub trait TaskSettings {
-    /// Whether the head reads a stage of the backbone, counted from the finest.
-    fn reads(&self, stage: usize) -> bool;
+    /// Whether the head reads a map of so many, counted from the finest.
+    fn reads(&self, map: usize, maps: usize) -> bool;
+
+    /// The neck that the head stands on if all stages of the backbone have one stride.
+    fn neck(&self) -> NeckConfig;
+
+    /// The stride of the coarsest map that the head reads or makes.
+    fn coarsest_stride(&self, maps: &[MapShape]) -> f32 {
+        MapShape::coarsest_stride(maps)
+    }
 
     /// Images per forward pass of the evaluation.
     fn evaluation_batch(&self) -> usize;
@@ -199,12 +208,12 @@ pub trait TaskSettings {
         None
     }
 
-    /// Checks what the types cannot, for a backbone of so many stages.
+    /// Checks what the types cannot, for maps of these shapes.
     ///
     /// # Errors
     ///
     /// [`TrainError`] with the key and its value.
-    fn validate(&self, stages: usize) -> Result<(), TrainError>;
+    fn validate(&self, maps: &[MapShape]) -> Result<(), TrainError>;
 }
 
 /// Compares predictions with the truth, batch by batch.

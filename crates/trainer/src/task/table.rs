@@ -5,7 +5,8 @@
 
 use std::path::Path;
 
-use gradway_heads::HeadConfig;
+use gradway_heads::neck::NeckConfig;
+use gradway_heads::{HeadConfig, MapShape};
 use gradway_kernels::TrainBackend;
 use gradway_metrics::{MetricDescriptor, SegmentationScores};
 use serde::{Deserialize, Serialize};
@@ -184,9 +185,19 @@ impl TaskConfig {
         self.settings().dense_head()
     }
 
-    /// Whether its head reads a stage of the backbone, counted from the finest.
-    pub fn reads(&self, stage: usize) -> bool {
-        self.settings().reads(stage)
+    /// Whether its head reads a map of so many, counted from the finest.
+    pub(crate) fn reads(&self, map: usize, maps: usize) -> bool {
+        self.settings().reads(map, maps)
+    }
+
+    /// The neck that its head stands on if all stages of the backbone have one stride.
+    pub(crate) fn neck(&self) -> NeckConfig {
+        self.settings().neck()
+    }
+
+    /// The stride of the coarsest map that its head reads or makes.
+    pub(crate) fn coarsest_stride(&self, maps: &[MapShape]) -> f32 {
+        self.settings().coarsest_stride(maps)
     }
 
     /// Images per forward pass of the evaluation.
@@ -199,8 +210,8 @@ impl TaskConfig {
         self.settings().resolution()
     }
 
-    /// Checks the ranges of its values, for a backbone of so many stages.
-    pub(crate) fn validate(&self, stages: usize) -> Result<(), TrainError> {
-        self.settings().validate(stages)
+    /// Checks the ranges of its values, for maps of these shapes.
+    pub(crate) fn validate(&self, maps: &[MapShape]) -> Result<(), TrainError> {
+        self.settings().validate(maps)
     }
 }

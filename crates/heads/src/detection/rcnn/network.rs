@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{Phase, StageShape};
+use gradway_backbone::Phase;
 use gradway_kernels::{KernelBackend, Roi, TrainBackend, read};
 
 use crate::detection::bounds::{Bounds, clip};
@@ -17,6 +17,7 @@ use crate::detection::proposals::{ProposalLimits, ProposalLosses, ProposalNetwor
 use crate::detection::pyramid::{ExtraLevels, FeaturePyramid};
 use crate::detection::regions::{Region, choose};
 use crate::detection::sampler::Sampler;
+use crate::maps::MapShape;
 use crate::staged::StagedLoss;
 
 use super::config::{RcnnConfig, StageConfig};
@@ -30,16 +31,16 @@ const SAMPLER: Sampler = Sampler {
 };
 
 impl RcnnConfig {
-    /// Initialises the detector for the features of these stages, the finest first.
+    /// Initialises the detector for maps of these shapes, the finest first.
     pub fn init<B: Backend>(
         &self,
-        stages: &[StageShape],
+        maps: &[MapShape],
         classes: usize,
         device: &B::Device,
     ) -> Rcnn<B> {
         let channels = self.channels;
         let extra = ExtraLevels::Subsampled;
-        let pyramid = FeaturePyramid::new(stages, 0, channels, extra, device);
+        let pyramid = FeaturePyramid::new(maps, 0, channels, extra, device);
         let proposals = ProposalNetwork::new(channels, &pyramid.strides(), device);
         let boxes = |_: &StageConfig| {
             let config = BoxHeadConfig {
@@ -69,7 +70,7 @@ impl RcnnConfig {
 /// A feature pyramid, a region proposal network, and a box head and optionally a mask head for every stage.
 #[derive(Module, Debug)]
 pub struct Rcnn<B: Backend> {
-    /// Feature pyramid with strides 4 to 64.
+    /// Feature pyramid with one coarser level.
     pub pyramid: FeaturePyramid<B>,
     /// Region proposal network on all levels.
     pub proposals: ProposalNetwork<B>,

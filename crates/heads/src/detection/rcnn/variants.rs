@@ -1,14 +1,17 @@
 //! The published detectors built on an [`Rcnn`], with some configurable fields.
 
 use burn::tensor::backend::Backend;
-use gradway_backbone::StageShape;
 use serde::{Deserialize, Serialize};
 
 use super::config::{RcnnConfig, StageConfig};
 use super::network::Rcnn;
 use crate::detection::losses::BoxLoss;
+use crate::detection::pyramid::require_pyramid;
 use crate::detection::settings::DetectorSettings;
 use crate::head::{HeadDescriptor, HeadTask, in_range, positive};
+use crate::maps::MapShape;
+use crate::neck::NeckConfig;
+use crate::neck::simple_pyramid::SimplePyramidConfig;
 
 /// The configurable fields of the published detectors; see [`RcnnConfig`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -70,20 +73,29 @@ macro_rules! variants {
                     self.0.over(RcnnConfig::$published())
                 }
 
-                /// Initialises the detector for the features of these stages, the finest first.
+                /// Initialises the detector for maps of these shapes, the finest first.
                 pub fn init<B: Backend>(
                     &self,
-                    stages: &[StageShape],
+                    maps: &[MapShape],
                     classes: usize,
                     device: &B::Device,
                 ) -> Rcnn<B> {
-                    self.resolved().init(stages, classes, device)
+                    self.resolved().init(maps, classes, device)
                 }
             }
 
             impl DetectorSettings for $config {
-                fn validate(&self) -> Result<(), String> {
-                    validate(&self.resolved())
+                fn validate(&self, maps: &[MapShape]) -> Result<(), String> {
+                    let config = self.resolved();
+                    validate(&config)?;
+                    require_pyramid($name, maps, config.channels)
+                }
+
+                fn neck(&self) -> NeckConfig {
+                    NeckConfig::SimplePyramid(SimplePyramidConfig {
+                        channels: self.resolved().channels,
+                        ..Default::default()
+                    })
                 }
 
                 fn has_masks(&self) -> bool {

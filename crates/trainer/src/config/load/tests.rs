@@ -434,20 +434,131 @@ fn a_table_that_is_set_is_blamed_for_what_it_leaves_out() {
     assert_eq!(config.method, default);
 }
 
-#[test]
-fn a_detector_needs_stages_of_different_sizes() {
+/// The file with another backbone and another head.
+fn file_with(backbone: &str, head: &str) -> String {
     let file = FILE
-        .replace("swin_mini", "vit_mini")
-        .replace("segformer\", channels = 16", "mask_rcnn\"")
-        .replace("\"synthetic\"", "\"coco\", root = \"/data\"");
-    let (message, _) = refused(&file, &[]);
+        .replace("swin_mini", backbone)
+        .replace("segformer\", channels = 16", &format!("{head}\""));
+    match head.contains("rcnn") || head == "retinanet" {
+        true => file.replace("\"synthetic\"", "\"coco\", root = \"/data\""),
+        false => file,
+    }
+}
+
+#[test]
+fn backbone_and_head_choose_the_neck() {
+    for (backbone, head, expected) in [
+        ("swin_mini", "segformer", "none"),
+        ("swin_mini", "upernet", "none"),
+        ("swin_mini", "mask_rcnn", "none"),
+        ("efficientnet_lite0", "dpt", "none"),
+        ("vit_mini", "segformer", "none"),
+        ("vit_mini", "hrnet", "none"),
+        ("vit_mini", "fcn", "none"),
+        ("vit_mini", "linear", "none"),
+        ("vit_mini", "dpt", "none"),
+        ("vit_mini", "upernet", "pyramid"),
+        ("vit_mini", "retinanet", "simple_pyramid"),
+        ("vit_mini", "faster_rcnn", "simple_pyramid"),
+        ("vit_mini", "cascade_mask_rcnn", "simple_pyramid"),
+    ] {
+        let config = parse(&file_with(backbone, head), "run.toml", &[]).expect("a configuration");
+        let neck = config.neck().expect("a neck");
+        assert_eq!(neck.name(), expected, "{head} on {backbone}");
+        // Absent where it was: the rule belongs to the file.
+        assert!(!to_toml(&config).expect("TOML").contains("[neck]"));
+    }
+}
+
+#[test]
+fn a_neck_that_is_named_is_taken() {
+    let file = file_with("vit_mini", "upernet");
+    let named = |neck: &str| parse(&format!("{file}\nneck = {neck}\n"), "run.toml", &[]);
+    let config = named("{ name = \"none\" }").expect("a configuration");
+    assert_eq!(config.neck().expect("a neck").name(), "none");
+    let config = named("{ name = \"simple_pyramid\", channels = 32, scales = [2, 1] }");
+    // The auxiliary decoder reads the third map.
+    let error = config.expect_err("two maps").to_string();
+    assert!(error.contains("head.auxiliary.stage = 2"), "{error}");
+    let config = named("{ name = \"simple_pyramid\", channels = 32, scales = [2, 1, 0.5] }");
+    let config = config.expect("a configuration");
+    let again = parse(&to_toml(&config).expect("TOML"), "saved", &[]).expect("a configuration");
+    assert_eq!(config, again);
+    for (neck, message) in [
+        (
+            "{ name = \"pyramide\" }",
+            "unknown neck `pyramide`; did you mean `pyramid`?",
+        ),
+        (
+            "{ name = \"none\", scales = [1] }",
+            "unknown field `scales` in [neck]",
+        ),
+        (
+            "{ name = \"pyramid\", channels = 8 }",
+            "unknown field `channels` in [neck]",
+        ),
+        (
+            "{ name = \"pyramid\", scales = [4, 2, 3, 1] }",
+            "neck.scales = [4, 2, 3, 1]; it must",
+        ),
+        (
+            "{ name = \"pyramid\", scales = [4, 2, 1] }",
+            "neck.scales has 3 scales",
+        ),
+        ("{ scales = [4, 2, 1] }", "missing key `neck.name`"),
+    ] {
+        let error = named(neck).expect_err(neck).to_string();
+        assert!(error.contains(message), "{neck}: {error}");
+    }
+}
+
+#[test]
+fn a_pyramid_of_maps_needs_stages_of_one_stride() {
+    let file = file_with("swin_mini", "upernet");
+    let (message, _) = refused(&file, &["neck={ name = \"pyramid\" }"]);
     assert!(
-        message.ends_with(
-            "head.name = \"mask_rcnn\" needs stages whose strides double; all stages of `vit_mini` have a stride of 14"
+        message.contains("needs stages of one stride; those of the backbone have 4, 8, 16, 32"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_detector_needs_maps_whose_strides_double() {
+    let file = file_with("vit_mini", "mask_rcnn");
+    let (message, _) = refused(&file, &["neck={ name = \"none\" }"]);
+    assert!(
+        message.contains(
+            "head.name = \"mask_rcnn\" needs maps whose strides double; here they are 14, 14, 14, 14. On a plain \
+             vision transformer neck.name must be \"simple_pyramid\" or \"pyramid\""
         ),
         "{message}"
     );
-    parse(&file.replace("vit_mini", "swin_mini"), "run.toml", &[]).expect("a configuration");
+    let (message, _) = refused(
+        &file,
+        &["neck={ name = \"simple_pyramid\", channels = 64 }"],
+    );
+    assert!(
+        message.contains("neck.channels = 64, but head.channels = 256"),
+        "{message}"
+    );
+    parse(&file, "run.toml", &["head.channels=64".to_string()]).expect("a configuration");
+}
+
+#[test]
+fn images_are_padded_to_the_coarsest_map() {
+    for (backbone, head, stride) in [
+        ("vit_mini", "segformer", 14),
+        ("vit_mini", "linear", 14),
+        ("vit_mini", "dpt", 28),
+        ("vit_mini", "upernet", 28),
+        ("vit_mini", "mask_rcnn", 28),
+        ("vit_base_16", "mask_rcnn", 32),
+        ("swin_mini", "dpt", 32),
+    ] {
+        let config = parse(&file_with(backbone, head), "run.toml", &[]).expect("a configuration");
+        let input = config.input().expect("an input");
+        assert_eq!(input.stride, stride, "{head} on {backbone}");
+    }
 }
 
 #[test]

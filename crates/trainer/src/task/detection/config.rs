@@ -1,7 +1,9 @@
 //! The configuration of detection.
 
 use gradway_data::{DetectionAugmentConfig, DetectionSizeConfig};
+use gradway_heads::MapShape;
 use gradway_heads::detection::{DetectionLimits, DetectorConfig};
+use gradway_heads::neck::NeckConfig;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
@@ -74,8 +76,12 @@ impl DetectionEvaluationConfig {
 }
 
 impl TaskSettings for DetectionConfig {
-    fn reads(&self, stage: usize) -> bool {
-        self.head.reads(stage)
+    fn reads(&self, map: usize, _: usize) -> bool {
+        self.head.reads(map)
+    }
+
+    fn neck(&self) -> NeckConfig {
+        self.head.neck()
     }
 
     fn evaluation_batch(&self) -> usize {
@@ -88,8 +94,8 @@ impl TaskSettings for DetectionConfig {
         [short, long]
     }
 
-    fn validate(&self, _stages: usize) -> Result<(), TrainError> {
-        self.head.validate().map_err(TrainError::config)?;
+    fn validate(&self, maps: &[MapShape]) -> Result<(), TrainError> {
+        self.head.validate(maps).map_err(TrainError::config)?;
         let limits = self.evaluation.limits.validate();
         limits.map_err(|reason| TrainError::config(format!("evaluation.{reason}")))?;
         self.augment.validate()?;

@@ -11,7 +11,10 @@ use gradway_data::{
     DetectionTarget, Instance, Picture, Split,
 };
 use gradway_heads::detection::mask_head::MASK;
-use gradway_heads::detection::{BatchTargets, Bounds, Detector, Objects, SegmentedObject, paste};
+use gradway_heads::detection::{
+    BatchTargets, Bounds, DetectionHead, Objects, SegmentedObject, paste,
+};
+use gradway_heads::neck::NeckConfig;
 use gradway_kernels::TrainBackend;
 use gradway_metrics::detection::{
     Category, Detection, Image, IouType, Object, RunLengths, Segmentation, voc,
@@ -32,6 +35,7 @@ const COVERED: f32 = 0.5;
 #[derive(Debug, Clone)]
 pub struct DetectionTask {
     config: DetectionConfig,
+    neck: NeckConfig,
     classes: usize,
 }
 
@@ -96,14 +100,19 @@ impl DetectionPrediction {
 
 impl<B: TrainBackend> Task<B> for DetectionTask {
     type Pipeline = DetectionPipeline;
-    type Head = Detector<B>;
+    type Head = DetectionHead<B>;
     type Prediction = DetectionPrediction;
     type Scorer = DetectionScorer;
 
     fn new(config: &RunConfig, labels: &Labels) -> Result<Self, TrainError> {
         let classes = labels.classes.len();
+        let neck = config.neck()?;
         let config = config.task.detection()?.clone();
-        Ok(Self { config, classes })
+        Ok(Self {
+            config,
+            neck,
+            classes,
+        })
     }
 
     fn training_loader(config: &RunConfig) -> Result<DetectionLoader, TrainError> {
@@ -159,13 +168,14 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
         self.config.head.waits_for_objects(path)
     }
 
-    fn head(&self, stages: &[StageShape], device: &B::Device) -> Detector<B> {
-        self.config.head.init(stages, self.classes, device)
+    fn head(&self, stages: &[StageShape], device: &B::Device) -> DetectionHead<B> {
+        let (head, neck) = (&self.config.head, &self.neck);
+        head.on(neck, stages, self.classes, device)
     }
 
     fn loss(
         &self,
-        head: &Detector<B>,
+        head: &DetectionHead<B>,
         features: &Features<'_, B>,
         batch: &DetectionBatch,
         phase: Phase,
@@ -195,12 +205,13 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
             mask,
             seed,
         };
-        Ok(head.loss(&features.of_task(0), &truth).into())
+        let features = features.of_task(0);
+        Ok(head.loss(&features, &truth, phase).into())
     }
 
     fn predict(
         &self,
-        head: &Detector<B::InnerBackend>,
+        head: &DetectionHead<B::InnerBackend>,
         features: &Features<'_, B::InnerBackend>,
         batch: &DetectionBatch,
     ) -> Vec<DetectionPrediction> {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use gradway_data::{AugmentConfig, DenseTask};
-use gradway_heads::HeadConfig;
+use gradway_heads::neck::NeckConfig;
+use gradway_heads::{HeadConfig, MapShape};
 use gradway_metrics::EdgeConfig;
 use serde::{Deserialize, Serialize};
 
@@ -181,8 +182,16 @@ impl TasksConfig {
 }
 
 impl TaskSettings for MultiTaskConfig {
-    fn reads(&self, stage: usize) -> bool {
-        self.head.reads(stage)
+    fn reads(&self, map: usize, maps: usize) -> bool {
+        self.head.reads(map, maps)
+    }
+
+    fn neck(&self) -> NeckConfig {
+        self.head.neck()
+    }
+
+    fn coarsest_stride(&self, maps: &[MapShape]) -> f32 {
+        self.head.coarsest_stride(maps)
     }
 
     fn dense_head(&self) -> Option<&HeadConfig> {
@@ -205,8 +214,8 @@ impl TaskSettings for MultiTaskConfig {
         self.tasks.base.as_deref()
     }
 
-    fn validate(&self, stages: usize) -> Result<(), TrainError> {
-        self.head.validate(stages).map_err(TrainError::config)?;
+    fn validate(&self, maps: &[MapShape]) -> Result<(), TrainError> {
+        self.head.validate(maps).map_err(TrainError::config)?;
         self.tasks.validate().map_err(TrainError::config)?;
         self.augment.validate()?;
         self.evaluation.size.validate()?;

@@ -17,10 +17,10 @@ use gradway_data::{
 };
 use gradway_heads::StagedLoss;
 use gradway_heads::multi_task::MultiTaskHead;
+use gradway_heads::neck::NeckConfig;
 use gradway_kernels::{KernelBackend, TrainBackend, resize_bilinear};
 
 use super::maps::restored;
-use super::segmentation::channels;
 use super::{Labels, Loss, Task, TaskLabels};
 use crate::config::RunConfig;
 use crate::error::TrainError;
@@ -37,6 +37,7 @@ pub use scoring::MultiTaskScorer;
 #[derive(Debug, Clone)]
 pub struct MultiTask {
     config: MultiTaskConfig,
+    neck: NeckConfig,
     tasks: Vec<TaskLabels>,
     /// One for every task.
     kinds: Vec<Kind>,
@@ -83,6 +84,7 @@ impl<B: TrainBackend> Task<B> for MultiTask {
     type Scorer = MultiTaskScorer;
 
     fn new(config: &RunConfig, labels: &Labels) -> Result<Self, TrainError> {
+        let neck = config.neck()?;
         let config = config.task.multi_task()?.clone();
         let found: Vec<DenseTask> = labels.tasks.iter().map(|labels| labels.task).collect();
         if found != config.tasks.tasks() {
@@ -104,6 +106,7 @@ impl<B: TrainBackend> Task<B> for MultiTask {
         Ok(Self {
             kinds: kinds.collect(),
             tasks: labels.tasks.clone(),
+            neck,
             config,
         })
     }
@@ -193,8 +196,8 @@ impl<B: TrainBackend> Task<B> for MultiTask {
 
     fn head(&self, stages: &[StageShape], device: &B::Device) -> MultiTaskHead<B> {
         let learns_weights = self.config.tasks.weighting == Weighting::Uncertainty;
-        let (head, inputs) = (&self.config.head, channels(stages));
-        MultiTaskHead::new(head, &inputs, &self.outputs(), learns_weights, device)
+        let (head, neck) = (&self.config.head, &self.neck);
+        MultiTaskHead::new(head, neck, stages, &self.outputs(), learns_weights, device)
     }
 
     /// The loss of one task after the other, of which one graph is alive at a time.

@@ -1,7 +1,8 @@
 //! The configuration of segmentation.
 
 use gradway_data::{AugmentConfig, EvaluationSize};
-use gradway_heads::HeadConfig;
+use gradway_heads::neck::NeckConfig;
+use gradway_heads::{HeadConfig, MapShape};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
@@ -65,8 +66,16 @@ impl LossConfig {
 }
 
 impl TaskSettings for SegmentationConfig {
-    fn reads(&self, stage: usize) -> bool {
-        self.head.reads(stage)
+    fn reads(&self, map: usize, maps: usize) -> bool {
+        self.head.reads(map, maps)
+    }
+
+    fn neck(&self) -> NeckConfig {
+        self.head.neck()
+    }
+
+    fn coarsest_stride(&self, maps: &[MapShape]) -> f32 {
+        self.head.coarsest_stride(maps)
     }
 
     fn dense_head(&self) -> Option<&HeadConfig> {
@@ -81,8 +90,8 @@ impl TaskSettings for SegmentationConfig {
         self.augment.crop_size
     }
 
-    fn validate(&self, stages: usize) -> Result<(), TrainError> {
-        self.head.validate(stages).map_err(TrainError::config)?;
+    fn validate(&self, maps: &[MapShape]) -> Result<(), TrainError> {
+        self.head.validate(maps).map_err(TrainError::config)?;
         self.loss.validate().map_err(TrainError::config)?;
         self.augment.validate()?;
         self.evaluation.size.validate()?;

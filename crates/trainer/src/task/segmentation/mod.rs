@@ -12,6 +12,7 @@ use gradway_data::{
     DenseTask, IGNORE, Picture, Split,
 };
 use gradway_heads::SegmentationHead;
+use gradway_heads::neck::NeckConfig;
 use gradway_kernels::{KernelBackend, TrainBackend, resize_bilinear};
 use gradway_metrics::ConfusionMatrix;
 
@@ -28,6 +29,7 @@ const TASK: DenseTask = DenseTask::SemanticSegmentation;
 #[derive(Debug, Clone)]
 pub struct SegmentationTask {
     config: SegmentationConfig,
+    neck: NeckConfig,
     classes: usize,
 }
 
@@ -73,6 +75,7 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
 
     fn new(config: &RunConfig, labels: &Labels) -> Result<Self, TrainError> {
         let classes = labels.classes.len();
+        let neck = config.neck()?;
         let config = config.task.segmentation()?.clone();
         let weights = config.loss.class_weights.len();
         if weights != 0 && weights != classes {
@@ -83,7 +86,11 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
                 ),
             });
         }
-        Ok(Self { config, classes })
+        Ok(Self {
+            config,
+            neck,
+            classes,
+        })
     }
 
     fn training_loader(config: &RunConfig) -> Result<DenseLoader, TrainError> {
@@ -124,8 +131,8 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
     }
 
     fn head(&self, stages: &[StageShape], device: &B::Device) -> SegmentationHead<B> {
-        let channels = channels(stages);
-        self.config.head.init(&channels, self.classes, device)
+        let (head, neck) = (&self.config.head, &self.neck);
+        head.on(neck, stages, self.classes, device)
     }
 
     fn loss(
@@ -190,11 +197,6 @@ impl Scorer<DenseBatch, SegmentationPrediction> for SegmentationScorer {
     fn scores(self) -> Result<Scores, TrainError> {
         Ok(Scores::Segmentation(self.0.scores()))
     }
-}
-
-/// The widths of stages.
-pub(super) fn channels(stages: &[StageShape]) -> Vec<usize> {
-    stages.iter().map(|stage| stage.channels).collect()
 }
 
 /// Labels of images of this shape, `[batch, height, width]`.
