@@ -11,7 +11,7 @@ use gradway_backbone::{
 };
 use gradway_kernels::{ChannelAxis, Constant, channels_first};
 use gradway_tests::{
-    Golden, Plain, Tracked, assert_close, assert_gradients, checkpoint, fill, golden_path,
+    Golden, Plain, Tensors, Tracked, assert_close, assert_gradients, checkpoint, fill, golden_path,
     gradients,
 };
 
@@ -131,7 +131,8 @@ fn further_layouts_hold_the_same_network() {
         }
         (key, data)
     });
-    for tensors in [open_mmlab.collect(), convolved.collect()] {
+    let layouts: [Tensors; 2] = [open_mmlab.collect(), convolved.collect()];
+    for tensors in layouts {
         let (backbone, _) = import(convnext(), &checkpoint("other", &tensors)).unwrap();
         assert_eq!(hash_module(&backbone), expected);
     }
@@ -172,13 +173,12 @@ fn a_convnext_v2_is_refused() {
         tensors.insert(format!("{block}.mlp.grn.weight"), scale);
     }
     let error = import(convnext(), &checkpoint("v2", &tensors)).unwrap_err();
-    let ImportError::Keys {
-        missing, unused, ..
-    } = error
-    else {
-        panic!("{error}");
-    };
-    assert_eq!([missing.len(), unused.len()], [5, 5]);
+    match error {
+        ImportError::Keys {
+            missing, unused, ..
+        } => assert_eq!([missing.len(), unused.len()], [5, 5]),
+        other => panic!("{other}"),
+    }
 }
 
 #[test]

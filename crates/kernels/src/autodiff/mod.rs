@@ -51,9 +51,11 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
 
     fn layer_scale_rows(rows: FloatTensor<Self>, gamma: FloatTensor<Self>) -> FloatTensor<Self> {
         let output = B::layer_scale_rows(rows.primitive.clone(), gamma.primitive.clone());
+        let (are_rows_tracked, is_gamma_tracked) =
+            (is_tracked::<B, C>(&rows), is_tracked::<B, C>(&gamma));
         let state = (
-            is_tracked::<B, C>(&gamma).then_some(rows.primitive),
-            is_tracked::<B, C>(&rows).then_some(gamma.primitive),
+            is_gamma_tracked.then_some(rows.primitive),
+            are_rows_tracked.then_some(gamma.primitive),
         );
         let prep = LayerScale
             .prepare::<C>([rows.node, gamma.node])
