@@ -352,7 +352,7 @@ fn e3va_on_a_convnext_trains_what_its_page_says() {
     let stages = [(3, 96), (3, 192), (9, 384), (3, 768)];
     let stages = stages.map(|(n, d)| n * (3 * rank * d + 3 * d / 2) + 2 * d);
     let total = trained("convnext_tiny", &e3va(PLAIN)).total;
-    assert_eq!(total, stages.iter().sum());
+    assert_eq!(total, stages.iter().sum::<usize>());
     assert_eq!(total, 330_768);
 }
 

@@ -4,7 +4,7 @@ use burn::tensor::{Tensor, TensorData};
 use gradway_backbone::vit::{Positions, VitConfig};
 use gradway_backbone::{
     AnyBackbone, Backbone, BackboneConfig, Checkpoint, Phase, Precision, Resampling, Untouched,
-    export, export_words, hash_module, import, write_tensors,
+    export, export_header, hash_module, import, write_tensors,
 };
 use gradway_tests::formula::{parameter, scaled};
 use gradway_tests::{Plain, Tensors, assert_close, checkpoint, relative_error};
@@ -24,6 +24,7 @@ fn config(positions: Positions) -> VitConfig {
         layer_scale: true,
         swiglu: positions == Positions::Rotary,
         qkv_bias: true,
+        halves: false,
         resampling: None,
         drop_path: 0.0,
     }
@@ -127,7 +128,7 @@ fn a_written_network_resamples_its_positions_as_before() {
             resampling: Some(resampling),
             ..config
         });
-        write_tensors(&path, &export(&network), Some(export_words(&network))).unwrap();
+        write_tensors(&path, &export(&network), Some(export_header(&network))).unwrap();
         let fresh = AnyBackbone::Vit(config.init::<Plain>(&Default::default()));
         let (read, _) = import(fresh, &Checkpoint::open(&path).unwrap()).unwrap();
         assert_eq!(hash_module(&read), hash_module(&network));
@@ -149,7 +150,7 @@ fn a_written_network_resamples_its_positions_as_before() {
     }
     assert!(seen[0] != seen[1] && seen[1] != seen[2] && seen[0] != seen[2]);
     // A network that rotates has no positions to state.
-    assert!(export_words(&network(config(Positions::Rotary))).is_empty());
+    assert!(export_header(&network(config(Positions::Rotary))).is_empty());
 }
 
 #[test]

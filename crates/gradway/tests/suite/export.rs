@@ -198,6 +198,6 @@ train = { epochs = 1 }
     succeed(&convert);
     for file in [merged, converted] {
         let file = Checkpoint::open(&file).unwrap();
-        assert_eq!(file.word("gradway.positions"), Some("plain"));
+        assert_eq!(file.header("gradway.positions"), Some("plain"));
     }
 }

@@ -72,7 +72,7 @@ fn predictions_on_disk_are_scored() {
 fn detections_on_disk_are_scored() {
     let folder = tempfile::tempdir().expect("a folder");
     let [truth, found] = ["gt.json", "dt.json"].map(|name| folder.path().join(name));
-    let write_json = |value: Value, path: &std::path::Path| {
+    let write_json = |value: Value, path: &Path| {
         fs::write(path, value.to_string()).expect("a file");
     };
     let square = serde_json::json!([[4, 4, 24, 4, 24, 24, 4, 24]]);
