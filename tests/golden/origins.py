@@ -450,7 +450,7 @@ def relatives() -> None:
             convnext.ConvNeXt(depths=(1, 1, 1, 1), dims=(4, 4, 4, 4), use_grn=True),
             transformers.ConvNextV2Model(transformers.ConvNextV2Config(**sizes)),
         ],
-        "a ConvNeXt of another size": [
+        "a ConvNeXt": [
             convnext.ConvNeXt(depths=(1, 1, 1, 1), dims=(4, 4, 4, 4)),
             torchvision.ConvNeXt([torchvision.convnext.CNBlockConfig(4, 4, 1), torchvision.convnext.CNBlockConfig(4, None, 1)]),
             transformers.ConvNextModel(transformers.ConvNextConfig(**sizes)),

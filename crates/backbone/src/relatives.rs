@@ -110,11 +110,11 @@ pub(crate) fn count(shapes: &Shapes, name: impl Fn(usize) -> String) -> usize {
         .count()
 }
 
-/// A network that the table does not have, and whether a key shows it.
-type Foreign = (&'static str, fn(&str) -> bool);
+/// A network that no backbone of a family is, and whether a key shows it.
+pub(crate) type Foreign = (&'static str, fn(&str) -> bool);
 
 /// Networks that are taken for one of the table. The first that a key shows is named.
-static FOREIGN: &[Foreign] = &[
+pub(crate) static FOREIGN: &[Foreign] = &[
     ("a Swin V2", |key| {
         contains_any(
             key,
@@ -198,8 +198,8 @@ static FOREIGN: &[Foreign] = &[
     ),
 ];
 
-/// Families of the table, whose networks have other sizes there.
-static FAMILIES: &[Foreign] = &[("a ConvNeXt of another size", |key| {
+/// Networks of which some may be in the table, which is then more exact.
+pub(crate) static FAMILIES: &[Foreign] = &[("a ConvNeXt", |key| {
     contains_any(
         key,
         &[
@@ -215,18 +215,9 @@ fn contains_any(key: &str, parts: &[&str]) -> bool {
     parts.iter().any(|part| key.contains(part))
 }
 
-/// Names a network that the table does not have, by keys that have no parameter in the chosen backbone. A network
-/// whose mark has a parameter there is of the backbone's own family.
-pub(crate) fn foreign(without: &[&str], with: &[&str]) -> Option<Relative> {
-    shown(FOREIGN, without, with)
-}
-
-/// As [`foreign`], for a network of a family that the table has, but not with its sizes.
-pub(crate) fn of_another_size(without: &[&str], with: &[&str]) -> Option<Relative> {
-    shown(FAMILIES, without, with)
-}
-
-fn shown(networks: &[Foreign], without: &[&str], with: &[&str]) -> Option<Relative> {
+/// Names a network of a list, by keys that have no parameter in the chosen backbone. A network whose mark has a
+/// parameter there is of the backbone's own family.
+pub(crate) fn foreign(networks: &[Foreign], without: &[&str], with: &[&str]) -> Option<Relative> {
     networks.iter().find_map(|(what, shows)| {
         let key = without.iter().find(|key| shows(key))?;
         if with.iter().any(|key| shows(key)) {

@@ -100,16 +100,19 @@ macro_rules! declare {
                     $(Self::$name(variant) => variant.without_effect(config),)*
                 }
             }
+        }
 
-            /// What tells the variant apart from others. No parameter is initialised for it.
-            fn signature<B: Backend>(self, config: &BackboneConfig) -> Option<Signature> {
-                match self {
-                    $(Self::$name(variant) => {
-                        let backbone = variant.init::<B>(config, &B::Device::default());
-                        crate::$file::$variant::signature(&shapes_of(&backbone))
-                    })*
-                }
-            }
+        /// The names of the table, with what tells their networks apart. No parameter is initialised for it.
+        fn signatures<B: Backend>() -> Vec<(&'static str, Option<Signature>)> {
+            let device = B::Device::default();
+            let mut found = Vec::new();
+            $(for named in crate::$file::VARIANTS {
+                let config = BackboneConfig::named(named.name);
+                let backbone = named.variant.init::<B>(&config, &device);
+                let shapes = shapes_of(&backbone);
+                found.push((named.name, crate::$file::$variant::signature(&shapes)));
+            })*
+            found
         }
 
         /// What tells the network of a file apart from others of its family.
@@ -253,18 +256,25 @@ macro_rules! declare {
             }
 
             fn relative(&self, file: &Checkpoint) -> Option<Relative> {
-                let (of_family, own) = match self {
+                let (of_family, own, of_own_family) = match self {
                     $(Self::$name(backbone) => {
                         let own = crate::$file::$variant::signature(&shapes_of(backbone));
-                        (backbone.relative(file), own)
+                        let shapes = crate::$file::$variant::shapes(file);
+                        let of_own_family =
+                            shapes.and_then(|shapes| crate::$file::$variant::signature(&shapes));
+                        (backbone.relative(file), own, of_own_family)
                     })*
                 };
-                of_family.or_else(|| {
-                    let found = signature_of(file)?;
-                    let is_own = own.is_some_and(|own| own.fits(&found));
-                    let names = if is_own { Vec::new() } else { names_of::<B>(&found) };
-                    (!names.is_empty()).then_some(Relative::Named(names))
-                })
+                // Another network may be beside that of the backbone.
+                let is_own = match (&own, &of_own_family) {
+                    (None, _) => true,
+                    (Some(own), found) => found.as_ref().is_some_and(|found| own.fits(found)),
+                };
+                if of_family.is_some() || is_own {
+                    return of_family;
+                }
+                let names = names_of::<B>(&of_own_family.or_else(|| signature_of(file))?);
+                (!names.is_empty()).then_some(Relative::Named(names))
             }
 
             fn arrange(&self, tensors: &mut BTreeMap<String, Imported>, file: &Checkpoint) {
@@ -308,13 +318,9 @@ families!(declare);
 
 /// The names of the table's backbones that weights fit: without a change, or else after one.
 fn names_of<B: Backend>(found: &Signature) -> Vec<&'static str> {
-    let signed = |line: &BackboneDescriptor| {
-        let config = BackboneConfig::named(line.name);
-        Some((line.name, line.family.signature::<B>(&config)?))
-    };
-    let (equal, fitting): (Vec<_>, Vec<_>) = table()
-        .iter()
-        .filter_map(signed)
+    let signed = signatures::<B>().into_iter();
+    let signed = signed.filter_map(|(name, signature)| Some((name, signature?)));
+    let (equal, fitting): (Vec<_>, Vec<_>) = signed
         .filter(|(_, signature)| signature.fits(found))
         .partition(|(_, signature)| signature == found);
     let chosen = if equal.is_empty() { fitting } else { equal };

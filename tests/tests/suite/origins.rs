@@ -10,7 +10,7 @@ use gradway_backbone::{
     Untouched, hash_module, import,
 };
 use gradway_kernels::channels_first;
-use gradway_tests::{Golden, Plain, assert_close, checkpoint, golden_path};
+use gradway_tests::{Golden, Plain, Tensors, assert_close, checkpoint, golden_path};
 
 /// Four blocks in single precision against double precision.
 const STAGES: f64 = 2e-5;
@@ -213,6 +213,15 @@ fn load(backbone: AnyBackbone<Plain>, name: &str) -> (AnyBackbone<Plain>, Import
     import(backbone, &open(name)).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// The tensors of a file with `place` in front of every key.
+fn below(place: &str, name: &str) -> Tensors {
+    let tensors = Golden::open(&format!("origins/{name}")).into_tensors();
+    let tensors = tensors.into_iter();
+    tensors
+        .map(|(key, data)| (format!("{place}.{key}"), data))
+        .collect()
+}
+
 /// Imports every file into a backbone, and compares the weights and what the report says.
 fn assert_same(cases: &[Case], backbone: impl Fn() -> AnyBackbone<Plain>) {
     let (first, _) = load(backbone(), cases[0].0);
@@ -362,6 +371,23 @@ fn numbers_that_are_not_finite_are_refused_in_every_layout() {
     }
 }
 
+/// A model can have two backbones.
+#[test]
+fn a_network_of_another_family_beside_the_weights_is_left_out() {
+    let mut tensors = below("image", "vit.torchvision");
+    tensors.extend(below("detector", "swin.open_mmlab"));
+    let file = checkpoint("edited", &tensors);
+    for (backbone, name, place) in [
+        (vit(vit_config()), "vit.timm", "image"),
+        (swin(false), "swin.timm", "detector.backbone"),
+    ] {
+        let (expected, _) = load(backbone.clone(), name);
+        let (loaded, report) = import(backbone, &file).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(hash_module(&loaded), hash_module(&expected));
+        assert_eq!(report.place, place);
+    }
+}
+
 /// What training scripts save beside the weights, or around them.
 #[test]
 fn weights_are_found_among_what_training_scripts_save() {
@@ -378,11 +404,7 @@ fn weights_are_found_among_what_training_scripts_save() {
             "state_dict_ema",
             "model.module",
         ] {
-            let tensors = Golden::open(&format!("origins/{name}")).into_tensors();
-            let tensors = tensors.into_iter();
-            let mut tensors: gradway_tests::Tensors = tensors
-                .map(|(key, data)| (format!("{place}.{key}"), data))
-                .collect();
+            let mut tensors = below(place, name);
             for key in [
                 "optimizer.state.0.exp_avg",
                 "epoch",

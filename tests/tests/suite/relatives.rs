@@ -17,6 +17,16 @@ use gradway_tests::{Golden, Plain, Tensors, checkpoint, golden_path};
 /// The page that lists what is refused.
 const PAGE: &str = include_str!("../../../docs/reference/weights.md");
 
+/// Starts of the names of backbones whose parameters are named as in files.
+const NAMED_AS_IN_FILES: [&str; 6] = [
+    "swin_",
+    "dinov2_",
+    "dinov3_",
+    "vit_",
+    "mae_",
+    "efficientnet_",
+];
+
 type Shapes = BTreeMap<String, Vec<usize>>;
 
 fn backbone(name: &str) -> AnyBackbone<Plain> {
@@ -81,10 +91,14 @@ fn refusal(name: &str, file: &Checkpoint) -> ImportError {
 #[test]
 fn a_file_of_another_backbone_of_the_table_is_refused_with_its_name() {
     let folder = tempfile::tempdir().expect("a folder");
-    let files: Vec<(&str, Shapes)> = table()
-        .iter()
-        .map(|line| (line.name, shapes(line.name)))
-        .collect();
+    let is_known = |name: &&str| {
+        NAMED_AS_IN_FILES
+            .iter()
+            .any(|start| name.starts_with(start))
+    };
+    let names = table().iter().map(|line| line.name).filter(is_known);
+    let files: Vec<(&str, Shapes)> = names.map(|name| (name, shapes(name))).collect();
+    assert!(files.len() >= 26);
     let mut named = 0;
     for (name, of_file) in &files {
         let path = sparse(folder.path(), name, of_file);

@@ -12,7 +12,7 @@ use burn::tensor::backend::Backend;
 use crate::bias_table::window_side;
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::part::{NO_TENSOR, Part};
-use crate::relatives::{Relative, foreign, of_another_size, shapes_of};
+use crate::relatives::{FAMILIES, FOREIGN, Relative, foreign, shapes_of};
 use crate::tensor_file::HeaderMetadata;
 
 use apply::apply;
@@ -200,9 +200,9 @@ fn relative<B: Backend, M: Module<B> + Import>(
             Renamed::Skip(_) => {}
         }
     }
-    foreign(&without, &with)
+    foreign(FOREIGN, &without, &with)
         .or_else(|| module.relative(whole))
-        .or_else(|| of_another_size(&without, &with))
+        .or_else(|| foreign(FAMILIES, &without, &with))
 }
 
 /// Rejects values that are not finite, which would make every score meaningless.
