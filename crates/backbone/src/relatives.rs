@@ -42,7 +42,7 @@ impl fmt::Display for Relative {
                         names.iter().map(|name| format!("`{name}`")).collect();
                     write!(
                         formatter,
-                        "it looks like {}, which differ in the normalisation of images; set backbone.name to one of them",
+                        "it looks like {}; set backbone.name to the one that it is",
                         quoted.join(" or ")
                     )
                 }
