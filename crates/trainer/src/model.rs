@@ -329,6 +329,16 @@ impl<B: TrainBackend, T: Task<B>> Inference<'_, B, T> {
     /// Only images of one size go through the network together, padded to multiples of the backbone's coarsest
     /// stride. The prediction of an image does not depend on the other images of the batch.
     pub fn predict(&self, batch: &BatchOf<B, T>, device: &B::Device) -> Vec<T::Prediction> {
+        let Trainable { method, head } = &self.trainable;
+        let stride = self.pad(batch.stride.max(1));
+        let features = |parts: &BatchOf<B, T>| {
+            let images = images(parts, device);
+            self.encoder.features_inference(method, images)
+        };
+        let predicted = self.task.predict_views(head, batch, stride, &features);
+        if let Some(predictions) = predicted {
+            return predictions;
+        }
         let groups = batch.groups(self.pad(batch.stride.max(1)));
         if let [group] = &groups[..]
             && group.size == [batch.height, batch.width]

@@ -17,8 +17,8 @@ use crate::optimizer::OptimizerConfig;
 use crate::schedule::ScheduleConfig;
 
 pub use crate::task::{
-    DetectionConfig, DetectionEvaluationConfig, LossConfig, MultiTaskConfig, Protocol,
-    SegmentationConfig, SegmentationEvaluationConfig, TaskConfig, TasksConfig, Weighting,
+    DenseEvaluationConfig, DetectionConfig, DetectionEvaluationConfig, LossConfig, MultiTaskConfig,
+    Protocol, SegmentationConfig, TaskConfig, TasksConfig, Weighting,
 };
 pub use load::{MethodOverrides, dataset, load, method, parse};
 pub use overrides::Overrides;
@@ -185,6 +185,9 @@ impl RunConfig {
             }
         }
         self.task.validate(stages)?;
+        if let Some(evaluation) = self.task.dense_evaluation() {
+            evaluation.preparation(self.input()?).validate()?;
+        }
         self.require_values(self.loader.batch_size)?;
         if let Ok(detection) = self.task.detection() {
             // A feature pyramid doubles the size of its maps from level to level.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::kinds::usual_weight;
 use crate::error::TrainError;
 use crate::task::TaskSettings;
-use crate::task::segmentation::SegmentationEvaluationConfig;
+use crate::task::views::DenseEvaluationConfig;
 
 /// Several dense tasks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub struct MultiTaskConfig {
     pub augment: AugmentConfig,
     /// Evaluation.
     #[serde(default)]
-    pub evaluation: SegmentationEvaluationConfig,
+    pub evaluation: DenseEvaluationConfig,
 }
 
 /// Which tasks, and how their losses are weighed.
@@ -189,6 +189,10 @@ impl TaskSettings for MultiTaskConfig {
         Some(&self.head)
     }
 
+    fn dense_evaluation(&self) -> Option<&DenseEvaluationConfig> {
+        Some(&self.evaluation)
+    }
+
     fn evaluation_batch(&self) -> usize {
         self.evaluation.batch_size
     }
@@ -208,8 +212,6 @@ impl TaskSettings for MultiTaskConfig {
     fn validate(&self, stages: usize) -> Result<(), TrainError> {
         self.head.validate(stages).map_err(TrainError::config)?;
         self.tasks.validate().map_err(TrainError::config)?;
-        self.augment.validate()?;
-        self.evaluation.size.validate()?;
-        Ok(())
+        Ok(self.augment.validate()?)
     }
 }
