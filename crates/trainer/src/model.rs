@@ -327,7 +327,8 @@ impl<B: TrainBackend, T: Task<B>> Inference<'_, B, T> {
     /// Predicts every image at the size in which it was read.
     ///
     /// Only images of one size go through the network together, padded to multiples of the backbone's coarsest
-    /// stride. The prediction of an image does not depend on the other images of the batch.
+    /// stride. The prediction of an image does not depend on the other images of the batch. The images must be
+    /// prepared as the model's configuration says, such as by the loader of the [`Task`].
     pub fn predict(&self, batch: &BatchOf<B, T>, device: &B::Device) -> Vec<T::Prediction> {
         let Trainable { method, head } = &self.trainable;
         let stride = self.pad(batch.stride.max(1));

@@ -31,4 +31,5 @@ mod refusals;
 mod roles;
 mod sources;
 mod steps;
+mod views;
 mod weight_files;

@@ -111,6 +111,9 @@ impl SlideConfig {
 
 /// Reads a length for both sides, or height and width.
 fn one_or_two<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u32; 2], D::Error> {
+    /// In serde's words.
+    const LENGTH: &str = "an array of length 2";
+
     struct Sides;
 
     impl<'de> Visitor<'de> for Sides {
@@ -131,7 +134,9 @@ fn one_or_two<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u32; 2], D:
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, sides: A) -> Result<[u32; 2], A::Error> {
-            Deserialize::deserialize(SeqAccessDeserializer::new(sides))
+            let sides: Vec<u32> = Deserialize::deserialize(SeqAccessDeserializer::new(sides))?;
+            let wrong = |sides: Vec<u32>| A::Error::invalid_length(sides.len(), &LENGTH);
+            sides.try_into().map_err(wrong)
         }
     }
 

@@ -6,9 +6,9 @@
 //! size of the image as it was read, the mean of what the outputs stand for, such as probabilities.
 //!
 //! Memory: a pass has at most `evaluation.batch_size` windows, so what the network needs does not grow with the
-//! image. One image is dealt with at a time. Of it the device holds maps of the outputs of all tasks: one for
-//! every side that a view is seen from, at the size of the view, and the average and one more at the size of the
-//! image as it was read.
+//! image. One image is dealt with at a time. Of it the device holds maps of the outputs of all tasks in full: the
+//! sum over the windows of a view, two with a flip, and at the size of the image as it was read the sum over the
+//! views and what is being added to it.
 
 mod config;
 
@@ -42,7 +42,8 @@ pub(super) enum Seen<B: KernelBackend> {
     Often(Vec<Tensor<B, 4>>),
 }
 
-/// Sees the image at `place` of a batch in all its views.
+/// Sees the image at `place` of a batch in all its views. The batch must have been
+/// [prepared](DenseEvaluationConfig::preparation) at the scales of the configuration.
 ///
 /// `outputs` are those of the tasks for a batch of windows, which are padded to multiples of `stride`. `meaning`
 /// is what an output of the task of this index stands for: the pixels of a mirrored view are in their places
@@ -66,7 +67,7 @@ pub(super) fn see<B: KernelBackend>(
         true => &[false, true],
         false => &[false],
     };
-    let mut sums: Vec<Tensor<B, 4>> = Vec::new();
+    let (mut sums, mut views) = (Vec::new(), 0);
     for (images, &scale) in batch.scales().zip(&config.scales) {
         let size = images.items[place].size;
         let windows = config.size.windows(size);
@@ -110,12 +111,12 @@ pub(super) fn see<B: KernelBackend>(
             of_scale = summed(of_scale, means);
         }
         sums = summed(sums, of_scale.into_iter());
+        views += sides.len();
     }
     if once {
         return Seen::Once(sums);
     }
-    let views = (sides.len() * config.scales.len()) as f64;
-    Seen::Often(sums.into_iter().map(|sum| sum / views).collect())
+    Seen::Often(sums.into_iter().map(|sum| sum / views as f64).collect())
 }
 
 /// Sums of maps, one a task; `sums` is empty, or has one of every task.
