@@ -1,5 +1,5 @@
-//! Peak live bytes, counted exactly: of a training step, which is the claim of a gradient highway, and of attention among all
-//! tokens, which grows linearly with their number.
+//! Peak live bytes, counted exactly: of a training step, which is the claim of a gradient highway; of attention among all
+//! tokens, which grows linearly with their number; and of a prediction in windows.
 //!
 //! The count is that of the whole process, so the tests of this file take turns.
 
@@ -59,6 +59,48 @@ fn peak_of_a_step(method: &str) -> usize {
     peak.expect("the allocator counts")
 }
 
+/// The most live bytes beyond those before, while an image of `side` pixels is predicted.
+fn peak_of_a_prediction(side: u32, evaluation: &str) -> usize {
+    let device = Default::default();
+    let overrides = [
+        "method.name=fixed".to_string(),
+        format!("evaluation={{ {evaluation} }}"),
+    ];
+    let config = config::parse(CONFIG, "the test", &overrides).expect("a configuration");
+    let image = scenes(1, side);
+    let model =
+        Segmentation::<Train>::new(&config, &Labels::unnamed(12), &device).expect("a model");
+    let model = model.inference();
+    // What is made once, such as weights that are laid out anew, is there after a first one.
+    let mut needed = 0;
+    for _ in 0..2 {
+        memory::reset_peak();
+        let before = memory::live().expect("the allocator counts");
+        assert_eq!(model.predict(&image, &device).len(), 1);
+        needed = memory::peak().expect("the allocator counts") - before;
+    }
+    needed
+}
+
+/// In windows, only maps of classes grow with an image: its logits, and the sum of probabilities.
+fn windows_bound_what_a_prediction_needs() {
+    let windows = "batch_size = 2, size = { slide = { crop = 224, stride = 160 } }";
+    let grown = |evaluation: &str| {
+        let [small, large] = [448, 896].map(|side| peak_of_a_prediction(side, evaluation));
+        println!("peak bytes of a prediction, `{evaluation}`: {small} at 448, {large} at 896");
+        large - small
+    };
+    let map = 4 * 12 * (896 * 896 - 448 * 448);
+    let (whole, slid) = (grown(""), grown(windows));
+    let views = grown(&format!("flip = true, {windows}"));
+    println!(
+        "growth in maps of 12 classes: {whole}, in windows {slid}, with a flip {views}, one map {map}"
+    );
+    assert!(slid <= 3 * map, "{slid}, one map is {map}");
+    assert!(views <= 5 * map, "{views}, one map is {map}");
+    assert!(whole >= 6 * map, "{whole}, one map is {map}");
+}
+
 #[test]
 fn e3va_needs_at_most_two_fifths_of_full_and_little_more_than_fixed() {
     let _turn = turn();
@@ -79,6 +121,8 @@ fn e3va_needs_at_most_two_fifths_of_full_and_little_more_than_fixed() {
     // The same step again: the count may differ by what thread pools keep, not by a map.
     let again = peak_of_a_step("e3va");
     assert!(again.abs_diff(e3va) < 1 << 20, "{e3va} and {again} bytes");
+
+    windows_bound_what_a_prediction_needs();
 }
 
 /// The most bytes that work needs beyond what was live before.

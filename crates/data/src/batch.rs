@@ -39,6 +39,8 @@ pub struct Batch<Item> {
     pub stride: usize,
     /// `[count]`, the labels of each image.
     pub items: Vec<Item>,
+    /// The same images at further scales, for an evaluation that asks for them. Their items have no labels.
+    pub scaled: Vec<Self>,
 }
 
 /// Images of a batch that have the same size if each is padded separately.
@@ -79,6 +81,7 @@ impl<Item: BatchItem> Batch<Item> {
             count,
             stride: input.stride,
             items: pictures.into_iter().map(|picture| picture.item).collect(),
+            scaled: Vec::new(),
         }
     }
 
@@ -107,7 +110,7 @@ impl<Item: BatchItem> Batch<Item> {
         groups
     }
 
-    /// Returns the images of a group as a batch of the group's size.
+    /// Returns the images of a group as a batch of the group's size, at this scale alone.
     pub fn select(&self, group: &SizeGroup) -> Self {
         let [height, width] = group.size;
         let mut images = vec![0.0; group.places.len() * 3 * height * width];
@@ -132,7 +135,13 @@ impl<Item: BatchItem> Batch<Item> {
             count: group.places.len(),
             stride: self.stride,
             items: places.map(|&place| self.items[place].clone()).collect(),
+            scaled: Vec::new(),
         }
+    }
+
+    /// The images at every scale, this one first.
+    pub fn scales(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.scaled)
     }
 
     /// `[count, 3, height, width]`

@@ -16,6 +16,7 @@ mod files;
 mod geometry;
 mod loader;
 mod pairs;
+mod parts;
 mod sample;
 
 pub use augment::AugmentConfig;
@@ -26,4 +27,5 @@ pub use evaluation::DenseEvaluation;
 pub use files::{DenseFileDataset, DenseReader, ImageFile};
 pub use loader::{DenseLoader, DensePipeline};
 pub use pairs::{FileDataset, FilePair};
+pub use parts::Part;
 pub use sample::DenseSample;

@@ -38,7 +38,7 @@ pub use check::{DatasetReport, Warning, check, check_detection, check_multi_task
 pub use collection::{Collection, Metadata};
 pub use dense::{
     AugmentConfig, DenseBatch, DenseCollection, DenseDataset, DenseEvaluation, DenseLoader,
-    DenseMetadata, DensePipeline, DenseSample, DenseTarget,
+    DenseMetadata, DensePipeline, DenseSample, DenseTarget, Part,
 };
 pub use detection::{
     DetectionAugmentConfig, DetectionBatch, DetectionCollection, DetectionDataset,
@@ -62,4 +62,4 @@ pub use picture::Picture;
 pub use split::Split;
 pub use table::{DatasetConfig, table};
 pub use task::TaskKind;
-pub use transform::{EvaluationSize, PhotometricConfig};
+pub use transform::{EvaluationSize, PhotometricConfig, SlideConfig, Window};

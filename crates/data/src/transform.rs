@@ -2,12 +2,14 @@
 
 pub mod geometry;
 pub mod photometric;
+pub mod slide;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
 
 pub use photometric::PhotometricConfig;
+pub use slide::{SlideConfig, Window};
 
 /// Maximum edge in a configuration, in pixels.
 const MAXIMUM_EDGE: u32 = 16_384;
@@ -33,6 +35,8 @@ pub enum EvaluationSize {
         /// Maximum length of the short edge in pixels.
         short: u32,
     },
+    /// The network is given windows of every image, one beside the other.
+    Slide(SlideConfig),
 }
 
 impl EvaluationSize {
@@ -45,15 +49,28 @@ impl EvaluationSize {
             Self::Original => Ok(()),
             Self::Fixed { height, width } => check_edges("evaluation.size.fixed", [height, width]),
             Self::Fit { long, short } => check_edges("evaluation.size.fit", [long, short]),
+            Self::Slide(slide) => slide.validate(),
         }
     }
 
-    /// Returns the width and height that an image of `width` and `height` is resized to.
-    pub fn target(&self, width: u32, height: u32) -> (u32, u32) {
-        match *self {
-            Self::Original => (width, height),
-            Self::Fixed { height, width } => (width, height),
-            Self::Fit { long, short } => scaled(width, height, fit(width, height, [long, short])),
+    /// Returns the width and height that an image of `width` and `height` is resized to at a scale, which
+    /// multiplies both.
+    pub fn target(&self, width: u32, height: u32, scale: f64) -> (u32, u32) {
+        let fitted = |edges| fit(width, height, edges);
+        let (width, height, factor) = match *self {
+            Self::Original => (width, height, 1.0),
+            Self::Fixed { height, width } => (width, height, 1.0),
+            Self::Fit { long, short } => (width, height, fitted([long, short])),
+            Self::Slide(slide) => (width, height, slide.base_size.map_or(1.0, fitted)),
+        };
+        scaled(width, height, factor * scale)
+    }
+
+    /// The windows of an image that was resized to this height and width, row by row; one if it is seen whole.
+    pub fn windows(&self, size: [usize; 2]) -> Vec<Window> {
+        match self {
+            Self::Original | Self::Fixed { .. } | Self::Fit { .. } => vec![Window::whole(size)],
+            Self::Slide(slide) => slide.windows(size),
         }
     }
 }

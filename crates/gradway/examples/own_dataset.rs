@@ -11,8 +11,8 @@ use anyhow::Result;
 use burn::backend::{Autodiff, Flex};
 use gradway::data::burn_dataset::Dataset;
 use gradway::data::{
-    AugmentConfig, DataError, DenseCollection, DenseLoader, DenseMetadata, DenseSample,
-    EvaluationSize, LabelMap, LoaderConfig,
+    AugmentConfig, DataError, DenseCollection, DenseEvaluation, DenseLoader, DenseMetadata,
+    DenseSample, EvaluationSize, LabelMap, LoaderConfig,
 };
 use gradway::terminal::print;
 use gradway::trainer::{Segmentation, SegmentationTask, Task, Trainer, config, evaluate};
@@ -95,8 +95,7 @@ optimizer = { learning_rate = 4e-3 }
     )?;
     let validation = DenseLoader::evaluation(
         discs(1000, 24),
-        EvaluationSize::Original,
-        config.input()?,
+        DenseEvaluation::new(EvaluationSize::Original, config.input()?),
         settings,
     )?;
 

@@ -16,10 +16,11 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 
 use burn::tensor::TensorData;
-use common::objects;
+use common::{SCENES, objects, succeed, text, tiny_config};
 use gradway::adapters::{StateDict, collect, restore, table as methods};
 use gradway::backbone::{export, write_tensors};
 use gradway::device::{DeviceName, Job, run_on};
@@ -50,6 +51,11 @@ macro_rules! backend {
             #[test]
             fn agrees_with_the_processor() {
                 super::agree($device, super::some());
+            }
+
+            #[test]
+            fn sees_views_as_the_processor_does() {
+                super::see($device);
             }
 
             #[test]
@@ -384,4 +390,57 @@ fn agree(device: &str, cases: Vec<Case>) {
     assert!(wrong.is_empty(), "on {device}:\n{}", wrong.join("\n"));
     let forgotten: Vec<_> = taken.iter().filter(|(_, taken)| **taken == 0).collect();
     assert!(forgotten.is_empty(), "fit nothing: {forgotten:?}");
+}
+
+/// Predicts a photo in windows, mirrored and at two scales, on a device and on the processor.
+fn see(device: &str) {
+    const VIEWS: &str = "evaluation={ size = { slide = { crop = [32, 40], stride = [20, 32] } }, flip = true, \
+                         scales = [1.0, 1.5], batch_size = 3 }";
+    let folder = tempfile::tempdir().expect("a folder");
+    let names = [
+        "semantic_segmentation",
+        "saliency",
+        "surface_normals",
+        "depth",
+    ];
+    let config = tiny_config(
+        folder.path(),
+        &format!("{SCENES}tasks = {{ names = {names:?} }}"),
+    );
+    let run = folder.path().join("run");
+    succeed(&["train", text(&config), "--out", text(&run)]);
+    let photo = image::RgbImage::from_fn(75, 53, |x, y| {
+        image::Rgb([3 * x as u8, 4 * y as u8, (x * y / 16) as u8])
+    });
+    let file = folder.path().join("photo.png");
+    photo.save(&file).expect("a photo");
+    let predicted = |device: &str| {
+        let out = folder.path().join(device.replace(':', "-"));
+        let arguments = ["--set", VIEWS, "--device", device, "--out", text(&out)];
+        succeed(&[&["predict", text(&run), text(&file)], &arguments[..]].concat());
+        let bytes = fs::read(out.join("photo.safetensors")).expect("tensors");
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).expect("tensors");
+        names.map(|name| {
+            let tensor = tensors.tensor(name).expect("a prediction");
+            let (values, _) = tensor.data().as_chunks::<4>();
+            let values = values
+                .iter()
+                .map(|bytes| f64::from(f32::from_le_bytes(*bytes)));
+            values.collect::<Vec<f64>>()
+        })
+    };
+    let expected = predicted("cpu");
+    for ((name, found), expected) in names.iter().zip(predicted(device)).zip(expected) {
+        let pixels = 75 * 53;
+        if *name == "semantic_segmentation" {
+            assert_eq!(found.len(), pixels);
+            let others = found.iter().zip(&expected).filter(|(a, b)| a != b).count();
+            assert!(others * 100 <= pixels, "{name}: {others} pixels");
+        } else {
+            let off = distance(&found, &expected);
+            println!("{name}: off by {off:.1e}");
+            // Written so that NaN fails.
+            assert!(off <= LOSS, "{name}: off by {off:.1e}");
+        }
+    }
 }

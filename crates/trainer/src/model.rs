@@ -341,8 +341,19 @@ impl<B: TrainBackend, T: Task<B>> Inference<'_, B, T> {
     /// Predicts every image at the size in which it was read.
     ///
     /// Only images of one size go through the network together, padded to multiples of the stride of the coarsest
-    /// map. The prediction of an image does not depend on the other images of the batch.
+    /// map. The prediction of an image does not depend on the other images of the batch. The images must be prepared as
+    /// the model's configuration says, such as by the loader of the [`Task`].
     pub fn predict(&self, batch: &BatchOf<B, T>, device: &B::Device) -> Vec<T::Prediction> {
+        let Trainable { method, head } = &self.trainable;
+        let stride = self.pad(batch.stride.max(1));
+        let features = |parts: &BatchOf<B, T>| {
+            let images = images(parts, device);
+            self.encoder.features_inference(method, images)
+        };
+        let predicted = self.task.predict_views(head, batch, stride, &features);
+        if let Some(predictions) = predicted {
+            return predictions;
+        }
         let groups = batch.groups(self.pad(batch.stride.max(1)));
         if let [group] = &groups[..]
             && group.size == [batch.height, batch.width]

@@ -75,6 +75,33 @@ impl Effect {
     }
 }
 
+/// Checks that a configuration differs from that of a run in nothing but how the trained model is used: on which
+/// data, and how it is scored.
+///
+/// # Errors
+///
+/// [`TrainError::Config`] with the first other key.
+pub(crate) fn require_use(run: &RunConfig, present: &RunConfig) -> Result<(), TrainError> {
+    let (old, new) = (settings(run)?, settings(present)?);
+    let is_of_training = |key: &str| {
+        let is_data = key.starts_with("data.");
+        key.starts_with("train.") || Effect::of(key) == Effect::Training && !is_data
+    };
+    let mut changed = new
+        .iter()
+        .filter(|(key, value)| old.get(*key) != Some(*value));
+    match changed.find(|(key, _)| is_of_training(key)) {
+        None => Ok(()),
+        Some((key, value)) => {
+            let run = old.get(key).map_or("not set", String::as_str);
+            Err(TrainError::config(format!(
+                "{key} = {value} belongs to training, and the run is trained ({key} is {run} there); keys of \
+                 `evaluation` and `data` can be set"
+            )))
+        }
+    }
+}
+
 impl Origin {
     /// The origin of a configuration and its data.
     ///

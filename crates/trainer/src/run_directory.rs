@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::config::{self, RunConfig};
+use crate::config::{self, Overrides, RunConfig, Source};
 use crate::error::TrainError;
+use crate::origin::require_use;
 
 /// The folder of a run.
 ///
@@ -85,6 +86,16 @@ impl RunDirectory {
     ///
     /// [`TrainError`] if it is not a run or its configuration cannot be read.
     pub fn open(path: &Path) -> Result<(Self, RunConfig), TrainError> {
+        Self::open_under(path, &[])
+    }
+
+    /// As [`Self::open`], with `key=value` overrides of how the trained model is used, such as
+    /// `evaluation.flip=true`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`]; [`TrainError::Key`] for an override that is wrong, or whose key belongs to training.
+    pub fn open_under(path: &Path, overrides: &[String]) -> Result<(Self, RunConfig), TrainError> {
         let directory = Self {
             path: path.to_path_buf(),
             start: Start::Existing,
@@ -95,7 +106,13 @@ impl RunDirectory {
                 "it is not a run directory: there is no `config.toml`",
             ));
         }
-        let config = config::load(&directory.config_file(), &[])?;
+        let saved = config::load(&directory.config_file(), &[])?;
+        if overrides.is_empty() {
+            return Ok((directory, saved));
+        }
+        let source = Source::file(&directory.config_file())?.under(Overrides::set(overrides)?);
+        let config = source.config()?;
+        require_use(&saved, &config).map_err(|error| source.blame(error))?;
         Ok((directory, config))
     }
 

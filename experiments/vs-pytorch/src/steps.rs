@@ -328,6 +328,7 @@ fn objects(count: usize, [height, width]: [usize; 2]) -> Result<DetectionBatch> 
         count,
         stride: 1,
         items: (0..count).map(item).collect(),
+        scaled: Vec::new(),
     })
 }
 
@@ -353,5 +354,6 @@ fn random_batch(count: usize, size: [usize; 2]) -> DenseBatch {
         count,
         stride: 1,
         items: (0..count).map(item).collect(),
+        scaled: Vec::new(),
     }
 }

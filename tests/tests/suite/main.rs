@@ -38,5 +38,6 @@ mod relatives;
 mod roles;
 mod sources;
 mod steps;
+mod views;
 mod vision_transformers;
 mod weight_files;

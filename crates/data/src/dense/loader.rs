@@ -12,7 +12,6 @@ use crate::error::DataError;
 use crate::input::NetworkInput;
 use crate::labels::DenseTask;
 use crate::loader::{Loader, LoaderConfig, Pipeline};
-use crate::transform::EvaluationSize;
 
 /// The preparation of a sample for a batch.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,7 +53,7 @@ impl DenseLoader {
         Self::new(pipeline, config)
     }
 
-    /// Creates an evaluation loader of whole images in the order of the dataset, each exactly once.
+    /// Creates an evaluation loader of the images in the order of the dataset, each exactly once.
     ///
     /// `shuffle` and `drop_last` of the configuration do not apply.
     ///
@@ -62,12 +61,10 @@ impl DenseLoader {
     /// Values that make no sense, samples without a task, and none at all.
     pub fn evaluation(
         samples: DenseCollection,
-        size: EvaluationSize,
-        input: NetworkInput,
+        evaluation: DenseEvaluation,
         config: LoaderConfig,
     ) -> Result<Self, DataError> {
         samples.metadata().require_tasks()?;
-        let evaluation = DenseEvaluation { size, input };
         evaluation.validate()?;
         let pipeline = DensePipeline {
             samples,
@@ -94,7 +91,8 @@ fn tasks_of(metadata: &DenseMetadata) -> Vec<DenseTask> {
 }
 
 impl Pipeline for DensePipeline {
-    type Sample = Prepared<DenseTarget>;
+    /// One in training, one for every scale in evaluation.
+    type Sample = Vec<Prepared<DenseTarget>>;
     type Item = DenseTarget;
 
     fn name(&self) -> &str {
@@ -117,16 +115,15 @@ impl Pipeline for DensePipeline {
         &self,
         index: usize,
         rng: &mut impl RngCore,
-    ) -> Result<Prepared<DenseTarget>, DataError> {
+    ) -> Result<Vec<Prepared<DenseTarget>>, DataError> {
         let sample = self.samples.read(index)?;
         // What follows relies on it, and samples may come from outside of this crate.
         self.metadata().check(&sample)?;
         match &self.preparation {
             Preparation::Training(augment, _) => {
                 let (width, height) = sample.image.dimensions();
-                Ok(augment
-                    .apply(sample, rng)?
-                    .prepared([height as usize, width as usize]))
+                let sample = augment.apply(sample, rng)?;
+                Ok(vec![sample.prepared([height as usize, width as usize])])
             }
             Preparation::Evaluation(evaluation) => {
                 evaluation.prepare(sample.id, sample.image, sample.labels)
@@ -134,12 +131,12 @@ impl Pipeline for DensePipeline {
         }
     }
 
-    fn assemble(&self, pictures: Vec<Prepared<DenseTarget>>) -> DenseBatch {
+    fn assemble(&self, pictures: Vec<Vec<Prepared<DenseTarget>>>) -> DenseBatch {
         match &self.preparation {
             // Always the crop, so that every training step has the same shape.
             Preparation::Training(augment, input) => {
                 let size = augment.crop_size.map(|side| side as usize);
-                DenseBatch::of_size(pictures, size, input)
+                DenseBatch::of_size(pictures.into_iter().flatten().collect(), size, input)
             }
             Preparation::Evaluation(evaluation) => evaluation.batch(pictures),
         }

@@ -9,10 +9,10 @@ use gradway_data::burn_dataset::transform::{
 };
 use gradway_data::burn_dataset::{Dataset, InMemDataset};
 use gradway_data::{
-    AugmentConfig, DataError, DenseBatch, DenseCollection, DenseLabels, DenseLoader, DenseMetadata,
-    DenseSample, DenseTask, DetectionCollection, DetectionLoader, DetectionMetadata,
-    DetectionSample, DetectionSizeConfig, EvaluationSize, Instance, LabelMap, LoaderConfig,
-    Normalization,
+    AugmentConfig, DataError, DenseBatch, DenseCollection, DenseEvaluation, DenseLabels,
+    DenseLoader, DenseMetadata, DenseSample, DenseTask, DetectionCollection, DetectionLoader,
+    DetectionMetadata, DetectionSample, DetectionSizeConfig, EvaluationSize, Instance, LabelMap,
+    LoaderConfig, Normalization,
 };
 use image::{Rgb, RgbImage};
 
@@ -311,7 +311,8 @@ fn evaluation_takes_samples_in_their_order() {
         ..LoaderConfig::default()
     };
     let input = any_size(Normalization::default());
-    let loader = DenseLoader::evaluation(samples, EvaluationSize::Original, input, config);
+    let evaluation = DenseEvaluation::new(EvaluationSize::Original, input);
+    let loader = DenseLoader::evaluation(samples, evaluation, config);
     let found: Vec<String> = batches(&loader.unwrap(), 0).iter().flat_map(ids).collect();
     let expected: Vec<String> = (0..5).map(|index| format!("stripes {index}")).collect();
     assert_eq!(found, expected);

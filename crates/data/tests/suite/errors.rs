@@ -9,8 +9,8 @@ use crate::common::{
     segmentation, write_image, write_mask, write_mask_16,
 };
 use gradway_data::{
-    AugmentConfig, DataError, DatasetConfig, DenseDataset, DenseLoader, EvaluationSize,
-    LoaderConfig, Normalization, Split,
+    AugmentConfig, DataError, DatasetConfig, DenseDataset, DenseEvaluation, DenseLoader,
+    EvaluationSize, LoaderConfig, NetworkInput, Normalization, SlideConfig, Split,
 };
 
 #[test]
@@ -413,9 +413,39 @@ fn invalid_loaders_name_key_and_value() {
         ],
     );
     let empty: Arc<dyn DenseDataset> = Arc::new(Coordinates::new([]));
-    let (size, input) = (EvaluationSize::Original, any_size(Normalization::default()));
-    let loader = DenseLoader::evaluation(segmentation(empty), size, input, default());
+    let input = any_size(Normalization::default());
+    let evaluation = DenseEvaluation::new(EvaluationSize::Original, input);
+    let loader = DenseLoader::evaluation(segmentation(empty), evaluation.clone(), default());
     assert_says(&loader.err().unwrap(), &["`coordinates` has no samples"]);
+    for (scales, shown) in [
+        (vec![], "[]"),
+        (vec![1.0, 0.0], "[1.0, 0.0]"),
+        (vec![-1.5], "[-1.5]"),
+        (vec![f64::NAN, 1.0], "[NaN, 1.0]"),
+        (vec![1.0, 101.0], "[1.0, 101.0]"),
+    ] {
+        let evaluation = DenseEvaluation {
+            scales,
+            ..evaluation.clone()
+        };
+        let expected =
+            format!("`evaluation.scales` = {shown}: expected a list of one or more factors");
+        assert_says(&evaluation.validate().unwrap_err(), &[&expected]);
+    }
+    let slide = SlideConfig {
+        crop: [32, 16],
+        stride: [16, 16],
+        base_size: None,
+    };
+    let evaluation = |stride| {
+        let input = NetworkInput { stride, ..input };
+        DenseEvaluation::new(EvaluationSize::Slide(slide), input)
+    };
+    assert!(evaluation(16).validate().is_ok());
+    assert_says(
+        &evaluation(32).validate().unwrap_err(),
+        &["`evaluation.size.slide.crop` = [32, 16]: expected at least 32, the coarsest stride"],
+    );
     let size = EvaluationSize::Fixed {
         height: 0,
         width: 8,

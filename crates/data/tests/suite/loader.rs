@@ -10,8 +10,9 @@ use crate::common::{
     sizes,
 };
 use gradway_data::{
-    AugmentConfig, DataError, DenseBatch, DenseDataset, DenseLoader, DenseSample, DenseTask,
-    EvaluationSize, IGNORE, LoaderConfig, NetworkInput, Normalization, PhotometricConfig,
+    AugmentConfig, DataError, DenseBatch, DenseDataset, DenseEvaluation, DenseLoader, DenseSample,
+    DenseTask, EvaluationSize, IGNORE, LoaderConfig, NetworkInput, Normalization,
+    PhotometricConfig, SlideConfig,
 };
 
 /// Counts the samples read, slowly where asked to.
@@ -193,8 +194,7 @@ fn smaller_samples_are_padded_with_the_mean_and_ignored() {
     let input = any_size(normalization);
     let loader = DenseLoader::evaluation(
         segmentation(Arc::clone(&dataset)),
-        size,
-        input,
+        DenseEvaluation::new(size, input),
         config.clone(),
     )
     .unwrap();
@@ -279,8 +279,7 @@ fn batches_are_padded_to_what_the_network_expects() {
     );
     let evaluation = DenseLoader::evaluation(
         segmentation(dataset),
-        EvaluationSize::Original,
-        input,
+        DenseEvaluation::new(EvaluationSize::Original, input),
         config,
     );
     let batch = batches(&evaluation.unwrap(), 0).remove(0);
@@ -293,8 +292,9 @@ fn labels_keep_the_size_of_the_image_as_it_was_read() {
     let dataset = Coordinates::new([(20, 12), (8, 8)]);
     let expected: Vec<_> = (0..2).map(|index| dataset.sample(index)).collect();
     let size = EvaluationSize::Fit { long: 10, short: 6 };
-    let input = any_size(Normalization::default());
-    let loader = DenseLoader::evaluation(segmentation(Arc::new(dataset)), size, input, config(0));
+    let evaluation = DenseEvaluation::new(size, any_size(Normalization::default()));
+    let samples = segmentation(Arc::new(dataset));
+    let loader = DenseLoader::evaluation(samples, evaluation, config(0));
     let batch = batches(&loader.unwrap(), 0).remove(0);
     assert_eq!(sizes(&batch), [[6, 10], [6, 6]]);
     for (item, sample) in batch.items.iter().zip(expected) {
@@ -308,14 +308,59 @@ fn labels_keep_the_size_of_the_image_as_it_was_read() {
 }
 
 #[test]
+fn an_image_is_prepared_at_every_scale() {
+    let sizes_read = [(20, 12), (9, 15), (8, 8)];
+    let dataset = Coordinates::new(sizes_read);
+    let samples: Vec<_> = (0..3).map(|index| dataset.sample(index)).collect();
+    let evaluation = |scales: &[f64], size| DenseEvaluation {
+        scales: scales.to_vec(),
+        ..DenseEvaluation::new(size, any_size(Normalization::default()))
+    };
+    let load = |evaluation: DenseEvaluation| {
+        let dataset = Arc::new(Coordinates::new(sizes_read));
+        let loader = DenseLoader::evaluation(segmentation(dataset), evaluation, config(2));
+        batches(&loader.unwrap(), 0).remove(0)
+    };
+    let fit = EvaluationSize::Fit { long: 10, short: 6 };
+    let batch = load(evaluation(&[1.0, 0.5, 2.0], fit));
+    // At every scale as if it were the only one.
+    let scales: Vec<&DenseBatch> = batch.scales().collect();
+    assert_eq!(scales.len(), 3);
+    for (found, scale) in scales.into_iter().zip([1.0, 0.5, 2.0]) {
+        let alone = load(evaluation(&[scale], fit));
+        assert_eq!(
+            (found.images.clone(), sizes(found)),
+            (alone.images.clone(), sizes(&alone))
+        );
+        assert!(alone.scaled.is_empty());
+    }
+    assert_eq!(sizes(&batch), [[6, 10], [10, 6], [6, 6]]);
+    assert_eq!(sizes(&batch.scaled[0]), [[3, 5], [5, 3], [3, 3]]);
+    for (item, sample) in batch.items.iter().zip(&samples) {
+        assert_eq!(item.labels, sample.labels);
+    }
+    for item in batch.scaled.iter().flat_map(|batch| &batch.items) {
+        assert!(item.labels.is_empty());
+    }
+    // Windows do not change what is prepared.
+    let slide = EvaluationSize::Slide(SlideConfig {
+        crop: [4, 4],
+        stride: [3, 3],
+        base_size: Some([10, 6]),
+    });
+    let slid = load(evaluation(&[1.0, 0.5, 2.0], slide));
+    assert_eq!(slid, batch);
+}
+
+#[test]
 fn evaluation_sees_every_sample_once_in_order() {
+    let size = EvaluationSize::Fixed {
+        height: 8,
+        width: 9,
+    };
     let loader = DenseLoader::evaluation(
         segmentation(Arc::new(coordinates(7))),
-        EvaluationSize::Fixed {
-            height: 8,
-            width: 9,
-        },
-        any_size(Normalization::default()),
+        DenseEvaluation::new(size, any_size(Normalization::default())),
         config(2),
     )
     .unwrap();

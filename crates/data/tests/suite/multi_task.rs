@@ -7,9 +7,9 @@ use std::sync::Arc;
 use crate::common::{Lit, any_size, assert_says, classes_of, config, ids, lit_tasks, sizes};
 use gradway_data::formats::synthetic::TASKS;
 use gradway_data::{
-    AugmentConfig, BatchLabels, DataError, DenseBatch, DenseCollection, DenseDataset, DenseLabels,
-    DenseLoader, DenseSample, DenseTask, EvaluationSize, IGNORE, LabelMap, LoaderConfig, Movable,
-    Normalization, PhotometricConfig, Split, check_multi_task,
+    AugmentConfig, BatchLabels, DataError, DenseBatch, DenseCollection, DenseDataset,
+    DenseEvaluation, DenseLabels, DenseLoader, DenseSample, DenseTask, EvaluationSize, IGNORE,
+    LabelMap, LoaderConfig, Movable, Normalization, PhotometricConfig, Split, check_multi_task,
 };
 use gradway_scenes::{PARTS, SceneConfig, render};
 use image::RgbImage;
@@ -423,8 +423,7 @@ fn evaluation_loads_every_sample_once_at_its_size() {
         let config = config.clone();
         DenseLoader::evaluation(
             DenseCollection::of(synthetic(), &tasks).unwrap(),
-            size,
-            input,
+            DenseEvaluation::new(size, input),
             config,
         )
         .unwrap()

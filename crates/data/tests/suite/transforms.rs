@@ -3,6 +3,7 @@
 use crate::common::{Coordinates, class_map, class_map_mut};
 use gradway_data::{
     AugmentConfig, DenseSample, EvaluationSize, IGNORE, LabelMap, Movable, PhotometricConfig,
+    SlideConfig,
 };
 use image::{Rgb, RgbImage};
 use rand::SeedableRng;
@@ -223,7 +224,7 @@ fn photometric_distortion_stays_near_the_image() {
 #[test]
 fn evaluation_sizes() {
     let size = |size: EvaluationSize, width, height| {
-        let (width, height) = size.target(width, height);
+        let (width, height) = size.target(width, height, 1.0);
         let resized = sample(32, 20).resize(width, height).unwrap();
         assert_labels_follow_the_image(&resized, 0.4);
         resized.image.dimensions()
@@ -241,6 +242,20 @@ fn evaluation_sizes() {
     assert_eq!(size(fit, 32, 20), (48, 30));
     assert_eq!(size(fit, 32, 8), (64, 16));
     assert_eq!(size(fit, 8, 32), (16, 64));
+    let slide = |base_size| {
+        EvaluationSize::Slide(SlideConfig {
+            crop: [16, 16],
+            stride: [8, 8],
+            base_size,
+        })
+    };
+    assert_eq!(size(slide(None), 32, 20), (32, 20));
+    assert_eq!(size(slide(Some([64, 30])), 32, 20), (48, 30));
+    // Rounded, halves up: 33.75 and 22.5.
+    assert_eq!(EvaluationSize::Original.target(15, 10, 2.25), (34, 23));
+    assert_eq!(fixed.target(32, 20, 0.75), (18, 30));
+    assert_eq!(fit.target(32, 20, 0.5), (24, 15));
+    assert_eq!(slide(Some([64, 30])).target(32, 20, 0.5), (24, 15));
 }
 
 #[test]

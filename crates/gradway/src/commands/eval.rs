@@ -22,6 +22,10 @@ pub struct Eval {
     /// Use the newest checkpoint instead of the best one.
     #[arg(long)]
     last: bool,
+    /// Override a key of the run's configuration, such as `evaluation.flip=true` or `data.root=PATH`. Keys of
+    /// training are refused.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
     /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.
     #[arg(long, default_value_t)]
     device: DeviceName,
@@ -33,6 +37,9 @@ pub struct Eval {
 #[derive(Debug, Serialize)]
 pub struct EvalReport {
     run: PathBuf,
+    /// The overrides that it was evaluated with.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    set: Vec<String>,
     step: usize,
     classes: Vec<String>,
     #[serde(flatten)]
@@ -48,11 +55,13 @@ impl Eval {
         if json {
             return print_json(&report);
         }
-        let of = format!(
-            "over {} ({which} checkpoint, step {})",
-            count(report.evaluation.images, "image"),
-            report.step
-        );
+        let mut how = vec![
+            format!("{which} checkpoint"),
+            format!("step {}", report.step),
+        ];
+        how.extend(report.set);
+        let images = count(report.evaluation.images, "image");
+        let of = format!("over {images} ({})", how.join(", "));
         let scores = &report.evaluation.scores;
         with_task!(config.task, T => T::print_scores(scores, &report.classes, &of))
     }
@@ -62,11 +71,12 @@ impl Job for Eval {
     type Output = Result<(RunConfig, EvalReport)>;
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Self::Output {
-        let (directory, config) = RunDirectory::open(&self.run)?;
+        let (directory, config) = RunDirectory::open_under(&self.run, &self.set)?;
         let file = directory.checkpoint_file(self.last)?;
         let (evaluation, state) = evaluate_run::<B>(&config, &file, &device)?;
         let report = EvalReport {
             run: self.run,
+            set: self.set,
             step: state.step,
             classes: state.labels.classes,
             evaluation,

@@ -59,6 +59,9 @@ pub struct Predict {
     /// Use the newest checkpoint instead of the best one.
     #[arg(long)]
     last: bool,
+    /// Override a key of the run's configuration, such as `evaluation.flip=true`. Keys of training are refused.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
     /// Device: cpu, cuda:N, vulkan:N, wgpu:N, metal:N, rocm:N.
     #[arg(long, default_value_t)]
     device: DeviceName,
@@ -75,7 +78,7 @@ impl Job for Predict {
     type Output = Result<()>;
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Result<()> {
-        let (directory, config) = RunDirectory::open(&self.run)?;
+        let (directory, config) = RunDirectory::open_under(&self.run, &self.set)?;
         let has_ids = with_task!(config.task, T => <T as PredictionView<B>>::HAS_IMAGE_IDS);
         if let (Some(ids), false) = (&self.ids, has_ids) {
             let task = config.task.task();

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::common::{json_of, succeed, text};
+use crate::common::{SCENES, json_of, succeed, text, tiny_config};
 use gradway::data::formats::synthetic::SyntheticConfig;
 use gradway::data::{DatasetConfig, DenseTask, IGNORE, LabelPolicy, Split, read};
 use gradway::metrics::ConfusionMatrix;
@@ -119,6 +119,20 @@ fn data(root: &Path, classes: &[impl Debug]) -> String {
         root.display()
     )
 }
+
+/// Ways to evaluate dense tasks, as overrides.
+const EVALUATIONS: [&[&str]; 6] = [
+    &[r#"evaluation.size="original""#],
+    &["evaluation.size={ fit = { long = 200, short = 150 } }"],
+    &["evaluation.size={ fixed = { height = 100, width = 140 } }"],
+    &["evaluation.size={ slide = { crop = [96, 128], stride = [64, 100] } }"],
+    &[
+        "evaluation.size={ slide = { crop = 100, stride = 67, base_size = [200, 150] } }",
+        "evaluation.flip=true",
+        "evaluation.scales=[0.75, 1.0, 1.25]",
+    ],
+    &["evaluation.flip=true"],
+];
 
 pub fn batch_size(size: usize) -> String {
     format!("evaluation.batch_size={size}")
@@ -245,28 +259,20 @@ fn a_score_of_segmentation_depends_on_no_batch_and_is_that_of_the_predictions() 
     let run = trained(folder.path(), "train = { epochs = 2, evaluate_every = 0 }");
     let root = folder.path().join("mixed");
     write(&root, &pictures(), &MIXED);
-    for size in [
-        "\"original\"",
-        "{ fit = { long = 200, short = 150 } }",
-        "{ fixed = { height = 100, width = 140 } }",
-    ] {
-        let size = format!("evaluation.size={size}");
+    change(&run, &[data(&root, CLASSES)]);
+    for evaluation in EVALUATIONS {
+        let set = evaluation.iter().flat_map(|entry| ["--set", entry]);
+        let set: Vec<&str> = set.collect();
         let mut scores = Vec::new();
         for batch in [1, 2, 4, 12] {
-            change(
-                &run,
-                &[data(&root, CLASSES), batch_size(batch), size.clone()],
-            );
-            scores.push(json_of(&succeed(&["eval", text(&run), "--json"])));
+            let batch = batch_size(batch);
+            let eval = ["eval", text(&run), "--json", "--set", &batch];
+            scores.push(json_of(&succeed(&[&eval[..], &set].concat())));
         }
         let out = folder.path().join("predictions");
-        succeed(&[
-            "predict",
-            text(&run),
-            text(&root.join("images")),
-            "--out",
-            text(&out),
-        ]);
+        let (photos, out) = (root.join("images"), text(&out));
+        let predict = ["predict", text(&run), text(&photos), "--out", out];
+        succeed(&[&predict[..], &set].concat());
         let classes = CLASSES.len().to_string();
         scores.push(json_of(&succeed(&[
             "score",
@@ -274,7 +280,7 @@ fn a_score_of_segmentation_depends_on_no_batch_and_is_that_of_the_predictions() 
             "--gt",
             text(&root.join("masks")),
             "--pred",
-            text(&out),
+            out,
             "--classes",
             &classes,
             "--ignore",
@@ -283,11 +289,14 @@ fn a_score_of_segmentation_depends_on_no_batch_and_is_that_of_the_predictions() 
         ])));
         let first = number(&scores[0]["mean_iou"]);
         // More than chance: there is something to compare.
-        assert!(first > 0.05, "{size}: {first}");
+        assert!(first > 0.05, "{evaluation:?}: {first}");
         for other in &scores {
             for key in ["mean_iou", "pixel_accuracy", "mean_accuracy"] {
                 let difference = number(&other[key]) - number(&scores[0][key]);
-                assert!(difference.abs() <= 1e-6, "{size}, {key}: {difference}");
+                assert!(
+                    difference.abs() <= 1e-6,
+                    "{evaluation:?}, {key}: {difference}"
+                );
             }
         }
     }
@@ -325,10 +334,16 @@ train = {{ epochs = 6, evaluate_every = 0 }}
     fs::write(&file, config).expect("a file");
     let run = folder.path().join("run");
     succeed(&["train", text(&file), "--out", text(&run)]);
-    for size in ["\"original\"", "{ fit = { long = 230, short = 130 } }"] {
-        let size = format!("evaluation.size={size}");
+    for views in [
+        r#"size = "original""#,
+        "size = { fit = { long = 230, short = 130 } }",
+        "size = { slide = { crop = [64, 80], stride = [48, 60] } }, flip = true, scales = [0.75, 1.0]",
+    ] {
         let scored = |batch: usize| {
-            change(&run, &[batch_size(batch), size.clone()]);
+            change(
+                &run,
+                &[format!("evaluation={{ batch_size = {batch}, {views} }}")],
+            );
             json_of(&succeed(&["eval", text(&run), "--json"]))["tasks"].clone()
         };
         let first = scored(1);
@@ -372,7 +387,39 @@ train = {{ epochs = 6, evaluate_every = 0 }}
             ("pixel_accuracy", scores.pixel_accuracy),
         ] {
             let difference = value - number(&first["semantic_segmentation"][key]);
-            assert!(difference.abs() <= 1e-6, "{size}, {key}: {difference}");
+            assert!(difference.abs() <= 1e-6, "{views}, {key}: {difference}");
         }
+    }
+}
+
+/// What a run is scored with while it trains is what `eval` scores it with.
+#[test]
+fn a_run_and_its_evaluation_score_alike() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (index, views) in [
+        "size = { slide = { crop = 32, stride = 21 } }",
+        "size = { slide = { crop = 32, stride = 32 } }, flip = true, scales = [1.0, 1.5]",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let evaluation = format!("{SCENES}\nevaluation = {{ batch_size = 2, {views} }}");
+        let file = tiny_config(folder.path(), &evaluation);
+        let run = folder.path().join(index.to_string());
+        let trained = succeed(&["train", text(&file), "--out", text(&run), "--json"]);
+        let trained = json_of(&trained)["last"].clone();
+        let eval = |set: &[&str]| {
+            let eval = ["eval", text(&run), "--last", "--json"];
+            json_of(&succeed(&[&eval[..], set].concat()))
+        };
+        let scored = eval(&[]);
+        assert!(scored.get("set").is_none());
+        let whole = eval(&["--set", r#"evaluation={ size = "original" }"#]);
+        assert_eq!(whole["set"][0], r#"evaluation={ size = "original" }"#);
+        for key in ["mean_iou", "pixel_accuracy", "mean_accuracy"] {
+            assert_eq!(scored[key], trained[key], "{views}, {key}");
+        }
+        // It is another evaluation than the usual one.
+        assert_ne!(scored["iou"], whole["iou"], "{views}");
     }
 }

@@ -243,3 +243,47 @@ fn features_of_a_wrong_array_are_refused() {
     assert!(error.contains("x.npy"), "{error}");
     assert!(!output.exists());
 }
+
+#[test]
+fn a_trained_run_is_set_for_its_use_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = tiny_config(folder.path(), SCENES);
+    let run = folder.path().join("run");
+    succeed(&["train", text(&config), "--out", text(&run)]);
+    let photo = folder.path().join("photo.png");
+    RgbImage::from_pixel(40, 36, Rgb([90, 120, 30]))
+        .save(&photo)
+        .expect("a picture");
+    let belongs = |key: &str, value: &str, run: &str| {
+        format!(
+            "--set {key}={value}: {key} = {value} belongs to training, and the run is trained ({key} is {run} there); \
+             keys of `evaluation` and `data` can be set"
+        )
+    };
+    for (entry, expected) in [
+        (
+            "optimizer.learning_rate=0.5",
+            belongs("optimizer.learning_rate", "0.5", "0.001"),
+        ),
+        ("train.epochs=9", belongs("train.epochs", "9", "2")),
+        ("loader.batch_size=1", belongs("loader.batch_size", "1", "2")),
+        ("method.rank=4", belongs("method.rank", "4", "16")),
+        (
+            "evaluation.scales=[]",
+            "--set evaluation.scales=[]: `evaluation.scales` = []: expected a list of one or more factors".to_string(),
+        ),
+        (
+            "evaluation.size={ slide = { crop = 32, stride = 40 } }",
+            "`evaluation.size.slide.stride` = [40, 40]: expected at most `crop`, [32, 32]".to_string(),
+        ),
+    ] {
+        for command in [
+            vec!["eval", text(&run), "--set", entry],
+            vec!["predict", text(&run), text(&photo), "--set", entry],
+        ] {
+            let error = fail(&command);
+            assert!(error.contains(&expected), "{command:?}: {error}");
+        }
+    }
+    assert!(!run.join("predictions").exists(), "nothing is begun");
+}

@@ -391,7 +391,7 @@ fn in_words(wanted: &str) -> String {
 }
 
 /// A value as written in a file, shortened if it is long.
-fn shortened(value: &Value) -> String {
+pub(super) fn shortened(value: &Value) -> String {
     /// Characters that still fit a line.
     const MOST: usize = 80;
     let text = value.to_string();

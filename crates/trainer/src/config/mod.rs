@@ -19,8 +19,8 @@ use crate::optimizer::OptimizerConfig;
 use crate::schedule::ScheduleConfig;
 
 pub use crate::task::{
-    DetectionConfig, DetectionEvaluationConfig, LossConfig, MultiTaskConfig, Protocol,
-    SegmentationConfig, SegmentationEvaluationConfig, TaskConfig, TasksConfig, Weighting,
+    DenseEvaluationConfig, DetectionConfig, DetectionEvaluationConfig, LossConfig, MultiTaskConfig,
+    Protocol, SegmentationConfig, TaskConfig, TasksConfig, Weighting,
 };
 pub use load::{MethodOverrides, dataset, load, method, parse};
 pub use overrides::Overrides;
@@ -227,6 +227,9 @@ impl RunConfig {
         }
         self.neck()?.validate(stages).map_err(wrong)?;
         self.task.validate(&self.maps()?)?;
+        if let Some(evaluation) = self.task.dense_evaluation() {
+            evaluation.preparation(self.input()?).validate()?;
+        }
         self.require_values(self.loader.batch_size)?;
         if let Ok(detection) = self.task.detection() {
             let input = self.input()?;

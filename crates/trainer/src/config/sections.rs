@@ -97,6 +97,9 @@ pub(super) fn read_run(mut table: Table) -> Result<RunConfig, Fault> {
     resolve_paths(&mut table);
     name_decay(&mut table);
     let task = nest(&mut table)?;
+    if let Some(fault) = views_of_a_detector(&table, task) {
+        return Err(fault);
+    }
     let keys = [&SECTIONS[..], tables_of(task)].concat();
     let top = Top {
         nested: &[TASK, task.name()],
@@ -184,6 +187,24 @@ fn nest(table: &mut Table) -> Result<TaskKind, Fault> {
     let tagged = Table::from_iter([(task.name().to_string(), tables)]);
     table.insert(TASK.to_string(), Value::Table(tagged));
     Ok(task)
+}
+
+/// The error for keys that say how images are seen in the evaluation of dense tasks, where a detector is evaluated.
+fn views_of_a_detector(table: &Table, task: TaskKind) -> Option<Fault> {
+    if task != TaskKind::Detection {
+        return None;
+    }
+    let of_task = |section, key| get(table, &[TASK, task.name(), section, key]);
+    ["size", "flip", "scales"].into_iter().find_map(|key| {
+        let value = fault::shortened(of_task("evaluation", key)?);
+        let head = fault::shortened(of_task("head", "name")?);
+        let reason = format!(
+            "evaluation.{key} = {value}, but head.name = {head} is a detector, which sees every image once and whole; \
+             the key is for segmentation and several dense tasks"
+        );
+        let hint = "`evaluation.scale` is the size that the images of a detector are resized to fit";
+        Some(Fault::new(&["evaluation", key], reason).hint(hint))
+    })
 }
 
 /// The error for a name that is not in a table, with the nearest one: a clearer message than the list of variants.

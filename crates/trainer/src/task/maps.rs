@@ -2,7 +2,10 @@
 
 use burn::tensor::{BasicOps, Int, Tensor, TensorData};
 use gradway_data::DenseTarget;
-use gradway_kernels::{KernelBackend, most_likely, read, resize_bilinear};
+use gradway_kernels::{
+    ChannelAxis, KernelBackend, channels_first, channels_last, most_likely, read, resize_bilinear,
+    softmax,
+};
 
 /// Maps of a batch cut to its pictures, and at the size of the images as they were read; those that follow
 /// each other with the same sizes together.
@@ -31,7 +34,7 @@ pub(super) fn restored<B: KernelBackend>(
 }
 
 /// Some of the positions of an axis; what is beyond its end is left out.
-fn cut<B: KernelBackend>(
+pub(super) fn cut<B: KernelBackend>(
     maps: Tensor<B, 4>,
     axis: usize,
     start: usize,
@@ -44,11 +47,21 @@ fn cut<B: KernelBackend>(
     }
 }
 
+/// The probabilities of the classes of every pixel.
+///
+/// # Shapes
+///
+/// - `logits`, output: `[images, classes, height, width]`
+pub(super) fn probabilities<B: KernelBackend>(logits: Tensor<B, 4>) -> Tensor<B, 4> {
+    let rows = channels_last(logits, ChannelAxis::First);
+    channels_first(softmax(rows), ChannelAxis::Last)
+}
+
 /// The most likely class of every pixel, image by image.
 ///
 /// # Shapes
 ///
-/// - `logits`: `[images, classes, height, width]` each
+/// - `logits`: `[images, classes, height, width]` each; or probabilities
 /// - output: `[height, width]` each
 pub(super) fn class_maps<B: KernelBackend>(logits: Vec<Tensor<B, 4>>) -> Vec<Vec<u8>> {
     let classes = logits.into_iter().map(most_likely);

@@ -11,12 +11,14 @@ mod multi_task;
 mod scores;
 mod segmentation;
 mod table;
+mod views;
 
 use std::fmt::Debug;
 use std::path::Path;
 
 use burn::module::{AutodiffModule, ModuleDisplay};
 use burn::tensor::Tensor;
+use burn::tensor::backend::AutodiffBackend;
 use gradway_adapters::Features;
 use gradway_backbone::{Phase, StageShape};
 use gradway_data::{Batch, DenseTask, Loader, Picture, Pipeline};
@@ -40,15 +42,18 @@ pub use multi_task::{
 };
 pub use scores::Headline;
 pub use segmentation::{
-    LossConfig, SegmentationConfig, SegmentationEvaluationConfig, SegmentationPrediction,
-    SegmentationScorer, SegmentationTask,
+    LossConfig, SegmentationConfig, SegmentationPrediction, SegmentationScorer, SegmentationTask,
 };
 pub use table::{Scores, TaskConfig, TaskJob};
+pub use views::DenseEvaluationConfig;
 
 /// What a task's batches are.
 pub type BatchOf<B, T> = Batch<<<T as Task<B>>::Pipeline as Pipeline>::Item>;
 /// A task's head as it predicts.
 pub type PlainHead<B, T> = <<T as Task<B>>::Head as AutodiffModule<B>>::InnerModule;
+/// A backbone that predicts: the features of a batch of pictures of one size.
+pub type FeaturesOf<'f, 'a, B, T> =
+    dyn Fn(&BatchOf<B, T>) -> Features<'a, <B as AutodiffBackend>::InnerBackend> + 'f;
 
 /// What a batch loses.
 #[derive(Debug, Clone)]
@@ -166,6 +171,20 @@ pub trait Task<B: TrainBackend>: Sized + Debug {
         batch: &BatchOf<B, Self>,
     ) -> Vec<Self::Prediction>;
 
+    /// What is predicted of every image of a batch where each is seen more than once, or in windows; none where
+    /// each is seen once and whole.
+    ///
+    /// The sides of what `features` is given must be multiples of `stride`.
+    fn predict_views<'a>(
+        &self,
+        _head: &PlainHead<B, Self>,
+        _batch: &BatchOf<B, Self>,
+        _stride: usize,
+        _features: &FeaturesOf<'_, 'a, B, Self>,
+    ) -> Option<Vec<Self::Prediction>> {
+        None
+    }
+
     /// A scorer of a whole dataset.
     ///
     /// # Errors
@@ -189,6 +208,11 @@ pub trait TaskSettings {
 
     /// Images per forward pass of the evaluation.
     fn evaluation_batch(&self) -> usize;
+
+    /// The evaluation of dense tasks.
+    fn dense_evaluation(&self) -> Option<&DenseEvaluationConfig> {
+        None
+    }
 
     /// Height and width of training images; of the largest where they differ.
     fn resolution(&self) -> [u32; 2];

@@ -12,6 +12,7 @@ use gradway_metrics::{MetricDescriptor, SegmentationScores};
 use serde::{Deserialize, Serialize};
 
 use super::scores::{Headline, Summary};
+use super::views::DenseEvaluationConfig;
 use super::{
     DetectionConfig, DetectionTask, MultiTask, MultiTaskConfig, MultiTaskScores, ObjectScores,
     SegmentationConfig, SegmentationTask, Task, TaskSettings,
@@ -203,6 +204,11 @@ impl TaskConfig {
     /// Images per forward pass of the evaluation.
     pub fn evaluation_batch(&self) -> usize {
         self.settings().evaluation_batch()
+    }
+
+    /// The evaluation of dense tasks.
+    pub(crate) fn dense_evaluation(&self) -> Option<&DenseEvaluationConfig> {
+        self.settings().dense_evaluation()
     }
 
     /// Height and width of training images; of the largest where they differ.

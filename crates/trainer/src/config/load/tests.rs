@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use gradway_data::{EvaluationSize, TaskKind};
+use gradway_data::{EvaluationSize, SlideConfig, TaskKind};
 
 use super::*;
 use crate::config::sections::{SECTIONS, tables_of, to_toml};
@@ -130,13 +130,67 @@ fn a_wrong_override_is_named_with_key_value_and_what_is_right() {
         ),
         (
             "evaluation.size=orignal",
-            "evaluation.size = \"orignal\"; it must be `original`, `fixed` or `fit`; \
+            "evaluation.size = \"orignal\"; it must be `original`, `fixed`, `fit` or `slide`; \
              did you mean `original`?",
         ),
         // A word that stands before a table.
         (
             "evaluation.size=fit",
             "evaluation.size = \"fit\"; `fit` needs a table: { fit = { ... } }",
+        ),
+        (
+            "evaluation.size=slide",
+            "evaluation.size = \"slide\"; `slide` needs a table: { slide = { ... } }",
+        ),
+        // A number, or two.
+        (
+            "evaluation.size={ slide = { crop = 64, stride = -3 } }",
+            "evaluation.size.slide.stride = -3; it must be a whole number, or [height, width]",
+        ),
+        (
+            "evaluation.size={ slide = { crop = \"64\", stride = 32 } }",
+            "evaluation.size.slide.crop = \"64\"; it must be a whole number, or [height, width]",
+        ),
+        (
+            "evaluation.size={ slide = { crop = [64, 64, 64], stride = 32 } }",
+            "evaluation.size.slide.crop = [64, 64, 64]; it must be a list of 2",
+        ),
+        (
+            "evaluation.size={ slide = { crop = [64, 6.5], stride = 32 } }",
+            "evaluation.size.slide.crop = [64, 6.5]; every entry must be a whole number, 0 or more",
+        ),
+        (
+            "evaluation.size={ slide = { crop = 64 } }",
+            "missing key `evaluation.size.slide.stride`",
+        ),
+        (
+            "evaluation.size={ slide = { crop = 64, stide = 32 } }",
+            "unknown field `stide` in [evaluation.size.slide]; did you mean `stride`?",
+        ),
+        (
+            "evaluation.size={ slide = { crop = 64, stride = 65 } }",
+            "`evaluation.size.slide.stride` = [65, 65]: expected at most `crop`, [64, 64]: the pixels between two \
+             windows would not be predicted",
+        ),
+        (
+            "evaluation.size={ slide = { crop = [64, 16], stride = 16 } }",
+            "`evaluation.size.slide.crop` = [64, 16]: expected at least 32, the coarsest stride of the backbone",
+        ),
+        (
+            "evaluation.flip=both",
+            "evaluation.flip = \"both\"; it must be true or false",
+        ),
+        (
+            "evaluation.scales=1.5",
+            "evaluation.scales = 1.5; it must be a list",
+        ),
+        (
+            "evaluation.scales=[]",
+            "`evaluation.scales` = []: expected a list of one or more factors, each from 0.01 to 100",
+        ),
+        (
+            "evaluation.scales=[1, -0.5]",
+            "`evaluation.scales` = [1.0, -0.5]: expected a list of one or more factors, each from 0.01 to 100",
         ),
         (
             "method.name=e3av",
@@ -558,6 +612,51 @@ fn images_are_padded_to_the_coarsest_map() {
         let config = parse(&file_with(backbone, head), "run.toml", &[]).expect("a configuration");
         let input = config.input().expect("an input");
         assert_eq!(input.stride, stride, "{head} on {backbone}");
+    }
+}
+
+#[test]
+fn a_detector_sees_every_image_once_and_whole() {
+    let file = FILE
+        .replace("segformer\", channels = 16", "retinanet\"")
+        .replace("\"synthetic\"", "\"coco\", root = \"/data\"");
+    for (entry, shown) in [
+        ("evaluation.flip=true", "flip = true"),
+        ("evaluation.scales=[0.5, 1.0]", "scales = [0.5, 1.0]"),
+        (
+            "evaluation.size={ slide = { crop = 64, stride = 32 } }",
+            "size = { slide = { crop = 64, stride = 32 } }",
+        ),
+    ] {
+        let (message, hint) = refused(&file, &[entry]);
+        let expected = format!(
+            "--set {entry}: evaluation.{shown}, but head.name = \"retinanet\" is a detector, which sees every image \
+             once and whole; the key is for segmentation and several dense tasks"
+        );
+        assert_eq!(message, expected);
+        assert!(hint.contains("`evaluation.scale`"), "{hint}");
+    }
+    let tasks = format!("{FILE}tasks = {{ names = [\"depth\"] }}\n");
+    for file in [FILE, &tasks] {
+        let set = [
+            "evaluation={ flip = true, scales = [1, 0.5], size = { slide = { crop = [64, 96], stride = 32 } } }",
+        ];
+        let set = set.map(String::from);
+        let config = parse(file, "run.toml", &set).expect("a configuration");
+        let evaluation = config.task.dense_evaluation().expect("a dense task");
+        assert!(evaluation.flip);
+        assert_eq!(evaluation.scales, [1.0, 0.5]);
+        let slide = SlideConfig {
+            crop: [64, 96],
+            stride: [32, 32],
+            base_size: None,
+        };
+        assert_eq!(evaluation.size, EvaluationSize::Slide(slide));
+        let saved = to_toml(&config).expect("TOML");
+        assert_eq!(
+            parse(&saved, "saved", &[]).expect("a configuration"),
+            config
+        );
     }
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::kinds::usual_weight;
 use crate::error::TrainError;
 use crate::task::TaskSettings;
-use crate::task::segmentation::SegmentationEvaluationConfig;
+use crate::task::views::DenseEvaluationConfig;
 
 /// Several dense tasks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub struct MultiTaskConfig {
     pub augment: AugmentConfig,
     /// Evaluation.
     #[serde(default)]
-    pub evaluation: SegmentationEvaluationConfig,
+    pub evaluation: DenseEvaluationConfig,
 }
 
 /// Which tasks, and how their losses are weighed.
@@ -198,6 +198,10 @@ impl TaskSettings for MultiTaskConfig {
         Some(&self.head)
     }
 
+    fn dense_evaluation(&self) -> Option<&DenseEvaluationConfig> {
+        Some(&self.evaluation)
+    }
+
     fn evaluation_batch(&self) -> usize {
         self.evaluation.batch_size
     }
@@ -217,8 +221,6 @@ impl TaskSettings for MultiTaskConfig {
     fn validate(&self, maps: &[MapShape]) -> Result<(), TrainError> {
         self.head.validate(maps).map_err(TrainError::config)?;
         self.tasks.validate().map_err(TrainError::config)?;
-        self.augment.validate()?;
-        self.evaluation.size.validate()?;
-        Ok(())
+        Ok(self.augment.validate()?)
     }
 }

@@ -12,8 +12,8 @@ use burn::tensor::Tensor;
 use gradway_adapters::Features;
 use gradway_backbone::{Phase, StageShape, task_of};
 use gradway_data::{
-    AugmentConfig, DenseBatch, DenseCollection, DenseEvaluation, DenseLoader, DensePipeline,
-    DenseTask, Picture, Split,
+    AugmentConfig, DenseBatch, DenseCollection, DenseLoader, DensePipeline, DenseTarget, DenseTask,
+    Picture, Split,
 };
 use gradway_heads::StagedLoss;
 use gradway_heads::multi_task::MultiTaskHead;
@@ -21,7 +21,9 @@ use gradway_heads::neck::NeckConfig;
 use gradway_kernels::{KernelBackend, TrainBackend, resize_bilinear};
 
 use super::maps::restored;
-use super::{Labels, Loss, Task, TaskLabels};
+use super::segmentation::channels;
+use super::views::{self, Seen, View};
+use super::{FeaturesOf, Labels, Loss, Task, TaskLabels};
 use crate::config::RunConfig;
 use crate::error::TrainError;
 
@@ -75,6 +77,50 @@ impl MultiTask {
         let loss = loss.ok_or_else(missing)?;
         Ok(head.weighted(index, loss, self.config.tasks.weight(task)))
     }
+
+    /// The output of a task's decoder at the size of the images, `[batch, channels, height, width]`.
+    fn output<B: KernelBackend>(
+        &self,
+        index: usize,
+        head: &MultiTaskHead<B>,
+        features: &Features<'_, B>,
+        images: &DenseBatch,
+    ) -> Tensor<B, 4> {
+        let features = features.of_task(index);
+        let output = head.forward(index, &features, Phase::Inference).logits;
+        resize_bilinear(output, [images.height, images.width])
+    }
+
+    /// What an output of a task stands for that was made of a view of an image.
+    fn meaning<B: KernelBackend>(
+        &self,
+        index: usize,
+        output: Tensor<B, 4>,
+        view: View,
+    ) -> Tensor<B, 4> {
+        let kind = &self.kinds[index];
+        let mut meaning = kind.meaning(output);
+        if view.is_flipped {
+            meaning = kind.unflip(meaning);
+        }
+        // A network knows no more of zooming than its training: there, depth follows the random scale, or not.
+        if view.scale != 1.0 && self.config.augment.scale_depth {
+            meaning = kind.unzoom(meaning, view.scale);
+        }
+        meaning
+    }
+}
+
+impl MultiTaskPrediction {
+    /// Nothing is predicted of the image yet.
+    fn new(image: &DenseTarget) -> Self {
+        Self {
+            id: image.id.clone(),
+            height: image.original[0],
+            width: image.original[1],
+            tasks: BTreeMap::new(),
+        }
+    }
 }
 
 impl<B: TrainBackend> Task<B> for MultiTask {
@@ -127,18 +173,14 @@ impl<B: TrainBackend> Task<B> for MultiTask {
         let tasks = task.tasks.tasks();
         Ok(DenseLoader::evaluation(
             open(config, Split::Val, &tasks)?,
-            task.evaluation.size,
-            config.input()?,
+            task.evaluation.preparation(config.input()?),
             config.loader_of(task.evaluation.batch_size),
         )?)
     }
 
     fn picture(config: &RunConfig, picture: Picture) -> Result<DenseBatch, TrainError> {
-        let evaluation = DenseEvaluation {
-            size: config.task.multi_task()?.evaluation.size,
-            input: config.input()?,
-        };
-        Ok(evaluation.picture(picture)?)
+        let evaluation = &config.task.multi_task()?.evaluation;
+        Ok(evaluation.preparation(config.input()?).picture(picture)?)
     }
 
     fn labels(pipeline: &DensePipeline) -> Labels {
@@ -244,24 +286,56 @@ impl<B: TrainBackend> Task<B> for MultiTask {
         batch: &DenseBatch,
     ) -> Vec<MultiTaskPrediction> {
         let images = batch.items.iter();
-        let mut predictions: Vec<MultiTaskPrediction> = images
-            .map(|item| MultiTaskPrediction {
-                id: item.id.clone(),
-                height: item.original[0],
-                width: item.original[1],
-                tasks: BTreeMap::new(),
-            })
-            .collect();
+        let mut predictions: Vec<MultiTaskPrediction> =
+            images.map(MultiTaskPrediction::new).collect();
         for (index, labels) in self.tasks.iter().enumerate() {
-            let features = features.of_task(index);
-            let output = head.forward(index, &features, Phase::Inference).logits;
-            let output = resize_bilinear(output, [batch.height, batch.width]);
-            let maps = self.kinds[index].predict(restored(output, &batch.items));
+            let output = self.output(index, head, features, batch);
+            let maps = self.kinds[index].predict_once(restored(output, &batch.items));
             for (prediction, map) in predictions.iter_mut().zip(maps) {
                 prediction.tasks.insert(labels.task, map);
             }
         }
         predictions
+    }
+
+    /// Over views the mean of what the kinds of the tasks say that outputs stand for.
+    fn predict_views<'a>(
+        &self,
+        head: &MultiTaskHead<B::InnerBackend>,
+        batch: &DenseBatch,
+        stride: usize,
+        features: &FeaturesOf<'_, 'a, B, Self>,
+    ) -> Option<Vec<MultiTaskPrediction>> {
+        let evaluation = &self.config.evaluation;
+        if evaluation.is_plain() {
+            return None;
+        }
+        let outputs = |parts: &DenseBatch| {
+            let features = features(parts);
+            let tasks = 0..self.tasks.len();
+            let outputs = tasks.map(|index| self.output(index, head, &features, parts));
+            outputs.collect::<Vec<_>>()
+        };
+        let meaning = |index, output, view| self.meaning(index, output, view);
+        let predictions = batch.items.iter().enumerate().map(|(place, image)| {
+            let mut prediction = MultiTaskPrediction::new(image);
+            let seen = views::see(batch, place, evaluation, stride, outputs, meaning);
+            let kinds = self.kinds.iter();
+            let maps: Vec<TaskPrediction> = match seen {
+                Seen::Once(outputs) => kinds
+                    .zip(outputs)
+                    .flat_map(|(kind, output)| kind.predict_once(vec![output]))
+                    .collect(),
+                Seen::Often(means) => kinds
+                    .zip(means)
+                    .flat_map(|(kind, mean)| kind.predict(vec![mean]))
+                    .collect(),
+            };
+            let tasks = self.tasks.iter().map(|labels| labels.task);
+            prediction.tasks = tasks.zip(maps).collect();
+            prediction
+        });
+        Some(predictions.collect())
     }
 
     fn scorer(&self, _: &DensePipeline) -> Result<MultiTaskScorer, TrainError> {

@@ -1,12 +1,13 @@
 //! The configuration of segmentation.
 
-use gradway_data::{AugmentConfig, EvaluationSize};
+use gradway_data::AugmentConfig;
 use gradway_heads::neck::NeckConfig;
 use gradway_heads::{HeadConfig, MapShape};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
 use crate::task::TaskSettings;
+use crate::task::views::DenseEvaluationConfig;
 
 /// Semantic segmentation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,7 +23,7 @@ pub struct SegmentationConfig {
     pub augment: AugmentConfig,
     /// Evaluation.
     #[serde(default)]
-    pub evaluation: SegmentationEvaluationConfig,
+    pub evaluation: DenseEvaluationConfig,
 }
 
 /// The loss of a segmentation head.
@@ -31,26 +32,6 @@ pub struct SegmentationConfig {
 pub struct LossConfig {
     /// Weight of every class in the mean over pixels, for sets with rare classes; empty: all equal.
     pub class_weights: Vec<f32>,
-}
-
-/// Evaluation of segmentation, and of several dense tasks.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SegmentationEvaluationConfig {
-    /// Images per forward pass.
-    pub batch_size: usize,
-    /// Size that images are resized to; predictions are compared with the labels at the size of the image
-    /// as it was read.
-    pub size: EvaluationSize,
-}
-
-impl Default for SegmentationEvaluationConfig {
-    fn default() -> Self {
-        Self {
-            batch_size: 4,
-            size: EvaluationSize::default(),
-        }
-    }
 }
 
 impl LossConfig {
@@ -82,6 +63,10 @@ impl TaskSettings for SegmentationConfig {
         Some(&self.head)
     }
 
+    fn dense_evaluation(&self) -> Option<&DenseEvaluationConfig> {
+        Some(&self.evaluation)
+    }
+
     fn evaluation_batch(&self) -> usize {
         self.evaluation.batch_size
     }
@@ -93,8 +78,6 @@ impl TaskSettings for SegmentationConfig {
     fn validate(&self, maps: &[MapShape]) -> Result<(), TrainError> {
         self.head.validate(maps).map_err(TrainError::config)?;
         self.loss.validate().map_err(TrainError::config)?;
-        self.augment.validate()?;
-        self.evaluation.size.validate()?;
-        Ok(())
+        Ok(self.augment.validate()?)
     }
 }

@@ -8,20 +8,21 @@ use burn::tensor::{Int, Tensor, TensorData};
 use gradway_adapters::Features;
 use gradway_backbone::{Phase, StageShape};
 use gradway_data::{
-    BatchLabels, DenseBatch, DenseCollection, DenseEvaluation, DenseLoader, DensePipeline,
-    DenseTask, IGNORE, Picture, Split,
+    BatchLabels, DenseBatch, DenseCollection, DenseLoader, DensePipeline, DenseTarget, DenseTask,
+    IGNORE, Picture, Split,
 };
 use gradway_heads::SegmentationHead;
 use gradway_heads::neck::NeckConfig;
 use gradway_kernels::{KernelBackend, TrainBackend, resize_bilinear};
 use gradway_metrics::ConfusionMatrix;
 
-use super::maps::{class_maps, restored};
-use super::{Labels, Loss, Scorer, Scores, Task};
+use super::maps::{class_maps, probabilities, restored};
+use super::views::{self, Seen};
+use super::{FeaturesOf, Labels, Loss, Scorer, Scores, Task};
 use crate::config::RunConfig;
 use crate::error::TrainError;
 
-pub use config::{LossConfig, SegmentationConfig, SegmentationEvaluationConfig};
+pub use config::{LossConfig, SegmentationConfig};
 
 const TASK: DenseTask = DenseTask::SemanticSegmentation;
 
@@ -67,6 +68,17 @@ impl SegmentationTask {
     }
 }
 
+impl SegmentationPrediction {
+    fn new(image: &DenseTarget, labels: Vec<u8>) -> Self {
+        Self {
+            id: image.id.clone(),
+            height: image.original[0],
+            width: image.original[1],
+            labels,
+        }
+    }
+}
+
 impl<B: TrainBackend> Task<B> for SegmentationTask {
     type Pipeline = DensePipeline;
     type Head = SegmentationHead<B>;
@@ -107,18 +119,14 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
         let task = config.task.segmentation()?;
         Ok(DenseLoader::evaluation(
             open(config, Split::Val)?,
-            task.evaluation.size,
-            config.input()?,
+            task.evaluation.preparation(config.input()?),
             config.loader_of(task.evaluation.batch_size),
         )?)
     }
 
     fn picture(config: &RunConfig, picture: Picture) -> Result<DenseBatch, TrainError> {
-        let evaluation = DenseEvaluation {
-            size: config.task.segmentation()?.evaluation.size,
-            input: config.input()?,
-        };
-        Ok(evaluation.picture(picture)?)
+        let evaluation = &config.task.segmentation()?.evaluation;
+        Ok(evaluation.preparation(config.input()?).picture(picture)?)
     }
 
     fn labels(pipeline: &DensePipeline) -> Labels {
@@ -161,13 +169,35 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
         let maps = class_maps(restored(logits, &batch.items));
         let images = batch.items.iter().zip(maps);
         images
-            .map(|(item, labels)| SegmentationPrediction {
-                id: item.id.clone(),
-                height: item.original[0],
-                width: item.original[1],
-                labels,
-            })
+            .map(|(image, labels)| SegmentationPrediction::new(image, labels))
             .collect()
+    }
+
+    /// Over views the mean of probabilities, as in mmsegmentation.
+    fn predict_views<'a>(
+        &self,
+        head: &SegmentationHead<B::InnerBackend>,
+        batch: &DenseBatch,
+        stride: usize,
+        features: &FeaturesOf<'_, 'a, B, Self>,
+    ) -> Option<Vec<SegmentationPrediction>> {
+        let evaluation = &self.config.evaluation;
+        if evaluation.is_plain() {
+            return None;
+        }
+        let outputs = |parts: &DenseBatch| {
+            let features = features(parts).of_task(0);
+            vec![self.logits(head, &features, [parts.height, parts.width])]
+        };
+        let predictions = batch.items.iter().enumerate().flat_map(|(place, image)| {
+            let seen = views::see(batch, place, evaluation, stride, outputs, |_, logits, _| {
+                probabilities(logits)
+            });
+            let (Seen::Once(maps) | Seen::Often(maps)) = seen;
+            let maps = class_maps(maps).into_iter();
+            maps.map(move |labels| SegmentationPrediction::new(image, labels))
+        });
+        Some(predictions.collect())
     }
 
     fn scorer(&self, _: &DensePipeline) -> Result<SegmentationScorer, TrainError> {

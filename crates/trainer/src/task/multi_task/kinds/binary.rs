@@ -19,8 +19,12 @@ pub(super) fn loss<B: KernelBackend>(
     Some(decoded.supervised(|logits| binary_cross_entropy(logits, labels.clone(), IGNORE, weight)))
 }
 
+/// The probability of class 1.
+pub(super) fn meaning<B: KernelBackend>(logit: Tensor<B, 4>) -> Tensor<B, 4> {
+    sigmoid(logit)
+}
+
 /// Probabilities of class 1.
-pub(super) fn predict<B: KernelBackend>(outputs: Vec<Tensor<B, 4>>) -> Vec<TaskPrediction> {
-    let probabilities = outputs.into_iter().map(sigmoid).collect();
+pub(super) fn predict<B: KernelBackend>(probabilities: Vec<Tensor<B, 4>>) -> Vec<TaskPrediction> {
     predicted_values(probabilities, Appearance::Grey)
 }

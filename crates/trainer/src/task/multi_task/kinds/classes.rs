@@ -8,7 +8,7 @@ use gradway_metrics::{ConfusionMatrix, MetricDescriptor, SegmentationScores, seg
 use super::kind::{Decoded, DenseKind};
 use crate::error::TrainError;
 use crate::task::TaskLabels;
-use crate::task::maps::class_maps;
+use crate::task::maps::{class_maps, probabilities};
 use crate::task::multi_task::{TaskPrediction, TasksConfig};
 
 /// The most likely of the dataset's classes, trained with cross entropy.
@@ -43,9 +43,19 @@ impl DenseKind for Classes {
         Some(decoder.loss(output, labels, IGNORE, &[]))
     }
 
-    fn predict<B: KernelBackend>(&self, outputs: Vec<Tensor<B, 4>>) -> Vec<TaskPrediction> {
-        let maps = class_maps(outputs).into_iter();
+    /// Probabilities. A mirrored image has the same classes, as in training: no class of ours is a side.
+    fn meaning<B: KernelBackend>(&self, output: Tensor<B, 4>) -> Tensor<B, 4> {
+        probabilities(output)
+    }
+
+    fn predict<B: KernelBackend>(&self, means: Vec<Tensor<B, 4>>) -> Vec<TaskPrediction> {
+        let maps = class_maps(means).into_iter();
         maps.map(TaskPrediction::Classes).collect()
+    }
+
+    /// The largest logit is that of the most likely class.
+    fn predict_once<B: KernelBackend>(&self, outputs: Vec<Tensor<B, 4>>) -> Vec<TaskPrediction> {
+        self.predict(outputs)
     }
 
     fn counts(&self) -> Result<ConfusionMatrix, TrainError> {

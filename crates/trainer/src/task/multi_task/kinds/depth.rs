@@ -41,9 +41,18 @@ impl DenseKind for Depth {
         Some(decoded.supervised(|output| depth_l1(output * self.unit, depth.clone())))
     }
 
-    fn predict<B: KernelBackend>(&self, outputs: Vec<Tensor<B, 4>>) -> Vec<TaskPrediction> {
-        let distances = outputs.into_iter().map(|output| output * self.unit);
-        predicted_values(distances.collect(), Appearance::NearToFar)
+    /// Metres.
+    fn meaning<B: KernelBackend>(&self, output: Tensor<B, 4>) -> Tensor<B, 4> {
+        output * self.unit
+    }
+
+    /// What is shown larger is taken to be nearer.
+    fn unzoom<B: KernelBackend>(&self, meaning: Tensor<B, 4>, factor: f64) -> Tensor<B, 4> {
+        meaning * factor
+    }
+
+    fn predict<B: KernelBackend>(&self, means: Vec<Tensor<B, 4>>) -> Vec<TaskPrediction> {
+        predicted_values(means, Appearance::NearToFar)
     }
 
     fn counts(&self) -> Result<DepthEvaluation, TrainError> {

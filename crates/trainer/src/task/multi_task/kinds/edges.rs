@@ -44,8 +44,12 @@ impl DenseKind for Edges {
         binary::loss(decoded, labels, PositiveWeight::Fixed(self.weight))
     }
 
-    fn predict<B: KernelBackend>(&self, outputs: Vec<Tensor<B, 4>>) -> Vec<TaskPrediction> {
-        binary::predict(outputs)
+    fn meaning<B: KernelBackend>(&self, output: Tensor<B, 4>) -> Tensor<B, 4> {
+        binary::meaning(output)
+    }
+
+    fn predict<B: KernelBackend>(&self, means: Vec<Tensor<B, 4>>) -> Vec<TaskPrediction> {
+        binary::predict(means)
     }
 
     fn counts(&self) -> Result<EdgeEvaluation, TrainError> {

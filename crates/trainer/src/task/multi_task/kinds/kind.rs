@@ -36,12 +36,51 @@ pub trait DenseKind: Sized + Debug + Clone {
         labels: BatchLabels,
     ) -> Option<Tensor<B, 1>>;
 
-    /// What outputs say, image by image.
+    /// What an output stands for, such as probabilities, directions or metres. Where an image is seen more than
+    /// once (`evaluation.flip`, `evaluation.scales`), the mean of this is predicted.
+    ///
+    /// # Shapes
+    ///
+    /// - `output`, output: `[images, channels, height, width]`
+    fn meaning<B: KernelBackend>(&self, output: Tensor<B, 4>) -> Tensor<B, 4>;
+
+    /// What is said of a mirrored image, of the image itself: backwards what becomes of labels that are mirrored in
+    /// training. The pixels are in their places already. By default it stays: what has no direction has no side.
+    ///
+    /// # Shapes
+    ///
+    /// - `meaning`, output: `[images, channels, height, width]`
+    fn unflip<B: KernelBackend>(&self, meaning: Tensor<B, 4>) -> Tensor<B, 4> {
+        meaning
+    }
+
+    /// What is said of an image `factor` times as large, of the image itself: backwards what becomes of labels
+    /// that are zoomed in training (`augment.scale_depth`). By default it stays.
+    ///
+    /// # Shapes
+    ///
+    /// - `meaning`, output: `[images, channels, height, width]`
+    fn unzoom<B: KernelBackend>(&self, meaning: Tensor<B, 4>, _factor: f64) -> Tensor<B, 4> {
+        meaning
+    }
+
+    /// What is predicted, image by image, by what outputs [stand for](Self::meaning) or the mean of that.
+    ///
+    /// # Shapes
+    ///
+    /// - `means`: `[images, channels, height, width]` each, at the size of the images
+    fn predict<B: KernelBackend>(&self, means: Vec<Tensor<B, 4>>) -> Vec<TaskPrediction>;
+
+    /// What is predicted, image by image, by outputs of images that are seen once. A kind that need not know what
+    /// they stand for can save the work.
     ///
     /// # Shapes
     ///
     /// - `outputs`: `[images, channels, height, width]` each, at the size of the images
-    fn predict<B: KernelBackend>(&self, outputs: Vec<Tensor<B, 4>>) -> Vec<TaskPrediction>;
+    fn predict_once<B: KernelBackend>(&self, outputs: Vec<Tensor<B, 4>>) -> Vec<TaskPrediction> {
+        let meanings = outputs.into_iter().map(|output| self.meaning(output));
+        self.predict(meanings.collect())
+    }
 
     /// Nothing is counted yet.
     ///
@@ -117,16 +156,16 @@ impl<B: KernelBackend> Decoded<'_, B> {
 ///
 /// # Shapes
 ///
-/// - `outputs`: `[images, channels, height, width]` each
+/// - `maps`: `[images, channels, height, width]` each
 pub(super) fn predicted_values<B: KernelBackend>(
-    outputs: Vec<Tensor<B, 4>>,
+    maps: Vec<Tensor<B, 4>>,
     appearance: Appearance,
 ) -> Vec<TaskPrediction> {
-    let channels = outputs.first().map_or(0, |output| output.dims()[1]);
+    let channels = maps.first().map_or(0, |map| map.dims()[1]);
     let values = |data| TaskPrediction::Values {
         channels,
         appearance,
         data,
     };
-    value_maps(outputs).into_iter().map(values).collect()
+    value_maps(maps).into_iter().map(values).collect()
 }

@@ -74,13 +74,48 @@ macro_rules! dense_kinds {
                 }
             }
 
-            /// What outputs of its decoder say, image by image.
+            /// What an output of its decoder stands for.
+            pub(super) fn meaning<B: KernelBackend>(&self, output: Tensor<B, 4>) -> Tensor<B, 4> {
+                match self {
+                    $(Self::$task(kind) => kind.meaning(output),)+
+                }
+            }
+
+            /// What is said of a mirrored image, of the image itself.
+            pub(super) fn unflip<B: KernelBackend>(&self, meaning: Tensor<B, 4>) -> Tensor<B, 4> {
+                match self {
+                    $(Self::$task(kind) => kind.unflip(meaning),)+
+                }
+            }
+
+            /// What is said of an image `factor` times as large, of the image itself.
+            pub(super) fn unzoom<B: KernelBackend>(
+                &self,
+                meaning: Tensor<B, 4>,
+                factor: f64,
+            ) -> Tensor<B, 4> {
+                match self {
+                    $(Self::$task(kind) => kind.unzoom(meaning, factor),)+
+                }
+            }
+
+            /// What is predicted by means of what outputs stand for, image by image.
             pub(super) fn predict<B: KernelBackend>(
+                &self,
+                means: Vec<Tensor<B, 4>>,
+            ) -> Vec<TaskPrediction> {
+                match self {
+                    $(Self::$task(kind) => kind.predict(means),)+
+                }
+            }
+
+            /// What is predicted by outputs of its decoder, image by image.
+            pub(super) fn predict_once<B: KernelBackend>(
                 &self,
                 outputs: Vec<Tensor<B, 4>>,
             ) -> Vec<TaskPrediction> {
                 match self {
-                    $(Self::$task(kind) => kind.predict(outputs),)+
+                    $(Self::$task(kind) => kind.predict_once(outputs),)+
                 }
             }
 

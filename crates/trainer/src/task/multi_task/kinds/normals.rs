@@ -36,9 +36,27 @@ impl DenseKind for Normals {
         Some(decoded.supervised(|output| normals_l1(output, normals.clone())))
     }
 
-    fn predict<B: KernelBackend>(&self, outputs: Vec<Tensor<B, 4>>) -> Vec<TaskPrediction> {
-        let normals = outputs.into_iter().map(unit).collect();
+    /// Vectors of length 1.
+    fn meaning<B: KernelBackend>(&self, output: Tensor<B, 4>) -> Tensor<B, 4> {
+        unit(output)
+    }
+
+    /// Normals of a mirrored image point the other way along the first axis.
+    fn unflip<B: KernelBackend>(&self, meaning: Tensor<B, 4>) -> Tensor<B, 4> {
+        let across = meaning.clone().narrow(1, 0, 1).neg();
+        let others = meaning.narrow(1, 1, 2);
+        Tensor::cat(vec![across, others], 1)
+    }
+
+    /// The direction of the mean.
+    fn predict<B: KernelBackend>(&self, means: Vec<Tensor<B, 4>>) -> Vec<TaskPrediction> {
+        let normals = means.into_iter().map(unit).collect();
         predicted_values(normals, Appearance::Directions)
+    }
+
+    /// Only directions count.
+    fn predict_once<B: KernelBackend>(&self, outputs: Vec<Tensor<B, 4>>) -> Vec<TaskPrediction> {
+        self.predict(outputs)
     }
 
     fn counts(&self) -> Result<Box<NormalsEvaluation>, TrainError> {
