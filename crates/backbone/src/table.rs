@@ -19,6 +19,7 @@ use crate::family::{Ineffective, Named, Variant};
 use crate::import::{Import, Imported, Renamed, nearest};
 use crate::operation::Operation;
 use crate::parameters::ParameterPath;
+use crate::pretrained::Pretrained;
 use crate::transformer::TransformerBlock;
 
 /// A named variant of a backbone.
@@ -34,6 +35,8 @@ pub struct BackboneDescriptor {
     pub std: [f32; 3],
     /// The stages, the finest first.
     pub stages: Vec<StageShape>,
+    /// The canonical weight file; `None` if there is none.
+    pub pretrained: Option<Pretrained>,
     family: Family,
 }
 
@@ -45,6 +48,7 @@ impl BackboneDescriptor {
             mean: named.statistics.mean,
             std: named.statistics.std,
             stages: named.variant.stages(),
+            pretrained: named.pretrained,
             family,
         }
     }
