@@ -11,7 +11,7 @@ use crate::resampling::Resampling;
 pub struct BackboneConfig {
     /// A name of the [table](crate::table()).
     pub name: String,
-    /// Weights: a path, `embedded`, or absent for random weights.
+    /// Weights: a value of [`WeightSource`](crate::WeightSource), or absent for random weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
     /// For a file with several sets of weights, the key to read, such as `state_dict_ema`.

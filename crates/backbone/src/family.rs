@@ -5,6 +5,7 @@ use burn::tensor::backend::Backend;
 use crate::checkpoint::Checkpoint;
 use crate::config::BackboneConfig;
 use crate::description::StageShape;
+use crate::pretrained::Pretrained;
 use crate::relatives::{Shapes, Signature};
 
 /// The normalisation of a backbone's training images, in 0..255.
@@ -52,6 +53,38 @@ pub(crate) struct Named<V> {
     pub statistics: Statistics,
     /// The parameters of the variant.
     pub variant: V,
+    /// The weight file that `weights = "pretrained"` means; see [`Named::pretrained`].
+    pub pretrained: Option<Pretrained>,
+}
+
+impl<V> Named<V> {
+    /// A variant without a canonical weight file.
+    pub(crate) const fn new(
+        name: &'static str,
+        summary: &'static str,
+        statistics: Statistics,
+        variant: V,
+    ) -> Self {
+        Self {
+            name,
+            summary,
+            statistics,
+            variant,
+            pretrained: None,
+        }
+    }
+
+    /// The same with `model.safetensors` of a repository on the hub as canonical weights.
+    pub(crate) const fn pretrained(mut self, repository: &'static str) -> Self {
+        self.pretrained = Some(Pretrained::of(repository));
+        self
+    }
+
+    /// The same for a repository whose publisher asks for consent to terms.
+    pub(crate) const fn gated(mut self, repository: &'static str) -> Self {
+        self.pretrained = Some(Pretrained::gated(repository));
+        self
+    }
 }
 
 /// The parameters of a variant of a family.

@@ -66,9 +66,11 @@ mod output_norms;
 mod parameters;
 mod part;
 mod precision;
+mod pretrained;
 mod relatives;
 mod resampling;
 mod role;
+mod source;
 pub mod swin;
 mod table;
 mod tensor_file;
@@ -96,9 +98,11 @@ pub use parameters::{
     ParameterMapper, ParameterPath, ParameterVisitor, map_parameters, visit_parameters,
 };
 pub use precision::Precision;
+pub use pretrained::Pretrained;
 pub use relatives::Relative;
 pub use resampling::Resampling;
 pub use role::{Kind, Owner, Role, is_statistic, task_of};
+pub use source::{PRETRAINED, WeightSource, WeightsError, pretrained};
 pub use table::{AnyBackbone, BackboneDescriptor, UnknownBackbone, table};
 pub use tensor_file::{HeaderMetadata, TensorFile, TensorFileError, require_finite, write_tensors};
 pub use transformer::TransformerBlock;

@@ -19,6 +19,7 @@ use crate::family::{Ineffective, Named, Variant};
 use crate::import::{Import, Imported, Renamed, nearest};
 use crate::operation::Operation;
 use crate::parameters::ParameterPath;
+use crate::pretrained::Pretrained;
 use crate::relatives::{Relative, Signature, shapes_of};
 use crate::tensor_file::HeaderMetadata;
 use crate::transformer::TransformerBlock;
@@ -36,6 +37,8 @@ pub struct BackboneDescriptor {
     pub std: [f32; 3],
     /// The stages, the finest first.
     pub stages: Vec<StageShape>,
+    /// The canonical weight file; `None` if there is none.
+    pub pretrained: Option<Pretrained>,
     family: Family,
 }
 
@@ -47,6 +50,7 @@ impl BackboneDescriptor {
             mean: named.statistics.mean,
             std: named.statistics.std,
             stages: named.variant.stages(),
+            pretrained: named.pretrained,
             family,
         }
     }

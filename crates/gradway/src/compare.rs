@@ -4,8 +4,7 @@ use std::path::Path;
 
 use gradway_backbone::Backbone;
 use gradway_kernels::TrainBackend;
-use gradway_trainer::config::to_toml;
-use gradway_trainer::{RunConfig, RunDirectory, RunOutcome, TrainError};
+use gradway_trainer::{RunConfig, RunDirectory, RunOutcome, TrainError, is_resolved_as};
 
 use crate::device::{DeviceError, DeviceName, Job, run_on};
 use crate::progress::TerminalProgress;
@@ -34,23 +33,23 @@ pub fn compare(
                 source,
             };
             let path = out.join(name);
-            let directory = if RunDirectory::holds_a_run(&path) {
+            let (directory, config) = if RunDirectory::holds_a_run(&path) {
                 let (directory, saved) = RunDirectory::open(&path).map_err(failed)?;
-                // As they are saved: with paths in full.
-                if to_toml(&saved) != to_toml(config) {
+                if !is_resolved_as(config, &saved) {
                     return Err(CompareError::OtherConfig {
                         path: directory.config_file(),
                     });
                 }
-                directory
+                (directory, saved)
             } else {
-                RunDirectory::create(&path, config).map_err(failed)?
+                let directory = RunDirectory::create(&path, config).map_err(failed)?;
+                (directory, config.clone())
             };
             if let Some(outcome) = directory.result().map_err(failed)? {
                 return Ok((name.clone(), outcome));
             }
             let job = TrainJob {
-                config,
+                config: &config,
                 directory: &directory,
                 device,
                 progress: TerminalProgress::labelled(format!("{name:<width$}")),

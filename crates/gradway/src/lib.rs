@@ -1,8 +1,8 @@
 //! Parameter-, memory- and time-efficient tuning of large vision backbones for dense prediction.
 //!
 //! This crate re-exports the others under short names and adds what a binary needs: the choice of a [device] at
-//! run time from the backends compiled in, [pictures](picture) of predictions, a [run] with a [progress] bar
-//! that a signal can [stop], comparisons of runs ([compare]) and of methods over several seeds ([experiment]),
+//! run time from the backends compiled in, [pictures](picture) of predictions, [fetching] weights, a [run] with a
+//! [progress] bar that a signal can [stop], comparisons of runs ([compare]) and of methods over several seeds ([experiment]),
 //! their results ([report], [summary], [table]), and errors in the [terminal]. Everything else is generic over
 //! Burn's backends.
 
@@ -13,6 +13,7 @@ pub use gradway_adapters as adapters;
 pub use gradway_backbone as backbone;
 pub use gradway_data as data;
 pub use gradway_heads as heads;
+pub use gradway_hub as hub;
 pub use gradway_kernels as kernels;
 pub use gradway_metrics as metrics;
 pub use gradway_scenes as scenes;
@@ -23,6 +24,7 @@ pub mod compare;
 pub mod device;
 mod error;
 pub mod experiment;
+pub mod fetching;
 pub mod picture;
 pub mod progress;
 pub mod report;

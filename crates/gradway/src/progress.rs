@@ -4,6 +4,7 @@ use gradway_backbone::ResizedTables;
 use gradway_trainer::{Event, Observer, StepReport};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::fetching::FetchProgress;
 use crate::report::{count, headlines, is_defined};
 use crate::{stop, terminal};
 
@@ -14,6 +15,7 @@ use crate::{stop, terminal};
 pub struct TerminalProgress {
     label: String,
     bar: ProgressBar,
+    fetching: FetchProgress,
     /// Loss averaged over about the last twenty steps, since the loss of single steps varies.
     loss: Option<f64>,
     said_stopping: bool,
@@ -31,6 +33,7 @@ impl TerminalProgress {
         Self {
             label: label.into(),
             bar: ProgressBar::hidden(),
+            fetching: FetchProgress::default(),
             loss: None,
             said_stopping: false,
         }
@@ -80,6 +83,7 @@ impl TerminalProgress {
 impl Observer for TerminalProgress {
     fn event(&mut self, event: Event<'_>) {
         match event {
+            Event::Fetching(progress) => self.fetching.show(progress),
             Event::Started {
                 steps,
                 done,

@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use gradway_backbone::WeightsError;
 use gradway_data::DataError;
+use gradway_hub::HubError;
 use gradway_metrics::DetectionError;
 use gradway_trainer::TrainError;
 
@@ -55,7 +57,7 @@ pub fn status(result: anyhow::Result<()>) -> ExitCode {
     }
     let is_stopped = |cause: &(dyn std::error::Error + 'static)| {
         let cause = cause.downcast_ref::<TrainError>();
-        cause.is_some_and(|error| matches!(error, TrainError::Stopped { .. }))
+        cause.is_some_and(TrainError::is_stop)
     };
     match stop::signal() {
         Some(signal) if error.chain().any(is_stopped) => ExitCode::from(128 + signal),
@@ -95,8 +97,15 @@ fn hint(error: &anyhow::Error) -> Option<String> {
                 .downcast_ref::<DetectionError>()
                 .and_then(DetectionError::hint)
         };
+        let weights = || {
+            cause
+                .downcast_ref::<WeightsError>()
+                .and_then(WeightsError::hint)
+        };
+        let hub = || cause.downcast_ref::<HubError>().and_then(HubError::hint);
         let compare = advised.or(compare);
-        compare.or_else(train).or_else(data).or_else(detection)
+        let runs = compare.or_else(train).or_else(data).or_else(detection);
+        runs.or_else(weights).or_else(hub)
     })
 }
 

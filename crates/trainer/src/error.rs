@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use gradway_adapters::Misfit;
-use gradway_backbone::{CheckpointError, ImportError, TensorFileError, UnknownBackbone};
+use gradway_backbone::{ImportError, TensorFileError, UnknownBackbone, WeightsError};
 use gradway_data::{DataError, DenseTask, Split, TaskKind};
 use gradway_metrics::{DetectionError, EdgeError, MapError, RelativeError, SegmentationError};
 
@@ -36,9 +36,14 @@ pub enum TrainError {
     /// A method that cannot tune the backbone.
     #[error(transparent)]
     Method(#[from] Misfit),
-    /// Weights that cannot be read.
-    #[error(transparent)]
-    Weights(#[from] CheckpointError),
+    /// Weights that cannot be found, fetched or opened.
+    #[error("backbone.weights = \"{value}\": {source}")]
+    BaseWeights {
+        /// The value of the key.
+        value: String,
+        /// The reason.
+        source: Box<WeightsError>,
+    },
     /// Weights that do not fit.
     #[error(transparent)]
     Import(#[from] ImportError),
@@ -275,6 +280,7 @@ impl TrainError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Key { hint, .. } => hint.clone(),
+            Self::BaseWeights { source, .. } => source.hint(),
             Self::Data(error) => error.hint(),
             Self::Objects(error) => error.hint(),
             Self::NoMask { .. } => {
@@ -329,6 +335,26 @@ impl TrainError {
                 Some("wait until it is done, or choose another folder with --out".to_string())
             }
             _ => None,
+        }
+    }
+
+    /// Whether the observer stopped the run, or the download of its weights.
+    pub fn is_stop(&self) -> bool {
+        match self {
+            Self::Stopped { .. } => true,
+            Self::BaseWeights { source, .. } => matches!(
+                **source,
+                WeightsError::Hub(gradway_hub::HubError::Interrupted { .. })
+            ),
+            _ => false,
+        }
+    }
+
+    /// An error about the weights that a configuration names.
+    pub(crate) fn base_weights(value: &str, source: WeightsError) -> Self {
+        Self::BaseWeights {
+            value: value.to_string(),
+            source: Box::new(source),
         }
     }
 

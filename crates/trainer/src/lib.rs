@@ -24,6 +24,7 @@ mod run_directory;
 pub mod schedule;
 mod step;
 pub mod task;
+mod weights;
 
 pub use checkpoint::{Checkpoint, TrainingState};
 pub use config::RunConfig;
@@ -44,3 +45,4 @@ pub use task::{
     DetectionTask, Headline, Labelled, Labels, MultiTask, MultiTaskScores, Scores,
     SegmentationTask, Task,
 };
+pub use weights::{BaseWeights, fetch_weights, is_resolved_as};

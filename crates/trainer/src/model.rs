@@ -10,8 +10,8 @@ use gradway_adapters::{
     freeze_unread, restore,
 };
 use gradway_backbone::{
-    AnyBackbone, EMBEDDED, ImportReport, Owner, ParameterPath, ParameterVisitor, Phase,
-    ResizedTables, hash_module, import, visit_parameters,
+    AnyBackbone, ImportReport, Owner, ParameterPath, ParameterVisitor, Phase, ResizedTables,
+    hash_module, import, visit_parameters,
 };
 use gradway_data::{Batch, BatchItem};
 use gradway_kernels::{KernelBackend, TrainBackend, pad};
@@ -23,6 +23,7 @@ use crate::identity::name_parameters;
 use crate::task::{
     BatchOf, DetectionTask, Labels, Loss, MultiTask, PlainHead, SegmentationTask, Task,
 };
+use crate::weights;
 
 /// The trained part of a model: the method's module and the head, as one module for one optimiser and one checkpoint.
 #[derive(Module, Debug)]
@@ -427,15 +428,10 @@ fn backbone<B: KernelBackend>(
         });
     }
     let backbone = config.backbone.init::<B>(device)?;
-    use gradway_backbone::Checkpoint;
-
-    let weights_key = config.backbone.weights_key.clone();
-    let checkpoint = match config.backbone.weights.as_deref() {
-        None => return Ok((backbone, ImportReport::default())),
-        Some(EMBEDDED) => Checkpoint::embedded(&config.backbone.name)?,
-        Some(path) => Checkpoint::open(&gradway_data::paths::expand(path.as_ref())?)?,
+    let Some(checkpoint) = weights::open(&config.backbone)? else {
+        return Ok((backbone, ImportReport::default()));
     };
-    Ok(import(backbone, &checkpoint.with_weights_key(weights_key))?)
+    Ok(import(backbone, &checkpoint)?)
 }
 
 /// The number of parameters of a backbone that its features depend on.

@@ -5,6 +5,7 @@ use std::path::Path;
 use gradway_adapters::GroupCount;
 use gradway_backbone::ResizedTables;
 use gradway_data::{AbsentClasses, DenseTask, Split};
+use gradway_hub::Progress;
 
 use crate::evaluate::Evaluation;
 use crate::step::StepReport;
@@ -12,6 +13,8 @@ use crate::step::StepReport;
 /// Something that happened in a run.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
+    /// The weights of the backbone are fetched from the hub, before the run begins.
+    Fetching(Progress<'a>),
     /// The run begins, or goes on.
     Started {
         /// Optimiser steps of the whole run.
@@ -96,8 +99,8 @@ pub trait Observer {
     /// Called in the order of events.
     fn event(&mut self, event: Event<'_>);
 
-    /// Returns whether the run should stop here, to be resumed later. It is called after every step, and after
-    /// every epoch once it is evaluated and saved.
+    /// Returns whether the run should stop here, to be resumed later. It is called after every step, after every epoch once
+    /// it is evaluated and saved, and while weights are downloaded.
     fn stops(&self) -> bool {
         false
     }

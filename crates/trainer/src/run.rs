@@ -20,6 +20,7 @@ use crate::provenance::Provenance;
 use crate::run_directory::{RunDirectory, RunLock};
 use crate::step::Trainer;
 use crate::task::{BatchOf, EpochCensus, Labels, Task, TaskJob};
+use crate::weights::{BaseWeights, fetch_after};
 
 /// The result of a run: the content of `result.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,6 +46,9 @@ pub struct RunOutcome {
     pub best: f64,
     /// The last evaluation.
     pub last: Evaluation,
+    /// The weights that the backbone started from; absent if they were random.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<BaseWeights>,
     /// The provenance of the result.
     pub provenance: Provenance,
 }
@@ -85,8 +89,28 @@ impl<B: TrainBackend, O: Observer> TaskJob<B> for Training<'_, B, O> {
     type Output = Result<RunOutcome, TrainError>;
 
     fn run<T: Task<B>>(self) -> Self::Output {
-        let run = Run::<B, T>::start(self.config, self.directory, self.device)?;
+        // Whether the data can be opened is known in seconds, and a download takes minutes.
+        let check = || {
+            T::training_loader(self.config)?;
+            T::validation_loader(self.config).map(|_| ())
+        };
+        let config = fetch_after(self.config, &mut Relay(&mut *self.observer), check)?;
+        let directory = self.directory.with_config(&config)?;
+        let run = Run::<B, T>::start(&config, &directory, self.device)?;
         run.finish(self.provenance, self.observer)
+    }
+}
+
+/// Passes the progress of a download on to the observer of a run.
+struct Relay<'a, O>(&'a mut O);
+
+impl<O: Observer> gradway_hub::Observer for Relay<'_, O> {
+    fn progress(&mut self, progress: gradway_hub::Progress<'_>) {
+        self.0.event(Event::Fetching(progress));
+    }
+
+    fn stops(&self) -> bool {
+        self.0.stops()
     }
 }
 
@@ -321,6 +345,10 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
             metric: metric.name.to_string(),
             best: run.state.best.unwrap_or(score),
             last,
+            weights: config.backbone.weights.clone().map(|source| BaseWeights {
+                source,
+                hash: run.model.base().to_string(),
+            }),
             provenance,
         };
         directory.write_result(&outcome)?;

@@ -80,6 +80,14 @@ impl RunDirectory {
         })
     }
 
+    /// The same folder for another configuration, if the run is new.
+    pub(crate) fn with_config(&self, config: &RunConfig) -> Result<Self, TrainError> {
+        match self.start {
+            Start::New { overwrite, .. } => Self::new(&self.path, config, overwrite),
+            Start::Existing => Ok(self.clone()),
+        }
+    }
+
     /// Opens the folder of an earlier run with the configuration saved there.
     ///
     /// # Errors

@@ -87,16 +87,17 @@ const fn lite(
     width: f64,
     depth: f64,
 ) -> Named<EfficientNetLiteVariant> {
-    Named {
+    Named::new(
         name,
         summary,
-        statistics: STATISTICS,
-        variant: EfficientNetLiteVariant { width, depth },
-    }
+        STATISTICS,
+        EfficientNetLiteVariant { width, depth },
+    )
 }
 
+#[rustfmt::skip]
 pub(crate) static VARIANTS: &[Named<EfficientNetLiteVariant>] = &[
-    lite("efficientnet_lite0", "EfficientNet-Lite0", 1.0, 1.0),
-    lite("efficientnet_lite1", "EfficientNet-Lite1", 1.0, 1.1),
-    lite("efficientnet_lite2", "EfficientNet-Lite2", 1.1, 1.2),
+    lite("efficientnet_lite0", "EfficientNet-Lite0", 1.0, 1.0).pretrained("timm/tf_efficientnet_lite0.in1k"),
+    lite("efficientnet_lite1", "EfficientNet-Lite1", 1.0, 1.1).pretrained("timm/tf_efficientnet_lite1.in1k"),
+    lite("efficientnet_lite2", "EfficientNet-Lite2", 1.1, 1.2).pretrained("timm/tf_efficientnet_lite2.in1k"),
 ];

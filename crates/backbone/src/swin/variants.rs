@@ -88,26 +88,29 @@ const fn swin(
     heads: &'static [usize],
     window: usize,
 ) -> Named<SwinVariant> {
-    Named {
-        name,
-        summary,
-        statistics: Statistics::IMAGENET,
-        variant: SwinVariant {
-            channels,
-            depths,
-            heads,
-            window,
-        },
-    }
+    let variant = SwinVariant {
+        channels,
+        depths,
+        heads,
+        window,
+    };
+    Named::new(name, summary, Statistics::IMAGENET, variant)
 }
 
+// ImageNet-22k, as in the publications of the methods. Those of ImageNet-1k are beside them on the hub.
 #[rustfmt::skip]
 pub(crate) static VARIANTS: &[Named<SwinVariant>] = &[
-    swin("swin_tiny", "Swin-T, window 7", 96, &[2, 2, 6, 2], &[3, 6, 12, 24], 7),
-    swin("swin_small", "Swin-S, window 7", 96, &[2, 2, 18, 2], &[3, 6, 12, 24], 7),
-    swin("swin_base", "Swin-B, window 7", 128, &[2, 2, 18, 2], &[4, 8, 16, 32], 7),
-    swin("swin_large", "Swin-L, window 7", 192, &[2, 2, 18, 2], &[6, 12, 24, 48], 7),
-    swin("swin_base_w12", "Swin-B, window 12", 128, &[2, 2, 18, 2], &[4, 8, 16, 32], 12),
-    swin("swin_large_w12", "Swin-L, window 12", 192, &[2, 2, 18, 2], &[6, 12, 24, 48], 12),
+    swin("swin_tiny", "Swin-T, window 7", 96, &[2, 2, 6, 2], &[3, 6, 12, 24], 7)
+        .pretrained("timm/swin_tiny_patch4_window7_224.ms_in22k"),
+    swin("swin_small", "Swin-S, window 7", 96, &[2, 2, 18, 2], &[3, 6, 12, 24], 7)
+        .pretrained("timm/swin_small_patch4_window7_224.ms_in22k"),
+    swin("swin_base", "Swin-B, window 7", 128, &[2, 2, 18, 2], &[4, 8, 16, 32], 7)
+        .pretrained("timm/swin_base_patch4_window7_224.ms_in22k"),
+    swin("swin_large", "Swin-L, window 7", 192, &[2, 2, 18, 2], &[6, 12, 24, 48], 7)
+        .pretrained("timm/swin_large_patch4_window7_224.ms_in22k"),
+    swin("swin_base_w12", "Swin-B, window 12", 128, &[2, 2, 18, 2], &[4, 8, 16, 32], 12)
+        .pretrained("timm/swin_base_patch4_window12_384.ms_in22k"),
+    swin("swin_large_w12", "Swin-L, window 12", 192, &[2, 2, 18, 2], &[6, 12, 24, 48], 12)
+        .pretrained("timm/swin_large_patch4_window12_384.ms_in22k"),
     swin("swin_mini", "a Swin of 0.3 M parameters, for tests and trials", 24, &[2, 2, 2, 2], &[1, 2, 4, 8], 7),
 ];

@@ -84,12 +84,7 @@ const fn named(
     statistics: Statistics,
     variant: VitConfig,
 ) -> Named<VitVariant> {
-    Named {
-        name,
-        summary,
-        statistics,
-        variant: VitVariant(variant),
-    }
+    Named::new(name, summary, statistics, VitVariant(variant))
 }
 
 const fn dinov2((channels, heads, blocks): Size, registers: usize) -> VitConfig {
@@ -145,21 +140,36 @@ const fn mae(size: Size) -> VitConfig {
 
 #[rustfmt::skip]
 pub(crate) static VARIANTS: &[Named<VitVariant>] = &[
-    named("dinov2_small", "DINOv2 ViT-S, patch 14", Statistics::IMAGENET, dinov2(SMALL, 0)),
-    named("dinov2_base", "DINOv2 ViT-B, patch 14", Statistics::IMAGENET, dinov2(BASE, 0)),
-    named("dinov2_large", "DINOv2 ViT-L, patch 14", Statistics::IMAGENET, dinov2(LARGE, 0)),
-    named("dinov2_small_reg", "DINOv2 ViT-S with 4 registers, patch 14", Statistics::IMAGENET, dinov2(SMALL, 4)),
-    named("dinov2_base_reg", "DINOv2 ViT-B with 4 registers, patch 14", Statistics::IMAGENET, dinov2(BASE, 4)),
-    named("dinov2_large_reg", "DINOv2 ViT-L with 4 registers, patch 14", Statistics::IMAGENET, dinov2(LARGE, 4)),
-    named("dinov3_small", "DINOv3 ViT-S, patch 16", Statistics::IMAGENET, dinov3(SMALL, false)),
-    named("dinov3_small_plus", "DINOv3 ViT-S+ with SwiGLU, patch 16", Statistics::IMAGENET, dinov3(SMALL, true)),
-    named("dinov3_base", "DINOv3 ViT-B, patch 16", Statistics::IMAGENET, dinov3(BASE, false)),
-    named("dinov3_large", "DINOv3 ViT-L, patch 16", Statistics::IMAGENET, dinov3(LARGE, false)),
-    named("vit_small_16", "ViT-S of AugReg, patch 16", Statistics::HALVES, augreg(SMALL)),
-    named("vit_base_16", "ViT-B of AugReg, patch 16", Statistics::HALVES, augreg(BASE)),
-    named("vit_large_16", "ViT-L of AugReg, patch 16", Statistics::HALVES, augreg(LARGE)),
+    named("dinov2_small", "DINOv2 ViT-S, patch 14", Statistics::IMAGENET, dinov2(SMALL, 0))
+        .pretrained("facebook/dinov2-small"),
+    named("dinov2_base", "DINOv2 ViT-B, patch 14", Statistics::IMAGENET, dinov2(BASE, 0))
+        .pretrained("facebook/dinov2-base"),
+    named("dinov2_large", "DINOv2 ViT-L, patch 14", Statistics::IMAGENET, dinov2(LARGE, 0))
+        .pretrained("facebook/dinov2-large"),
+    named("dinov2_small_reg", "DINOv2 ViT-S with 4 registers, patch 14", Statistics::IMAGENET, dinov2(SMALL, 4))
+        .pretrained("facebook/dinov2-with-registers-small"),
+    named("dinov2_base_reg", "DINOv2 ViT-B with 4 registers, patch 14", Statistics::IMAGENET, dinov2(BASE, 4))
+        .pretrained("facebook/dinov2-with-registers-base"),
+    named("dinov2_large_reg", "DINOv2 ViT-L with 4 registers, patch 14", Statistics::IMAGENET, dinov2(LARGE, 4))
+        .pretrained("facebook/dinov2-with-registers-large"),
+    named("dinov3_small", "DINOv3 ViT-S, patch 16", Statistics::IMAGENET, dinov3(SMALL, false))
+        .gated("facebook/dinov3-vits16-pretrain-lvd1689m"),
+    named("dinov3_small_plus", "DINOv3 ViT-S+ with SwiGLU, patch 16", Statistics::IMAGENET, dinov3(SMALL, true))
+        .gated("facebook/dinov3-vits16plus-pretrain-lvd1689m"),
+    named("dinov3_base", "DINOv3 ViT-B, patch 16", Statistics::IMAGENET, dinov3(BASE, false))
+        .gated("facebook/dinov3-vitb16-pretrain-lvd1689m"),
+    named("dinov3_large", "DINOv3 ViT-L, patch 16", Statistics::IMAGENET, dinov3(LARGE, false))
+        .gated("facebook/dinov3-vitl16-pretrain-lvd1689m"),
+    named("vit_small_16", "ViT-S of AugReg, patch 16", Statistics::HALVES, augreg(SMALL))
+        .pretrained("timm/vit_small_patch16_224.augreg_in21k"),
+    named("vit_base_16", "ViT-B of AugReg, patch 16", Statistics::HALVES, augreg(BASE))
+        .pretrained("timm/vit_base_patch16_224.augreg_in21k"),
+    named("vit_large_16", "ViT-L of AugReg, patch 16", Statistics::HALVES, augreg(LARGE))
+        .pretrained("timm/vit_large_patch16_224.augreg_in21k"),
     // The networks of AugReg, for images that are normalised with ImageNet's mean and deviation.
-    named("mae_base", "ViT-B of MAE, patch 16", Statistics::IMAGENET, mae(BASE)),
-    named("mae_large", "ViT-L of MAE, patch 16", Statistics::IMAGENET, mae(LARGE)),
+    named("mae_base", "ViT-B of MAE, patch 16", Statistics::IMAGENET, mae(BASE))
+        .pretrained("timm/vit_base_patch16_224.mae"),
+    named("mae_large", "ViT-L of MAE, patch 16", Statistics::IMAGENET, mae(LARGE))
+        .pretrained("timm/vit_large_patch16_224.mae"),
     named("vit_mini", "a DINOv2 of 0.1 M parameters, for tests and trials", Statistics::IMAGENET, dinov2((32, 2, 8), 2)),
 ];

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use gradway::adapters;
 use gradway::compare::check_method;
 use gradway::device::{DeviceName, Job, run_on};
+use gradway::fetching::fetched;
 use gradway::kernels::TrainBackend;
 use gradway::report::{mebibytes, percent, thousands};
 use gradway::run::provenance;
@@ -143,7 +144,14 @@ impl Measure {
                 let keys = left_out.join(", ");
                 note(format_args!("{method} has no {keys}"));
             }
-            configs.push(config);
+            // Here and once, so that the processes of all methods find the same weights in the cache.
+            configs.push(match configs.first() {
+                None => fetched(&config)?,
+                Some(RunConfig { backbone, .. }) => RunConfig {
+                    backbone: backbone.clone(),
+                    ..config
+                },
+            });
         }
         Ok(configs)
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use gradway::device::{DeviceName, Job, run_on};
+use gradway::fetching::fetched;
 use gradway::kernels::TrainBackend;
 use gradway::report::count;
 use gradway::run::provenance;
@@ -72,6 +73,7 @@ impl Job for Eval {
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Self::Output {
         let (directory, config) = RunDirectory::open_under(&self.run, &self.set)?;
+        let config = fetched(&config)?;
         let file = directory.checkpoint_file(self.last)?;
         let (evaluation, state) = evaluate_run::<B>(&config, &file, &device)?;
         let report = EvalReport {

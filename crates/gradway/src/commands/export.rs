@@ -9,6 +9,7 @@ use clap::Args;
 use gradway::adapters::{Around, SavedAdapter, Selected};
 use gradway::backbone::{Phase, export, export_header};
 use gradway::device::{DeviceName, Job, run_on};
+use gradway::fetching::fetched;
 use gradway::kernels::TrainBackend;
 use gradway::report::thousands;
 use gradway::trainer::task::TaskJob;
@@ -95,6 +96,7 @@ impl Job for Export {
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Result<ExportReport> {
         let (directory, config) = RunDirectory::open(&self.run)?;
+        let config = fetched(&config)?;
         config.task.dispatch::<B, _>(Exporting {
             command: &self,
             directory: &directory,

@@ -10,10 +10,11 @@ use burn::tensor::{Tensor, TensorData};
 use clap::Args;
 use gradway::adapters::{Base, SavedAdapter};
 use gradway::backbone::{
-    Backbone, BackboneConfig, Checkpoint, Description, EMBEDDED, OutputNorms, Phase, Untouched,
+    Backbone, BackboneConfig, Checkpoint, Description, OutputNorms, Phase, Untouched, WeightSource,
     import,
 };
 use gradway::device::{DeviceName, Job, run_on};
+use gradway::fetching;
 use gradway::kernels::{TrainBackend, channels_first};
 use gradway::report::count;
 use gradway::terminal::note;
@@ -29,9 +30,10 @@ pub struct Features {
     /// Backbone name; see `gradway list backbones`.
     #[arg(long)]
     backbone: String,
-    /// Weight file (.safetensors, .pth, .pt or .bin), or `embedded`. [default: random weights]
-    #[arg(long)]
-    weights: Option<PathBuf>,
+    /// Weights: a file (.safetensors, .pth, .pt or .bin), `embedded`, `pretrained`, or a file on the hub:
+    /// hf:OWNER/NAME[/FILE][@REVISION]. [default: random weights]
+    #[arg(long, value_name = "SOURCE")]
+    weights: Option<WeightSource>,
     /// Key of the weights in a file that holds several sets, such as `state_dict_ema`.
     #[arg(long, value_name = "KEY", requires = "weights")]
     weights_key: Option<String>,
@@ -66,6 +68,16 @@ impl Features {
         let device = self.device;
         run_on(device, self)?
     }
+
+    /// The weights, if there are any.
+    fn checkpoint(&self) -> Result<Option<Checkpoint>> {
+        let Some(source) = &self.weights else {
+            return Ok(None);
+        };
+        let opened = fetching::open(source, &self.backbone);
+        let opened = opened.with_context(|| format!("--weights {source}"))?;
+        Ok(Some(opened.with_weights_key(self.weights_key.clone())))
+    }
 }
 
 impl Job for Features {
@@ -77,18 +89,15 @@ impl Job for Features {
             pad_first: self.pad_first,
             ..BackboneConfig::named(&self.backbone)
         };
+        config.descriptor()?;
+        let checkpoint = self.checkpoint()?;
         let backbone = config.init::<B::InnerBackend>(&device)?;
-        let backbone = match &self.weights {
-            Some(path) => {
-                let checkpoint = if path.as_os_str() == EMBEDDED {
-                    Checkpoint::embedded(&self.backbone)?
-                } else {
-                    Checkpoint::open(path)?.with_weights_key(self.weights_key.clone())
-                };
+        let backbone = match checkpoint {
+            Some(checkpoint) => {
                 let (backbone, report) = import(backbone, &checkpoint)?;
                 note(format_args!(
                     "{}: {} applied, {} skipped, {} resized",
-                    path.display(),
+                    checkpoint.origin().display(),
                     count(report.applied.len(), "tensor"),
                     report.skipped.len(),
                     report.resized.len()

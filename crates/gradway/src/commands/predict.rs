@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use gradway::data::{Picture, read};
 use gradway::device::{DeviceName, Job, run_on};
+use gradway::fetching::fetched;
 use gradway::kernels::TrainBackend;
 use gradway::report::count;
 use gradway::terminal::{describe, note};
@@ -97,6 +98,7 @@ impl Job for Predict {
             check_numbers(&photos, ids.as_ref())?;
         }
         refuse_beside_photos(&photos.list, &out)?;
+        let config = fetched(&config)?;
         let work = Work {
             config: &config,
             checkpoint: directory.checkpoint_file(self.last)?,

@@ -9,7 +9,7 @@ use gradway::progress::TerminalProgress;
 use gradway::report;
 use gradway::run::TrainJob;
 use gradway::trainer::config::{self, Overrides, Source};
-use gradway::trainer::{RunConfig, RunDirectory, TrainError};
+use gradway::trainer::{RunConfig, RunDirectory, TrainError, is_resolved_as};
 
 use crate::output::{print_json, print_line};
 
@@ -62,7 +62,7 @@ impl Train {
         if let Some(path) = &self.resume {
             let (directory, saved) = RunDirectory::open(path)?;
             if let Some(file) = &self.config
-                && config::to_toml(&config::load(file, &[])?) != config::to_toml(&saved)
+                && !is_resolved_as(&config::load(file, &[])?, &saved)
             {
                 bail!(
                     "{} differs from {}, the configuration of the run to resume",

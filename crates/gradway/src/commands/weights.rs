@@ -1,13 +1,18 @@
-//! `gradway weights`: looking into weight files, and converting them.
+//! `gradway weights`: looking into weight files, converting them, and fetching them from the hub.
+
+mod hub;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use burn::tensor::DType;
 use clap::{Args, Subcommand};
-use gradway::backbone::{BackboneConfig, Checkpoint, export, export_header, hash_module, import};
+use gradway::backbone::{
+    BackboneConfig, Checkpoint, WeightSource, export, export_header, hash_module, import,
+};
 use gradway::device::{DeviceName, Job, run_on};
+use gradway::fetching;
 use gradway::kernels::TrainBackend;
 use serde::Serialize;
 
@@ -15,7 +20,7 @@ use gradway::report::{count, thousands};
 
 use crate::output::{print_json, print_line, require_tensor_file, write_tensors};
 
-/// Inspect and convert weight files.
+/// Inspect, convert and fetch weight files.
 #[derive(Debug, Args)]
 pub struct Weights {
     #[command(subcommand)]
@@ -26,15 +31,21 @@ pub struct Weights {
 enum Command {
     Inspect(Inspect),
     Convert(Convert),
+    Fetch(hub::Fetch),
+    List(hub::List),
 }
+
+/// The help of an argument that names weights.
+const SOURCE: &str = "Weights: a file (.safetensors, .pth, .pt or .bin), a file on the hub as \
+                      hf:OWNER/NAME[/FILE][@REVISION], or `pretrained` or `embedded` for those of the backbone";
 
 /// List the tensors of a weight file.
 ///
 /// With --backbone, the command also reports how the tensors map to the backbone's parameters.
 #[derive(Debug, Args)]
 struct Inspect {
-    /// Weight file (.safetensors, .pth, .pt or .bin).
-    file: PathBuf,
+    #[arg(help = SOURCE)]
+    file: WeightSource,
     /// Import the weights into this backbone and report the applied and skipped tensors and the hash.
     #[arg(long)]
     backbone: Option<String>,
@@ -47,10 +58,12 @@ struct Inspect {
 }
 
 /// Convert public weights to Gradway's parameter names and layout (.safetensors).
+///
+/// The weights have the names of timm or of the publisher.
 #[derive(Debug, Args)]
 struct Convert {
-    /// Weight file (.safetensors, .pth, .pt or .bin) with the names of timm or of the publisher.
-    file: PathBuf,
+    #[arg(help = SOURCE)]
+    file: WeightSource,
     /// Key of the weights in a file that holds several sets, such as `state_dict_ema`.
     #[arg(long, value_name = "KEY")]
     weights_key: Option<String>,
@@ -74,6 +87,8 @@ impl Weights {
                 require_tensor_file(&convert.output)?;
                 run_on(DeviceName::default(), convert)?
             }
+            Command::Fetch(fetch) => fetch.run(),
+            Command::List(list) => list.run(),
         }
     }
 }
@@ -98,7 +113,7 @@ struct ImportSummary {
 
 impl Inspect {
     fn run(self) -> Result<()> {
-        let checkpoint = Checkpoint::open(&self.file)?.with_weights_key(self.weights_key);
+        let checkpoint = open(&self.file, self.backbone.as_deref(), self.weights_key)?;
         let import = match self.backbone {
             Some(backbone) => {
                 let trial = Trial {
@@ -114,7 +129,7 @@ impl Inspect {
         };
         let inspection = Inspection {
             tensors: checkpoint.shapes().collect(),
-            file: self.file,
+            file: checkpoint.origin().to_path_buf(),
             import,
         };
         if self.json {
@@ -155,6 +170,24 @@ impl Inspect {
     }
 }
 
+/// Opens weights, wherever they come from.
+fn open(
+    source: &WeightSource,
+    backbone: Option<&str>,
+    weights_key: Option<String>,
+) -> Result<Checkpoint> {
+    let checkpoint = match (source, backbone) {
+        // Whose file it is need not be known.
+        (WeightSource::File(_) | WeightSource::Hub(_), None) => fetching::open(source, ""),
+        (WeightSource::Pretrained | WeightSource::Embedded, None) => {
+            bail!("`{source}` is of a backbone; name it with --backbone")
+        }
+        (_, Some(backbone)) => fetching::open(source, backbone),
+    };
+    let checkpoint = checkpoint.with_context(|| source.to_string())?;
+    Ok(checkpoint.with_weights_key(weights_key))
+}
+
 /// An import to see what comes of it.
 struct Trial<'a> {
     backbone: String,
@@ -183,8 +216,10 @@ impl Job for Convert {
     type Output = Result<()>;
 
     fn run<B: TrainBackend>(self, device: B::Device) -> Result<()> {
-        let backbone = BackboneConfig::named(&self.backbone).init::<B::InnerBackend>(&device)?;
-        let checkpoint = Checkpoint::open(&self.file)?.with_weights_key(self.weights_key);
+        let config = BackboneConfig::named(&self.backbone);
+        config.descriptor()?;
+        let checkpoint = open(&self.file, Some(&self.backbone), self.weights_key)?;
+        let backbone = config.init::<B::InnerBackend>(&device)?;
         let (backbone, _) = import(backbone, &checkpoint)?;
         let kind = if self.half { DType::F16 } else { DType::F32 };
         let tensors: BTreeMap<String, _> = export(&backbone)

@@ -14,6 +14,7 @@ mod export;
 mod going_on;
 #[cfg(unix)]
 mod guide;
+mod hub;
 #[allow(
     dead_code,
     reason = "its tests run here, where the binary has no target for them"

@@ -411,6 +411,9 @@ pub(super) fn of_validation(error: TrainError, table: &Table) -> Result<Fault, T
     let (reason, named) = match &error {
         TrainError::Config { origin, reason } if origin == CHECKED => (reason.clone(), Vec::new()),
         TrainError::Backbone(error) => (error.to_string(), vec!["backbone.name"]),
+        TrainError::BaseWeights { .. } if !error.is_stop() => {
+            (error.to_string(), vec!["backbone.weights"])
+        }
         TrainError::Data(error @ gradway_data::DataError::InvalidValue { key, .. }) => {
             (error.to_string(), vec![*key])
         }

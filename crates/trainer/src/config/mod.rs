@@ -8,7 +8,7 @@ mod sections;
 mod source;
 
 use gradway_adapters::{MethodConfig, Placement};
-use gradway_backbone::{BackboneConfig, EMBEDDED, Precision};
+use gradway_backbone::{BackboneConfig, EMBEDDED, Precision, WeightSource, WeightsError};
 use gradway_data::{DatasetConfig, LoaderConfig, NetworkInput, Normalization};
 use gradway_heads::MapShape;
 use gradway_heads::neck::NeckConfig;
@@ -189,6 +189,11 @@ impl RunConfig {
             return Err(wrong(format!(
                 "backbone.weights_key = \"{key}\" without a file in backbone.weights"
             )));
+        }
+        if let Some(weights) = &self.backbone.weights {
+            let source: Result<WeightSource, _> = weights.parse().map_err(WeightsError::Reference);
+            let reference = source.and_then(|source| source.reference(&self.backbone.name));
+            reference.map_err(|error| TrainError::base_weights(weights, error))?;
         }
         self.backbone.require_effect().map_err(wrong)?;
         self.method.validate().map_err(wrong)?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gradway_backbone::EMBEDDED;
+use gradway_backbone::WeightSource;
 use gradway_data::{TaskKind, paths};
 use gradway_heads::HeadTask;
 use serde::Deserialize;
@@ -79,7 +79,7 @@ fn resolve_paths(table: &mut Table) {
         let Some(Value::String(text)) = section.and_then(|section| section.get_mut(key)) else {
             continue;
         };
-        if key == "weights" && text == EMBEDDED {
+        if key == "weights" && !WeightSource::is_path(text) {
             continue;
         }
         // A path that is not UTF-8 does not come from a file, and stays as it is.

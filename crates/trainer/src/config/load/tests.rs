@@ -407,7 +407,8 @@ fn paths_are_in_full_but_for_variables() {
         config.backbone.weights,
         here.join("w.pth").to_str().map(String::from)
     );
-    for name in ["embedded", "$WEIGHTS/w.pth", "/w.pth"] {
+    let on_hub = "hf:facebook/dinov2-small";
+    for name in ["embedded", "pretrained", on_hub, "$WEIGHTS/w.pth", "/w.pth"] {
         let config = parse(&file, "file", &weights(name)).expect("a configuration");
         assert_eq!(config.backbone.weights.as_deref(), Some(name));
     }

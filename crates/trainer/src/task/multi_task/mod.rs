@@ -21,7 +21,6 @@ use gradway_heads::neck::NeckConfig;
 use gradway_kernels::{KernelBackend, TrainBackend, resize_bilinear};
 
 use super::maps::restored;
-use super::segmentation::channels;
 use super::views::{self, Seen, View};
 use super::{FeaturesOf, Labels, Loss, Task, TaskLabels};
 use crate::config::RunConfig;
