@@ -79,23 +79,20 @@ const fn convnext(
     channels: usize,
     depths: [usize; 4],
 ) -> Named<ConvNextVariant> {
-    Named {
-        name,
-        summary,
-        statistics: Statistics::IMAGENET,
-        variant: ConvNextVariant { channels, depths },
-    }
+    let variant = ConvNextVariant { channels, depths };
+    Named::new(name, summary, Statistics::IMAGENET, variant)
 }
 
+// ImageNet-22k, as those of Swin.
+#[rustfmt::skip]
 pub(crate) static VARIANTS: &[Named<ConvNextVariant>] = &[
-    convnext("convnext_tiny", "ConvNeXt-T", 96, [3, 3, 9, 3]),
-    convnext("convnext_small", "ConvNeXt-S", 96, [3, 3, 27, 3]),
-    convnext("convnext_base", "ConvNeXt-B", 128, [3, 3, 27, 3]),
-    convnext("convnext_large", "ConvNeXt-L", 192, [3, 3, 27, 3]),
-    convnext(
-        "convnext_mini",
-        "a ConvNeXt of 0.3 M parameters, for tests and trials",
-        16,
-        [1, 1, 2, 1],
-    ),
+    convnext("convnext_tiny", "ConvNeXt-T", 96, [3, 3, 9, 3])
+        .pretrained("timm/convnext_tiny.fb_in22k"),
+    convnext("convnext_small", "ConvNeXt-S", 96, [3, 3, 27, 3])
+        .pretrained("timm/convnext_small.fb_in22k"),
+    convnext("convnext_base", "ConvNeXt-B", 128, [3, 3, 27, 3])
+        .pretrained("timm/convnext_base.fb_in22k"),
+    convnext("convnext_large", "ConvNeXt-L", 192, [3, 3, 27, 3])
+        .pretrained("timm/convnext_large.fb_in22k"),
+    convnext("convnext_mini", "a ConvNeXt of 0.3 M parameters, for tests and trials", 16, [1, 1, 2, 1]),
 ];
