@@ -133,7 +133,7 @@ impl Case {
             }
         };
         let fields = match *head {
-            "hrnet" => "",
+            "hrnet" | "linear" => "",
             _ => ", channels = 16, dropout = 0.1",
         };
         let text = format!(
@@ -170,6 +170,8 @@ fn some() -> Vec<Case> {
         ("swin_mini", "mona", "segformer"),
         ("swin_mini", "vpt_shallow", "segformer"),
         ("efficientnet_lite0", "ssf", "segformer"),
+        ("vit_mini", "fixed", "upernet"),
+        ("vit_mini", "fixed", "dpt"),
     ]
     .map(case)
     .into()
@@ -195,14 +197,18 @@ fn everything() -> Vec<Case> {
             HeadTask::Segmentation => &[Labels::Classes, Labels::Tasks],
             HeadTask::Detection => &[Labels::Objects],
         };
-        // It reads one stage: nothing would reach what e3va trains behind it.
-        let method = if head.name == "fcn" { "fixed" } else { "e3va" };
-        cases.extend(labels.iter().map(|&labels| Case {
-            backbone: "swin_mini",
-            method,
-            head: head.name,
-            labels,
-        }));
+        // Some read one stage: nothing would reach what e3va trains behind it.
+        let reads_one = ["fcn", "linear"].contains(&head.name);
+        let method = if reads_one { "fixed" } else { "e3va" };
+        // On a ViT behind the neck that both choose.
+        for (backbone, method) in [("swin_mini", method), ("vit_mini", "fixed")] {
+            cases.extend(labels.iter().map(|&labels| Case {
+                backbone,
+                method,
+                head: head.name,
+                labels,
+            }));
+        }
     }
     cases
 }

@@ -92,7 +92,7 @@ impl FcnConfig {
         match self.stage < stages {
             true => Ok(()),
             false => Err(format!(
-                "head.{prefix}stage = {}; the backbone has stages 0..{stages}",
+                "head.{prefix}stage = {}; it reads maps 0..{stages}",
                 self.stage
             )),
         }

@@ -3,15 +3,14 @@
 use burn::module::AutodiffModule;
 use burn::optim::{AdamConfig, GradientsParams, Optimizer};
 use burn::tensor::backend::Backend;
-use burn::tensor::{Distribution, Tensor};
-use gradway_backbone::{Phase, StageShape};
+use burn::tensor::{Distribution, Tensor, TensorData};
 use gradway_heads::MapShape;
-use gradway_heads::detection::rcnn::{MaskRcnnConfig, Rcnn, RcnnConfig, RcnnFields};
+use gradway_heads::detection::dense::Level;
+use gradway_heads::detection::rcnn::{Rcnn, RcnnConfig};
+use gradway_heads::detection::retinanet::RetinaNetConfig;
 use gradway_heads::detection::{
-    BatchTargets, Bounds, DetectionLimits, DetectorConfig, Objects, SegmentedObject, bounds,
+    BatchTargets, Bounds, DetectionLimits, DetectorSettings, Objects, SegmentedObject, bounds,
 };
-use gradway_heads::neck::NeckConfig;
-use gradway_heads::neck::simple_pyramid::SimplePyramidConfig;
 use gradway_tests::{Plain, Tracked, assert_close, assert_gradients, gradients};
 
 const SIZE: [usize; 2] = [120, 128];
@@ -138,53 +137,52 @@ fn detectors_of_regions_learn_an_image() {
         );
         assert_found(&found[0]);
     }
-    behind_a_neck();
 }
 
-/// A Mask R-CNN on the levels of a simple pyramid, whose strides of 3.5 to 28 are no whole numbers.
-fn behind_a_neck() {
-    let stages = [32; 4].map(|channels| StageShape {
-        channels,
-        stride: 14,
+/// An anchor that is sure of its class and has no offset is found where it is, on strides of 3.5 to 28.
+#[test]
+fn an_anchor_is_found_in_its_place_on_strides_that_are_no_whole_numbers() {
+    let maps = [3.5, 7.0, 14.0, 28.0].map(|stride| MapShape {
+        channels: 8,
+        stride,
+        is_pyramid: true,
     });
-    let neck = NeckConfig::SimplePyramid(SimplePyramidConfig {
-        channels: 16,
-        ..Default::default()
-    });
-    let fields = RcnnFields {
-        channels: Some(16),
-        width: Some(48),
+    let config = RetinaNetConfig {
+        channels: 8,
+        convolutions: 1,
         ..Default::default()
     };
-    let config = DetectorConfig::MaskRcnn(MaskRcnnConfig(fields));
-    assert_eq!(config.validate(&neck.maps(&stages)), Ok(()));
+    assert_eq!(config.validate(&maps), Ok(()));
     let device = Default::default();
-    let size = SIZE.map(|side: usize| side.div_ceil(14));
-    let random = Distribution::Normal(0.0, 1.0);
-    let features: Vec<Tensor<Plain, 4>> = (0..4)
-        .map(|_| Tensor::random([1, 32, size[0], size[1]], random, &device))
-        .collect();
-    let tracked: Vec<Tensor<Tracked, 4>> =
-        features.iter().cloned().map(Tensor::from_inner).collect();
-    let mut model = config.on::<Tracked>(&neck, &stages, 3, &device);
-    let mut optimizer = AdamConfig::new().init();
-    for step in 0..150 {
-        let objects = [objects()];
-        let mask = |_: usize, object: usize, seen: Bounds| mask(object, seen);
-        let truth = BatchTargets {
-            objects: &objects,
-            sizes: &[SIZE],
-            mask,
-            seed: step,
-        };
-        let loss = model.loss(&tracked, &truth, Phase::Training { seed: step });
-        let gradients = GradientsParams::from_grads(loss.backward(), &model);
-        model = optimizer.step(2e-3, model, gradients);
+    let detector = config.init::<Plain>(&maps, 2, &device);
+    let size = [84, 112];
+    // The finest map is not read; the coarser ones are of strides 7 to 112.
+    let sizes = [[12, 16], [6, 8], [3, 4], [2, 2], [1, 1]];
+    let levels = sizes
+        .into_iter()
+        .enumerate()
+        .map(|(index, [height, width])| {
+            let mut logits = vec![-10.0f32; 9 * 2 * height * width];
+            if index == 0 {
+                // The second scale of the square, the second class, the fourth line, the sixth column.
+                logits[((4 * 2 + 1) * height + 3) * width + 5] = 10.0;
+            }
+            let logits = TensorData::new(logits, [1, 9 * 2, height, width]);
+            let logits = Tensor::<Plain, 4>::from_data(logits, &device);
+            let offsets = Tensor::zeros([1, 9 * 4, height, width], &device);
+            Level::new(logits, offsets, 9)
+        });
+    let found = detector.detect(levels.collect(), &[size], DetectionLimits::default());
+    let [best] = found[0].as_slice() else {
+        panic!("{found:?}");
+    };
+    assert_eq!(best.class, 1);
+    // Four strides times the cube root of two, around the corner of the cell.
+    let half = 14.0 * 2f32.powf(1.0 / 3.0);
+    let expected = [35.0 - half, 21.0 - half, 35.0 + half, 21.0 + half];
+    for (actual, expected) in best.bounds.into_iter().zip(expected) {
+        assert!((actual - expected).abs() < 1e-4, "{:?}", best.bounds);
     }
-    let found = model
-        .valid()
-        .detect(&features, &[SIZE], DetectionLimits::default());
-    assert_found(&found[0]);
 }
 
 /// The loss whose gradients are taken stage by stage, against the sum that is differentiated at once.

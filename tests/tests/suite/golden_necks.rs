@@ -133,9 +133,9 @@ fn a_map_that_is_not_read_is_not_made() {
         .collect();
     let maps = neck.forward(&features, Phase::Inference);
     assert_eq!(maps.len(), 4);
-    for (map, output) in maps.iter().enumerate().skip(1) {
-        let expected = golden.data(&format!("eval.output.{map}"));
-        assert_close("a map", &output.to_data(), &expected, OUTPUT);
+    for (index, map) in maps.iter().enumerate().skip(1) {
+        let expected = golden.data(&format!("eval.output.{index}"));
+        assert_close("a map", &map.to_data(), &expected, OUTPUT);
     }
 }
 

@@ -127,6 +127,16 @@ mod tests {
         assert_eq!([224.0, 447.0].map(level), [2; 2]);
         assert_eq!([448.0, 5000.0].map(level), [3; 2]);
         assert_eq!(pooler().level([5.0, 5.0, 5.0, 5.0]), 0);
+        // Of patches of 14 pixels.
+        let pooler = Pooler {
+            strides: vec![3.5, 7.0, 14.0, 28.0],
+            size: 7,
+        };
+        let level = |side: f32| pooler.level([10.0, 10.0, 10.0 + side, 10.0 + side]);
+        assert_eq!(
+            [97.0, 98.0, 195.0, 196.0, 392.0].map(level),
+            [0, 1, 1, 2, 3]
+        );
     }
 
     #[test]
