@@ -92,7 +92,7 @@ impl FcnConfig {
         match self.stage < stages {
             true => Ok(()),
             false => Err(format!(
-                "head.{prefix}stage = {}; it reads maps 0..{stages}",
+                "head.{prefix}stage = {}; there are maps 0..{stages}",
                 self.stage
             )),
         }

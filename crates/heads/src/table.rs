@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(upernet.validate(&maps), Ok(()));
         assert_eq!(
             upernet.validate(&maps[..3]),
-            Err("head.auxiliary.stage = 3; it reads maps 0..3".to_string())
+            Err("head.auxiliary.stage = 3; there are maps 0..3".to_string())
         );
         let hrnet = HeadConfig::HrNet(HrNetConfig::default());
         assert_eq!(hrnet.validate(&maps), Ok(()));

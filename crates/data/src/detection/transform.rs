@@ -180,7 +180,7 @@ fn padded(
     };
     if !(stride as usize).is_multiple_of(input.stride) {
         let expected = format!(
-            "a multiple of {}, the backbone's coarsest stride",
+            "a multiple of {}, the stride of the coarsest map",
             input.stride
         );
         return Err(invalid(key, stride, expected));

@@ -31,8 +31,8 @@ pub struct DetectionEvaluationConfig {
     pub batch_size: usize,
     /// The longest and the shortest edge that an image is resized to fit within.
     pub scale: [u32; 2],
-    /// What the sides of a batch are padded to a multiple of, itself a multiple of the backbone's stride;
-    /// that of the backbone if not given.
+    /// What the sides of a batch are padded to a multiple of, itself a multiple of the coarsest stride of
+    /// backbone, neck and head; that one if not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stride: Option<u32>,
     /// What becomes a detection.
