@@ -99,7 +99,7 @@ pub(super) fn of_table(
     complaint: &toml::de::Error,
 ) -> Fault {
     let message = complaint.message();
-    let path = place(table, &read, complaint);
+    let path = place(table, top, &read, complaint);
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     // As the file has it.
     let shown = path.strip_prefix(top.nested).unwrap_or(&path);
@@ -270,6 +270,7 @@ fn of_alternatives(table: &Table, place: &[&str], top: &Top<'_>) -> Fault {
 /// Returns the key that a complaint is about: without it there is no complaint, or another one.
 fn place(
     table: &Table,
+    top: &Top<'_>,
     read: &impl Fn(Table) -> Option<toml::de::Error>,
     complaint: &toml::de::Error,
 ) -> Vec<String> {
@@ -280,7 +281,12 @@ fn place(
     let keys: Vec<&str> = path.iter().map(String::as_str).collect();
     let has_variants = |value: &Value| TAGS.iter().any(|tag| value.get(tag).is_some());
     if is_missing && !get(table, &keys).is_some_and(has_variants) {
-        return path;
+        if !path.is_empty() || top.nested.is_empty() {
+            return path;
+        }
+        // What is missing from one of several forms of a value is complained of without its place, as what is missing
+        // from the top is.
+        path = top.nested.iter().map(|key| (*key).to_string()).collect();
     }
     loop {
         let keys: Vec<&str> = path.iter().map(String::as_str).collect();
@@ -305,7 +311,11 @@ fn place(
         let culprit = candidates.into_iter().find(|key| {
             let mut trial = table.clone();
             remove(&mut trial, &[&keys[..], &[key.as_str()]].concat());
-            read(trial).is_none_or(|other| other.message() != message)
+            // Without a table that must be there, nothing else is complained of.
+            let of_key = format!("missing field `{key}`");
+            read(trial).is_none_or(|other| {
+                other.message() != message && !(is_missing && other.message() == of_key)
+            })
         });
         let Some(culprit) = culprit else {
             return path;

@@ -164,6 +164,10 @@ fn a_wrong_override_is_named_with_key_value_and_what_is_right() {
             "missing key `evaluation.size.slide.stride`",
         ),
         (
+            "evaluation.size={ fit = { long = 64 } }",
+            "missing key `evaluation.size.fit.short`",
+        ),
+        (
             "evaluation.size={ slide = { crop = 64, stide = 32 } }",
             "unknown field `stide` in [evaluation.size.slide]; did you mean `stride`?",
         ),
