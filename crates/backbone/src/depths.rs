@@ -63,6 +63,23 @@ mod tests {
     }
 
     #[test]
+    fn parameters_of_a_convnext_are_as_deep_as_their_block() {
+        let network = BackboneConfig::named("convnext_mini").init::<Flex>(&Default::default());
+        let depths = network.unwrap().depths();
+        for (path, depth) in [
+            ("ConvNext.stem.conv.weight", 0),
+            ("ConvNext.stages.0.blocks.0.conv_dw.weight", 1),
+            ("ConvNext.stages.1.downsample.conv.weight", 1),
+            ("ConvNext.stages.1.blocks.0.ls.gamma", 2),
+            ("ConvNext.stages.2.blocks.1.mlp.fc2.bias", 4),
+            ("ConvNext.stages.3.blocks.0.norm.gamma", 5),
+        ] {
+            assert_eq!(depths.of(path), depth, "{path}");
+        }
+        assert_eq!(depths.blocks(), 5);
+    }
+
+    #[test]
     fn parameters_of_an_efficientnet_are_as_deep_as_their_block() {
         let network = BackboneConfig::named("efficientnet_lite0").init::<Flex>(&Default::default());
         let depths = network.unwrap().depths();
