@@ -81,7 +81,7 @@ impl SlideConfig {
         if self.crop.iter().all(|&side| side as usize >= stride) {
             return Ok(());
         }
-        let expected = format!("at least {stride}, the coarsest stride of the backbone");
+        let expected = format!("at least {stride}, the stride of the coarsest map");
         Err(invalid(CROP, self.crop, expected))
     }
 
@@ -264,7 +264,7 @@ mod tests {
         let error = slide([31, 64], [16; 2]).require_stride(32).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "`evaluation.size.slide.crop` = [31, 64]: expected at least 32, the coarsest stride of the backbone"
+            "`evaluation.size.slide.crop` = [31, 64]: expected at least 32, the stride of the coarsest map"
         );
     }
 }

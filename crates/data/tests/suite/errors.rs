@@ -444,7 +444,9 @@ fn invalid_loaders_name_key_and_value() {
     assert!(evaluation(16).validate().is_ok());
     assert_says(
         &evaluation(32).validate().unwrap_err(),
-        &["`evaluation.size.slide.crop` = [32, 16]: expected at least 32, the coarsest stride"],
+        &[
+            "`evaluation.size.slide.crop` = [32, 16]: expected at least 32, the stride of the coarsest map",
+        ],
     );
     let size = EvaluationSize::Fixed {
         height: 0,

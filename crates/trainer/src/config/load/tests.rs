@@ -178,7 +178,7 @@ fn a_wrong_override_is_named_with_key_value_and_what_is_right() {
         ),
         (
             "evaluation.size={ slide = { crop = [64, 16], stride = 16 } }",
-            "`evaluation.size.slide.crop` = [64, 16]: expected at least 32, the coarsest stride of the backbone",
+            "`evaluation.size.slide.crop` = [64, 16]: expected at least 32, the stride of the coarsest map",
         ),
         (
             "evaluation.flip=both",
