@@ -315,6 +315,7 @@ def require_transformers(inputs: int, widths, channels: int, has_norm: bool) -> 
     """Asserts that transformers' DPT computes the same on sides of which every map is twice the next."""
     config = DPTConfig(
         hidden_size=inputs,
+        num_attention_heads=1,
         neck_hidden_sizes=list(widths),
         fusion_hidden_size=channels,
         readout_type="ignore",
