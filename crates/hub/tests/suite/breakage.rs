@@ -247,7 +247,7 @@ fn attempts_that_bring_nothing_new_come_to_an_end() {
 fn a_slow_connection_is_waited_for_and_a_dead_one_is_not() {
     let (server, home) = (server(), tempfile::tempdir().expect("a folder"));
     let patient = Hub::new(Settings {
-        download_timeout: Duration::from_millis(300),
+        download_timeout: Duration::from_secs(2),
         ..settings(&server, home.path())
     });
     server.put_small("config.json", b"hello");
@@ -267,7 +267,7 @@ fn a_slow_connection_is_waited_for_and_a_dead_one_is_not() {
         std::fs::read(fetched.expect("a file").path).expect("a file"),
         weights()
     );
-    assert!(start.elapsed() >= Duration::from_millis(300));
+    assert!(start.elapsed() >= Duration::from_secs(2));
     assert!(
         events.iter().any(|event| event.starts_with("Retrying")),
         "{events:?}"
