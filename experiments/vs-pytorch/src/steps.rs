@@ -25,18 +25,20 @@ const CLASSES: usize = 21;
 pub type Shape = (&'static str, usize, [usize; 2]);
 
 /// Forward passes of frozen backbones.
-pub const FROZEN: [Shape; 4] = [
+pub const FROZEN: [Shape; 5] = [
     ("swin_tiny", 4, [224, 224]),
     ("swin_base", 4, [224, 224]),
     ("efficientnet_lite0", 8, [360, 480]),
     ("dinov2_small", 4, [364, 476]),
+    ("convnext_tiny", 4, [364, 476]),
 ];
 
-const TRAINING: [Shape; 4] = [
+const TRAINING: [Shape; 5] = [
     ("swin_tiny", 4, [224, 224]),
     ("swin_tiny", 2, [512, 512]),
     ("efficientnet_lite0", 4, [360, 480]),
     ("dinov2_small", 4, [280, 378]),
+    ("convnext_tiny", 4, [280, 378]),
 ];
 
 const LARGE: [Shape; 2] = [("swin_base", 2, [512, 512]), ("swin_large", 2, [512, 512])];
