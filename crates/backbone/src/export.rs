@@ -16,8 +16,8 @@ use crate::tensor_file::HeaderMetadata;
 /// and the statistics of batch norms.
 ///
 /// Names are timm's for a Swin, a plain vision transformer and a ConvNeXt, and this library's for an EfficientNet-Lite. A
-/// convolution with a folded batch norm has `weight` and `bias`, and the data of the norm if it is known: `norm.weight`, `norm.running_mean`
-/// and `norm.running_var`; its shift follows from the bias. A convolution with a separate norm has `norm.bias`
+/// convolution with a folded batch norm has `weight` and `bias`, and the data of the norm if it is known: `norm.weight`,
+/// `norm.running_mean` and `norm.running_var`; its shift follows from the bias. A convolution with a separate norm has `norm.bias`
 /// in place of `bias`. [`import`](crate::import()) reads all of this back.
 pub fn export<B: KernelBackend>(backbone: &AnyBackbone<B>) -> BTreeMap<String, TensorData> {
     let mut exporter = Exporter::default();

@@ -1,8 +1,8 @@
 //! A ConvNeXt block.
 
 use burn::module::{Module, Param};
-use burn::nn::LayerNorm;
-use burn::nn::conv::Conv2d;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{LayerNorm, PaddingConfig2d};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_kernels::{KernelBackend, add, depthwise_convolution};
@@ -38,8 +38,11 @@ pub struct ConvNextBlock<B: Backend> {
 
 impl<B: Backend> ConvNextBlock<B> {
     pub(super) fn new(channels: usize, drop_path: f64, device: &B::Device) -> Self {
+        let depthwise = Conv2dConfig::new([channels; 2], [KERNEL; 2])
+            .with_groups(channels)
+            .with_padding(PaddingConfig2d::Same);
         Self {
-            conv_dw: convolution_layer([channels; 2], KERNEL, channels, device),
+            conv_dw: convolution_layer(depthwise, device),
             norm: norm(channels, device),
             mlp: Mlp::new(channels, EXPANSION * channels, device),
             ls: LayerScale::new(channels, SCALE, device),

@@ -9,7 +9,7 @@ use gradway_kernels::{
     ChannelAxis, KernelBackend, Lift, channels_first, channels_last, convolution, layer_norm,
 };
 
-use super::{EPSILON, convolution_layer, norm, normalise, whole_patches};
+use super::{EPSILON, norm, normalise, patches_layer, whole_patches};
 use crate::access::{Access, BlockAccess, Point};
 
 /// Side of the kernel and its stride.
@@ -28,7 +28,7 @@ impl<B: Backend> Downsample<B> {
     pub(super) fn new(channels: [usize; 2], device: &B::Device) -> Self {
         Self {
             norm: norm(channels[0], device),
-            conv: convolution_layer(channels, STRIDE, 1, device),
+            conv: patches_layer(channels, STRIDE, device),
         }
     }
 }

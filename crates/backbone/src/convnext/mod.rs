@@ -113,7 +113,7 @@ impl ConvNextConfig {
         let stages = self.channels.iter().zip(&self.depths).enumerate();
         ConvNext {
             stem: Stem {
-                conv: convolution_layer([3, self.channels[0]], PATCH, 1, device),
+                conv: patches_layer([3, self.channels[0]], PATCH, device),
                 norm: norm(self.channels[0], device),
             },
             stages: stages.map(stage).collect(),
@@ -238,20 +238,18 @@ impl<B: KernelBackend> Backbone<B> for ConvNext<B> {
     }
 }
 
-/// Creates a convolution whose stride is its kernel, or one kernel per channel, with weights as timm initialises them
-/// and a bias of zeros.
-fn convolution_layer<B: Backend>(
-    channels: [usize; 2],
-    kernel: usize,
-    groups: usize,
-    device: &B::Device,
-) -> Conv2d<B> {
-    let mut layer = Conv2dConfig::new(channels, [kernel; 2])
-        .with_groups(groups)
-        .with_initializer(truncated_normal())
-        .init(device);
-    layer.bias = Some(Initializer::Zeros.init([channels[1]], device));
+/// Creates a convolution with weights as timm initialises them and a bias of zeros.
+fn convolution_layer<B: Backend>(config: Conv2dConfig, device: &B::Device) -> Conv2d<B> {
+    let outputs = config.channels[1];
+    let mut layer = config.with_initializer(truncated_normal()).init(device);
+    layer.bias = Some(Initializer::Zeros.init([outputs], device));
     layer
+}
+
+/// The layer of a convolution of patches.
+fn patches_layer<B: Backend>(channels: [usize; 2], patch: usize, device: &B::Device) -> Conv2d<B> {
+    let config = Conv2dConfig::new(channels, [patch; 2]).with_stride([patch; 2]);
+    convolution_layer(config, device)
 }
 
 fn of_convolution<B: Backend>(layer: &mut Conv2d<B>) -> Operation<'_, B> {
