@@ -2,7 +2,7 @@
 //! best vector instructions (pulp).
 //!
 //! Tensors of types other than `f32` use the reference implementation. Attention among all tokens is the exception: in half
-//! precision its inputs are converted, because the reference stores the scores of all pairs.
+//! precision its inputs are converted, because the reference holds the scores of far more queries at a time.
 
 mod activation;
 mod add_nearest;
