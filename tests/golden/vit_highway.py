@@ -285,7 +285,7 @@ def main() -> None:
         loss = sum((uniform(name, x.shape).double() * x).sum() for name, x in named.items())
         loss.backward()
         gradients = {f"grad.{name}": value.grad for name, value in parameters.items()}
-        write(f"vit_highway.{case.name}", {"loss": loss.reshape(1), **named, **gradients})
+        write(f"vit_highway.{case.name}", named | gradients)
 
 
 if __name__ == "__main__":
