@@ -19,10 +19,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use burn::backend::Flex;
 use burn::tensor::TensorData;
 use common::{SCENES, objects, succeed, text, tiny_config};
 use gradway::adapters::{StateDict, collect, restore, table as methods};
-use gradway::backbone::{export, write_tensors};
+use gradway::backbone::{BackboneConfig, export, write_tensors};
 use gradway::device::{DeviceName, Job, run_on};
 use gradway::heads::{HeadTask, table as heads};
 use gradway::kernels::TrainBackend;
@@ -413,8 +414,14 @@ fn see(device: &str) {
         folder.path(),
         &format!("{SCENES}tasks = {{ names = {names:?} }}"),
     );
+    // What one device draws, another does not.
+    let weights = folder.path().join("weights.safetensors");
+    let backbone = BackboneConfig::named("swin_mini").init::<Flex>(&Default::default());
+    write_tensors(&weights, &export(&backbone.expect("a name")), None).expect("a file");
+    let weights = format!("backbone.weights={}", text(&weights));
     let run = folder.path().join("run");
-    succeed(&["train", text(&config), "--out", text(&run)]);
+    let arguments = ["--set", &weights, "--out", text(&run)];
+    succeed(&[&["train", text(&config)], &arguments[..]].concat());
     let photo = image::RgbImage::from_fn(75, 53, |x, y| {
         image::Rgb([3 * x as u8, 4 * y as u8, (x * y / 16) as u8])
     });
