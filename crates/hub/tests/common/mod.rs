@@ -348,7 +348,7 @@ impl State {
             .map(|(at, _)| (&rest[..at], &rest[at + 1..]));
         let found = cuts
             .filter_map(|(revision, file)| Some((self.commit(revision)?, file)))
-            .last();
+            .next_back();
         let Some((commit, name)) = found else {
             return Self::missing("RevisionNotFound");
         };

@@ -57,6 +57,7 @@ pub fn offline(server: &Server, home: &Path) -> Hub {
     })
 }
 
+/// The reference that a text stands for.
 pub fn reference(text: &str) -> Reference {
     text.parse().expect("a reference")
 }
