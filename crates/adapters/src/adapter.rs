@@ -6,7 +6,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::AnyBackbone;
+use gradway_backbone::Tunable;
 use gradway_kernels::{Activation, ChannelAxis, KernelBackend, add};
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +38,7 @@ impl Default for AdapterConfig {
 }
 
 /// The module of adapters.
-pub type Adapter<B> = Inserted<B, Residual<B>>;
+pub type Adapter<B, N> = Inserted<B, Residual<B>, N>;
 
 /// A bottleneck that is added to its input.
 #[derive(Module, Debug)]
@@ -49,11 +49,11 @@ pub struct Residual<B: Backend> {
 
 impl AdapterConfig {
     /// Initialises the module around a backbone.
-    pub fn init<B: KernelBackend>(
+    pub fn init<B: KernelBackend, N: Tunable<B>>(
         &self,
-        backbone: AnyBackbone<B>,
+        backbone: N,
         device: &B::Device,
-    ) -> Adapter<B> {
+    ) -> Adapter<B, N> {
         Inserted::new(backbone, device, |section| Residual {
             bottleneck: Bottleneck::new(section.channels, self.width, device),
         })

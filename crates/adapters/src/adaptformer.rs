@@ -8,7 +8,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{AnyBackbone, Description};
+use gradway_backbone::{Description, Tunable};
 use gradway_kernels::{Activation, ChannelAxis, KernelBackend, add};
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +45,7 @@ impl Default for AdaptformerConfig {
 }
 
 /// The module of AdaptFormer.
-pub type Adaptformer<B> = Inserted<B, Beside<B>>;
+pub type Adaptformer<B, N> = Inserted<B, Beside<B>, N>;
 
 /// A bottleneck parallel to a branch.
 #[derive(Module, Debug)]
@@ -58,11 +58,11 @@ pub struct Beside<B: Backend> {
 
 impl AdaptformerConfig {
     /// Initialises the module around a backbone.
-    pub fn init<B: KernelBackend>(
+    pub fn init<B: KernelBackend, N: Tunable<B>>(
         &self,
-        backbone: AnyBackbone<B>,
+        backbone: N,
         device: &B::Device,
-    ) -> Adaptformer<B> {
+    ) -> Adaptformer<B, N> {
         Inserted::new(backbone, device, |section| Beside {
             bottleneck: Bottleneck::new(section.channels, self.width, device),
             scale: self.scale,

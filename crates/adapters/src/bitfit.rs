@@ -7,7 +7,7 @@
 //! Memory: gradients pass through the whole backbone, so the tensors that non-linear operators need are kept.
 //! The inputs of linear layers are not, since no weight is trained.
 
-use gradway_backbone::{AnyBackbone, BatchStatistics, Description, Kind, ParameterPath};
+use gradway_backbone::{BatchStatistics, Description, Kind, ParameterPath, Tunable};
 use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
@@ -32,15 +32,15 @@ pub struct BitfitConfig {
 }
 
 /// The module of the method.
-pub type Bitfit<B> = Selected<B>;
+pub type Bitfit<B, N> = Selected<B, N>;
 
 impl BitfitConfig {
     /// Initialises the module around a backbone.
-    pub fn init<B: KernelBackend>(
+    pub fn init<B: KernelBackend, N: Tunable<B>>(
         &self,
-        backbone: AnyBackbone<B>,
+        backbone: N,
         device: &B::Device,
-    ) -> Bitfit<B> {
+    ) -> Bitfit<B, N> {
         Selected::new(backbone, device, self.batch_statistics, is_bias, is_bias)
     }
 }

@@ -7,7 +7,7 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{AnyBackbone, Backbone, Description, OutputNorms, Phase};
+use gradway_backbone::{Description, OutputNorms, Phase, Tunable};
 use gradway_kernels::{Activation, ChannelAxis, KernelBackend, add};
 use serde::{Deserialize, Serialize};
 
@@ -64,9 +64,9 @@ pub struct ThinBottleneck<B: Backend> {
 
 /// The module of Compacter and Compacter++.
 #[derive(Module, Debug)]
-pub struct Compacter<B: Backend> {
+pub struct Compacter<B: Backend, N: Module<B>> {
     /// The frozen backbone.
-    pub backbone: AnyBackbone<B>,
+    pub backbone: N,
     /// `A_i` of every projection, `[n, n, n]`.
     pub rules: Param<Tensor<B, 3>>,
     /// Adapters by section, block and point.
@@ -79,20 +79,20 @@ pub struct Compacter<B: Backend> {
 
 impl CompacterConfig {
     /// Initialises the module around a backbone.
-    pub fn init<B: KernelBackend>(
+    pub fn init<B: KernelBackend, N: Tunable<B>>(
         &self,
-        backbone: AnyBackbone<B>,
+        backbone: N,
         device: &B::Device,
-    ) -> Compacter<B> {
+    ) -> Compacter<B, N> {
         self.init_at(InsertionPoints::Branches, backbone, device)
     }
 
-    pub(crate) fn init_at<B: KernelBackend>(
+    pub(crate) fn init_at<B: KernelBackend, N: Tunable<B>>(
         &self,
         places: InsertionPoints,
-        backbone: AnyBackbone<B>,
+        backbone: N,
         device: &B::Device,
-    ) -> Compacter<B> {
+    ) -> Compacter<B, N> {
         let Self { width, n, rank } = *self;
         let description = backbone.description();
         let sections = sections(&description, places, |section| {
@@ -144,7 +144,7 @@ impl<B: KernelBackend> ThinBottleneck<B> {
     }
 }
 
-impl<B: KernelBackend> Method<B> for Compacter<B> {
+impl<B: KernelBackend, N: Tunable<B>> Method<B> for Compacter<B, N> {
     type Shared = Vec<Tensor<B, 4>>;
 
     fn of_task(&self, stages: &Vec<Tensor<B, 4>>, _task: usize) -> Vec<Tensor<B, 4>> {
@@ -152,7 +152,7 @@ impl<B: KernelBackend> Method<B> for Compacter<B> {
     }
 }
 
-impl<B: KernelBackend> Around<B> for Compacter<B> {
+impl<B: KernelBackend, N: Tunable<B>> Around<B, N> for Compacter<B, N> {
     fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Vec<Tensor<B, 4>> {
         let rules = self.rules.val();
         let mut access = InsertedAccess {

@@ -1,7 +1,7 @@
 //! Compacter++: [`compacter`](crate::compacter) without the adapters after attention (Mahabadi et al.
 //! 2021, arXiv 2106.04647). In a convolutional block, which has one branch, the two are the same.
 
-use gradway_backbone::{AnyBackbone, Description};
+use gradway_backbone::{Description, Tunable};
 use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
@@ -24,15 +24,15 @@ pub(crate) const ABOUT: About = About {
 pub struct CompacterPlusPlusConfig(pub CompacterConfig);
 
 /// The module of Compacter++.
-pub type CompacterPlusPlus<B> = Compacter<B>;
+pub type CompacterPlusPlus<B, N> = Compacter<B, N>;
 
 impl CompacterPlusPlusConfig {
     /// Initialises the module around a backbone.
-    pub fn init<B: KernelBackend>(
+    pub fn init<B: KernelBackend, N: Tunable<B>>(
         &self,
-        backbone: AnyBackbone<B>,
+        backbone: N,
         device: &B::Device,
-    ) -> CompacterPlusPlus<B> {
+    ) -> CompacterPlusPlus<B, N> {
         self.0
             .init_at(InsertionPoints::LastBranch, backbone, device)
     }

@@ -8,7 +8,7 @@ use burn::module::{Module, ModuleDisplay, Param};
 use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Site};
+use gradway_backbone::{Access, Description, OutputNorms, Phase, Site, Tunable};
 use gradway_kernels::{Activation, KernelBackend, add};
 
 use crate::bottleneck::{Projection, bottleneck};
@@ -30,9 +30,9 @@ pub trait Hypernetworks<B: Backend>: Module<B> + ModuleDisplay {
 
 /// A frozen backbone with output norms, the embeddings of the tasks, and the hypernetworks.
 #[derive(Module, Debug)]
-pub struct Conditioned<B: Backend, H: Module<B>> {
+pub struct Conditioned<B: Backend, H: Module<B>, N: Module<B>> {
     /// The frozen backbone.
-    pub backbone: AnyBackbone<B>,
+    pub backbone: N,
     /// `e_t`, `[tasks, embedding]`, standard normal.
     pub embeddings: Param<Tensor<B, 2>>,
     /// The hypernetworks, shared by the tasks.
@@ -41,10 +41,10 @@ pub struct Conditioned<B: Backend, H: Module<B>> {
     pub norms: OutputNorms<B>,
 }
 
-impl<B: KernelBackend, H: Hypernetworks<B>> Conditioned<B, H> {
+impl<B: KernelBackend, H: Hypernetworks<B>, N: Tunable<B>> Conditioned<B, H, N> {
     /// Creates the module with embeddings of `[tasks, width]`.
     pub(crate) fn new(
-        backbone: AnyBackbone<B>,
+        backbone: N,
         embeddings: [usize; 2],
         hypernetworks: H,
         device: &B::Device,
@@ -62,7 +62,7 @@ impl<B: KernelBackend, H: Hypernetworks<B>> Conditioned<B, H> {
     }
 }
 
-impl<B: KernelBackend, H: Hypernetworks<B>> Method<B> for Conditioned<B, H> {
+impl<B: KernelBackend, H: Hypernetworks<B>, N: Tunable<B>> Method<B> for Conditioned<B, H, N> {
     /// The features of every task.
     type Shared = Vec<Vec<Tensor<B, 4>>>;
 
@@ -75,7 +75,7 @@ impl<B: KernelBackend, H: Hypernetworks<B>> Method<B> for Conditioned<B, H> {
     }
 }
 
-impl<B: KernelBackend, H: Hypernetworks<B>> Around<B> for Conditioned<B, H> {
+impl<B: KernelBackend, H: Hypernetworks<B>, N: Tunable<B>> Around<B, N> for Conditioned<B, H, N> {
     fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Vec<Vec<Tensor<B, 4>>> {
         let (backbone, norms) = (&self.backbone, &self.norms);
         let passes = (0..self.tasks()).map(|task| {

@@ -2,12 +2,17 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use gradway_backbone::{AnyBackbone, Backbone, Depths, Description, Phase, Precision};
+use gradway_backbone::{
+    AnyBackbone, Backbone as _, Depths, Description, Phase, Precision, TrainBackbone, Tunable,
+};
 use gradway_kernels::{Constant, KernelBackend, Same, TrainBackend};
 
 use crate::method::Misfit;
 use crate::settle::settle;
 use crate::table::{MethodConfig, Pass, Tuned};
+
+/// A method applied to a backbone: the frozen and the trained part.
+pub type Applied<B, N = AnyBackbone<B>> = (Encoder<B, N>, Tuned<B, N>);
 
 /// The frozen part of a tuned backbone: the backbone of a highway method, or nothing if the method's module
 /// holds the backbone.
@@ -15,14 +20,14 @@ use crate::table::{MethodConfig, Pass, Tuned};
 /// The trained part ([`Tuned`]) is separate because the two are on different backends: the types ensure that
 /// the frozen part cannot record a graph.
 #[derive(Debug, Clone)]
-pub struct Encoder<B: TrainBackend> {
-    frozen: Option<AnyBackbone<B::InnerBackend>>,
+pub struct Encoder<B: TrainBackend, N: TrainBackbone<B> = AnyBackbone<B>> {
+    frozen: Option<N::InnerModule>,
     precision: Precision,
     description: Description,
     depths: Depths,
 }
 
-impl<B: TrainBackend> Encoder<B> {
+impl<B: TrainBackend, N: TrainBackbone<B>> Encoder<B, N> {
     /// Applies a method to a backbone: returns the frozen and the trained part.
     ///
     /// # Errors
@@ -30,12 +35,12 @@ impl<B: TrainBackend> Encoder<B> {
     /// [`Misfit`] if the method cannot tune this backbone.
     pub fn new(
         config: &MethodConfig,
-        backbone: AnyBackbone<B::InnerBackend>,
+        backbone: N::InnerModule,
         device: &B::Device,
-    ) -> Result<(Self, Tuned<B>), Misfit> {
+    ) -> Result<Applied<B, N>, Misfit> {
         let (description, depths) = (backbone.description(), backbone.depths());
         config.check(&description)?;
-        let (frozen, tuned) = config.place::<B>(backbone, &description, device);
+        let (frozen, tuned) = config.place::<B, N>(backbone, &description, device);
         let encoder = Self {
             frozen,
             precision: Precision::default(),
@@ -96,7 +101,7 @@ impl<B: TrainBackend> Encoder<B> {
     /// # Panics
     ///
     /// If there is none: the module was not created with this encoder.
-    fn beside(&self) -> &AnyBackbone<B::InnerBackend> {
+    fn beside(&self) -> &N::InnerModule {
         let frozen = self.frozen.as_ref();
         frozen.expect("an encoder and the module that was made with it go together")
     }
@@ -112,14 +117,14 @@ impl<B: TrainBackend> Encoder<B> {
     /// If `tuned` was created with another encoder, for a frozen backbone.
     pub fn features<'a>(
         &self,
-        tuned: &'a Tuned<B>,
+        tuned: &'a Tuned<B, N>,
         images: Tensor<B::InnerBackend, 4>,
         phase: Phase,
-    ) -> Features<'a, B> {
+    ) -> Features<'a, B, N> {
         let images = self.images(images);
         Features {
             tuned,
-            pass: tuned.pass::<B::InnerBackend, Constant>(|| self.beside(), images, phase),
+            pass: tuned.pass::<B::InnerBackend, Constant, _>(|| self.beside(), images, phase),
         }
     }
 
@@ -131,25 +136,25 @@ impl<B: TrainBackend> Encoder<B> {
     /// As [`Self::features`].
     pub fn features_inference<'a>(
         &self,
-        tuned: &'a Tuned<B::InnerBackend>,
+        tuned: &'a Tuned<B::InnerBackend, N::InnerModule>,
         images: Tensor<B::InnerBackend, 4>,
-    ) -> Features<'a, B::InnerBackend> {
+    ) -> Features<'a, B::InnerBackend, N::InnerModule> {
         let (images, phase) = (self.images(images), Phase::Inference);
         Features {
             tuned,
-            pass: tuned.pass::<B::InnerBackend, Same>(|| self.beside(), images, phase),
+            pass: tuned.pass::<B::InnerBackend, Same, _>(|| self.beside(), images, phase),
         }
     }
 }
 
 /// The result of one pass through a backbone, for any number of tasks.
 #[derive(Debug, Clone)]
-pub struct Features<'a, B: KernelBackend> {
-    tuned: &'a Tuned<B>,
-    pass: Pass<'a, B>,
+pub struct Features<'a, B: KernelBackend, N: Tunable<B> = AnyBackbone<B>> {
+    tuned: &'a Tuned<B, N>,
+    pass: Pass<'a, B, N>,
 }
 
-impl<'a, B: KernelBackend> Features<'a, B> {
+impl<'a, B: KernelBackend, N: Tunable<B>> Features<'a, B, N> {
     /// Returns the features of a task for a neck: every stage, normalised, `[batch, channels, height, width]`,
     /// the finest first.
     ///
@@ -172,7 +177,7 @@ impl<'a, B: KernelBackend> Features<'a, B> {
     }
 
     /// Returns the module that computes the features of a task.
-    pub fn tuned(&self) -> &'a Tuned<B> {
+    pub fn tuned(&self) -> &'a Tuned<B, N> {
         self.tuned
     }
 }

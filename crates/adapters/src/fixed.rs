@@ -6,7 +6,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{AnyBackbone, Backbone, Description, OutputNorms, Phase, Untouched};
+use gradway_backbone::{Backbone, Description, OutputNorms, Phase, Untouched};
 use gradway_kernels::{KernelBackend, Lift};
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +60,7 @@ impl<B: KernelBackend> Method<B> for Fixed<B> {
 impl<B: KernelBackend> Beside<B> for Fixed<B> {
     fn features<F: KernelBackend, L: Lift<F, B>>(
         &self,
-        frozen: &AnyBackbone<F>,
+        frozen: &impl Backbone<F>,
         images: Tensor<F, 4>,
         _phase: Phase,
     ) -> Vec<Tensor<B, 4>> {

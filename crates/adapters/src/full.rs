@@ -7,7 +7,7 @@
 //! Memory: every activation of the backbone is kept for the backward pass, and weights, gradients and both
 //! moments of the optimiser have the size of the backbone. This is the baseline of the other methods.
 
-use gradway_backbone::{AnyBackbone, BatchStatistics, Description};
+use gradway_backbone::{BatchStatistics, Description, Tunable};
 use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
@@ -32,11 +32,15 @@ pub struct FullConfig {
 }
 
 /// The module of the method.
-pub type Full<B> = Selected<B>;
+pub type Full<B, N> = Selected<B, N>;
 
 impl FullConfig {
     /// Initialises the module around a backbone.
-    pub fn init<B: KernelBackend>(&self, backbone: AnyBackbone<B>, device: &B::Device) -> Full<B> {
+    pub fn init<B: KernelBackend, N: Tunable<B>>(
+        &self,
+        backbone: N,
+        device: &B::Device,
+    ) -> Full<B, N> {
         Selected::new(backbone, device, self.batch_statistics, |_| true, |_| true)
     }
 }

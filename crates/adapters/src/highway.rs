@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use burn::tensor::Tensor;
-use gradway_backbone::{AnyBackbone, Backbone, Description};
+use gradway_backbone::{Backbone, Description};
 use gradway_kernels::{KernelBackend, Lift, add};
 use serde::{Deserialize, Serialize};
 
@@ -31,16 +31,22 @@ impl Readout {
 }
 
 /// The stream `h`: the sum of the adapters so far, on the autodiff backend.
-pub(crate) struct Highway<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> {
-    backbone: &'a AnyBackbone<F>,
+pub(crate) struct Highway<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>, N> {
+    backbone: &'a N,
     readout: Readout,
     /// `None` while it is zero.
     stream: Option<Tensor<B, 4>>,
-    lift: PhantomData<L>,
+    lift: PhantomData<(F, L)>,
 }
 
-impl<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> Highway<'a, B, F, L> {
-    pub(crate) fn new(backbone: &'a AnyBackbone<F>, readout: Readout) -> Self {
+impl<'a, B, F, L, N> Highway<'a, B, F, L, N>
+where
+    B: KernelBackend,
+    F: KernelBackend,
+    L: Lift<F, B>,
+    N: Backbone<F>,
+{
+    pub(crate) fn new(backbone: &'a N, readout: Readout) -> Self {
         Self {
             backbone,
             readout,

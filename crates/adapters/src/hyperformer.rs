@@ -12,7 +12,7 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{AnyBackbone, Backbone};
+use gradway_backbone::Tunable;
 use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
@@ -66,15 +66,15 @@ pub struct HyperBottleneck<B: Backend> {
 }
 
 /// The module of HyperFormer: hypernetworks by section, block and branch.
-pub type Hyperformer<B> = Conditioned<B, Vec<Vec<Vec<HyperBottleneck<B>>>>>;
+pub type Hyperformer<B, N> = Conditioned<B, Vec<Vec<Vec<HyperBottleneck<B>>>>, N>;
 
 impl HyperformerConfig {
     /// Initialises the module around a backbone.
-    pub fn init<B: KernelBackend>(
+    pub fn init<B: KernelBackend, N: Tunable<B>>(
         &self,
-        backbone: AnyBackbone<B>,
+        backbone: N,
         device: &B::Device,
-    ) -> Hyperformer<B> {
+    ) -> Hyperformer<B, N> {
         let description = backbone.description();
         let embedding = self.embedding;
         let zeros = |width| Initializer::Zeros.init([embedding, width], device);

@@ -4,9 +4,7 @@
 use burn::module::{Module, ModuleDisplay};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{
-    Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Point, Section, Site,
-};
+use gradway_backbone::{Access, Description, OutputNorms, Phase, Point, Section, Site, Tunable};
 use gradway_kernels::{ChannelAxis, KernelBackend};
 
 use crate::method::Method;
@@ -85,21 +83,17 @@ pub trait Insert<B: KernelBackend>: Module<B> + ModuleDisplay {
 
 /// A frozen backbone with inserted modules, and its output norms.
 #[derive(Module, Debug)]
-pub struct Inserted<B: Backend, M: Module<B>> {
+pub struct Inserted<B: Backend, M: Module<B>, N: Module<B>> {
     /// The frozen backbone.
-    pub backbone: AnyBackbone<B>,
+    pub backbone: N,
     /// Modules by section, block and point.
     pub sections: Vec<Vec<Vec<M>>>,
     /// Output norms, trained.
     pub norms: OutputNorms<B>,
 }
 
-impl<B: KernelBackend, M: Insert<B>> Inserted<B, M> {
-    pub(crate) fn new(
-        backbone: AnyBackbone<B>,
-        device: &B::Device,
-        new: impl Fn(&Section) -> M,
-    ) -> Self {
+impl<B: KernelBackend, M: Insert<B>, N: Tunable<B>> Inserted<B, M, N> {
+    pub(crate) fn new(backbone: N, device: &B::Device, new: impl Fn(&Section) -> M) -> Self {
         let description = backbone.description();
         Self {
             backbone: frozen_backbone(backbone),
@@ -109,7 +103,7 @@ impl<B: KernelBackend, M: Insert<B>> Inserted<B, M> {
     }
 }
 
-impl<B: KernelBackend, M: Insert<B>> Method<B> for Inserted<B, M> {
+impl<B: KernelBackend, M: Insert<B>, N: Tunable<B>> Method<B> for Inserted<B, M, N> {
     type Shared = Vec<Tensor<B, 4>>;
 
     fn of_task(&self, stages: &Vec<Tensor<B, 4>>, _task: usize) -> Vec<Tensor<B, 4>> {
@@ -117,7 +111,7 @@ impl<B: KernelBackend, M: Insert<B>> Method<B> for Inserted<B, M> {
     }
 }
 
-impl<B: KernelBackend, M: Insert<B>> Around<B> for Inserted<B, M> {
+impl<B: KernelBackend, M: Insert<B>, N: Tunable<B>> Around<B, N> for Inserted<B, M, N> {
     fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Vec<Tensor<B, 4>> {
         let mut access = InsertedAccess {
             sections: &self.sections,

@@ -104,7 +104,7 @@ pub use bottleneck::Bottleneck;
 pub use conditioned::{Conditioned, Hypernetworks};
 pub use count::{Group, GroupCount, count};
 pub use dual_low_rank::{DualLowRankAdapter, UpInit};
-pub use encoder::{Encoder, Features};
+pub use encoder::{Applied, Encoder, Features};
 pub use gradway_backbone::is_statistic;
 pub use hypercomplex::{Dense, Thin};
 pub use inserted::{Insert, Inserted, InsertionPoints};

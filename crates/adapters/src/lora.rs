@@ -17,7 +17,7 @@ use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_backbone::{
-    Access, AnyBackbone, Backbone, Description, Operation, OutputNorms, Phase, Point, Section, Site,
+    Access, Description, Operation, OutputNorms, Phase, Point, Section, Site, Tunable,
 };
 use gradway_kernels::{KernelBackend, add, linear};
 use serde::{Deserialize, Serialize};
@@ -216,9 +216,9 @@ impl<B: Backend> BlockUpdates<B> {
 
 /// The module of LoRA.
 #[derive(Module, Debug)]
-pub struct Lora<B: Backend> {
+pub struct Lora<B: Backend, N: Module<B>> {
     /// The frozen backbone.
-    pub backbone: AnyBackbone<B>,
+    pub backbone: N,
     /// Updates by section and block.
     pub sections: Vec<Vec<BlockUpdates<B>>>,
     /// Output norms, trained.
@@ -227,7 +227,7 @@ pub struct Lora<B: Backend> {
     config: LoraConfig,
 }
 
-impl<B: Backend> Lora<B> {
+impl<B: Backend, N: Module<B>> Lora<B, N> {
     /// Scale of an update.
     fn scale(&self) -> f64 {
         self.config.alpha / self.config.rank as f64
@@ -236,7 +236,11 @@ impl<B: Backend> Lora<B> {
 
 impl LoraConfig {
     /// Initialises the module around a backbone.
-    pub fn init<B: KernelBackend>(&self, backbone: AnyBackbone<B>, device: &B::Device) -> Lora<B> {
+    pub fn init<B: KernelBackend, N: Tunable<B>>(
+        &self,
+        backbone: N,
+        device: &B::Device,
+    ) -> Lora<B, N> {
         let description = backbone.description();
         let sections = description.sections.iter().map(|section| {
             let block = || BlockUpdates::new(self, section, device);
@@ -271,10 +275,21 @@ impl Settings for LoraConfig {
     }
 }
 
-impl<B: KernelBackend> Method<B> for Lora<B> {
+impl<B: KernelBackend, N: Tunable<B>> Method<B> for Lora<B, N> {
     type Shared = Vec<Tensor<B, 4>>;
 
-    fn merged(&self) -> Option<Selected<B>> {
+    fn of_task(&self, stages: &Vec<Tensor<B, 4>>, _task: usize) -> Vec<Tensor<B, 4>> {
+        stages.clone()
+    }
+}
+
+impl<B: KernelBackend, N: Tunable<B>> Around<B, N> for Lora<B, N> {
+    fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Vec<Tensor<B, 4>> {
+        let mut access = LoraAccess { module: self };
+        features_around(&self.backbone, &self.norms, images, phase, &mut access)
+    }
+
+    fn merged(&self) -> Option<Selected<B, N>> {
         let mut backbone = self.backbone.clone();
         for (section, blocks) in self.sections.iter().enumerate() {
             for (block, updates) in blocks.iter().enumerate() {
@@ -300,24 +315,13 @@ impl<B: KernelBackend> Method<B> for Lora<B> {
             norms: self.norms.clone(),
         })
     }
-
-    fn of_task(&self, stages: &Vec<Tensor<B, 4>>, _task: usize) -> Vec<Tensor<B, 4>> {
-        stages.clone()
-    }
 }
 
-impl<B: KernelBackend> Around<B> for Lora<B> {
-    fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Vec<Tensor<B, 4>> {
-        let mut access = LoraAccess { module: self };
-        features_around(&self.backbone, &self.norms, images, phase, &mut access)
-    }
+struct LoraAccess<'a, B: Backend, N: Module<B>> {
+    module: &'a Lora<B, N>,
 }
 
-struct LoraAccess<'a, B: Backend> {
-    module: &'a Lora<B>,
-}
-
-impl<B: KernelBackend> Access<B> for LoraAccess<'_, B> {
+impl<B: KernelBackend, N: Tunable<B>> Access<B> for LoraAccess<'_, B, N> {
     fn at(&mut self, site: Site, input: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4> {
         let blocks = &self.module.sections[site.section];
         let updates = blocks

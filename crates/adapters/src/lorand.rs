@@ -14,7 +14,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::AnyBackbone;
+use gradway_backbone::Tunable;
 use gradway_kernels::{ChannelAxis, KernelBackend, add};
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +54,7 @@ impl Default for LorandConfig {
 }
 
 /// The module of LoRand.
-pub type Lorand<B> = Inserted<B, LowRankResidual<B>>;
+pub type Lorand<B, N> = Inserted<B, LowRankResidual<B>, N>;
 
 /// A dual low-rank adapter that is added to its input.
 #[derive(Module, Debug)]
@@ -65,11 +65,11 @@ pub struct LowRankResidual<B: Backend> {
 
 impl LorandConfig {
     /// Initialises the module around a backbone.
-    pub fn init<B: KernelBackend>(
+    pub fn init<B: KernelBackend, N: Tunable<B>>(
         &self,
-        backbone: AnyBackbone<B>,
+        backbone: N,
         device: &B::Device,
-    ) -> Lorand<B> {
+    ) -> Lorand<B, N> {
         let shape = DualLowRank {
             rank: self.terms * self.side,
             terms: Some(self.terms),

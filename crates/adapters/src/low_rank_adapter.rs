@@ -8,7 +8,7 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::AnyBackbone;
+use gradway_backbone::Tunable;
 use gradway_kernels::{Activation, ChannelAxis, KernelBackend, add};
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +42,7 @@ impl Default for LowRankAdapterConfig {
 }
 
 /// The module of low-rank adapters.
-pub type LowRankAdapter<B> = Inserted<B, Factorised<B>>;
+pub type LowRankAdapter<B, N> = Inserted<B, Factorised<B>, N>;
 
 /// A bottleneck of factorised projections that is added to its input.
 #[derive(Module, Debug)]
@@ -63,11 +63,11 @@ pub struct Factorised<B: Backend> {
 
 impl LowRankAdapterConfig {
     /// Initialises the module around a backbone.
-    pub fn init<B: KernelBackend>(
+    pub fn init<B: KernelBackend, N: Tunable<B>>(
         &self,
-        backbone: AnyBackbone<B>,
+        backbone: N,
         device: &B::Device,
-    ) -> LowRankAdapter<B> {
+    ) -> LowRankAdapter<B, N> {
         let Self { width, rank } = *self;
         Inserted::new(backbone, device, |section| {
             let channels = section.channels;

@@ -8,7 +8,6 @@ use gradway_backbone::{BatchStatistics, Description};
 use gradway_kernels::KernelBackend;
 
 use crate::count::Group;
-use crate::selected::Selected;
 use crate::shared::Shared;
 
 /// The backend on which a method keeps the backbone.
@@ -136,12 +135,6 @@ pub trait Method<B: KernelBackend>: Module<B> {
     /// The result of one pass for all tasks. For a method without task-specific parts it is the features of
     /// every stage.
     type Shared: Shared<B>;
-
-    /// Returns the backbone with the trained parameters merged into it, and the output norms; `None` if the
-    /// method cannot be merged, see the [descriptor](MethodDescriptor::merges).
-    fn merged(&self) -> Option<Selected<B>> {
-        None
-    }
 
     /// Returns the number of tasks that it has a part for; 1 for a method without task-specific parts.
     fn tasks(&self) -> usize {

@@ -22,7 +22,7 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::AnyBackbone;
+use gradway_backbone::Tunable;
 use gradway_kernels::{
     ChannelAxis, ConvolutionOptions, KernelBackend, add, channels_first, channels_last,
     convolution, gelu, layer_norm, linear, scale_and_shift,
@@ -61,7 +61,7 @@ impl Default for MonaConfig {
 }
 
 /// The module of Mona.
-pub type Mona<B> = Inserted<B, Cognitive<B>>;
+pub type Mona<B, N> = Inserted<B, Cognitive<B>, N>;
 
 /// The module of Mona at a point.
 #[derive(Module, Debug)]
@@ -84,7 +84,11 @@ pub struct Cognitive<B: Backend> {
 
 impl MonaConfig {
     /// Initialises the module around a backbone.
-    pub fn init<B: KernelBackend>(&self, backbone: AnyBackbone<B>, device: &B::Device) -> Mona<B> {
+    pub fn init<B: KernelBackend, N: Tunable<B>>(
+        &self,
+        backbone: N,
+        device: &B::Device,
+    ) -> Mona<B, N> {
         let width = self.width;
         let convolution = |kernel, groups| {
             Conv2dConfig::new([width, width], [kernel, kernel])

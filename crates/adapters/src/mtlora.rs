@@ -29,8 +29,8 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_backbone::{
-    Access, AnyBackbone, Backbone, BatchStatistics, Description, Kind, OutputNorms, Owner,
-    ParameterPath, Phase, Point, Role, Section, Site, TransformerBlock,
+    Access, BatchStatistics, Description, Kind, OutputNorms, Owner, ParameterPath, Phase, Point,
+    Role, Section, Site, TransformerBlock, Tunable,
 };
 use gradway_kernels::{ChannelAxis, KernelBackend, add, gelu};
 use serde::{Deserialize, Serialize};
@@ -107,9 +107,9 @@ pub struct StageEnd<B: Backend> {
 
 /// The module of MTLoRA.
 #[derive(Module, Debug)]
-pub struct Mtlora<B: Backend> {
+pub struct Mtlora<B: Backend, N: Module<B>> {
     /// The backbone, frozen except for norms, the projections of patch mergings and relative position bias tables.
-    pub backbone: AnyBackbone<B>,
+    pub backbone: N,
     /// Shared updates by section and block.
     pub sections: Vec<Vec<SharedUpdates<B>>>,
     /// Task-specific updates by section.
@@ -122,11 +122,11 @@ pub struct Mtlora<B: Backend> {
 
 impl MtloraConfig {
     /// Initialises the module around a backbone.
-    pub fn init<B: KernelBackend>(
+    pub fn init<B: KernelBackend, N: Tunable<B>>(
         &self,
-        backbone: AnyBackbone<B>,
+        backbone: N,
         device: &B::Device,
-    ) -> Mtlora<B> {
+    ) -> Mtlora<B, N> {
         let description = backbone.description();
         let count = description.sections.len();
         let sections = description.sections.iter().enumerate();
@@ -245,7 +245,7 @@ impl<B: KernelBackend> Shared<B> for StageMaps<B> {
     }
 }
 
-impl<B: KernelBackend> Method<B> for Mtlora<B> {
+impl<B: KernelBackend, N: Tunable<B>> Method<B> for Mtlora<B, N> {
     type Shared = Vec<StageMaps<B>>;
 
     fn tasks(&self) -> usize {
@@ -265,7 +265,7 @@ impl<B: KernelBackend> Method<B> for Mtlora<B> {
     }
 }
 
-impl<B: KernelBackend> Around<B> for Mtlora<B> {
+impl<B: KernelBackend, N: Tunable<B>> Around<B, N> for Mtlora<B, N> {
     fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Vec<StageMaps<B>> {
         let mut access = MtloraAccess {
             module: self,
@@ -277,7 +277,7 @@ impl<B: KernelBackend> Around<B> for Mtlora<B> {
     }
 }
 
-impl<B: KernelBackend> Mtlora<B> {
+impl<B: KernelBackend, N: Tunable<B>> Mtlora<B, N> {
     /// `y_t` of the last block of a stage.
     fn end_of_stage(
         &self,
@@ -301,8 +301,8 @@ impl<B: KernelBackend> Mtlora<B> {
 }
 
 /// Adds the shared updates and keeps the maps that the tasks branch off from.
-struct MtloraAccess<'a, B: KernelBackend> {
-    module: &'a Mtlora<B>,
+struct MtloraAccess<'a, B: KernelBackend, N: Module<B>> {
+    module: &'a Mtlora<B, N>,
     current: BlockMaps<B>,
     stages: Vec<StageMaps<B>>,
 }
@@ -359,7 +359,7 @@ impl<B: KernelBackend> BlockMaps<B> {
     }
 }
 
-impl<B: KernelBackend> Access<B> for MtloraAccess<'_, B> {
+impl<B: KernelBackend, N: Tunable<B>> Access<B> for MtloraAccess<'_, B, N> {
     fn at(&mut self, site: Site, input: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4> {
         let blocks = &self.module.sections[site.section];
         if site.block + 1 == blocks.len() {

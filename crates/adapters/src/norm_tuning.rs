@@ -6,7 +6,7 @@
 //!
 //! Memory: as BitFit, gradients pass through the whole backbone.
 
-use gradway_backbone::{AnyBackbone, BatchStatistics, Description, ParameterPath};
+use gradway_backbone::{BatchStatistics, Description, ParameterPath, Tunable};
 use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
@@ -31,15 +31,15 @@ pub struct NormTuningConfig {
 }
 
 /// The module of the method.
-pub type NormTuning<B> = Selected<B>;
+pub type NormTuning<B, N> = Selected<B, N>;
 
 impl NormTuningConfig {
     /// Initialises the module around a backbone.
-    pub fn init<B: KernelBackend>(
+    pub fn init<B: KernelBackend, N: Tunable<B>>(
         &self,
-        backbone: AnyBackbone<B>,
+        backbone: N,
         device: &B::Device,
-    ) -> NormTuning<B> {
+    ) -> NormTuning<B, N> {
         Selected::new(backbone, device, self.batch_statistics, is_norm, |_| true)
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! Memory: nothing before the first trained block is kept.
 
-use gradway_backbone::{AnyBackbone, Backbone, BatchStatistics, Description, ParameterPath};
+use gradway_backbone::{BatchStatistics, Description, ParameterPath, Tunable};
 use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
@@ -41,15 +41,15 @@ impl Default for PartialConfig {
 }
 
 /// The module of the method.
-pub type Partial<B> = Selected<B>;
+pub type Partial<B, N> = Selected<B, N>;
 
 impl PartialConfig {
     /// Initialises the module around a backbone.
-    pub fn init<B: KernelBackend>(
+    pub fn init<B: KernelBackend, N: Tunable<B>>(
         &self,
-        backbone: AnyBackbone<B>,
+        backbone: N,
         device: &B::Device,
-    ) -> Partial<B> {
+    ) -> Partial<B, N> {
         let sections = backbone.description().sections;
         let blocks = sections
             .iter()

@@ -11,7 +11,7 @@ use burn::module::{
 };
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use gradway_backbone::{AnyBackbone, Description, Phase};
+use gradway_backbone::{Description, Phase, Tunable};
 use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
@@ -54,21 +54,30 @@ impl Default for PerTaskConfig {
 ///
 /// It is a module of the table that holds other modules of the table, which Burn's derived records cannot
 /// express. Trained parameters are saved by path ([`collect`](crate::collect)), which needs no records.
-#[derive(Debug, Clone)]
-pub struct PerTask<B: Backend> {
+#[derive(Debug)]
+pub struct PerTask<B: Backend, N: Module<B>> {
     /// Modules by task.
-    pub tasks: Vec<Holding<B>>,
+    pub tasks: Vec<Holding<B, N>>,
 }
 
-impl<B: Backend> PerTask<B> {
-    fn each(self, f: impl FnMut(Holding<B>) -> Holding<B>) -> Self {
+// Derived, it would not ask that the backbone can be displayed, as Burn's derived modules do.
+impl<B: Backend, N: Module<B> + ModuleDisplay> Clone for PerTask<B, N> {
+    fn clone(&self) -> Self {
+        Self {
+            tasks: self.tasks.clone(),
+        }
+    }
+}
+
+impl<B: Backend, N: Module<B> + ModuleDisplay> PerTask<B, N> {
+    fn each(self, f: impl FnMut(Holding<B, N>) -> Holding<B, N>) -> Self {
         Self {
             tasks: self.tasks.into_iter().map(f).collect(),
         }
     }
 }
 
-impl<B: Backend> Module<B> for PerTask<B> {
+impl<B: Backend, N: Module<B> + ModuleDisplay> Module<B> for PerTask<B, N> {
     type Record = EmptyRecord;
 
     fn collect_devices(&self, devices: Devices<B>) -> Devices<B> {
@@ -106,8 +115,12 @@ impl<B: Backend> Module<B> for PerTask<B> {
     }
 }
 
-impl<B: AutodiffBackend> AutodiffModule<B> for PerTask<B> {
-    type InnerModule = PerTask<B::InnerBackend>;
+impl<B, N> AutodiffModule<B> for PerTask<B, N>
+where
+    B: AutodiffBackend,
+    N: AutodiffModule<B, InnerModule: ModuleDisplay> + ModuleDisplay,
+{
+    type InnerModule = PerTask<B::InnerBackend, N::InnerModule>;
 
     fn valid(&self) -> Self::InnerModule {
         PerTask {
@@ -123,7 +136,7 @@ impl<B: AutodiffBackend> AutodiffModule<B> for PerTask<B> {
     }
 }
 
-impl<B: Backend> ModuleDisplayDefault for PerTask<B> {
+impl<B: Backend, N: Module<B> + ModuleDisplay> ModuleDisplayDefault for PerTask<B, N> {
     fn content(&self, content: Content) -> Option<Content> {
         content
             .add_formatted(&format!("{NAME} of {} tasks", self.tasks.len()))
@@ -131,15 +144,15 @@ impl<B: Backend> ModuleDisplayDefault for PerTask<B> {
     }
 }
 
-impl<B: Backend> ModuleDisplay for PerTask<B> {}
+impl<B: Backend, N: Module<B> + ModuleDisplay> ModuleDisplay for PerTask<B, N> {}
 
 impl PerTaskConfig {
     /// Initialises the module around a backbone.
-    pub fn init<B: KernelBackend>(
+    pub fn init<B: KernelBackend, N: Tunable<B>>(
         &self,
-        backbone: AnyBackbone<B>,
+        backbone: N,
         device: &B::Device,
-    ) -> PerTask<B> {
+    ) -> PerTask<B, N> {
         let task = |_| self.method.init(backbone.clone(), device);
         PerTask {
             tasks: (0..self.tasks).map(task).collect(),
@@ -181,7 +194,7 @@ impl Settings for PerTaskConfig {
     }
 }
 
-impl<B: KernelBackend> Method<B> for PerTask<B> {
+impl<B: KernelBackend, N: Tunable<B>> Method<B> for PerTask<B, N> {
     /// The features of every task.
     type Shared = Vec<Vec<Tensor<B, 4>>>;
 
@@ -194,7 +207,7 @@ impl<B: KernelBackend> Method<B> for PerTask<B> {
     }
 }
 
-impl<B: KernelBackend> Around<B> for PerTask<B> {
+impl<B: KernelBackend, N: Tunable<B>> Around<B, N> for PerTask<B, N> {
     fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Vec<Vec<Tensor<B, 4>>> {
         let tasks = self.tasks.iter().enumerate();
         tasks

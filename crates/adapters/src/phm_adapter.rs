@@ -7,7 +7,7 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{AnyBackbone, Description};
+use gradway_backbone::{Description, Tunable};
 use gradway_kernels::{Activation, ChannelAxis, KernelBackend, add};
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +42,7 @@ impl Default for PhmAdapterConfig {
 }
 
 /// The module of PHM adapters.
-pub type PhmAdapter<B> = Inserted<B, Hypercomplex<B>>;
+pub type PhmAdapter<B, N> = Inserted<B, Hypercomplex<B>, N>;
 
 /// A bottleneck of hypercomplex projections that is added to its input.
 #[derive(Module, Debug)]
@@ -63,11 +63,11 @@ pub struct Hypercomplex<B: Backend> {
 
 impl PhmAdapterConfig {
     /// Initialises the module around a backbone.
-    pub fn init<B: KernelBackend>(
+    pub fn init<B: KernelBackend, N: Tunable<B>>(
         &self,
-        backbone: AnyBackbone<B>,
+        backbone: N,
         device: &B::Device,
-    ) -> PhmAdapter<B> {
+    ) -> PhmAdapter<B, N> {
         let Self { width, n } = *self;
         Inserted::new(backbone, device, |section| {
             let channels = section.channels;

@@ -11,7 +11,7 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{AnyBackbone, Backbone};
+use gradway_backbone::Tunable;
 use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
@@ -69,15 +69,15 @@ pub struct ThinBottleneck<B: Backend> {
 }
 
 /// The module of Polyhistor: hypernetworks by section, block and branch.
-pub type Polyhistor<B> = Conditioned<B, Vec<Vec<Vec<ThinBottleneck<B>>>>>;
+pub type Polyhistor<B, N> = Conditioned<B, Vec<Vec<Vec<ThinBottleneck<B>>>>, N>;
 
 impl PolyhistorConfig {
     /// Initialises the module around a backbone.
-    pub fn init<B: KernelBackend>(
+    pub fn init<B: KernelBackend, N: Tunable<B>>(
         &self,
-        backbone: AnyBackbone<B>,
+        backbone: N,
         device: &B::Device,
-    ) -> Polyhistor<B> {
+    ) -> Polyhistor<B, N> {
         let description = backbone.description();
         let sections = sections(&description, InsertionPoints::Branches, |section| {
             let channels = section.channels;

@@ -16,7 +16,7 @@ use burn::module::{Module, Param};
 use burn::nn::Initializer;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{AnyBackbone, Backbone, Description};
+use gradway_backbone::{Description, Tunable};
 use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
@@ -118,7 +118,7 @@ pub struct Templates<B: Backend> {
 }
 
 /// The module of Polyhistor-Lite.
-pub type PolyhistorLite<B> = Conditioned<B, Templates<B>>;
+pub type PolyhistorLite<B, N> = Conditioned<B, Templates<B>, N>;
 
 /// The greatest common divisor of all widths.
 fn common_width(description: &Description) -> usize {
@@ -131,11 +131,11 @@ fn common_width(description: &Description) -> usize {
 
 impl PolyhistorLiteConfig {
     /// Initialises the module around a backbone.
-    pub fn init<B: KernelBackend>(
+    pub fn init<B: KernelBackend, N: Tunable<B>>(
         &self,
-        backbone: AnyBackbone<B>,
+        backbone: N,
         device: &B::Device,
-    ) -> PolyhistorLite<B> {
+    ) -> PolyhistorLite<B, N> {
         let description = backbone.description();
         let wide = common_width(&description);
         let narrow = (wide / self.reduction).max(1);

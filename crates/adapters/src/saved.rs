@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use gradway_backbone::{
     AnyBackbone, BackboneConfig, BackboneSettings, HeaderMetadata, Precision, Resampling,
-    TensorFile, TensorFileError, require_finite, write_tensors, write_whole,
+    TensorFile, TensorFileError, TrainBackbone, require_finite, write_tensors, write_whole,
 };
 use gradway_kernels::TrainBackend;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::encoder::Encoder;
+use crate::encoder::{Applied, Encoder};
 use crate::method::Misfit;
 use crate::state_dict::{StateDict, StateDictError, collect_with, restore};
 use crate::table::{MethodConfig, Tuned};
@@ -132,28 +132,32 @@ pub struct SavedAdapter {
 
 impl SavedAdapter {
     /// Collects the parameters that a method has trained on a base.
-    pub fn new<B: TrainBackend>(base: &Base<B>, method: MethodConfig, tuned: &Tuned<B>) -> Self {
+    pub fn new<B: TrainBackend, N: TrainBackbone<B>>(
+        base: &Base<B, N>,
+        method: MethodConfig,
+        tuned: &Tuned<B, N>,
+    ) -> Self {
         let settings = base.settings;
         Self::collected((&base.name, &base.hash), settings, method, tuned, &[])
     }
 
     /// As [`Self::new`], by the configuration of the backbone and the hash of its weights. `unread` are the
     /// parameters that were frozen because the head does not use them; the adapter includes them.
-    pub fn of<B: TrainBackend>(
+    pub fn of<B: TrainBackend, N: TrainBackbone<B>>(
         (backbone, hash): (&BackboneConfig, &str),
         method: MethodConfig,
-        tuned: &Tuned<B>,
+        tuned: &Tuned<B, N>,
         unread: &[String],
     ) -> Self {
         let settings = backbone.settings();
         Self::collected((&backbone.name, hash), settings, method, tuned, unread)
     }
 
-    fn collected<B: TrainBackend>(
+    fn collected<B: TrainBackend, N: TrainBackbone<B>>(
         (backbone, hash): (&str, &str),
         settings: BackboneSettings,
         method: MethodConfig,
-        tuned: &Tuned<B>,
+        tuned: &Tuned<B, N>,
         unread: &[String],
     ) -> Self {
         Self {
@@ -265,21 +269,17 @@ fn difference(info: &AdapterInfo, header: Option<&String>) -> Option<String> {
 ///
 /// All adapters share its tensors, so several adapters need one base in memory.
 #[derive(Debug, Clone)]
-pub struct Base<B: TrainBackend> {
+pub struct Base<B: TrainBackend, N: TrainBackbone<B> = AnyBackbone<B>> {
     name: String,
     hash: String,
     settings: BackboneSettings,
-    backbone: AnyBackbone<B::InnerBackend>,
+    backbone: N::InnerModule,
     device: B::Device,
 }
 
-impl<B: TrainBackend> Base<B> {
+impl<B: TrainBackend, N: TrainBackbone<B>> Base<B, N> {
     /// Creates a base from a backbone and the configuration that it was created with.
-    pub fn new(
-        config: &BackboneConfig,
-        backbone: AnyBackbone<B::InnerBackend>,
-        device: &B::Device,
-    ) -> Self {
+    pub fn new(config: &BackboneConfig, backbone: N::InnerModule, device: &B::Device) -> Self {
         // Weights that have not been read yet are drawn here, once for all adapters.
         let backbone = backbone.to_device(device);
         Self {
@@ -301,7 +301,7 @@ impl<B: TrainBackend> Base<B> {
     /// # Errors
     ///
     /// [`Misfit`] if the method cannot tune this backbone.
-    pub fn bare(&self, method: &MethodConfig) -> Result<(Encoder<B>, Tuned<B>), Misfit> {
+    pub fn bare(&self, method: &MethodConfig) -> Result<Applied<B, N>, Misfit> {
         self.applied(method, self.settings.precision)
     }
 
@@ -309,8 +309,8 @@ impl<B: TrainBackend> Base<B> {
         &self,
         method: &MethodConfig,
         precision: Precision,
-    ) -> Result<(Encoder<B>, Tuned<B>), Misfit> {
-        let (encoder, tuned) = Encoder::new(method, self.backbone.clone(), &self.device)?;
+    ) -> Result<Applied<B, N>, Misfit> {
+        let (encoder, tuned) = Encoder::<B, N>::new(method, self.backbone.clone(), &self.device)?;
         Ok((encoder.rounded(precision), tuned))
     }
 
@@ -326,7 +326,7 @@ impl<B: TrainBackend> Base<B> {
         &self,
         adapter: SavedAdapter,
         folder: &Path,
-    ) -> Result<(Encoder<B>, Tuned<B>), AdapterError> {
+    ) -> Result<Applied<B, N>, AdapterError> {
         let SavedAdapter { info, weights } = adapter;
         if info.base != self.hash || info.backbone != self.name {
             return Err(AdapterError::OtherBase {

@@ -2,24 +2,24 @@
 
 use burn::module::Module;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{AnyBackbone, Backbone, BatchStatistics, OutputNorms, ParameterPath};
+use gradway_backbone::{AnyBackbone, BatchStatistics, OutputNorms, ParameterPath, Tunable};
 use gradway_kernels::KernelBackend;
 
 use crate::track::{track, track_backbone};
 
 /// The module of a method that trains some parameters of the backbone and output norms.
 #[derive(Module, Debug)]
-pub struct Selected<B: Backend> {
+pub struct Selected<B: Backend, N: Module<B> = AnyBackbone<B>> {
     /// The backbone, partly trained.
-    pub backbone: AnyBackbone<B>,
+    pub backbone: N,
     /// The output norms, partly trained.
     pub norms: OutputNorms<B>,
 }
 
-impl<B: KernelBackend> Selected<B> {
+impl<B: KernelBackend, N: Tunable<B>> Selected<B, N> {
     /// Creates the module with new output norms; the selected parameters of both are trained.
     pub(crate) fn new(
-        backbone: AnyBackbone<B>,
+        backbone: N,
         device: &B::Device,
         statistics: BatchStatistics,
         backbone_chosen: impl Fn(&ParameterPath) -> bool,

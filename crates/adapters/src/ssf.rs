@@ -16,8 +16,7 @@ use burn::nn::{Initializer, LayerNorm, Linear};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_backbone::{
-    Access, AnyBackbone, Backbone, Description, Operation, Operations, OutputNorms, Phase, Point,
-    Site,
+    Access, Description, Operation, Operations, OutputNorms, Phase, Point, Site, Tunable,
 };
 use gradway_kernels::{KernelBackend, scale_and_shift};
 use serde::{Deserialize, Serialize};
@@ -55,7 +54,7 @@ impl<B: KernelBackend> ScaleAndShift<B> {
     fn at(
         points: &[Point],
         [section, block]: [usize; 2],
-        backbone: &mut AnyBackbone<B>,
+        backbone: &mut impl Tunable<B>,
         device: &B::Device,
     ) -> Vec<Self> {
         let sites = points.iter().map(|&point| Site {
@@ -104,9 +103,9 @@ impl<B: Backend> ScaleAndShift<B> {
 
 /// The module of SSF.
 #[derive(Module, Debug)]
-pub struct Ssf<B: Backend> {
+pub struct Ssf<B: Backend, N: Module<B>> {
     /// The frozen backbone.
-    pub backbone: AnyBackbone<B>,
+    pub backbone: N,
     /// Modules of the patch embedding: convolution and norm.
     pub embedding: Vec<ScaleAndShift<B>>,
     /// Modules of the transition to every section but the first: norm and reduction.
@@ -119,11 +118,11 @@ pub struct Ssf<B: Backend> {
 
 impl SsfConfig {
     /// Initialises the module around a backbone.
-    pub fn init<B: KernelBackend>(
+    pub fn init<B: KernelBackend, N: Tunable<B>>(
         &self,
-        mut backbone: AnyBackbone<B>,
+        mut backbone: N,
         device: &B::Device,
-    ) -> Ssf<B> {
+    ) -> Ssf<B, N> {
         let Description {
             sections,
             operations,
@@ -158,7 +157,7 @@ impl Settings for SsfConfig {
     }
 }
 
-impl<B: KernelBackend> Ssf<B> {
+impl<B: KernelBackend, N: Tunable<B>> Ssf<B, N> {
     /// The module at an access point, if there is one.
     fn at(&self, operations: &Operations, site: Site) -> Option<&ScaleAndShift<B>> {
         let place = |points: &[Point]| points.iter().position(|point| *point == site.point);
@@ -195,10 +194,24 @@ impl<B: KernelBackend> Ssf<B> {
     }
 }
 
-impl<B: KernelBackend> Method<B> for Ssf<B> {
+impl<B: KernelBackend, N: Tunable<B>> Method<B> for Ssf<B, N> {
     type Shared = Vec<Tensor<B, 4>>;
 
-    fn merged(&self) -> Option<Selected<B>> {
+    fn of_task(&self, stages: &Vec<Tensor<B, 4>>, _task: usize) -> Vec<Tensor<B, 4>> {
+        stages.clone()
+    }
+}
+
+impl<B: KernelBackend, N: Tunable<B>> Around<B, N> for Ssf<B, N> {
+    fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Vec<Tensor<B, 4>> {
+        let mut access = SsfAccess {
+            module: self,
+            description: &self.backbone.description(),
+        };
+        features_around(&self.backbone, &self.norms, images, phase, &mut access)
+    }
+
+    fn merged(&self) -> Option<Selected<B, N>> {
         let mut backbone = self.backbone.clone();
         let description = backbone.description();
         for site in self.sites(&description) {
@@ -211,28 +224,14 @@ impl<B: KernelBackend> Method<B> for Ssf<B> {
             norms: self.norms.clone(),
         })
     }
-
-    fn of_task(&self, stages: &Vec<Tensor<B, 4>>, _task: usize) -> Vec<Tensor<B, 4>> {
-        stages.clone()
-    }
 }
 
-impl<B: KernelBackend> Around<B> for Ssf<B> {
-    fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Vec<Tensor<B, 4>> {
-        let mut access = SsfAccess {
-            module: self,
-            description: &self.backbone.description(),
-        };
-        features_around(&self.backbone, &self.norms, images, phase, &mut access)
-    }
-}
-
-struct SsfAccess<'a, B: Backend> {
-    module: &'a Ssf<B>,
+struct SsfAccess<'a, B: Backend, N: Module<B>> {
+    module: &'a Ssf<B, N>,
     description: &'a Description,
 }
 
-impl<B: KernelBackend> Access<B> for SsfAccess<'_, B> {
+impl<B: KernelBackend, N: Tunable<B>> Access<B> for SsfAccess<'_, B, N> {
     fn at(&mut self, site: Site, _: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4> {
         let Description {
             operations, axis, ..

@@ -1,9 +1,9 @@
 //! What follows from the table of methods, which is in `lib.rs`.
 
-use burn::module::{AutodiffModule, Module};
+use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{AnyBackbone, Description, Phase};
+use gradway_backbone::{AnyBackbone, Backbone, Description, Phase, TrainBackbone, Tunable};
 use gradway_kernels::{KernelBackend, Lift, TrainBackend};
 use serde::{Deserialize, Serialize};
 
@@ -33,13 +33,13 @@ macro_rules! declare {
             $around(crate::$around_file::$around_config),)*
         }
 
-        /// The module of a [`MethodConfig`].
+        /// The module of a [`MethodConfig`] for a backbone `N`.
         #[derive(Module, Debug)]
-        pub enum Tuned<B: Backend> {
+        pub enum Tuned<B: Backend, N: Module<B> = AnyBackbone<B>> {
             $(#[doc = concat!("See [`", stringify!($beside_file), "`](crate::", stringify!($beside_file), ").")]
             $beside(crate::$beside_file::$beside_module<B>),)*
             $(#[doc = concat!("See [`", stringify!($around_file), "`](crate::", stringify!($around_file), ").")]
-            $around(crate::$around_file::$around_module<B>),)*
+            $around(crate::$around_file::$around_module<B, N>),)*
         }
 
         /// A method that holds its backbone.
@@ -50,23 +50,23 @@ macro_rules! declare {
             $around(crate::$around_file::$around_config),)*
         }
 
-        /// The module of a [`HoldingConfig`].
+        /// The module of a [`HoldingConfig`] for a backbone `N`.
         #[derive(Module, Debug)]
-        pub enum Holding<B: Backend> {
+        pub enum Holding<B: Backend, N: Module<B> = AnyBackbone<B>> {
             $(#[doc = concat!("See [`", stringify!($around_file), "`](crate::", stringify!($around_file), ").")]
-            $around(crate::$around_file::$around_module<B>),)*
+            $around(crate::$around_file::$around_module<B, N>),)*
         }
 
         /// The result of one pass, with the module that computes the features of a task from it.
         #[derive(Debug, Clone)]
-        pub(crate) enum Pass<'a, B: KernelBackend> {
+        pub(crate) enum Pass<'a, B: KernelBackend, N: Tunable<B>> {
             $($beside(
                 &'a crate::$beside_file::$beside_module<B>,
                 <crate::$beside_file::$beside_module<B> as Method<B>>::Shared,
             ),)*
             $($around(
-                &'a crate::$around_file::$around_module<B>,
-                <crate::$around_file::$around_module<B> as Method<B>>::Shared,
+                &'a crate::$around_file::$around_module<B, N>,
+                <crate::$around_file::$around_module<B, N> as Method<B>>::Shared,
             ),)*
         }
 
@@ -103,19 +103,19 @@ macro_rules! declare {
             }
 
             /// Applies the method to a backbone: returns the frozen part, if there is one, and the trained part.
-            pub(crate) fn place<B: TrainBackend>(
+            pub(crate) fn place<B: TrainBackend, N: TrainBackbone<B>>(
                 &self,
-                backbone: AnyBackbone<B::InnerBackend>,
+                backbone: N::InnerModule,
                 description: &Description,
                 device: &B::Device,
-            ) -> (Option<AnyBackbone<B::InnerBackend>>, Tuned<B>) {
+            ) -> (Option<N::InnerModule>, Tuned<B, N>) {
                 match self {
                     $(Self::$beside(config) => {
                         let tuned = Tuned::$beside(config.init(description, device));
-                        (Some(frozen_backbone(backbone)), tuned)
+                        (Some(frozen_backbone::<B::InnerBackend, _>(backbone)), tuned)
                     })*
                     $(Self::$around(config) => {
-                        let backbone = AnyBackbone::<B>::from_inner(backbone);
+                        let backbone = N::from_inner(backbone);
                         (None, Tuned::$around(config.init(backbone, device)))
                     })*
                 }
@@ -146,18 +146,18 @@ macro_rules! declare {
 
         impl HoldingConfig {
             /// Initialises the module around a backbone.
-            pub(crate) fn init<B: KernelBackend>(
+            pub(crate) fn init<B: KernelBackend, N: Tunable<B>>(
                 &self,
-                backbone: AnyBackbone<B>,
+                backbone: N,
                 device: &B::Device,
-            ) -> Holding<B> {
+            ) -> Holding<B, N> {
                 match self {
                     $(Self::$around(config) => Holding::$around(config.init(backbone, device)),)*
                 }
             }
         }
 
-        impl<B: KernelBackend> Holding<B> {
+        impl<B: KernelBackend, N: Tunable<B>> Holding<B, N> {
             /// Returns the features of images for a single task.
             ///
             /// # Shapes
@@ -173,7 +173,7 @@ macro_rules! declare {
             }
         }
 
-        impl<B: KernelBackend> Tuned<B> {
+        impl<B: KernelBackend, N: Tunable<B>> Tuned<B, N> {
             /// Returns the number of tasks that it has a part for; 1 for a method without task-specific parts.
             pub fn tasks(&self) -> usize {
                 match self {
@@ -182,20 +182,20 @@ macro_rules! declare {
                 }
             }
 
-            fn merged(&self) -> Option<Selected<B>> {
+            fn merged(&self) -> Option<Selected<B, N>> {
                 match self {
-                    $(Self::$beside(module) => module.merged(),)*
+                    $(Self::$beside(_) => None,)*
                     $(Self::$around(module) => module.merged(),)*
                 }
             }
 
             /// Runs one pass on images; `frozen` returns the backbone of a [`Beside`] method.
-            pub(crate) fn pass<'a, 'f, F: KernelBackend, L: Lift<F, B>>(
+            pub(crate) fn pass<'a, 'f, F: KernelBackend, L: Lift<F, B>, K: Backbone<F> + 'f>(
                 &'a self,
-                frozen: impl FnOnce() -> &'f AnyBackbone<F>,
+                frozen: impl FnOnce() -> &'f K,
                 images: Tensor<F, 4>,
                 phase: Phase,
-            ) -> Pass<'a, B> {
+            ) -> Pass<'a, B, N> {
                 match self {
                     $(Self::$beside(module) => {
                         let shared = Beside::features::<F, L>(module, frozen(), images, phase);
@@ -209,7 +209,7 @@ macro_rules! declare {
             }
         }
 
-        impl<B: KernelBackend> Pass<'_, B> {
+        impl<B: KernelBackend, N: Tunable<B>> Pass<'_, B, N> {
             /// Returns the features of a task.
             pub(crate) fn of_task(&self, task: usize) -> Vec<Tensor<B, 4>> {
                 match self {
@@ -308,7 +308,10 @@ impl MethodConfig {
     /// # Errors
     ///
     /// [`Unmergeable`] with the reason if the method cannot be merged.
-    pub fn merge<B: KernelBackend>(&self, tuned: &Tuned<B>) -> Result<Selected<B>, Unmergeable> {
+    pub fn merge<B: KernelBackend, N: Tunable<B>>(
+        &self,
+        tuned: &Tuned<B, N>,
+    ) -> Result<Selected<B, N>, Unmergeable> {
         let descriptor = self.descriptor();
         tuned.merged().ok_or(Unmergeable {
             method: descriptor.name,

@@ -4,8 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_backbone::{
-    AnyBackbone, Backbone, BatchStatistics, Kind, Owner, ParameterMapper, ParameterPath,
-    map_parameters,
+    BatchStatistics, Kind, Owner, ParameterMapper, ParameterPath, Tunable, map_parameters,
 };
 use gradway_kernels::KernelBackend;
 
@@ -14,17 +13,17 @@ use gradway_kernels::KernelBackend;
 /// A backbone comes from the inner backend, where no parameter is tracked, so a method that holds it selects
 /// what it trains. Batch norms stay folded into convolutions without a selected parameter, and are separated
 /// from the others.
-pub(crate) fn track_backbone<B: KernelBackend>(
-    mut backbone: AnyBackbone<B>,
+pub(crate) fn track_backbone<B: KernelBackend, N: Tunable<B>>(
+    mut backbone: N,
     chosen: impl Fn(&ParameterPath) -> bool,
     statistics: BatchStatistics,
-) -> AnyBackbone<B> {
+) -> N {
     backbone.keep_norms(&chosen, statistics);
     track(backbone, chosen)
 }
 
 /// Freezes all parameters of a backbone.
-pub(crate) fn frozen_backbone<B: KernelBackend>(backbone: AnyBackbone<B>) -> AnyBackbone<B> {
+pub(crate) fn frozen_backbone<B: KernelBackend, N: Tunable<B>>(backbone: N) -> N {
     track_backbone(backbone, |_| false, BatchStatistics::Frozen)
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
-use gradway_backbone::{ParameterPath, ParameterVisitor, Phase, visit_parameters};
+use gradway_backbone::{ParameterPath, ParameterVisitor, Phase, TrainBackbone, visit_parameters};
 use gradway_kernels::TrainBackend;
 
 use crate::encoder::Encoder;
@@ -22,12 +22,12 @@ const SIDE: usize = 32;
 /// The parameters after a stage are found from the graph of one small image, so no method has to declare them.
 /// A parameter without a gradient from any stage is not changed: that is an error of the method, which the
 /// first step reports.
-pub fn freeze_unread<B: TrainBackend>(
-    encoder: &Encoder<B>,
-    tuned: Tuned<B>,
+pub fn freeze_unread<B: TrainBackend, N: TrainBackbone<B>>(
+    encoder: &Encoder<B, N>,
+    tuned: Tuned<B, N>,
     is_read: impl Fn(usize) -> bool,
     device: &B::Device,
-) -> (Tuned<B>, Vec<String>) {
+) -> (Tuned<B, N>, Vec<String>) {
     let chosen = paths(&tuned, |param| param.is_trained);
     let tuned = freeze_behind(
         encoder,
@@ -41,12 +41,12 @@ pub fn freeze_unread<B: TrainBackend>(
 }
 
 /// Freezes the parameters after the last stage that is read, and those that serve only stages that are not read.
-fn freeze_behind<B: TrainBackend>(
-    encoder: &Encoder<B>,
-    tuned: Tuned<B>,
+fn freeze_behind<B: TrainBackend, N: TrainBackbone<B>>(
+    encoder: &Encoder<B, N>,
+    tuned: Tuned<B, N>,
     is_read: impl Fn(usize) -> bool,
     device: &B::Device,
-) -> Tuned<B> {
+) -> Tuned<B, N> {
     let stages = encoder.description().stages().count();
     if (0..stages).all(&is_read) {
         return tuned;

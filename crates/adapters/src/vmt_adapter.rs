@@ -28,8 +28,8 @@ use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use gradway_backbone::{
-    Access, AnyBackbone, Backbone, BatchStatistics, Description, OutputNorms, ParameterPath, Phase,
-    Point, Section, Site,
+    Access, BatchStatistics, Description, OutputNorms, ParameterPath, Phase, Point, Section, Site,
+    Tunable,
 };
 use gradway_kernels::{Activation, ChannelAxis, KernelBackend, add};
 use serde::{Deserialize, Serialize};
@@ -135,9 +135,9 @@ pub struct SharedAdapter<B: Backend> {
 
 /// The module of VMT-Adapter and VMT-Adapter-Lite.
 #[derive(Module, Debug)]
-pub struct VmtAdapter<B: Backend> {
+pub struct VmtAdapter<B: Backend, N: Module<B>> {
     /// The backbone, frozen except for its norms if they are trained.
-    pub backbone: AnyBackbone<B>,
+    pub backbone: N,
     /// Adapters by section and block.
     pub sections: Vec<Vec<SharedAdapter<B>>>,
     /// Output norms, trained.
@@ -148,23 +148,23 @@ pub struct VmtAdapter<B: Backend> {
 
 impl VmtAdapterConfig {
     /// Initialises the module around a backbone.
-    pub fn init<B: KernelBackend>(
+    pub fn init<B: KernelBackend, N: Tunable<B>>(
         &self,
-        backbone: AnyBackbone<B>,
+        backbone: N,
         device: &B::Device,
-    ) -> VmtAdapter<B> {
+    ) -> VmtAdapter<B, N> {
         let reduction = self.reduction.unwrap_or(REDUCTION);
         self.init_with(reduction, false, backbone, device)
     }
 
     /// Initialises the module. If `is_tied`, the up projections are the transposes of the down projections.
-    pub(crate) fn init_with<B: KernelBackend>(
+    pub(crate) fn init_with<B: KernelBackend, N: Tunable<B>>(
         &self,
         reduction: usize,
         is_tied: bool,
-        backbone: AnyBackbone<B>,
+        backbone: N,
         device: &B::Device,
-    ) -> VmtAdapter<B> {
+    ) -> VmtAdapter<B, N> {
         let description = backbone.description();
         let sections = description.sections.iter().map(|section| {
             let narrow = (section.channels / reduction).max(1);
@@ -264,7 +264,7 @@ impl<B: KernelBackend> SharedAdapter<B> {
     }
 }
 
-impl<B: KernelBackend> Method<B> for VmtAdapter<B> {
+impl<B: KernelBackend, N: Tunable<B>> Method<B> for VmtAdapter<B, N> {
     type Shared = Vec<StageStreams<B>>;
 
     fn tasks(&self) -> usize {
@@ -287,7 +287,7 @@ impl<B: KernelBackend> Method<B> for VmtAdapter<B> {
     }
 }
 
-impl<B: KernelBackend> Around<B> for VmtAdapter<B> {
+impl<B: KernelBackend, N: Tunable<B>> Around<B, N> for VmtAdapter<B, N> {
     fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Vec<StageStreams<B>> {
         let description = self.backbone.description();
         let mut access = VmtAdapterAccess {
@@ -301,14 +301,14 @@ impl<B: KernelBackend> Around<B> for VmtAdapter<B> {
 }
 
 /// Adds the adapters and keeps the maps that the tasks extract from.
-struct VmtAdapterAccess<'a, B: KernelBackend> {
-    module: &'a VmtAdapter<B>,
+struct VmtAdapterAccess<'a, B: KernelBackend, N: Module<B>> {
+    module: &'a VmtAdapter<B, N>,
     /// The input of the current block's MLP.
     normed: Option<Tensor<B, 4>>,
     streams: TaskStreams<'a, B>,
 }
 
-impl<B: KernelBackend> Access<B> for VmtAdapterAccess<'_, B> {
+impl<B: KernelBackend, N: Tunable<B>> Access<B> for VmtAdapterAccess<'_, B, N> {
     fn at(&mut self, site: Site, input: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4> {
         let description = self.streams.description();
         let axis = description.axis;

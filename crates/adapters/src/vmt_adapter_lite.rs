@@ -7,7 +7,7 @@
 //!
 //! Memory: as [`vmt_adapter`].
 
-use gradway_backbone::{AnyBackbone, Description};
+use gradway_backbone::{Description, Tunable};
 use gradway_kernels::KernelBackend;
 use serde::{Deserialize, Serialize};
 
@@ -32,15 +32,15 @@ const REDUCTION: usize = 6;
 pub struct VmtAdapterLiteConfig(pub VmtAdapterConfig);
 
 /// The module of VMT-Adapter-Lite.
-pub type VmtAdapterLite<B> = VmtAdapter<B>;
+pub type VmtAdapterLite<B, N> = VmtAdapter<B, N>;
 
 impl VmtAdapterLiteConfig {
     /// Initialises the module around a backbone.
-    pub fn init<B: KernelBackend>(
+    pub fn init<B: KernelBackend, N: Tunable<B>>(
         &self,
-        backbone: AnyBackbone<B>,
+        backbone: N,
         device: &B::Device,
-    ) -> VmtAdapterLite<B> {
+    ) -> VmtAdapterLite<B, N> {
         let reduction = self.0.reduction.unwrap_or(REDUCTION);
         self.0.init_with(reduction, true, backbone, device)
     }

@@ -27,9 +27,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{
-    Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Point, Site,
-};
+use gradway_backbone::{Access, Backbone, Description, OutputNorms, Phase, Point, Site};
 use gradway_kernels::{Activation, KernelBackend, Lift};
 use serde::{Deserialize, Serialize};
 
@@ -202,11 +200,11 @@ impl<B: KernelBackend> Method<B> for VmtHighway<B> {
 impl<B: KernelBackend> Beside<B> for VmtHighway<B> {
     fn features<F: KernelBackend, L: Lift<F, B>>(
         &self,
-        frozen: &AnyBackbone<F>,
+        frozen: &impl Backbone<F>,
         images: Tensor<F, 4>,
         _phase: Phase,
     ) -> Vec<StageStreams<B>> {
-        let mut taps = Taps::<B, F, L> {
+        let mut taps = Taps::<B, F, L, _> {
             module: self,
             highway: Highway::new(frozen, self.config.readout),
             streams: TaskStreams::new(&self.description),
@@ -218,13 +216,19 @@ impl<B: KernelBackend> Beside<B> for VmtHighway<B> {
 }
 
 /// Runs the adapters during the forward pass of the frozen backbone.
-struct Taps<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> {
+struct Taps<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>, N> {
     module: &'a VmtHighway<B>,
-    highway: Highway<'a, B, F, L>,
+    highway: Highway<'a, B, F, L, N>,
     streams: TaskStreams<'a, B>,
 }
 
-impl<B: KernelBackend, F: KernelBackend, L: Lift<F, B>> Access<F> for Taps<'_, B, F, L> {
+impl<B, F, L, N> Access<F> for Taps<'_, B, F, L, N>
+where
+    B: KernelBackend,
+    F: KernelBackend,
+    L: Lift<F, B>,
+    N: Backbone<F>,
+{
     fn at(&mut self, site: Site, _input: &Tensor<F, 4>, output: Tensor<F, 4>) -> Tensor<F, 4> {
         let description = &self.module.description;
         let axis = description.axis;

@@ -8,7 +8,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Site};
+use gradway_backbone::{Access, Description, OutputNorms, Phase, Site, Tunable};
 use gradway_kernels::{KernelBackend, Rotations, Windows, self_attention, window_attention};
 use serde::{Deserialize, Serialize};
 
@@ -42,9 +42,9 @@ impl Default for VptDeepConfig {
 
 /// The module of deep prompt tuning.
 #[derive(Module, Debug)]
-pub struct VptDeep<B: Backend> {
+pub struct VptDeep<B: Backend, N: Module<B>> {
     /// The frozen backbone.
-    pub backbone: AnyBackbone<B>,
+    pub backbone: N,
     /// Prompts by section and block, `[tokens, channels]`.
     pub sections: Vec<Vec<Param<Tensor<B, 2>>>>,
     /// Output norms, trained.
@@ -53,11 +53,11 @@ pub struct VptDeep<B: Backend> {
 
 impl VptDeepConfig {
     /// Initialises the module around a backbone.
-    pub fn init<B: KernelBackend>(
+    pub fn init<B: KernelBackend, N: Tunable<B>>(
         &self,
-        backbone: AnyBackbone<B>,
+        backbone: N,
         device: &B::Device,
-    ) -> VptDeep<B> {
+    ) -> VptDeep<B, N> {
         let description = backbone.description();
         let sections = description.sections.iter().map(|section| {
             let block = || vpt::prompts(self.tokens, section.channels, device);
@@ -85,7 +85,7 @@ impl Settings for VptDeepConfig {
     }
 }
 
-impl<B: KernelBackend> Method<B> for VptDeep<B> {
+impl<B: KernelBackend, N: Tunable<B>> Method<B> for VptDeep<B, N> {
     type Shared = Vec<Tensor<B, 4>>;
 
     fn of_task(&self, stages: &Vec<Tensor<B, 4>>, _task: usize) -> Vec<Tensor<B, 4>> {
@@ -93,18 +93,18 @@ impl<B: KernelBackend> Method<B> for VptDeep<B> {
     }
 }
 
-impl<B: KernelBackend> Around<B> for VptDeep<B> {
+impl<B: KernelBackend, N: Tunable<B>> Around<B, N> for VptDeep<B, N> {
     fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Vec<Tensor<B, 4>> {
         let mut access = VptDeepAccess { module: self };
         features_around(&self.backbone, &self.norms, images, phase, &mut access)
     }
 }
 
-struct VptDeepAccess<'a, B: Backend> {
-    module: &'a VptDeep<B>,
+struct VptDeepAccess<'a, B: Backend, N: Module<B>> {
+    module: &'a VptDeep<B, N>,
 }
 
-impl<B: KernelBackend> Access<B> for VptDeepAccess<'_, B> {
+impl<B: KernelBackend, N: Tunable<B>> Access<B> for VptDeepAccess<'_, B, N> {
     fn at(&mut self, _: Site, _: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4> {
         output
     }

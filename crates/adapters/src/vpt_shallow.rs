@@ -11,9 +11,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use gradway_backbone::{
-    Access, AnyBackbone, Backbone, Description, OutputNorms, Phase, Point, Site,
-};
+use gradway_backbone::{Access, Description, OutputNorms, Phase, Point, Site, Tunable};
 use gradway_kernels::{KernelBackend, Rotations, Same, Windows, self_attention, window_attention};
 use serde::{Deserialize, Serialize};
 
@@ -47,9 +45,9 @@ impl Default for VptShallowConfig {
 
 /// The module of shallow prompt tuning.
 #[derive(Module, Debug)]
-pub struct VptShallow<B: Backend> {
+pub struct VptShallow<B: Backend, N: Module<B>> {
     /// The frozen backbone.
-    pub backbone: AnyBackbone<B>,
+    pub backbone: N,
     /// `[tokens, channels]`, with the channels of the first section.
     pub prompts: Param<Tensor<B, 2>>,
     /// Output norms, trained.
@@ -58,11 +56,11 @@ pub struct VptShallow<B: Backend> {
 
 impl VptShallowConfig {
     /// Initialises the module around a backbone.
-    pub fn init<B: KernelBackend>(
+    pub fn init<B: KernelBackend, N: Tunable<B>>(
         &self,
-        backbone: AnyBackbone<B>,
+        backbone: N,
         device: &B::Device,
-    ) -> VptShallow<B> {
+    ) -> VptShallow<B, N> {
         let description = backbone.description();
         VptShallow {
             backbone: frozen_backbone(backbone),
@@ -86,7 +84,7 @@ impl Settings for VptShallowConfig {
     }
 }
 
-impl<B: KernelBackend> Method<B> for VptShallow<B> {
+impl<B: KernelBackend, N: Tunable<B>> Method<B> for VptShallow<B, N> {
     type Shared = Vec<Tensor<B, 4>>;
 
     fn of_task(&self, stages: &Vec<Tensor<B, 4>>, _task: usize) -> Vec<Tensor<B, 4>> {
@@ -94,7 +92,7 @@ impl<B: KernelBackend> Method<B> for VptShallow<B> {
     }
 }
 
-impl<B: KernelBackend> Around<B> for VptShallow<B> {
+impl<B: KernelBackend, N: Tunable<B>> Around<B, N> for VptShallow<B, N> {
     fn features(&self, images: Tensor<B, 4>, phase: Phase) -> Vec<Tensor<B, 4>> {
         let batch = images.dims()[0];
         let mut access = VptShallowAccess {
@@ -105,13 +103,13 @@ impl<B: KernelBackend> Around<B> for VptShallow<B> {
     }
 }
 
-struct VptShallowAccess<'a, B: Backend> {
-    module: &'a VptShallow<B>,
+struct VptShallowAccess<'a, B: Backend, N: Module<B>> {
+    module: &'a VptShallow<B, N>,
     /// The current prompts: `[batch, tokens, channels]`.
     prompts: Tensor<B, 3>,
 }
 
-impl<B: KernelBackend> Access<B> for VptShallowAccess<'_, B> {
+impl<B: KernelBackend, N: Tunable<B>> Access<B> for VptShallowAccess<'_, B, N> {
     fn at(&mut self, site: Site, _: &Tensor<B, 4>, output: Tensor<B, 4>) -> Tensor<B, 4> {
         if site.point == Point::Merging {
             let [batch, tokens, channels] = self.prompts.dims();

@@ -122,14 +122,16 @@ pub trait Access<B: Backend> {
 }
 
 /// An access restricted to one block, or to the points outside of blocks.
-pub(crate) struct BlockAccess<'a, A> {
-    pub(crate) access: &'a mut A,
-    pub(crate) section: usize,
-    pub(crate) block: usize,
+#[derive(Debug)]
+pub struct BlockAccess<'a, A> {
+    access: &'a mut A,
+    section: usize,
+    block: usize,
 }
 
 impl<'a, A> BlockAccess<'a, A> {
-    pub(crate) fn new(access: &'a mut A, section: usize, block: usize) -> Self {
+    /// Restricts an access to a block. Points outside of blocks are those of block 0.
+    pub fn new(access: &'a mut A, section: usize, block: usize) -> Self {
         Self {
             access,
             section,
@@ -137,7 +139,8 @@ impl<'a, A> BlockAccess<'a, A> {
         }
     }
 
-    pub(crate) fn at<B: Backend>(
+    /// Passes the tensor at a point of the block; see [`Access::at`].
+    pub fn at<B: Backend>(
         &mut self,
         point: Point,
         input: &Tensor<B, 4>,
@@ -154,7 +157,8 @@ impl<'a, A> BlockAccess<'a, A> {
         self.access.at(site, input, output)
     }
 
-    pub(crate) fn attend<B: KernelBackend>(
+    /// As [`Access::attend`].
+    pub fn attend<B: KernelBackend>(
         &mut self,
         qkv: Tensor<B, 4>,
         table: Tensor<B, 2>,
@@ -167,7 +171,8 @@ impl<'a, A> BlockAccess<'a, A> {
         self.access.attend(section, block, qkv, table, windows)
     }
 
-    pub(crate) fn attend_globally<B: KernelBackend>(
+    /// As [`Access::attend_globally`].
+    pub fn attend_globally<B: KernelBackend>(
         &mut self,
         qkv: Tensor<B, 3>,
         heads: usize,
@@ -181,7 +186,8 @@ impl<'a, A> BlockAccess<'a, A> {
             .attend_globally(section, block, qkv, heads, rotations)
     }
 
-    pub(crate) fn reads_mlp<B: Backend>(&self) -> bool
+    /// As [`Access::reads_mlp`].
+    pub fn reads_mlp<B: Backend>(&self) -> bool
     where
         A: Access<B>,
     {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::Module;
+use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Tensor, TensorData};
 use gradway_kernels::{KernelBackend, Lift};
 
@@ -17,8 +17,9 @@ use crate::transformer::TransformerBlock;
 
 /// A feature extractor with access points.
 ///
-/// A new backbone implements this trait and gets a line in the [table](crate::table); then every method works on it.
-pub trait Backbone<B: KernelBackend>: Module<B> {
+/// A new backbone implements this trait. One of this crate gets a line in the [table](crate::table), one of another crate
+/// goes into an [`OwnBackbone`](crate::OwnBackbone); then every method works on it.
+pub trait Backbone<B: KernelBackend>: Module<B> + ModuleDisplay {
     /// Returns the sections, widths and layout.
     fn description(&self) -> Description;
 

@@ -16,7 +16,8 @@ pub struct ClosingNorm<B: Backend> {
 }
 
 impl<B: Backend> ClosingNorm<B> {
-    pub(crate) fn new(channels: usize, device: &B::Device) -> Self {
+    /// Creates the norm with scale 1 and shift 0.
+    pub fn new(channels: usize, device: &B::Device) -> Self {
         Self {
             gamma: Initializer::Ones.init([channels], device),
             beta: Initializer::Zeros.init([channels], device),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::descriptor::BackboneDescriptor;
 use crate::precision::Precision;
 use crate::resampling::Resampling;
 
@@ -30,6 +31,9 @@ pub struct BackboneConfig {
     /// Precision of a frozen backbone, for methods that do not train parameters inside it.
     #[serde(default)]
     pub precision: Precision,
+    /// The description of a backbone of another crate, which the program adds; no file has it.
+    #[serde(skip)]
+    pub own: Option<Box<BackboneDescriptor>>,
 }
 
 /// The settings of a backbone that change what it computes in inference, besides its name and weights.
@@ -57,12 +61,62 @@ impl BackboneConfig {
             pad_first,
             positions,
             precision,
+            own: _,
         } = *self;
         BackboneSettings {
             pad_first,
             positions,
             precision,
         }
+    }
+
+    /// Checks that no key is set that has no effect on a backbone that is built, such as one of another crate: its name
+    /// and its precision have one.
+    ///
+    /// # Errors
+    ///
+    /// A message with the key and its value.
+    pub fn require_built(&self) -> Result<(), String> {
+        let built = Self {
+            precision: self.precision,
+            own: self.own.clone(),
+            ..Self::named(&self.name)
+        };
+        if *self == built {
+            return Ok(());
+        }
+        // Every field is named here, so that a new one is not forgotten.
+        let Self {
+            name: _,
+            weights,
+            weights_key,
+            drop_path,
+            pad_first,
+            positions,
+            precision: _,
+            own: _,
+        } = self;
+        let quoted = |text: &String| format!("\"{text}\"");
+        let set = [
+            ("weights", weights.as_ref().map(quoted)),
+            ("weights_key", weights_key.as_ref().map(quoted)),
+            (
+                "drop_path",
+                (*drop_path != 0.0).then(|| drop_path.to_string()),
+            ),
+            ("pad_first", pad_first.then(|| pad_first.to_string())),
+            (
+                "positions",
+                positions.map(|positions| format!("\"{}\"", positions.name())),
+            ),
+        ];
+        let set = set.into_iter();
+        let set = set.filter_map(|(key, value)| Some(format!("backbone.{key} = {}", value?)));
+        Err(format!(
+            "{}, but the backbone `{}` is built by the program, and only its precision can be configured",
+            set.collect::<Vec<_>>().join(", "),
+            self.name
+        ))
     }
 
     /// Configures the backbone with this name and random weights.
@@ -75,6 +129,7 @@ impl BackboneConfig {
             pad_first: false,
             positions: None,
             precision: Precision::default(),
+            own: None,
         }
     }
 }

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{ModuleVisitor, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 use gradway_kernels::KernelBackend;
 
-use crate::backbone::Backbone;
 use crate::import::{Import, in_linear, transpose};
-use crate::table::AnyBackbone;
+use crate::own::Tunable;
 use crate::tensor_file::HeaderMetadata;
 
 /// Returns every parameter by its public name, in 32-bit floats and with linear weights `[outputs, inputs]`,
@@ -19,7 +18,9 @@ use crate::tensor_file::HeaderMetadata;
 /// convolution with a folded batch norm has `weight` and `bias`, and the data of the norm if it is known: `norm.weight`,
 /// `norm.running_mean` and `norm.running_var`; its shift follows from the bias. A convolution with a separate norm has `norm.bias`
 /// in place of `bias`. [`import`](crate::import()) reads all of this back.
-pub fn export<B: KernelBackend>(backbone: &AnyBackbone<B>) -> BTreeMap<String, TensorData> {
+pub fn export<B: KernelBackend>(
+    backbone: &(impl Tunable<B> + Import),
+) -> BTreeMap<String, TensorData> {
     let mut exporter = Exporter::default();
     backbone.visit(&mut exporter);
     let named = exporter.tensors.into_iter();
@@ -31,7 +32,7 @@ pub fn export<B: KernelBackend>(backbone: &AnyBackbone<B>) -> BTreeMap<String, T
 
 /// Returns the entries of a file's header that [`import`](crate::import()) reads beside the parameters of [`export`]: how a plain
 /// vision transformer resamples its learnt positions, which the names of its parameters do not tell.
-pub fn export_header<B: Backend>(backbone: &AnyBackbone<B>) -> HeaderMetadata {
+pub fn export_header(backbone: &impl Import) -> HeaderMetadata {
     backbone.header()
 }
 
@@ -62,10 +63,10 @@ impl<B: Backend> ModuleVisitor<B> for Exporter {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        // The path of an enum's parameter starts with its variant.
+        // The path of a parameter starts with the variant, or with the network in an `OwnBackbone`.
         let path = self.path[1..].join(".");
         if path.contains(".norm.statistics.") {
-            // `AnyBackbone::statistics` has them, frozen ones too.
+            // `Backbone::statistics` has them, frozen ones too.
             return;
         }
         let name = match path.rsplit_once('.') {

@@ -1,8 +1,9 @@
 //! Vision backbones with access points, and the import of their public checkpoints.
 //!
 //! [`Swin`](swin::Swin), [`EfficientNetLite`](efficientnet::EfficientNetLite), [`Vit`](vit::Vit) and
-//! [`ConvNext`](convnext::ConvNext) implement [`Backbone`]; [`table`] lists every named variant; [`AnyBackbone`] is the backbone that a configuration names. A backbone
-//! does not depend on any tuning method: methods use it through [`Access`].
+//! [`ConvNext`](convnext::ConvNext) implement [`Backbone`]; [`table`] lists every named variant; [`AnyBackbone`] is the backbone
+//! that a configuration names, and [`OwnBackbone`] holds a network of another crate. A backbone does not depend on any tuning
+//! method: methods use it through [`Access`].
 //!
 //! A backbone on an inner backend is frozen by its type. It does not accept a tracked tensor:
 //!
@@ -51,6 +52,7 @@ mod config;
 pub mod convnext;
 mod depths;
 mod description;
+mod descriptor;
 mod drop_path;
 pub mod efficientnet;
 mod embedded;
@@ -63,6 +65,7 @@ mod layout;
 mod mlp;
 mod operation;
 mod output_norms;
+mod own;
 mod parameters;
 mod part;
 mod precision;
@@ -78,7 +81,7 @@ mod transformer;
 pub mod vit;
 mod write;
 
-pub use access::{Access, Point, Site, Untouched};
+pub use access::{Access, BlockAccess, Point, Site, Untouched};
 pub use backbone::Backbone;
 pub use batch_statistics::BatchStatistics;
 pub use checkpoint::{Checkpoint, CheckpointError, hash_module};
@@ -86,6 +89,7 @@ pub use closing_norm::ClosingNorm;
 pub use config::{BackboneConfig, BackboneSettings};
 pub use depths::Depths;
 pub use description::{Description, Operations, Section, StageShape};
+pub use descriptor::BackboneDescriptor;
 pub use drop_path::{DropPath, Phase};
 pub use embedded::EMBEDDED;
 pub use export::{export, export_header};
@@ -94,6 +98,7 @@ pub use import::{
 };
 pub use operation::Operation;
 pub use output_norms::OutputNorms;
+pub use own::{OwnBackbone, TrainBackbone, Tunable};
 pub use parameters::{
     ParameterMapper, ParameterPath, ParameterVisitor, map_parameters, visit_parameters,
 };
@@ -103,7 +108,7 @@ pub use relatives::Relative;
 pub use resampling::Resampling;
 pub use role::{Kind, Owner, Role, is_statistic, task_of};
 pub use source::{PRETRAINED, WeightSource, WeightsError, pretrained};
-pub use table::{AnyBackbone, BackboneDescriptor, UnknownBackbone, table};
+pub use table::{AnyBackbone, UnknownBackbone, table};
 pub use tensor_file::{HeaderMetadata, TensorFile, TensorFileError, require_finite, write_tensors};
 pub use transformer::TransformerBlock;
 pub use write::{partial, write_whole};

@@ -135,7 +135,7 @@ fn owner(path: &ParameterPath) -> Owner {
                 let stage = names.get(1).and_then(|stage| stage.parse().ok());
                 owner = stage.map_or(owner, |stage| Owner::OutputNorm { stage });
             }
-            "AnyBackbone" => owner = Owner::Backbone,
+            "AnyBackbone" | "OwnBackbone" => owner = Owner::Backbone,
             "ClosingNorm" => owner = Owner::AfterStages,
             _ if TRANSITIONS.contains(&holder) => owner = Owner::Transition,
             _ => {}
@@ -225,6 +225,17 @@ mod tests {
         assert_eq!(output.kind, Kind::NormShift);
         let own = role(&[("sections", "Struct:VptDeep"), ("0", "Vec"), ("1", "Vec")]);
         assert_eq!((own.owner, own.kind), (Owner::Added, Kind::Weight));
+    }
+
+    #[test]
+    fn a_network_of_another_crate_is_a_backbone() {
+        let network = ("network", "Struct:OwnBackbone");
+        let norm = role(&[
+            network,
+            ("norm", "Struct:Mine"),
+            ("gamma", "Struct:LayerNorm"),
+        ]);
+        assert_eq!((norm.owner, norm.kind), (Owner::Backbone, Kind::NormScale));
     }
 
     #[test]

@@ -139,7 +139,8 @@ impl WeightSource {
 ///
 /// [`WeightsError::NotPublished`] if it has none; [`WeightsError::Backbone`] if it is not in the table.
 pub fn pretrained(backbone: &str) -> Result<Reference, WeightsError> {
-    let line = BackboneConfig::named(backbone).descriptor()?;
+    let config = BackboneConfig::named(backbone);
+    let line = config.descriptor()?;
     let pretrained = line.pretrained.ok_or_else(|| WeightsError::NotPublished {
         backbone: backbone.to_string(),
         known: published(),

@@ -13,55 +13,16 @@ use crate::backbone::Backbone;
 use crate::batch_statistics::BatchStatistics;
 use crate::checkpoint::Checkpoint;
 use crate::config::BackboneConfig;
-use crate::description::{Description, StageShape};
+use crate::description::Description;
+use crate::descriptor::BackboneDescriptor;
 use crate::drop_path::Phase;
-use crate::family::{Ineffective, Named, Variant};
+use crate::family::{Ineffective, Variant};
 use crate::import::{Import, Imported, Renamed, nearest};
 use crate::operation::Operation;
 use crate::parameters::ParameterPath;
-use crate::pretrained::Pretrained;
 use crate::relatives::{Relative, Signature, shapes_of};
 use crate::tensor_file::HeaderMetadata;
 use crate::transformer::TransformerBlock;
-
-/// A named variant of a backbone.
-#[derive(Debug, Clone)]
-pub struct BackboneDescriptor {
-    /// Name in configurations and on the command line.
-    pub name: &'static str,
-    /// Description in one line.
-    pub summary: &'static str,
-    /// Mean of the training images' channels, in 0..255.
-    pub mean: [f32; 3],
-    /// Standard deviation of the training images' channels, in 0..255.
-    pub std: [f32; 3],
-    /// The stages, the finest first.
-    pub stages: Vec<StageShape>,
-    /// The canonical weight file; `None` if there is none.
-    pub pretrained: Option<Pretrained>,
-    family: Family,
-}
-
-impl BackboneDescriptor {
-    fn new<V: Variant>(named: &Named<V>, family: Family) -> Self {
-        Self {
-            name: named.name,
-            summary: named.summary,
-            mean: named.statistics.mean,
-            std: named.statistics.std,
-            stages: named.variant.stages(),
-            pretrained: named.pretrained,
-            family,
-        }
-    }
-
-    /// Returns the number of input pixels per position of the coarsest map along one side; see
-    /// [`Description::coarsest_stride`].
-    pub fn coarsest_stride(&self) -> usize {
-        let strides = self.stages.iter().map(|stage| stage.stride);
-        strides.max().unwrap_or(1)
-    }
-}
 
 /// Declares the list of backbones, the enum of their modules, and its implementations, which call those of a family.
 ///
@@ -76,7 +37,14 @@ macro_rules! declare {
         static TABLE: LazyLock<Vec<BackboneDescriptor>> = LazyLock::new(|| {
             let mut lines = Vec::new();
             $(for named in crate::$file::VARIANTS {
-                lines.push(BackboneDescriptor::new(named, Family::$name(&named.variant)));
+                lines.push(BackboneDescriptor {
+                    name: named.name,
+                    summary: named.summary,
+                    mean: named.statistics.mean,
+                    std: named.statistics.std,
+                    stages: named.variant.stages(),
+                    pretrained: named.pretrained,
+                });
             })*
             lines
         });
@@ -89,6 +57,16 @@ macro_rules! declare {
         }
 
         impl Family {
+            /// The family of a name of the table.
+            fn named(name: &str) -> Option<Self> {
+                $(for named in crate::$file::VARIANTS {
+                    if named.name == name {
+                        return Some(Self::$name(&named.variant));
+                    }
+                })*
+                None
+            }
+
             fn init<B: Backend>(
                 self,
                 config: &BackboneConfig,
@@ -346,26 +324,49 @@ pub fn table() -> &'static [BackboneDescriptor] {
 
 /// A name that is not in the table.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown backbone `{name}`{}", nearest.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default())]
+#[error("{}", match nearest {
+    _ if *is_own => format!("backbone `{name}` is of another crate: the program builds it, and no configuration"),
+    Some(nearest) => format!("unknown backbone `{name}`; did you mean `{nearest}`?"),
+    None => format!("unknown backbone `{name}`"),
+})]
 pub struct UnknownBackbone {
     /// The name.
     pub name: String,
     /// The most similar name of the table.
     pub nearest: Option<&'static str>,
+    /// Whether it is the name of a backbone of another crate, which cannot be built from a configuration.
+    pub is_own: bool,
 }
 
 impl BackboneConfig {
-    /// Returns the line of the table.
+    /// Returns the line of the table, or the description of a backbone of another crate.
     ///
     /// # Errors
     ///
     /// [`UnknownBackbone`] with the nearest name.
-    pub fn descriptor(&self) -> Result<&'static BackboneDescriptor, UnknownBackbone> {
+    pub fn descriptor(&self) -> Result<&BackboneDescriptor, UnknownBackbone> {
+        if let Some(own) = &self.own {
+            return Ok(own);
+        }
         let found = table().iter().find(|line| line.name == self.name);
-        found.ok_or_else(|| UnknownBackbone {
+        found.ok_or_else(|| self.unknown())
+    }
+
+    /// The family in the table.
+    fn family(&self) -> Result<Family, UnknownBackbone> {
+        let family = match &self.own {
+            None => Family::named(&self.name),
+            Some(_) => None,
+        };
+        family.ok_or_else(|| self.unknown())
+    }
+
+    fn unknown(&self) -> UnknownBackbone {
+        UnknownBackbone {
             name: self.name.clone(),
             nearest: nearest(&self.name, table().iter().map(|line| line.name)),
-        })
+            is_own: self.own.is_some(),
+        }
     }
 
     /// Checks that no setting is without an effect on the backbone.
@@ -374,8 +375,11 @@ impl BackboneConfig {
     ///
     /// A message with the key, its value and the reason; the name is not in the table.
     pub fn require_effect(&self) -> Result<(), String> {
-        let line = self.descriptor().map_err(|error| error.to_string())?;
-        match line.family.without_effect(self) {
+        if self.own.is_some() {
+            return self.require_built();
+        }
+        let family = self.family().map_err(|error| error.to_string())?;
+        match family.without_effect(self) {
             None => Ok(()),
             Some(Ineffective {
                 setting,
@@ -392,9 +396,9 @@ impl BackboneConfig {
     ///
     /// # Errors
     ///
-    /// [`UnknownBackbone`] with the nearest name.
+    /// [`UnknownBackbone`] with the nearest name; it is that of another crate.
     pub fn init<B: Backend>(&self, device: &B::Device) -> Result<AnyBackbone<B>, UnknownBackbone> {
-        Ok(self.descriptor()?.family.init(self, device))
+        Ok(self.family()?.init(self, device))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use gradway_backbone::TrainBackbone;
 use gradway_data::Loader;
 use gradway_kernels::TrainBackend;
 use serde::{Deserialize, Serialize};
@@ -27,8 +28,8 @@ pub struct Evaluation {
 /// # Errors
 ///
 /// [`TrainError`] if a sample cannot be read.
-pub fn evaluate<B: TrainBackend, T: Task<B>>(
-    model: &Model<B, T>,
+pub fn evaluate<B: TrainBackend, T: Task<B>, N: TrainBackbone<B>>(
+    model: &Model<B, T, N>,
     loader: &Loader<T::Pipeline>,
     device: &B::Device,
     mut each: impl FnMut(usize),

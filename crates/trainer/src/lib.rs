@@ -37,7 +37,7 @@ pub use observer::{Event, Observer, Silent};
 pub use optimizer::{Optimizer, OptimizerConfig, OptimizerName, RateFactors, RateScaling};
 pub use origin::Origin;
 pub use provenance::Provenance;
-pub use run::{RunOutcome, evaluate_run, train};
+pub use run::{RunOutcome, evaluate_run, train, train_with};
 pub use run_directory::RunDirectory;
 pub use schedule::{Schedule, ScheduleConfig};
 pub use step::{StepReport, Trainer};

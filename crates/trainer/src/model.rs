@@ -10,8 +10,8 @@ use gradway_adapters::{
     freeze_unread, restore,
 };
 use gradway_backbone::{
-    AnyBackbone, ImportReport, Owner, ParameterPath, ParameterVisitor, Phase, ResizedTables,
-    hash_module, import, visit_parameters,
+    AnyBackbone, Backbone as _, ImportReport, Owner, ParameterPath, ParameterVisitor, Phase,
+    ResizedTables, TrainBackbone, Tunable, hash_module, import, visit_parameters,
 };
 use gradway_data::{Batch, BatchItem};
 use gradway_kernels::{KernelBackend, TrainBackend, pad};
@@ -27,20 +27,20 @@ use crate::weights;
 
 /// The trained part of a model: the method's module and the head, as one module for one optimiser and one checkpoint.
 #[derive(Module, Debug)]
-pub struct Trainable<B: Backend, H: Module<B>> {
+pub struct Trainable<B: Backend, H: Module<B>, N: Module<B> = AnyBackbone<B>> {
     /// The method's module.
-    pub method: Tuned<B>,
+    pub method: Tuned<B, N>,
     /// The head.
     pub head: H,
 }
 
-/// A backbone with a tuning method, and the head of a task.
+/// A backbone `N` with a tuning method, and the head of a task.
 #[derive(Debug, Clone)]
-pub struct Model<B: TrainBackend, T: Task<B>> {
+pub struct Model<B: TrainBackend, T: Task<B>, N: TrainBackbone<B> = AnyBackbone<B>> {
     /// The frozen part.
-    pub encoder: Encoder<B>,
+    pub encoder: Encoder<B, N>,
     /// The trained part.
-    pub trainable: Trainable<B, T::Head>,
+    pub trainable: Trainable<B, T::Head, N>,
     method: MethodConfig,
     task: T,
     base: String,
@@ -61,14 +61,18 @@ pub struct Model<B: TrainBackend, T: Task<B>> {
 }
 
 /// The frozen part, the trained part, and the parameters that the head does not use.
-type Sides<B, T> = (Encoder<B>, Trainable<B, <T as Task<B>>::Head>, Vec<String>);
+type Sides<B, T, N> = (
+    Encoder<B, N>,
+    Trainable<B, <T as Task<B>>::Head, N>,
+    Vec<String>,
+);
 
 /// A model for semantic segmentation.
-pub type Segmentation<B> = Model<B, SegmentationTask>;
+pub type Segmentation<B, N = AnyBackbone<B>> = Model<B, SegmentationTask, N>;
 /// A model for object detection.
-pub type Detection<B> = Model<B, DetectionTask>;
+pub type Detection<B, N = AnyBackbone<B>> = Model<B, DetectionTask, N>;
 /// A model for several dense tasks.
-pub type ManyTasks<B> = Model<B, MultiTask>;
+pub type ManyTasks<B, N = AnyBackbone<B>> = Model<B, MultiTask, N>;
 
 impl<B: TrainBackend, T: Task<B>> Model<B, T> {
     /// Builds the model of a configuration, with the backbone's weights if the configuration names any.
@@ -87,48 +91,12 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         let task = T::new(config, labels)?;
         B::seed(device, config.seed);
         let (backbone, imported) = backbone::<B::InnerBackend>(config, device)?;
-        let base = hash_module(&backbone);
-        let parameters = used_parameters(&backbone);
-        let method = config.method.clone().for_tasks(task.count());
-        let (encoder, trainable, unread) = Self::around(backbone, config, &method, &task, device)?;
-        let changed = count(&trainable.method).of(&[Group::Bias, Group::Other]);
+        let model = Self::of_task(task, config, backbone, device)?;
         Ok(Self {
-            encoder,
-            trainable,
-            method,
-            task,
-            base,
-            frozen: parameters.saturating_sub(changed),
             resized: imported.resized_tables(),
             origin: imported.origin,
-            unread,
-            adds: config.task.base().is_some(),
-            kept: StateDict::new(),
-            stride: config.input()?.stride,
+            ..model
         })
-    }
-
-    /// Builds the frozen and the trained part around a backbone, and lists the parameters that the head does not use.
-    fn around(
-        backbone: AnyBackbone<B::InnerBackend>,
-        config: &RunConfig,
-        method: &MethodConfig,
-        task: &T,
-        device: &B::Device,
-    ) -> Result<Sides<B, T>, TrainError> {
-        let (encoder, tuned) = Encoder::new(method, backbone, device)?;
-        let encoder = encoder.rounded(config.backbone.precision);
-        let channels = method.feature_channels(encoder.description());
-        let stages = encoder.description().shapes(&channels);
-        let Trainable { method, head } = name_parameters(Trainable {
-            method: tuned,
-            head: task.head(&stages, device),
-        });
-        let read = config.stages_read()?;
-        let is_read = |stage: usize| read.get(stage).copied().unwrap_or(true);
-        let (method, unread) = freeze_unread(&encoder, method, is_read, device);
-        let trainable = freeze(Trainable { method, head }, |path| !task.trains(path));
-        Ok((encoder, trainable, unread))
     }
 
     /// Builds the trained part of a configuration's model to count its parameters, without reading or drawing
@@ -147,6 +115,137 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         let method = config.method.clone().for_tasks(task.count());
         let (_, trainable, _) = Self::around(backbone, config, &method, &task, device)?;
         Ok(trainable)
+    }
+
+    /// Loads the model of a run from one of its checkpoints; also returns the state of the run.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`] and [`Self::load`]; [`TrainError::OtherSetting`] if the configuration describes another
+    /// model than the one that was trained.
+    pub fn open(
+        config: &RunConfig,
+        path: &Path,
+        device: &B::Device,
+    ) -> Result<(Self, TrainingState), TrainError> {
+        let saved = Checkpoint::load(path)?;
+        let model = Self::new(config, &saved.state.labels, device)?;
+        model.opened(config, saved, path)
+    }
+}
+
+impl<B: TrainBackend, T: Task<B>, N: TrainBackbone<B>> Model<B, T, N> {
+    /// As [`Model::new`], on a backbone that is built: an [`OwnBackbone`](gradway_backbone::OwnBackbone) of another crate.
+    ///
+    /// The configuration's backbone gives its name and precision; all other keys must be absent. Weights of the backbone
+    /// that have not been read yet are drawn with the configuration's seed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::new`]; [`TrainError::Config`] with a key of the backbone that has no effect on one that is built, or if
+    /// its stages are not those of the configuration's [description](gradway_backbone::BackboneDescriptor).
+    pub fn with_backbone(
+        config: &RunConfig,
+        labels: &Labels,
+        backbone: N::InnerModule,
+        device: &B::Device,
+    ) -> Result<Self, TrainError> {
+        let task = T::new(config, labels)?;
+        let unused = config.backbone.require_built();
+        unused.map_err(TrainError::config)?;
+        let described = &config.backbone.descriptor()?.stages;
+        let description = backbone.description();
+        let stages = description.shapes(&description.stage_channels());
+        if *described != stages {
+            return Err(TrainError::config(format!(
+                "backbone.name = \"{}\" is described with the stages {described:?}, but the backbone that is built has \
+                 {stages:?}",
+                config.backbone.name
+            )));
+        }
+        require_precision::<B::InnerBackend>(config, device)?;
+        // Weights that have not been read yet are drawn now.
+        B::seed(device, config.seed);
+        Self::of_task(task, config, backbone, device)
+    }
+
+    /// As [`Model::open`], on a backbone that is built.
+    ///
+    /// # Errors
+    ///
+    /// As [`Model::open`] and [`Self::with_backbone`].
+    pub fn open_with_backbone(
+        config: &RunConfig,
+        path: &Path,
+        backbone: N::InnerModule,
+        device: &B::Device,
+    ) -> Result<(Self, TrainingState), TrainError> {
+        let saved = Checkpoint::load(path)?;
+        let model = Self::with_backbone(config, &saved.state.labels, backbone, device)?;
+        model.opened(config, saved, path)
+    }
+
+    /// The model with the weights of a checkpoint of a run with this configuration, and the state of the run.
+    pub(crate) fn opened(
+        self,
+        config: &RunConfig,
+        saved: Checkpoint,
+        path: &Path,
+    ) -> Result<(Self, TrainingState), TrainError> {
+        let state = saved.state.clone();
+        self.require_base(&saved, path)?;
+        state.origin.require_model(config, path)?;
+        Ok((self.load(saved, path)?, state))
+    }
+
+    fn of_task(
+        task: T,
+        config: &RunConfig,
+        backbone: N::InnerModule,
+        device: &B::Device,
+    ) -> Result<Self, TrainError> {
+        let base = hash_module(&backbone);
+        let parameters = used_parameters(&backbone);
+        let method = config.method.clone().for_tasks(task.count());
+        let (encoder, trainable, unread) = Self::around(backbone, config, &method, &task, device)?;
+        let changed = count(&trainable.method).of(&[Group::Bias, Group::Other]);
+        Ok(Self {
+            encoder,
+            trainable,
+            method,
+            task,
+            base,
+            frozen: parameters.saturating_sub(changed),
+            resized: None,
+            origin: None,
+            unread,
+            adds: config.task.base().is_some(),
+            kept: StateDict::new(),
+            stride: config.input()?.stride,
+        })
+    }
+
+    /// Builds the frozen and the trained part around a backbone, and lists the parameters that the head does not use.
+    fn around(
+        backbone: N::InnerModule,
+        config: &RunConfig,
+        method: &MethodConfig,
+        task: &T,
+        device: &B::Device,
+    ) -> Result<Sides<B, T, N>, TrainError> {
+        let (encoder, tuned) = Encoder::<B, N>::new(method, backbone, device)?;
+        let encoder = encoder.rounded(config.backbone.precision);
+        let channels = method.feature_channels(encoder.description());
+        let stages = encoder.description().shapes(&channels);
+        let Trainable { method, head } = name_parameters(Trainable {
+            method: tuned,
+            head: task.head(&stages, device),
+        });
+        let read = config.stages_read()?;
+        let is_read = |stage: usize| read.get(stage).copied().unwrap_or(true);
+        let (method, unread) = freeze_unread(&encoder, method, is_read, device);
+        let trainable = freeze(Trainable { method, head }, |path| !task.trains(path));
+        Ok((encoder, trainable, unread))
     }
 
     /// Takes over the weights that another run trained for the tasks that both runs have. `present` are the
@@ -248,25 +347,6 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         &self.base
     }
 
-    /// Loads the model of a run from one of its checkpoints; also returns the state of the run.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::new`] and [`Self::load`]; [`TrainError::OtherSetting`] if the configuration describes another
-    /// model than the one that was trained.
-    pub fn open(
-        config: &RunConfig,
-        path: &Path,
-        device: &B::Device,
-    ) -> Result<(Self, TrainingState), TrainError> {
-        let saved = Checkpoint::load(path)?;
-        let state = saved.state.clone();
-        let model = Self::new(config, &state.labels, device)?;
-        model.require_base(&saved, path)?;
-        state.origin.require_model(config, path)?;
-        Ok((model.load(saved, path)?, state))
-    }
-
     /// Loads the weights of a checkpoint; `path` names it in messages.
     ///
     /// # Errors
@@ -308,13 +388,13 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
         batch: &BatchOf<B, T>,
         phase: Phase,
         device: &B::Device,
-    ) -> Features<'_, B> {
+    ) -> Features<'_, B, N> {
         let method = &self.trainable.method;
         self.encoder.features(method, images(batch, device), phase)
     }
 
     /// Returns the model for inference: without a graph and with running statistics.
-    pub fn inference(&self) -> Inference<'_, B, T> {
+    pub fn inference(&self) -> Inference<'_, B, T, N> {
         Inference {
             encoder: &self.encoder,
             trainable: self.trainable.valid(),
@@ -326,14 +406,14 @@ impl<B: TrainBackend, T: Task<B>> Model<B, T> {
 
 /// A [`Model`] for inference.
 #[derive(Debug)]
-pub struct Inference<'a, B: TrainBackend, T: Task<B>> {
-    encoder: &'a Encoder<B>,
-    trainable: Trainable<B::InnerBackend, PlainHead<B, T>>,
+pub struct Inference<'a, B: TrainBackend, T: Task<B>, N: TrainBackbone<B> = AnyBackbone<B>> {
+    encoder: &'a Encoder<B, N>,
+    trainable: Trainable<B::InnerBackend, PlainHead<B, T>, N::InnerModule>,
     task: &'a T,
     stride: usize,
 }
 
-impl<B: TrainBackend, T: Task<B>> Inference<'_, B, T> {
+impl<B: TrainBackend, T: Task<B>, N: TrainBackbone<B>> Inference<'_, B, T, N> {
     /// Returns the task of the model.
     pub fn task(&self) -> &T {
         self.task
@@ -385,7 +465,7 @@ impl<B: TrainBackend, T: Task<B>> Inference<'_, B, T> {
     }
 }
 
-impl<B: TrainBackend> Inference<'_, B, SegmentationTask> {
+impl<B: TrainBackend, N: TrainBackbone<B>> Inference<'_, B, SegmentationTask, N> {
     /// Returns the logits at the size of the images.
     ///
     /// # Shapes
@@ -411,11 +491,11 @@ impl<B: TrainBackend> Inference<'_, B, SegmentationTask> {
     }
 }
 
-/// The backbone of a configuration with its weights, and the report of their import.
-fn backbone<B: KernelBackend>(
+/// Checks that the device supports the precision of the backbone.
+fn require_precision<B: KernelBackend>(
     config: &RunConfig,
     device: &B::Device,
-) -> Result<(AnyBackbone<B>, ImportReport), TrainError> {
+) -> Result<(), TrainError> {
     let precision = config.backbone.precision;
     if !B::supports_dtype(device, precision.dtype()) {
         return Err(TrainError::Config {
@@ -427,6 +507,15 @@ fn backbone<B: KernelBackend>(
             ),
         });
     }
+    Ok(())
+}
+
+/// The backbone of a configuration with its weights, and the report of their import.
+fn backbone<B: KernelBackend>(
+    config: &RunConfig,
+    device: &B::Device,
+) -> Result<(AnyBackbone<B>, ImportReport), TrainError> {
+    require_precision::<B>(config, device)?;
     let backbone = config.backbone.init::<B>(device)?;
     let Some(checkpoint) = weights::open(&config.backbone)? else {
         return Ok((backbone, ImportReport::default()));
@@ -435,7 +524,7 @@ fn backbone<B: KernelBackend>(
 }
 
 /// The number of parameters of a backbone that its features depend on.
-fn used_parameters<B: KernelBackend>(backbone: &AnyBackbone<B>) -> usize {
+fn used_parameters<B: KernelBackend>(backbone: &impl Tunable<B>) -> usize {
     struct Counter(usize);
 
     impl<B: Backend> ParameterVisitor<B> for Counter {

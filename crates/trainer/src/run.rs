@@ -1,9 +1,10 @@
 //! A training run: epochs, evaluations and checkpoints.
 
+use std::marker::PhantomData;
 use std::path::Path;
 
 use gradway_adapters::{GroupCount, count};
-use gradway_backbone::require_finite;
+use gradway_backbone::{AnyBackbone, TrainBackbone, require_finite};
 use gradway_data::{Loader, Split};
 use gradway_kernels::TrainBackend;
 use serde::{Deserialize, Serialize};
@@ -67,8 +68,40 @@ pub fn train<B: TrainBackend>(
     provenance: Provenance,
     observer: &mut impl Observer,
 ) -> Result<RunOutcome, TrainError> {
+    train_from::<B, _>(OfTable, config, directory, device, provenance, observer)
+}
+
+/// As [`train`], on a backbone that the program builds: an [`OwnBackbone`](gradway_backbone::OwnBackbone) of another
+/// crate. `build` is called once for a model; weights that it draws are drawn with the configuration's seed.
+///
+/// The configuration has the backbone's description, see [`Source::on`](crate::config::Source::on).
+///
+/// # Errors
+///
+/// As [`train`], and those of `build`.
+pub fn train_with<B: TrainBackend, N: TrainBackbone<B>>(
+    build: impl Fn(&B::Device) -> Result<N::InnerModule, TrainError>,
+    config: &RunConfig,
+    directory: &RunDirectory,
+    device: &B::Device,
+    provenance: Provenance,
+    observer: &mut impl Observer,
+) -> Result<RunOutcome, TrainError> {
+    let models = OfProgram::<N, _>(build, PhantomData);
+    train_from::<B, _>(models, config, directory, device, provenance, observer)
+}
+
+fn train_from<B: TrainBackend, M: Models<B>>(
+    models: M,
+    config: &RunConfig,
+    directory: &RunDirectory,
+    device: &B::Device,
+    provenance: Provenance,
+    observer: &mut impl Observer,
+) -> Result<RunOutcome, TrainError> {
     config.validate()?;
     config.task.dispatch::<B, _>(Training {
+        models,
         config,
         directory,
         device,
@@ -77,7 +110,59 @@ pub fn train<B: TrainBackend>(
     })
 }
 
-struct Training<'a, B: TrainBackend, O> {
+/// Where the models of a run come from.
+trait Models<B: TrainBackend> {
+    type Backbone: TrainBackbone<B>;
+
+    /// The untrained model of a configuration.
+    fn model<T: Task<B>>(
+        &self,
+        config: &RunConfig,
+        labels: &Labels,
+        device: &B::Device,
+    ) -> Result<Model<B, T, Self::Backbone>, TrainError>;
+}
+
+/// The configuration names the backbone and its weights.
+struct OfTable;
+
+impl<B: TrainBackend> Models<B> for OfTable {
+    type Backbone = AnyBackbone<B>;
+
+    fn model<T: Task<B>>(
+        &self,
+        config: &RunConfig,
+        labels: &Labels,
+        device: &B::Device,
+    ) -> Result<Model<B, T>, TrainError> {
+        Model::<B, T>::new(config, labels, device)
+    }
+}
+
+/// A function of the program builds the backbone.
+struct OfProgram<N, F>(F, PhantomData<N>);
+
+impl<B, N, F> Models<B> for OfProgram<N, F>
+where
+    B: TrainBackend,
+    N: TrainBackbone<B>,
+    F: Fn(&B::Device) -> Result<N::InnerModule, TrainError>,
+{
+    type Backbone = N;
+
+    fn model<T: Task<B>>(
+        &self,
+        config: &RunConfig,
+        labels: &Labels,
+        device: &B::Device,
+    ) -> Result<Model<B, T, N>, TrainError> {
+        B::seed(device, config.seed);
+        Model::with_backbone(config, labels, (self.0)(device)?, device)
+    }
+}
+
+struct Training<'a, B: TrainBackend, M, O> {
+    models: M,
     config: &'a RunConfig,
     directory: &'a RunDirectory,
     device: &'a B::Device,
@@ -85,7 +170,7 @@ struct Training<'a, B: TrainBackend, O> {
     observer: &'a mut O,
 }
 
-impl<B: TrainBackend, O: Observer> TaskJob<B> for Training<'_, B, O> {
+impl<B: TrainBackend, M: Models<B>, O: Observer> TaskJob<B> for Training<'_, B, M, O> {
     type Output = Result<RunOutcome, TrainError>;
 
     fn run<T: Task<B>>(self) -> Self::Output {
@@ -96,7 +181,7 @@ impl<B: TrainBackend, O: Observer> TaskJob<B> for Training<'_, B, O> {
         };
         let config = fetch_after(self.config, &mut Relay(&mut *self.observer), check)?;
         let directory = self.directory.with_config(&config)?;
-        let run = Run::<B, T>::start(&config, &directory, self.device)?;
+        let run = Run::<B, T, _>::start(&self.models, &config, &directory, self.device)?;
         run.finish(self.provenance, self.observer)
     }
 }
@@ -150,15 +235,15 @@ impl<B: TrainBackend> TaskJob<B> for Scoring<'_, B> {
 }
 
 /// A run in progress.
-struct Run<'a, B: TrainBackend, T: Task<B>> {
+struct Run<'a, B: TrainBackend, T: Task<B>, N: TrainBackbone<B>> {
     config: &'a RunConfig,
     directory: &'a RunDirectory,
     device: &'a B::Device,
     training: Loader<T::Pipeline>,
     validation: Loader<T::Pipeline>,
     steps_per_epoch: usize,
-    model: Model<B, T>,
-    trainer: Trainer<B, T>,
+    model: Model<B, T, N>,
+    trainer: Trainer<B, T, N>,
     state: TrainingState,
     log: MetricsLog,
     lock: RunLock,
@@ -166,8 +251,9 @@ struct Run<'a, B: TrainBackend, T: Task<B>> {
     census: Option<EpochCensus>,
 }
 
-impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
+impl<'a, B: TrainBackend, T: Task<B>, N: TrainBackbone<B>> Run<'a, B, T, N> {
     fn start(
+        models: &impl Models<B, Backbone = N>,
         config: &'a RunConfig,
         directory: &'a RunDirectory,
         device: &'a B::Device,
@@ -198,7 +284,7 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
         }
         // Tasks that are added alone have labels in training; all are scored.
         let labels = T::labels(validation.pipeline());
-        let mut model = Model::<B, T>::new(config, &labels, device)?;
+        let mut model = models.model::<T>(config, &labels, device)?;
         let steps = steps_per_epoch * config.train.epochs;
         let warmup = config.schedule.warmup_steps;
         if warmup > 0 && warmup >= steps {
@@ -236,8 +322,11 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
                 model.require_base(&checkpoint, &path)?;
                 if !state.origin.scores_as(&origin) && state.best.is_some() {
                     // Scores of another kind cannot be compared with those that will come.
-                    let (best, _) = Model::open(config, &directory.best_file(), device)?;
-                    let evaluation = evaluate::<B, T>(&best, &validation, device, |_| {})?;
+                    let path = directory.best_file();
+                    let best = Checkpoint::load(&path)?;
+                    let model = models.model::<T>(config, &best.state.labels, device)?;
+                    let (best, _) = model.opened(config, best, &path)?;
+                    let evaluation = evaluate(&best, &validation, device, |_| {})?;
                     state.best = Some(evaluation.scores.main().1);
                 }
                 state.origin = origin;
@@ -287,7 +376,8 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
         if !run.lock.is_held {
             observer.event(Event::Unlocked(directory.path()));
         }
-        if config.backbone.weights.is_none() && run.model.frozen() > 0 {
+        let is_random = config.backbone.weights.is_none() && config.backbone.own.is_none();
+        if is_random && run.model.frozen() > 0 {
             let frozen = run.model.frozen();
             observer.event(Event::RandomBackbone { frozen });
         }
@@ -513,13 +603,13 @@ impl<'a, B: TrainBackend, T: Task<B>> Run<'a, B, T> {
 }
 
 /// Takes over the weights of the best checkpoint of the run that tasks are added to.
-fn inherit<B: TrainBackend, T: Task<B>>(
-    model: Model<B, T>,
+fn inherit<B: TrainBackend, T: Task<B>, N: TrainBackbone<B>>(
+    model: Model<B, T, N>,
     config: &RunConfig,
     base: &Path,
     labels: &Labels,
-) -> Result<Model<B, T>, TrainError> {
-    let (base, _) = RunDirectory::open(&gradway_data::paths::expand(base)?)?;
+) -> Result<Model<B, T, N>, TrainError> {
+    let base = RunDirectory::existing(&gradway_data::paths::expand(base)?)?;
     let path = base.checkpoint_file(false)?;
     let saved = Checkpoint::load(&path)?;
     model.require_base(&saved, &path)?;

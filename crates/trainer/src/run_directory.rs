@@ -4,6 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use gradway_backbone::BackboneDescriptor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -104,6 +105,34 @@ impl RunDirectory {
     ///
     /// As [`Self::open`]; [`TrainError::Key`] for an override that is wrong, or whose key belongs to training.
     pub fn open_under(path: &Path, overrides: &[String]) -> Result<(Self, RunConfig), TrainError> {
+        let directory = Self::existing(path)?;
+        let saved = config::load(&directory.config_file(), &[])?;
+        if overrides.is_empty() {
+            return Ok((directory, saved));
+        }
+        let source = Source::file(&directory.config_file())?.under(Overrides::set(overrides)?);
+        let config = source.config()?;
+        require_use(&saved, &config).map_err(|error| source.blame(error))?;
+        Ok((directory, config))
+    }
+
+    /// As [`Self::open`], of a run on a backbone of another crate with this description.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn open_on(
+        path: &Path,
+        backbone: BackboneDescriptor,
+    ) -> Result<(Self, RunConfig), TrainError> {
+        let directory = Self::existing(path)?;
+        let source = Source::file(&directory.config_file())?;
+        let config = source.on(backbone).config()?;
+        Ok((directory, config))
+    }
+
+    /// The folder of an earlier run.
+    pub(crate) fn existing(path: &Path) -> Result<Self, TrainError> {
         let directory = Self {
             path: path.to_path_buf(),
             start: Start::Existing,
@@ -114,14 +143,7 @@ impl RunDirectory {
                 "it is not a run directory: there is no `config.toml`",
             ));
         }
-        let saved = config::load(&directory.config_file(), &[])?;
-        if overrides.is_empty() {
-            return Ok((directory, saved));
-        }
-        let source = Source::file(&directory.config_file())?.under(Overrides::set(overrides)?);
-        let config = source.config()?;
-        require_use(&saved, &config).map_err(|error| source.blame(error))?;
-        Ok((directory, config))
+        Ok(directory)
     }
 
     /// The folder.

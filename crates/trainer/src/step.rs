@@ -6,7 +6,7 @@ use std::time::Instant;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::Tensor;
 use gradway_adapters::settle;
-use gradway_backbone::Phase;
+use gradway_backbone::{AnyBackbone, Phase, TrainBackbone};
 use gradway_kernels::{KernelBackend as _, TrainBackend, read, reads};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -50,8 +50,8 @@ pub struct StepReport {
 }
 
 /// Runs optimiser steps on a model.
-pub struct Trainer<B: TrainBackend, T: Task<B>> {
-    pub(crate) optimizer: Optimizer<B, Trainable<B, T::Head>>,
+pub struct Trainer<B: TrainBackend, T: Task<B>, N: TrainBackbone<B> = AnyBackbone<B>> {
+    pub(crate) optimizer: Optimizer<B, Trainable<B, T::Head, N>>,
     schedule: Schedule,
     seed: u64,
     pub(crate) steps_done: usize,
@@ -63,9 +63,14 @@ pub struct Trainer<B: TrainBackend, T: Task<B>> {
     device: B::Device,
 }
 
-impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
+impl<B: TrainBackend, T: Task<B>, N: TrainBackbone<B>> Trainer<B, T, N> {
     /// A trainer for a run of `steps` steps.
-    pub fn new(config: &RunConfig, model: &Model<B, T>, steps: usize, device: &B::Device) -> Self {
+    pub fn new(
+        config: &RunConfig,
+        model: &Model<B, T, N>,
+        steps: usize,
+        device: &B::Device,
+    ) -> Self {
         let rate = config.optimizer.rate(config.total_batch());
         // A configuration that was not checked: the rate as it stands.
         let rate = rate.unwrap_or(config.optimizer.learning_rate);
@@ -117,9 +122,9 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
     /// first step.
     pub fn step(
         &mut self,
-        model: Model<B, T>,
+        model: Model<B, T, N>,
         batches: &[BatchOf<B, T>],
-    ) -> Result<(Model<B, T>, StepReport), TrainError> {
+    ) -> Result<(Model<B, T, N>, StepReport), TrainError> {
         let gauge = B::InnerBackend::memory_gauge(&self.device);
         let pixels = |batch: &BatchOf<B, T>| batch.shape().iter().product();
         let pixels = batches.iter().map(pixels).max().unwrap_or(0);
@@ -139,9 +144,9 @@ impl<B: TrainBackend, T: Task<B>> Trainer<B, T> {
     /// As [`Self::step`], without measuring memory.
     fn take_step(
         &mut self,
-        mut model: Model<B, T>,
+        mut model: Model<B, T, N>,
         batches: &[BatchOf<B, T>],
-    ) -> Result<(Model<B, T>, StepReport), TrainError> {
+    ) -> Result<(Model<B, T, N>, StepReport), TrainError> {
         let (start, reads_before) = (Instant::now(), reads());
         let step = self.steps_done;
         let images: usize = batches.iter().map(|batch| batch.shape()[0]).sum();

@@ -1,4 +1,5 @@
-//! The pages on adding a part: what they say is applied to a copy of the repository and compiled.
+//! The pages on adding a part: what they say is applied to a copy of the repository and compiled. The crate of the page on
+//! a backbone outside of the repository is compiled and run.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -152,6 +153,81 @@ fn a_part_is_one_file_and_its_table() {
             assert!(text.contains(reason), "{}: why {file}", page.name);
         }
     }
+}
+
+/// The folder that this test is built in, which has its dependencies.
+fn target() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    // target/debug/deps/suite
+    test.ancestors().nth(3).unwrap().to_path_buf()
+}
+
+const OWN_BACKBONE: &str = "crates/gradway/examples/own-backbone";
+
+/// The crate is copied out of the repository, with the versions and the profile of the workspace, so that it compiles
+/// with what is compiled.
+#[test]
+#[ignore = "compiles another crate: run with `--ignored`"]
+fn a_backbone_of_another_crate_is_tuned() {
+    let folder = tempfile::tempdir().unwrap();
+    let copied = folder.path().join("own-backbone");
+    copy(&root().join(OWN_BACKBONE), &copied);
+    let library = root().join("crates/gradway").canonicalize().unwrap();
+    let manifest = fs::read_to_string(copied.join("Cargo.toml")).unwrap();
+    let elsewhere = manifest.replace(
+        "path = \"../..\"",
+        &format!("path = {:?}", library.display().to_string()),
+    );
+    assert_ne!(manifest, elsewhere);
+    let workspace = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let profile = &workspace[workspace.find("[profile.dev]").unwrap()..];
+    fs::write(copied.join("Cargo.toml"), format!("{elsewhere}\n{profile}")).unwrap();
+    fs::copy(root().join("Cargo.lock"), copied.join("Cargo.lock")).unwrap();
+
+    let runs = folder.path().join("runs");
+    let output = Command::new(env!("CARGO"))
+        .args(["run", "--offline", "--"])
+        .arg(&runs)
+        .env("CARGO_TARGET_DIR", target())
+        .current_dir(&copied)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+
+    // `e3va: 4321 parameters, loss 2.5 to 1.5, mean IoU 10.0 %`
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = printed.lines().collect();
+    let mut trained = Vec::new();
+    for (method, line) in ["e3va", "full"].into_iter().zip(&lines) {
+        let words: Vec<&str> = line.split([' ', ':', ',']).collect();
+        assert_eq!(words[0], method, "{printed}");
+        let after = |word: &str| {
+            let place = words.iter().position(|other| *other == word);
+            words[place.unwrap() + 1].parse::<f64>().unwrap()
+        };
+        assert!(after("to") < after("loss"), "{printed}");
+        trained.push(words[2].parse::<usize>().unwrap());
+        assert!(runs.join(method).join("last.safetensors").is_file());
+    }
+    assert_eq!(lines.len(), 2, "{printed}");
+    assert!(trained[0] < trained[1], "{printed}");
+}
+
+/// What the page shows of the crate is in it.
+#[test]
+fn the_page_on_a_backbone_of_another_crate_shows_its_code() {
+    let page = include_str!("../../../docs/guide/own-backbone.md");
+    let network = include_str!("../../../crates/gradway/examples/own-backbone/src/pyramid.rs");
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (_, block) = page.split_once("```rust\nfor (block, layers)").unwrap();
+    let (block, _) = block.split_once("```").unwrap();
+    // The crate has a comment more.
+    let network: Vec<&str> = network
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect();
+    assert!(words(&network.join(" ")).contains(&words(block)));
 }
 
 /// One compilation for all of them: a check of the whole workspace, on the dependencies that lints compile.

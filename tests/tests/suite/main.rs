@@ -29,6 +29,7 @@ mod methods_page;
 mod multi_task;
 mod necks;
 mod origins;
+mod own_backbone;
 mod parameters;
 mod pictures;
 mod rates;

@@ -164,7 +164,7 @@ fn every_task_learns_under_every_method_for_tasks() {
             let features = model.encoder.features_inference(&plain.method, images);
             let loss = |index| {
                 let phase = Phase::Inference;
-                task.task_loss::<Plain>(index, &plain.head, &features, &batch, phase)
+                task.task_loss::<Plain, _>(index, &plain.head, &features, &batch, phase)
             };
             (0..6)
                 .map(|index| loss(index).unwrap().into_scalar())

@@ -113,10 +113,8 @@ fn the_gradient_of_a_detector_reaches_its_neck() {
         bounds: vec![[8.0, 10.0, 60.0, 70.0]],
         classes: vec![1],
     }];
-    let stages: &[StageShape] = &BackboneConfig::named("vit_mini")
-        .descriptor()
-        .unwrap()
-        .stages;
+    let backbone = BackboneConfig::named("vit_mini");
+    let stages: &[StageShape] = &backbone.descriptor().unwrap().stages;
     let features: Vec<Tensor<Tracked, 4>> = stages
         .iter()
         .map(|stage| {

@@ -202,10 +202,8 @@ fn parameters_of_heads() {
         }
     }
     // Reassembled maps, and residual units without norms.
-    let stages = &BackboneConfig::named("vit_mini")
-        .descriptor()
-        .unwrap()
-        .stages;
+    let backbone = BackboneConfig::named("vit_mini");
+    let stages = &backbone.descriptor().unwrap().stages;
     let config: HeadConfig = toml::from_str("name = \"dpt\"\nbatch_norm = false").unwrap();
     let none = NeckConfig::default();
     assert!(check(&config.on::<Tracked>(&none, stages, 3, &device)) > 0);

@@ -31,7 +31,7 @@ mod module;
 mod taps;
 
 use burn::tensor::Tensor;
-use gradway_backbone::{AnyBackbone, Backbone, Phase};
+use gradway_backbone::{Backbone, Phase};
 use gradway_kernels::{KernelBackend, Lift};
 
 use crate::method::{About, unmergeable};
@@ -54,11 +54,11 @@ pub(crate) const ABOUT: About = About {
 impl<B: KernelBackend> Beside<B> for E3va<B> {
     fn features<F: KernelBackend, L: Lift<F, B>>(
         &self,
-        frozen: &AnyBackbone<F>,
+        frozen: &impl Backbone<F>,
         images: Tensor<F, 4>,
         _phase: Phase,
     ) -> Vec<Tensor<B, 4>> {
-        let mut taps = Taps::<B, F, L>::new(self, frozen);
+        let mut taps = Taps::<B, F, L, _>::new(self, frozen);
         // The stage outputs are read at their access points; what the backbone returns is dropped.
         frozen.forward(images, Phase::Inference, &mut taps);
         taps.into_features()

@@ -1,7 +1,7 @@
 //! E3VA's access to the forward pass of the frozen backbone.
 
 use burn::tensor::Tensor;
-use gradway_backbone::{Access, AnyBackbone, Backbone, Description, Point, Site};
+use gradway_backbone::{Access, Backbone, Description, Point, Site};
 use gradway_kernels::{KernelBackend, Lift, add};
 
 use super::config::{Fusion, Skip, Start, Tap};
@@ -12,15 +12,21 @@ use crate::inserted::InsertionPoints;
 /// Runs the adapters during the forward pass of the frozen backbone.
 ///
 /// An adapter runs as soon as its input is computed, so the backbone's maps are freed as the pass proceeds.
-pub(super) struct Taps<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> {
+pub(super) struct Taps<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>, N> {
     module: &'a E3va<B>,
     description: Description,
-    highway: Highway<'a, B, F, L>,
+    highway: Highway<'a, B, F, L, N>,
     features: Vec<Tensor<B, 4>>,
 }
 
-impl<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> Taps<'a, B, F, L> {
-    pub(super) fn new(module: &'a E3va<B>, backbone: &'a AnyBackbone<F>) -> Self {
+impl<'a, B, F, L, N> Taps<'a, B, F, L, N>
+where
+    B: KernelBackend,
+    F: KernelBackend,
+    L: Lift<F, B>,
+    N: Backbone<F>,
+{
+    pub(super) fn new(module: &'a E3va<B>, backbone: &'a N) -> Self {
         Self {
             module,
             description: backbone.description(),
@@ -65,7 +71,13 @@ impl<'a, B: KernelBackend, F: KernelBackend, L: Lift<F, B>> Taps<'a, B, F, L> {
     }
 }
 
-impl<B: KernelBackend, F: KernelBackend, L: Lift<F, B>> Access<F> for Taps<'_, B, F, L> {
+impl<B, F, L, N> Access<F> for Taps<'_, B, F, L, N>
+where
+    B: KernelBackend,
+    F: KernelBackend,
+    L: Lift<F, B>,
+    N: Backbone<F>,
+{
     fn at(&mut self, site: Site, _input: &Tensor<F, 4>, output: Tensor<F, 4>) -> Tensor<F, 4> {
         if site.point == Point::Embedding && self.module.config.start == Start::PatchEmbed {
             let start = self.embedding(output.clone());

@@ -178,7 +178,7 @@ fn has(method: &str, key: &str) -> bool {
 fn refuse_unknown_method(option: &str, name: &str) -> Result<(), TrainError> {
     let section = Table::from_iter([("name".to_string(), Value::from(name))]);
     let table = Table::from_iter([("method".to_string(), Value::Table(section))]);
-    match name_of(&table) {
+    match name_of(&table, false) {
         None => Ok(()),
         Some(fault) => Err(TrainError::Key {
             origin: option.to_string(),

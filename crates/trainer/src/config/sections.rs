@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gradway_backbone::WeightSource;
+use gradway_backbone::{BackboneDescriptor, WeightSource};
 use gradway_data::{TaskKind, paths};
 use gradway_heads::HeadTask;
 use serde::Deserialize;
@@ -89,9 +89,12 @@ fn resolve_paths(table: &mut Table) {
     }
 }
 
-/// Reads the configuration of a run from a table.
-pub(super) fn read_run(mut table: Table) -> Result<RunConfig, Fault> {
-    if let Some(fault) = name_of(&table) {
+/// Reads the configuration of a run from a table, which may be on a backbone of another crate.
+pub(super) fn read_run(
+    mut table: Table,
+    own: Option<&BackboneDescriptor>,
+) -> Result<RunConfig, Fault> {
+    if let Some(fault) = own_name_of(&table, own).or_else(|| name_of(&table, own.is_some())) {
         return Err(fault);
     }
     resolve_paths(&mut table);
@@ -112,7 +115,7 @@ pub(super) fn read_run(mut table: Table) -> Result<RunConfig, Fault> {
 
 /// One section alone.
 pub(super) fn read_section<T: DeserializeOwned>(table: Table, name: &str) -> Result<T, Fault> {
-    if let Some(fault) = name_of(&table) {
+    if let Some(fault) = name_of(&table, false) {
         return Err(fault);
     }
     let top = Top {
@@ -207,8 +210,17 @@ fn views_of_a_detector(table: &Table, task: TaskKind) -> Option<Fault> {
     })
 }
 
+/// The error for another name than that of the backbone of another crate.
+fn own_name_of(table: &Table, own: Option<&BackboneDescriptor>) -> Option<Fault> {
+    let (own, path) = (own?.name, ["backbone", "name"]);
+    let name = get(table, &path)?.as_str()?;
+    let reason = format!("backbone.name = \"{name}\", but the backbone of this program is `{own}`");
+    (name != own).then(|| Fault::new(&path, reason))
+}
+
 /// The error for a name that is not in a table, with the nearest one: a clearer message than the list of variants.
-pub(super) fn name_of(table: &Table) -> Option<Fault> {
+/// `is_own` of a configuration whose backbone is of another crate.
+pub(super) fn name_of(table: &Table, is_own: bool) -> Option<Fault> {
     let names: [([&str; 2], &str, &str, Vec<&'static str>); 5] = [
         (
             ["backbone", "name"],
@@ -255,7 +267,7 @@ pub(super) fn name_of(table: &Table) -> Option<Fault> {
     ];
     names.into_iter().find_map(|(path, what, list, names)| {
         let name = get(table, &path)?.as_str()?;
-        let is_known = names.contains(&name);
+        let is_known = names.contains(&name) || (is_own && what == "backbone");
         (!is_known).then(|| fault::unknown_name(path, what, name, &names, list))
     })
 }

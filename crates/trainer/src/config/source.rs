@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use gradway_backbone::BackboneDescriptor;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
@@ -20,6 +21,8 @@ const MAXIMUM_BASES: usize = 8;
 pub struct Source {
     files: Vec<Layer>,
     overrides: Overrides,
+    /// A backbone of another crate.
+    own: Option<BackboneDescriptor>,
 }
 
 impl Source {
@@ -34,6 +37,7 @@ impl Source {
         Ok(Self {
             files,
             overrides: Overrides::default(),
+            own: None,
         })
     }
 
@@ -50,6 +54,7 @@ impl Source {
                 table,
             }],
             overrides: Overrides::default(),
+            own: None,
         })
     }
 
@@ -61,12 +66,19 @@ impl Source {
                 table,
             }],
             overrides: Overrides::default(),
+            own: None,
         }
     }
 
     /// The same under overrides.
     pub fn under(self, overrides: Overrides) -> Self {
         Self { overrides, ..self }
+    }
+
+    /// The same for a backbone of another crate, whose name is then the only one that `backbone.name` may have.
+    pub fn on(self, backbone: BackboneDescriptor) -> Self {
+        let own = Some(backbone);
+        Self { own, ..self }
     }
 
     /// The configuration.
@@ -76,8 +88,9 @@ impl Source {
     /// [`TrainError::Key`] with the file or option, the key, its value and the expected value.
     pub fn config(&self) -> Result<RunConfig, TrainError> {
         let table = self.merged();
-        let found = read_run(table);
-        let config = found.map_err(|fault| self.error(fault))?;
+        let found = read_run(table, self.own.as_ref());
+        let mut config = found.map_err(|fault| self.error(fault))?;
+        config.backbone.own = self.own.clone().map(Box::new);
         config.validate().map_err(|error| self.blame(error))?;
         Ok(config)
     }

@@ -250,7 +250,7 @@ fn resized_bias_tables_and_the_publisher_are_reported() {
     let weights = folder.path().join("weights.safetensors");
     // `swin_mini` with another window.
     let swin = SwinConfig::new(24, vec![2; 4], vec![1, 2, 4, 8]).with_window(5);
-    let swin = gradway_backbone::AnyBackbone::<Flex>::Swin(swin.init(&Default::default()));
+    let swin = AnyBackbone::<Flex>::Swin(swin.init(&Default::default()));
     write_tensors(&weights, &export(&swin), None).expect("written");
     let backbone = format!(
         "backbone={{ name = 'swin_mini', weights = '{}' }}",

@@ -20,7 +20,7 @@ use burn::module::{AutodiffModule, ModuleDisplay};
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 use gradway_adapters::Features;
-use gradway_backbone::{Phase, StageShape};
+use gradway_backbone::{Phase, StageShape, Tunable};
 use gradway_data::{Batch, DenseTask, Loader, Picture, Pipeline};
 use gradway_heads::neck::NeckConfig;
 use gradway_heads::{HeadConfig, MapShape};
@@ -52,8 +52,8 @@ pub type BatchOf<B, T> = Batch<<<T as Task<B>>::Pipeline as Pipeline>::Item>;
 /// A task's head as it predicts.
 pub type PlainHead<B, T> = <<T as Task<B>>::Head as AutodiffModule<B>>::InnerModule;
 /// A backbone that predicts: the features of a batch of pictures of one size.
-pub type FeaturesOf<'f, 'a, B, T> =
-    dyn Fn(&BatchOf<B, T>) -> Features<'a, <B as AutodiffBackend>::InnerBackend> + 'f;
+pub type FeaturesOf<'f, 'a, B, T, N> =
+    dyn Fn(&BatchOf<B, T>) -> Features<'a, <B as AutodiffBackend>::InnerBackend, N> + 'f;
 
 /// What a batch loses.
 #[derive(Debug, Clone)]
@@ -155,19 +155,19 @@ pub trait Task<B: TrainBackend>: Sized + Debug {
     /// # Errors
     ///
     /// [`TrainError`] if the batch lacks labels that the head needs.
-    fn loss(
+    fn loss<N: Tunable<B>>(
         &self,
         head: &Self::Head,
-        features: &Features<'_, B>,
+        features: &Features<'_, B, N>,
         batch: &BatchOf<B, Self>,
         phase: Phase,
     ) -> Result<Loss<B>, TrainError>;
 
     /// What is predicted of every image of a batch.
-    fn predict(
+    fn predict<N: Tunable<B::InnerBackend>>(
         &self,
         head: &PlainHead<B, Self>,
-        features: &Features<'_, B::InnerBackend>,
+        features: &Features<'_, B::InnerBackend, N>,
         batch: &BatchOf<B, Self>,
     ) -> Vec<Self::Prediction>;
 
@@ -175,12 +175,12 @@ pub trait Task<B: TrainBackend>: Sized + Debug {
     /// each is seen once and whole.
     ///
     /// The sides of what `features` is given must be multiples of `stride`.
-    fn predict_views<'a>(
+    fn predict_views<'a, N: Tunable<B::InnerBackend> + 'a>(
         &self,
         _head: &PlainHead<B, Self>,
         _batch: &BatchOf<B, Self>,
         _stride: usize,
-        _features: &FeaturesOf<'_, 'a, B, Self>,
+        _features: &FeaturesOf<'_, 'a, B, Self, N>,
     ) -> Option<Vec<Self::Prediction>> {
         None
     }

@@ -4,7 +4,7 @@ mod config;
 mod scores;
 
 use gradway_adapters::Features;
-use gradway_backbone::{Phase, StageShape};
+use gradway_backbone::{Phase, StageShape, Tunable};
 use gradway_data::detection::DetectionPipeline;
 use gradway_data::{
     DetectionBatch, DetectionCollection, DetectionEvaluation, DetectionLoader, DetectionMetadata,
@@ -173,10 +173,10 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
         head.on(neck, stages, self.classes, device)
     }
 
-    fn loss(
+    fn loss<N: Tunable<B>>(
         &self,
         head: &DetectionHead<B>,
-        features: &Features<'_, B>,
+        features: &Features<'_, B, N>,
         batch: &DetectionBatch,
         phase: Phase,
     ) -> Result<Loss<B>, TrainError> {
@@ -209,10 +209,10 @@ impl<B: TrainBackend> Task<B> for DetectionTask {
         Ok(head.loss(&features, &truth, phase).into())
     }
 
-    fn predict(
+    fn predict<N: Tunable<B::InnerBackend>>(
         &self,
         head: &DetectionHead<B::InnerBackend>,
-        features: &Features<'_, B::InnerBackend>,
+        features: &Features<'_, B::InnerBackend, N>,
         batch: &DetectionBatch,
     ) -> Vec<DetectionPrediction> {
         let sizes: Vec<[usize; 2]> = batch.items.iter().map(|item| item.size).collect();

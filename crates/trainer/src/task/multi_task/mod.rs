@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
 use gradway_adapters::Features;
-use gradway_backbone::{Phase, StageShape, task_of};
+use gradway_backbone::{Phase, StageShape, Tunable, task_of};
 use gradway_data::{
     AugmentConfig, DenseBatch, DenseCollection, DenseLoader, DensePipeline, DenseTarget, DenseTask,
     Picture, Split,
@@ -55,11 +55,11 @@ impl MultiTask {
     /// # Errors
     ///
     /// [`TrainError::NoLabels`]: a batch without the labels of the task.
-    pub fn task_loss<B: KernelBackend>(
+    pub fn task_loss<B: KernelBackend, N: Tunable<B>>(
         &self,
         index: usize,
         head: &MultiTaskHead<B>,
-        features: &Features<'_, B>,
+        features: &Features<'_, B, N>,
         batch: &DenseBatch,
         phase: Phase,
     ) -> Result<Tensor<B, 1>, TrainError> {
@@ -78,11 +78,11 @@ impl MultiTask {
     }
 
     /// The output of a task's decoder at the size of the images, `[batch, channels, height, width]`.
-    fn output<B: KernelBackend>(
+    fn output<B: KernelBackend, N: Tunable<B>>(
         &self,
         index: usize,
         head: &MultiTaskHead<B>,
-        features: &Features<'_, B>,
+        features: &Features<'_, B, N>,
         images: &DenseBatch,
     ) -> Tensor<B, 4> {
         let features = features.of_task(index);
@@ -242,10 +242,10 @@ impl<B: TrainBackend> Task<B> for MultiTask {
     }
 
     /// The loss of one task after the other, of which one graph is alive at a time.
-    fn loss(
+    fn loss<N: Tunable<B>>(
         &self,
         head: &MultiTaskHead<B>,
-        features: &Features<'_, B>,
+        features: &Features<'_, B, N>,
         batch: &DenseBatch,
         phase: Phase,
     ) -> Result<Loss<B>, TrainError> {
@@ -278,10 +278,10 @@ impl<B: TrainBackend> Task<B> for MultiTask {
         })
     }
 
-    fn predict(
+    fn predict<N: Tunable<B::InnerBackend>>(
         &self,
         head: &MultiTaskHead<B::InnerBackend>,
-        features: &Features<'_, B::InnerBackend>,
+        features: &Features<'_, B::InnerBackend, N>,
         batch: &DenseBatch,
     ) -> Vec<MultiTaskPrediction> {
         let images = batch.items.iter();
@@ -298,12 +298,12 @@ impl<B: TrainBackend> Task<B> for MultiTask {
     }
 
     /// Over views the mean of what the kinds of the tasks say that outputs stand for.
-    fn predict_views<'a>(
+    fn predict_views<'a, N: Tunable<B::InnerBackend> + 'a>(
         &self,
         head: &MultiTaskHead<B::InnerBackend>,
         batch: &DenseBatch,
         stride: usize,
-        features: &FeaturesOf<'_, 'a, B, Self>,
+        features: &FeaturesOf<'_, 'a, B, Self, N>,
     ) -> Option<Vec<MultiTaskPrediction>> {
         let evaluation = &self.config.evaluation;
         if evaluation.is_plain() {

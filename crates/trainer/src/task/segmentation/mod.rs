@@ -6,7 +6,7 @@ mod scores;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 use gradway_adapters::Features;
-use gradway_backbone::{Phase, StageShape};
+use gradway_backbone::{Phase, StageShape, Tunable};
 use gradway_data::{
     BatchLabels, DenseBatch, DenseCollection, DenseLoader, DensePipeline, DenseTarget, DenseTask,
     IGNORE, Picture, Split,
@@ -143,10 +143,10 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
         head.on(neck, stages, self.classes, device)
     }
 
-    fn loss(
+    fn loss<N: Tunable<B>>(
         &self,
         head: &SegmentationHead<B>,
-        features: &Features<'_, B>,
+        features: &Features<'_, B, N>,
         batch: &DenseBatch,
         phase: Phase,
     ) -> Result<Loss<B>, TrainError> {
@@ -159,10 +159,10 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
         Ok(head.loss(output, labels, IGNORE, weights).into())
     }
 
-    fn predict(
+    fn predict<N: Tunable<B::InnerBackend>>(
         &self,
         head: &SegmentationHead<B::InnerBackend>,
-        features: &Features<'_, B::InnerBackend>,
+        features: &Features<'_, B::InnerBackend, N>,
         batch: &DenseBatch,
     ) -> Vec<SegmentationPrediction> {
         let logits = self.logits(head, &features.of_task(0), [batch.height, batch.width]);
@@ -174,12 +174,12 @@ impl<B: TrainBackend> Task<B> for SegmentationTask {
     }
 
     /// Over views the mean of probabilities, as in mmsegmentation.
-    fn predict_views<'a>(
+    fn predict_views<'a, N: Tunable<B::InnerBackend> + 'a>(
         &self,
         head: &SegmentationHead<B::InnerBackend>,
         batch: &DenseBatch,
         stride: usize,
-        features: &FeaturesOf<'_, 'a, B, Self>,
+        features: &FeaturesOf<'_, 'a, B, Self, N>,
     ) -> Option<Vec<SegmentationPrediction>> {
         let evaluation = &self.config.evaluation;
         if evaluation.is_plain() {
