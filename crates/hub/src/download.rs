@@ -10,9 +10,10 @@ use crate::cache::{Cache, failed, make_folder_of, remove};
 use crate::choice::choose;
 use crate::client::{Client, Declared, Failure, text};
 use crate::error::HubError;
-use crate::hub::{Fetched, Hub};
+use crate::fetched::{Fetched, cached};
 use crate::progress::{Observer, Progress};
 use crate::reference::{Reference, is_commit};
+use crate::settings::Settings;
 use crate::verify::hash_like;
 
 /// Bytes that are read at a time.
@@ -23,7 +24,7 @@ const PAUSE_PART: Duration = Duration::from_millis(50);
 
 /// What is fetched, and with what.
 pub(crate) struct Download<'a> {
-    hub: &'a Hub,
+    settings: &'a Settings,
     cache: &'a Cache,
     client: Client,
     wanted: &'a Reference,
@@ -47,13 +48,13 @@ impl Target {
 
 impl<'a> Download<'a> {
     pub(crate) fn new(
-        hub: &'a Hub,
+        settings: &'a Settings,
         cache: &'a Cache,
         wanted: &'a Reference,
     ) -> Result<Self, HubError> {
         Ok(Self {
-            client: Client::new(hub.settings())?,
-            hub,
+            client: Client::new(settings)?,
+            settings,
             cache,
             wanted,
         })
@@ -109,7 +110,7 @@ impl<'a> Download<'a> {
 
     /// Asks the hub what the file is. If it does not answer, the file of the cache is used, if there is one.
     fn ask(&self, observer: &mut dyn Observer) -> Result<Answer, HubError> {
-        let mut left = self.hub.settings().attempts;
+        let mut left = self.settings.attempts;
         loop {
             let (reason, pause, error) = match self.target() {
                 Ok(target) => return Ok(Answer::Target(target)),
@@ -130,7 +131,7 @@ impl<'a> Download<'a> {
                     (reason, pause, (left == 0).then_some(error))
                 }
             };
-            if let Some(fetched) = self.hub.cached(self.wanted)? {
+            if let Some(fetched) = cached(self.cache, self.wanted)? {
                 observer.progress(Progress::Stale { reason: &reason });
                 return Ok(Answer::Cached(fetched));
             }
@@ -200,7 +201,7 @@ impl<'a> Download<'a> {
         incomplete: &Path,
         observer: &mut dyn Observer,
     ) -> Result<(), HubError> {
-        let attempts = self.hub.settings().attempts;
+        let attempts = self.settings.attempts;
         let (mut left, mut most) = (attempts, length(incomplete));
         loop {
             let (reason, pause, status) = match self.attempt(target, incomplete, observer) {
@@ -378,7 +379,7 @@ impl<'a> Download<'a> {
         pause: Option<Duration>,
         observer: &mut dyn Observer,
     ) -> Result<(), HubError> {
-        let pause = pause.unwrap_or(self.hub.settings().pause);
+        let pause = pause.unwrap_or(self.settings.pause);
         observer.progress(Progress::Retrying { reason, pause });
         let end = Instant::now() + pause;
         while let Some(rest) = end

@@ -1,12 +1,12 @@
 //! Fetching files of a hub.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::cache::{Cache, Found};
-use crate::choice::choose;
+use crate::cache::Cache;
 #[cfg(feature = "network")]
 use crate::download::Download;
 use crate::error::HubError;
+use crate::fetched::{Fetched, cached};
 use crate::progress::Observer;
 use crate::reference::Reference;
 use crate::settings::Settings;
@@ -16,15 +16,6 @@ use crate::settings::Settings;
 pub struct Hub {
     settings: Settings,
     cache: Cache,
-}
-
-/// A file of a hub in the cache.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fetched {
-    /// The path of the file. It ends as the name in the repository.
-    pub path: PathBuf,
-    /// The file and the commit that it is of: the same bytes forever.
-    pub pinned: Reference,
 }
 
 impl Hub {
@@ -62,25 +53,7 @@ impl Hub {
     ///
     /// [`HubError::NoChoice`] if the reference names no file and the cache has several.
     pub fn cached(&self, wanted: &Reference) -> Result<Option<Fetched>, HubError> {
-        let file = match wanted.file() {
-            Some(file) => file.to_string(),
-            None => match choose(&self.cache.files(wanted)) {
-                Ok(file) => file.to_string(),
-                Err(undecided) if undecided.example.is_some() => {
-                    return Err(HubError::NoChoice {
-                        wanted: wanted.clone(),
-                        reason: undecided.reason,
-                        example: undecided.example,
-                    });
-                }
-                Err(_) => return Ok(None),
-            },
-        };
-        let found = self.cache.find(wanted, &file);
-        Ok(found.map(|Found { path, commit }| Fetched {
-            path,
-            pinned: wanted.with_file(&file).with_revision(&commit),
-        }))
+        cached(&self.cache, wanted)
     }
 
     /// Returns the path of a file in the cache, and downloads it before if it is not there.
@@ -114,7 +87,7 @@ impl Hub {
         wanted: &Reference,
         observer: &mut dyn Observer,
     ) -> Result<Fetched, HubError> {
-        Download::new(self, &self.cache, wanted)?.run(observer)
+        Download::new(&self.settings, &self.cache, wanted)?.run(observer)
     }
 
     #[cfg(not(feature = "network"))]

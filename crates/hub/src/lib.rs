@@ -16,6 +16,7 @@ mod client;
 #[cfg(feature = "network")]
 mod download;
 mod error;
+mod fetched;
 mod hub;
 mod progress;
 mod reference;
@@ -24,7 +25,8 @@ mod settings;
 mod verify;
 
 pub use error::HubError;
-pub use hub::{Fetched, Hub};
+pub use fetched::Fetched;
+pub use hub::Hub;
 pub use progress::{Observer, Progress, Silent};
 pub use reference::{PREFIX, Reference, ReferenceError};
 pub use settings::Settings;

@@ -93,7 +93,7 @@ impl Importer<'_> {
         let positions = index.and_then(|index| match *index {
             [from, to] if from == to => Some(from),
             // torchvision's are flat.
-            [pairs] => Some(pairs.isqrt()),
+            [pairs] => Some(pairs.isqrt()).filter(|side| side * side == pairs),
             _ => None,
         });
         window_side(rows)
