@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use burn::backend::{Autodiff, Flex};
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 use gradway_backbone::{
@@ -185,6 +185,21 @@ pub fn fill<B: Backend, M: Module<B>>(
     }
 
     map_parameters(module, &mut Fill { value })
+}
+
+/// Returns the number of parameters of a module, without drawing any.
+pub fn parameter_count<B: Backend, M: Module<B>>(module: &M) -> usize {
+    struct Counter(usize);
+
+    impl<B: Backend> ModuleVisitor<B> for Counter {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            self.0 += param.lazy_shape().num_elements();
+        }
+    }
+
+    let mut counter = Counter(0);
+    module.visit(&mut counter);
+    counter.0
 }
 
 /// Every float parameter and running statistic of a module by its path.

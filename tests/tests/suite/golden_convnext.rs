@@ -1,6 +1,5 @@
 //! ConvNeXt against timm, through the import of every publisher's files, and E3VA beside it against PyTorch.
 
-use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 use gradway_adapters::Beside;
 use gradway_adapters::e3va::{E3va, E3vaConfig};
@@ -12,7 +11,7 @@ use gradway_backbone::{
 use gradway_kernels::{ChannelAxis, Constant, channels_first};
 use gradway_tests::{
     Golden, Plain, Tensors, Tracked, assert_close, assert_gradients, checkpoint, fill, golden_path,
-    gradients,
+    gradients, parameter_count,
 };
 
 /// Five blocks in single precision against double precision.
@@ -192,7 +191,7 @@ fn networks_have_the_published_number_of_parameters() {
     ] {
         let config = BackboneConfig::named(name);
         let backbone = config.init::<Plain>(&Default::default()).unwrap();
-        assert_eq!(backbone.num_params(), expected, "{name}");
+        assert_eq!(parameter_count(&backbone), expected, "{name}");
     }
 }
 
