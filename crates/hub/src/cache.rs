@@ -191,18 +191,22 @@ mod writing {
             let depth = file.split('/').count() + 1;
             let mut target: PathBuf = std::iter::repeat_n("..", depth).collect();
             target.extend(["blobs", etag]);
-            if fs::symlink_metadata(&pointer).is_ok() {
-                fs::remove_file(&pointer).map_err(|error| failed(&pointer, error))?;
-            }
             link(&target, &blob, &pointer).map_err(|error| failed(&pointer, error))?;
             Ok(pointer)
         }
     }
 
-    /// Links `pointer` to the blob: by `target`, the path from the pointer's folder, so that the cache can be moved.
+    /// Links `pointer` to the blob: by `target`, the path from the pointer's folder, so that the cache can be moved. A link
+    /// that is there is replaced at once: another process may read it. The lock of the blob is held.
     #[cfg(unix)]
     fn link(target: &Path, _blob: &Path, pointer: &Path) -> io::Result<()> {
-        std::os::unix::fs::symlink(target, pointer)
+        let mut new = pointer.as_os_str().to_owned();
+        new.push(".new");
+        if fs::symlink_metadata(&new).is_ok() {
+            fs::remove_file(&new)?;
+        }
+        std::os::unix::fs::symlink(target, &new)?;
+        fs::rename(&new, pointer)
     }
 
     /// Without links, the snapshot holds the file itself, as in Python.

@@ -86,6 +86,11 @@ impl<'a> Download<'a> {
             }
             self.go_on(observer)
         })?;
+        // Another process may have fetched it meanwhile.
+        if is_whole(&pointer, *size) {
+            let _ = self.note(revision, commit);
+            return Ok(fetched(pointer));
+        }
         let blob = self.cache.blob(repository, etag);
         if !is_whole(&blob, *size) {
             let incomplete = self.cache.incomplete(repository, etag);
