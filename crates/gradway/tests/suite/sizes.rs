@@ -349,7 +349,7 @@ train = {{ epochs = 6, evaluate_every = 0 }}
     for views in [
         r#"size = "original""#,
         "size = { fit = { long = 230, short = 130 } }",
-        "size = { slide = { crop = [64, 80], stride = [48, 60] } }, flip = true, scales = [0.75, 1.0]",
+        "size = { slide = { crop = [96, 120], stride = [72, 90] } }, flip = true",
     ] {
         let scored = |batch: usize| {
             change(
