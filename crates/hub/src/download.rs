@@ -73,10 +73,15 @@ impl<'a> Download<'a> {
             path,
             pinned: target.pinned(),
         };
-        if is_whole(&pointer, *size) {
-            // A cache that cannot be written is read all the same.
-            let _ = self.note(revision, commit);
-            return Ok(fetched(pointer));
+        let found = || {
+            is_whole(&pointer, *size).then(|| {
+                // A cache that cannot be written is read all the same.
+                let _ = self.note(revision, commit);
+                fetched(pointer.clone())
+            })
+        };
+        if let Some(fetched) = found() {
+            return Ok(fetched);
         }
         let mut has_waited = false;
         let _lock = self.cache.lock(repository, etag, || {
@@ -87,9 +92,8 @@ impl<'a> Download<'a> {
             self.go_on(observer)
         })?;
         // Another process may have fetched it meanwhile.
-        if is_whole(&pointer, *size) {
-            let _ = self.note(revision, commit);
-            return Ok(fetched(pointer));
+        if let Some(fetched) = found() {
+            return Ok(fetched);
         }
         let blob = self.cache.blob(repository, etag);
         if !is_whole(&blob, *size) {

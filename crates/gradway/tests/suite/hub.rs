@@ -112,11 +112,7 @@ train = {{ epochs = 1 }}
     }
 
     fn routes(&self) -> Vec<Route> {
-        self.server
-            .requests()
-            .iter()
-            .map(|request| request.route)
-            .collect()
+        self.server.routes()
     }
 
     /// The parts that were asked of the storage. The hub, which redirects there, is asked for the same ones.

@@ -189,6 +189,12 @@ impl Server {
         self.state().old_name = Some(name.to_string());
     }
 
+    /// The parts of the hub that were asked since the last time.
+    pub fn routes(&self) -> Vec<Route> {
+        let requests = self.requests().into_iter();
+        requests.map(|request| request.route).collect()
+    }
+
     /// The requests since the last call.
     pub fn requests(&self) -> Vec<Request> {
         std::mem::take(&mut self.state().requests)

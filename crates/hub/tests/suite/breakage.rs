@@ -103,12 +103,7 @@ fn a_part_that_is_complete_needs_no_request_for_bytes() {
     fetch(&hub(&server, home.path()), &wanted())
         .0
         .expect("a file");
-    let routes: Vec<Route> = server
-        .requests()
-        .iter()
-        .map(|request| request.route)
-        .collect();
-    assert_eq!(routes, [Route::Head]);
+    assert_eq!(server.routes(), [Route::Head]);
 }
 
 #[test]
@@ -338,12 +333,7 @@ fn a_file_that_does_not_fit_is_refused_before_it_is_requested() {
     assert_eq!(*needed, 1 << 60);
     assert!(free.is_some_and(|free| free < 1 << 60), "{error}");
     assert!(error.hint().expect("a hint").contains("HF_HOME"), "{error}");
-    let routes: Vec<Route> = server
-        .requests()
-        .iter()
-        .map(|request| request.route)
-        .collect();
-    assert_eq!(routes, [Route::Head]);
+    assert_eq!(server.routes(), [Route::Head]);
     assert_eq!(files_below(home.path()), []);
 }
 

@@ -18,22 +18,12 @@ fn a_cold_cache_is_filled_and_a_warm_one_asks_only_what_the_revision_means() {
     assert_eq!(events.len(), 2, "{events:?}");
     assert!(events[0].contains("size: Some(100003)"), "{events:?}");
     assert_eq!(events[1], "Finished");
-    let routes: Vec<Route> = server
-        .requests()
-        .iter()
-        .map(|request| request.route)
-        .collect();
-    assert_eq!(routes, [Route::Head, Route::Get, Route::Storage]);
+    assert_eq!(server.routes(), [Route::Head, Route::Get, Route::Storage]);
 
     let (warm, events) = fetch(&hub, &wanted());
     assert_eq!(warm.expect("a file"), fetched);
     assert!(events.is_empty(), "{events:?}");
-    let routes: Vec<Route> = server
-        .requests()
-        .iter()
-        .map(|request| request.route)
-        .collect();
-    assert_eq!(routes, [Route::Head]);
+    assert_eq!(server.routes(), [Route::Head]);
 
     // The same bytes forever: nobody is asked.
     let (again, _) = fetch(&hub, &fetched.pinned);
@@ -200,12 +190,7 @@ fn the_same_bytes_at_another_commit_are_not_downloaded_again() {
     let new = fetch(&hub, &wanted()).0.expect("a file");
     assert_eq!(new.pinned.revision(), newer);
     assert_eq!(std::fs::read(&new.path).expect("a file"), weights());
-    let routes: Vec<Route> = server
-        .requests()
-        .iter()
-        .map(|request| request.route)
-        .collect();
-    assert_eq!(routes, [Route::Head]);
+    assert_eq!(server.routes(), [Route::Head]);
 }
 
 #[test]
