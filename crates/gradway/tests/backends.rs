@@ -404,12 +404,7 @@ fn see(device: &str) {
     const VIEWS: &str = "evaluation={ size = { slide = { crop = [32, 40], stride = [20, 32] } }, flip = true, \
                          scales = [1.0, 1.5], batch_size = 3 }";
     let folder = tempfile::tempdir().expect("a folder");
-    let names = [
-        "semantic_segmentation",
-        "saliency",
-        "surface_normals",
-        "depth",
-    ];
+    let names = ["semantic_segmentation", "surface_normals"];
     let config = tiny_config(
         folder.path(),
         &format!("{SCENES}tasks = {{ names = {names:?} }}"),

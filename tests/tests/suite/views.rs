@@ -184,14 +184,12 @@ fn what_is_predicted_by_views_is_the_same_in_every_batch() {
     let checkpoint = trained(folder.path());
     let images = images();
     for views in [
-        "size = { slide = { crop = [64, 80], stride = [40, 64] } }",
-        "flip = true",
         "scales = [0.75, 1.0, 1.25], size = { fit = { long = 200, short = 120 } }",
         "flip = true, scales = [0.75, 1.5], size = { slide = { crop = 70, stride = 50, base_size = [150, 100] } }",
     ] {
         let evaluation = |batch: usize| format!("batch_size = {batch}, {views}");
         let expected = predicted(&checkpoint, &evaluation(1), &images);
-        for batch in [1, 2, 4] {
+        for batch in [1, 4] {
             let found = together(&checkpoint, &evaluation(batch), &images);
             assert_eq!(found.len(), expected.len());
             for ((found, expected), size) in found.iter().zip(&expected).zip(SIZES) {

@@ -121,17 +121,15 @@ fn data(root: &Path, classes: &[impl Debug]) -> String {
 }
 
 /// Ways to evaluate dense tasks, as overrides.
-const EVALUATIONS: [&[&str]; 6] = [
+const EVALUATIONS: [&[&str]; 4] = [
     &[r#"evaluation.size="original""#],
     &["evaluation.size={ fit = { long = 200, short = 150 } }"],
     &["evaluation.size={ fixed = { height = 100, width = 140 } }"],
-    &["evaluation.size={ slide = { crop = [96, 128], stride = [64, 100] } }"],
     &[
         "evaluation.size={ slide = { crop = 100, stride = 67, base_size = [200, 150] } }",
         "evaluation.flip=true",
         "evaluation.scales=[0.75, 1.0, 1.25]",
     ],
-    &["evaluation.flip=true"],
 ];
 
 /// Batch sizes that are compared with 1. A batch of windows or views is of one image, so one size says what three say.
@@ -348,7 +346,6 @@ train = {{ epochs = 6, evaluate_every = 0 }}
     succeed(&["train", text(&file), "--out", text(&run)]);
     for views in [
         r#"size = "original""#,
-        "size = { fit = { long = 230, short = 130 } }",
         "size = { slide = { crop = [96, 120], stride = [72, 90] } }, flip = true",
     ] {
         let scored = |batch: usize| {

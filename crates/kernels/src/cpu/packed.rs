@@ -31,7 +31,10 @@ pub(super) struct Left {
 impl Left {
     pub(super) fn new(matrix: Matrix<'_>, sizes: [usize; 2]) -> Self {
         let mut left = Self::default();
-        left.pack(matrix, sizes);
+        vectorised(
+            #[inline(always)]
+            || left.pack(matrix, sizes),
+        );
         left
     }
 

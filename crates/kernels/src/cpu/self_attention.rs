@@ -5,17 +5,23 @@ use std::mem::MaybeUninit;
 use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
 
+use super::activation::Finish;
 use super::gemm::Scratch as Product;
 use super::matrix::Matrix;
-use super::packed::{Left, Right, product_panel, width};
-use super::softmax::{softmax_backward_row, softmax_row};
-use super::storage::{self, split_columns, tensor, written};
+use super::packed::{Left, Right, pack_panel, panel_columns, product_panel, width};
+use super::softmax::{MOST, softmax_backward_row, softmax_columns, softmax_row};
+use super::storage::{self, refill, split_columns, tensor, written};
 use super::vector::vectorised;
 use crate::self_attention::Heads;
 
 /// Approximate number of scores that a task holds: they stay in the second-level cache.
 const SCORES: usize = 1 << 16;
-/// Minimum and maximum number of queries that a task takes at once; multiples of the six rows of a tile.
+/// Maximum number of panels of queries that a task takes at once in the forward pass.
+const PANELS: usize = 3;
+/// Number of tokens whose keys and values are packed together.
+const TOKENS: usize = 384;
+/// Minimum and maximum number of queries that are taken at once in the backward pass; multiples of the six rows of a
+/// tile.
 const QUERIES: [usize; 2] = [12, 48];
 
 /// Converts rotations in half precision to single.
@@ -56,7 +62,7 @@ impl<'a> Geometry<'a> {
         (self.head as f32).powf(-0.5)
     }
 
-    /// Number of queries that a task takes at once.
+    /// Number of queries that the backward pass takes at once.
     fn queries(&self) -> usize {
         let [least, most] = QUERIES;
         let fitting = SCORES / self.tokens;
@@ -124,72 +130,123 @@ impl<'a> Geometry<'a> {
     }
 }
 
-/// The buffers of a task.
-#[derive(Default)]
-struct Scratch {
-    left: Left,
-    /// `[queries, head]`, rotated and scaled.
-    query: Vec<f32>,
-    /// `[queries, tokens]`
-    scores: Vec<f32>,
-    panel: Vec<f32>,
+/// Keys and values of a head, packed as left sides by some tokens each, which stay in the second-level cache while
+/// all queries of a task pass over them.
+struct Packed {
+    /// `[tokens, head]` each
+    keys: Vec<Left>,
+    /// `[head, tokens]` each
+    values: Vec<Left>,
 }
 
-impl Scratch {
-    /// Writes the probabilities of the queries from `first` on to `scores`.
+impl Packed {
+    fn new(geometry: &Geometry<'_>, at: [usize; 2]) -> Self {
+        let mut copy = Vec::new();
+        let keys = geometry.keys(at, &mut copy);
+        let values = geometry.part(2, at);
+        let (tokens, head) = (geometry.tokens, geometry.head);
+        let parts = |pack: &dyn Fn(usize, usize) -> Left| -> Vec<Left> {
+            let firsts = (0..tokens).step_by(TOKENS);
+            firsts
+                .map(|first| pack(first, TOKENS.min(tokens - first)))
+                .collect()
+        };
+        Self {
+            keys: parts(&|first, count| Left::new(keys.after(first), [count, head])),
+            values: parts(&|first, count| {
+                Left::new(values.after(first).transposed(), [head, count])
+            }),
+        }
+    }
+}
+
+/// The buffers of a task of the forward pass. Queries are columns here: a panel of scores is then the right side of
+/// the product with the values as it is, and the softmax needs no sum across a vector.
+#[derive(Default)]
+struct Columns {
+    /// `[queries, head]`, rotated and scaled.
+    query: Vec<f32>,
+    /// `[head, width]` for every panel.
+    queries: Vec<f32>,
+    /// `[tokens, width]` for every panel.
+    scores: Vec<f32>,
+    /// `[head, width]`
+    part: Vec<f32>,
+    /// `[head, width]` for every panel.
+    sums: Vec<f32>,
+}
+
+impl Columns {
+    /// Writes the means of the values under the probabilities of the queries from `first` on.
     fn attend(
         &mut self,
         geometry: &Geometry<'_>,
         at: [usize; 2],
-        keys: &Right,
-        [first, count]: [usize; 2],
+        packed: &Packed,
+        first: usize,
+        targets: &mut [&mut [MaybeUninit<f32>]],
     ) {
-        let (tokens, head) = (geometry.tokens, geometry.head);
+        let (tokens, head, count) = (geometry.tokens, geometry.head, targets.len());
+        let width = width();
+        let panels = count.div_ceil(width);
         self.query.resize(count * head, 0.0);
         let queries = geometry.part(0, at);
         geometry.read(queries, first, geometry.scale(), &mut self.query);
-        self.scores.resize(count * tokens, 0.0);
-        let query = Matrix::rows(&self.query, head);
-        rows(
-            &mut self.left,
-            &mut self.panel,
-            query,
-            keys,
-            &mut self.scores,
-        );
-        vectorised(
-            #[inline(always)]
-            || {
-                for row in self.scores.chunks_exact_mut(tokens) {
-                    softmax_row(row);
-                }
-            },
-        );
-    }
-}
-
-/// Computes `c = a b` on this thread, for rows `c`.
-fn rows(left: &mut Left, panel: &mut Vec<f32>, a: Matrix<'_>, b: &Right, c: &mut [f32]) {
-    let columns = b.columns();
-    let count = c.len() / columns;
-    pack(left, a, [count, b.depth]);
-    panel.resize(count * width(), 0.0);
-    for (range, values) in b.panels() {
-        product_panel(left, values, panel, None, |rows, sums| {
-            let c = c[rows.start * columns..rows.end * columns].chunks_exact_mut(columns);
-            for (c, sums) in c.zip(sums.chunks_exact(width())) {
-                let c = &mut c[range.clone()];
-                c.copy_from_slice(&sums[..c.len()]);
+        let query = Matrix::rows(&self.query, head).transposed();
+        let pack = |places: &mut [MaybeUninit<f32>]| {
+            let places = places.chunks_exact_mut(head * width).enumerate();
+            for (panel, places) in places {
+                pack_panel(query, panel_columns(panel, count), places);
             }
-        });
-    }
-}
+        };
+        // SAFETY: every panel is written whole.
+        unsafe { refill(&mut self.queries, panels * head * width, pack) };
 
-fn pack(left: &mut Left, matrix: Matrix<'_>, sizes: [usize; 2]) {
-    vectorised(
-        #[inline(always)]
-        || left.pack(matrix, sizes),
-    );
+        self.scores.resize(panels * tokens * width, 0.0);
+        let mut token = 0;
+        for keys in &packed.keys {
+            let scores = self.scores.chunks_exact_mut(tokens * width);
+            for (query, scores) in self.queries.chunks_exact(head * width).zip(scores) {
+                let scores = &mut scores[token * width..][..keys.rows * width];
+                product_panel(keys, query, scores, None, |_, _| {});
+            }
+            token += keys.rows;
+        }
+        let mut inverses = [[0.0; MOST]; PANELS];
+        for (scores, inverses) in self
+            .scores
+            .chunks_exact_mut(tokens * width)
+            .zip(&mut inverses)
+        {
+            softmax_columns(scores, &mut inverses[..width]);
+        }
+
+        self.part.resize(head * width, 0.0);
+        self.sums.clear();
+        self.sums.resize(panels * head * width, 0.0);
+        let mut token = 0;
+        for values in &packed.values {
+            let scores = self.scores.chunks_exact(tokens * width);
+            for (scores, sums) in scores.zip(self.sums.chunks_exact_mut(head * width)) {
+                let scores = &scores[token * width..][..values.depth * width];
+                product_panel(values, scores, &mut self.part, None, |_, _| {});
+                for (sum, part) in sums.iter_mut().zip(&self.part) {
+                    *sum += part;
+                }
+            }
+            token += values.depth;
+        }
+        for (query, target) in targets.iter_mut().enumerate() {
+            let (panel, lane) = (query / width, query % width);
+            let inverse = inverses[panel][lane];
+            let sums = self.sums[panel * head * width + lane..]
+                .iter()
+                .step_by(width);
+            for (place, sum) in target.iter_mut().zip(sums) {
+                place.write(sum * inverse);
+            }
+        }
+    }
 }
 
 /// See [`crate::self_attention`].
@@ -207,22 +264,18 @@ pub(super) fn forward(
         ..
     } = &geometry;
     let batch = qkv.layout().shape()[0];
+    let panels = SCORES / (tokens * width());
+    let queries = panels.clamp(1, PANELS) * width();
     let write = |places: &mut [MaybeUninit<f32>]| {
         let images = places.par_chunks_mut(tokens * channels).enumerate();
         images.for_each(|(image, places)| {
             let heads = split_columns(places, channels, head).into_par_iter();
             heads.enumerate().for_each(|(index, mut targets)| {
                 let at = [image, index];
-                let mut copy = Vec::new();
-                let keys = geometry.keys(at, &mut copy).transposed();
-                let keys = Right::new(keys, [head, tokens]);
-                let values = Right::new(geometry.part(2, at), [tokens, head]);
-                let queries = geometry.queries();
+                let packed = Packed::new(&geometry, at);
                 let blocks = targets.par_chunks_mut(queries).enumerate();
-                blocks.for_each_init(Scratch::default, |scratch, (block, targets)| {
-                    let range = [block * queries, targets.len()];
-                    scratch.attend(&geometry, at, &keys, range);
-                    mix(scratch, &values, targets);
+                blocks.for_each_init(Columns::default, |columns, (block, targets)| {
+                    columns.attend(&geometry, at, &packed, block * queries, targets);
                 });
             });
         });
@@ -232,28 +285,50 @@ pub(super) fn forward(
     tensor(output, [batch, tokens, channels])
 }
 
-/// Writes the mean of the values under the probabilities.
-fn mix(scratch: &mut Scratch, values: &Right, targets: &mut [&mut [MaybeUninit<f32>]]) {
-    let probabilities = Matrix::rows(&scratch.scores, values.depth);
-    pack(
-        &mut scratch.left,
-        probabilities,
-        [targets.len(), values.depth],
-    );
-    scratch.panel.resize(targets.len() * width(), 0.0);
-    for (range, panel) in values.panels() {
-        product_panel(
-            &scratch.left,
-            panel,
-            &mut scratch.panel,
-            None,
-            |rows, sums| {
-                for (target, sums) in targets[rows].iter_mut().zip(sums.chunks_exact(width())) {
-                    target[range.clone()].write_copy_of_slice(&sums[..range.len()]);
+/// The buffers of the backward pass of a head.
+#[derive(Default)]
+struct Scratch {
+    product: Product,
+    /// `[queries, head]`, rotated and scaled.
+    query: Vec<f32>,
+    /// `[queries, tokens]`
+    scores: Vec<f32>,
+}
+
+impl Scratch {
+    /// Writes the probabilities of the queries from `first` on to `scores`.
+    fn attend(
+        &mut self,
+        geometry: &Geometry<'_>,
+        at: [usize; 2],
+        keys: &Right,
+        [first, count]: [usize; 2],
+    ) {
+        let (tokens, head) = (geometry.tokens, geometry.head);
+        self.query.resize(count * head, 0.0);
+        let queries = geometry.part(0, at);
+        geometry.read(queries, first, geometry.scale(), &mut self.query);
+        let query = Matrix::rows(&self.query, head);
+        rows(&mut self.product, query, keys, count, &mut self.scores);
+        vectorised(
+            #[inline(always)]
+            || {
+                for row in self.scores.chunks_exact_mut(tokens) {
+                    softmax_row(row);
                 }
             },
         );
     }
+}
+
+/// Computes `c = a b` on this thread, for `count` rows.
+fn rows(product: &mut Product, a: Matrix<'_>, b: &Right, count: usize, c: &mut Vec<f32>) {
+    let columns = b.columns();
+    let write = |places: &mut [MaybeUninit<f32>]| {
+        product.finished_rows(a, b, Finish::NOTHING, places, columns);
+    };
+    // SAFETY: every element of these rows is written.
+    unsafe { refill(c, count * columns, write) };
 }
 
 /// The gradient of `qkv`.
@@ -310,7 +385,6 @@ fn backward_head(
     let values = geometry.part(2, at).transposed();
     let values = Right::new(values, [head, tokens]);
     let mut scratch = Scratch::default();
-    let mut product = Product::default();
     let mut grad_scores = Vec::new();
     let mut grad_query = Vec::new();
     let mut sums = [0, 1].map(|_| vec![0.0; tokens * head]);
@@ -322,16 +396,12 @@ fn backward_head(
         let grad = grad.after(first);
         let transposed = |values| Matrix::rows(values, tokens).transposed();
         let sizes = [tokens, count, head];
-        product.multiply_add(transposed(&scratch.scores), grad, grad_value, sizes);
+        let probabilities = transposed(&scratch.scores);
+        scratch
+            .product
+            .multiply_add(probabilities, grad, grad_value, sizes);
 
-        grad_scores.resize(count * tokens, 0.0);
-        rows(
-            &mut scratch.left,
-            &mut scratch.panel,
-            grad,
-            &values,
-            &mut grad_scores,
-        );
+        rows(&mut scratch.product, grad, &values, count, &mut grad_scores);
         vectorised(
             #[inline(always)]
             || {
@@ -343,17 +413,13 @@ fn backward_head(
         );
         // The queries are scaled already.
         let scaled = Matrix::rows(&scratch.query, head);
-        product.multiply_add(transposed(&grad_scores), scaled, grad_key, sizes);
+        let scores = transposed(&grad_scores);
+        scratch
+            .product
+            .multiply_add(scores, scaled, grad_key, sizes);
 
-        grad_query.resize(count * head, 0.0);
         let scores = Matrix::rows(&grad_scores, tokens);
-        rows(
-            &mut scratch.left,
-            &mut scratch.panel,
-            scores,
-            &keys,
-            &mut grad_query,
-        );
+        rows(&mut scratch.product, scores, &keys, count, &mut grad_query);
         write(
             geometry,
             first,

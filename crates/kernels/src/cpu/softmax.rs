@@ -4,6 +4,7 @@ use burn_flex::FlexTensor;
 
 use super::math::exp;
 use super::storage::transform;
+use super::vector::vectorised;
 
 /// Number of accumulators of a maximum or sum, so that it vectorises; few, since rows are short.
 const LANES: usize = 8;
@@ -45,6 +46,60 @@ pub(super) fn softmax_row(row: &mut [f32]) {
     for value in row {
         *value *= inverse;
     }
+}
+
+/// Maximum number of columns of [`softmax_columns`].
+pub(super) const MOST: usize = 32;
+
+/// Replaces the elements of every column by `exp(x - max)`, and writes the columns' `1 / sum exp(x - max)` to
+/// `inverses`: whoever multiplies by the columns afterwards has fewer values to scale.
+///
+/// # Panics
+///
+/// If the number of columns is not a power of two up to [`MOST`].
+pub(super) fn softmax_columns(values: &mut [f32], inverses: &mut [f32]) {
+    match inverses.len() {
+        32 => columns::<32>(values, inverses),
+        16 => columns::<16>(values, inverses),
+        8 => columns::<8>(values, inverses),
+        4 => columns::<4>(values, inverses),
+        2 => columns::<2>(values, inverses),
+        1 => columns::<1>(values, inverses),
+        other => panic!("{other} columns"),
+    }
+}
+
+fn columns<const W: usize>(values: &mut [f32], inverses: &mut [f32]) {
+    // Rows after which their sum is added to the total, so that its error grows slowly.
+    const ROWS: usize = 64;
+    vectorised(
+        #[inline(always)]
+        || {
+            let (rows, _) = values.as_chunks_mut::<W>();
+            let mut maxima = [f32::NEG_INFINITY; W];
+            for row in &*rows {
+                for (maximum, &value) in maxima.iter_mut().zip(row) {
+                    *maximum = if value > *maximum { value } else { *maximum };
+                }
+            }
+            let mut totals = [0.0; W];
+            for rows in rows.chunks_mut(ROWS) {
+                let mut sums = [0.0; W];
+                for row in rows {
+                    for lane in 0..W {
+                        row[lane] = exp(row[lane] - maxima[lane]);
+                        sums[lane] += row[lane];
+                    }
+                }
+                for (total, sum) in totals.iter_mut().zip(sums) {
+                    *total += sum;
+                }
+            }
+            for (inverse, total) in inverses.iter_mut().zip(totals) {
+                *inverse = 1.0 / total;
+            }
+        },
+    );
 }
 
 /// Softmax over the last axis of `[rows, columns]`.
