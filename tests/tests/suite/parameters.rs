@@ -88,7 +88,9 @@ fn branches(description: &Description, of: impl Fn(usize) -> usize) -> usize {
 /// The backbones of the table with at most 768 channels: the formulas are the same for wider ones, whose parameters take
 /// long to draw.
 fn narrow() -> impl Iterator<Item = (&'static str, Description)> {
-    let all = table().iter().map(|line| (line.name, blank(line.name).description()));
+    let all = table()
+        .iter()
+        .map(|line| (line.name, blank(line.name).description()));
     all.filter(|(_, all)| all.sections.iter().all(|section| section.channels <= 768))
 }
 

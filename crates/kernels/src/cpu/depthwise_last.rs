@@ -13,6 +13,7 @@ use burn_flex::{Flex, FlexTensor};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::packed::Destination;
 use super::product::lanes;
 use super::storage::{contiguous, tensor, write_copy, written};
 use super::vector::total;
@@ -365,9 +366,16 @@ impl Convolve<'_> {
             for row in rows.start..rows.start + KERNEL - 1 {
                 ring.fill(simd, image, row, first);
             }
+            let to = Destination::new(&*places, sizes.channels).after(first);
             let lines = places.chunks_exact_mut(sizes.line());
-            for (row, line) in rows.clone().zip(lines) {
+            for (index, (row, line)) in rows.clone().zip(lines).enumerate() {
                 ring.fill(simd, image, row + KERNEL - 1, first);
+                // What the next row reads and writes is too far apart for the processor to prefetch it by itself.
+                let next = (row + KERNEL - MARGIN).min(sizes.height - 1) * sizes.width;
+                let from = Destination::new(image, sizes.channels).after(first);
+                from.expect(next..next + sizes.width, VECTORS * S::F32_LANES);
+                let next = (index + 1).min(rows.len() - 1) * sizes.width;
+                to.expect(next..next + sizes.width, VECTORS * S::F32_LANES);
                 let seen = ring.lines(row);
                 let (values, _) = S::as_simd_f32s(&ring.values);
                 for (vector, &bias) in biases.iter().enumerate() {
@@ -380,9 +388,12 @@ impl Convolve<'_> {
                             let values = &values[line + vector * padded + column..];
                             accumulate(simd, values, taps, &mut sums);
                         }
-                        let positions = line.chunks_exact_mut(sizes.channels).skip(column);
-                        for (position, sum) in positions.zip(sums) {
-                            write(simd, &mut position[first..], sum);
+                        // By index: an iterator that ends early, over two things, is not inlined here.
+                        for (index, &sum) in sums.iter().enumerate() {
+                            if column + index < sizes.width {
+                                let position = &mut line[(column + index) * sizes.channels..];
+                                write(simd, &mut position[first..sizes.channels], sum);
+                            }
                         }
                     }
                 }

@@ -200,7 +200,7 @@ impl Destination {
 
     /// Prefetches the cache lines of these rows: there are more than the processor prefetches by itself.
     #[inline(always)]
-    fn expect(self, rows: Range<usize>, width: usize) {
+    pub(super) fn expect(self, rows: Range<usize>, width: usize) {
         #[cfg(target_arch = "x86_64")]
         for row in rows {
             use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
