@@ -145,17 +145,14 @@ impl Packed {
         let keys = geometry.keys(at, &mut copy);
         let values = geometry.part(2, at);
         let (tokens, head) = (geometry.tokens, geometry.head);
-        let parts = |pack: &dyn Fn(usize, usize) -> Left| -> Vec<Left> {
-            let firsts = (0..tokens).step_by(TOKENS);
-            firsts
-                .map(|first| pack(first, TOKENS.min(tokens - first)))
-                .collect()
-        };
+        let firsts = (0..tokens).step_by(TOKENS);
+        let parts = firsts.map(|first| [first, TOKENS.min(tokens - first)]);
+        let pack_keys = |[first, count]: [usize; 2]| Left::new(keys.after(first), [count, head]);
+        let pack_values =
+            |[first, count]: [usize; 2]| Left::new(values.after(first).transposed(), [head, count]);
         Self {
-            keys: parts(&|first, count| Left::new(keys.after(first), [count, head])),
-            values: parts(&|first, count| {
-                Left::new(values.after(first).transposed(), [head, count])
-            }),
+            keys: parts.clone().map(pack_keys).collect(),
+            values: parts.map(pack_values).collect(),
         }
     }
 }
