@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use super::activation::{Finish, SumBias};
 use super::depthwise::Geometry;
 use super::matrix::Matrix;
-use super::packed::{Destination, Left, product_panel, width};
+use super::packed::{Left, Upcoming, product_panel, width};
 use super::sizes::Dense;
 use super::storage::{split_columns, written};
 use super::vector::{copy_strided, vectorised};
@@ -196,7 +196,7 @@ pub(super) fn forward(
                     for (index, panel) in panels.each(count).enumerate() {
                         let start = start + index * width;
                         let end = (start + width).min(length);
-                        let to = Destination::new(&rows[0][start..], positions);
+                        let to = Upcoming::new(&rows[0][start..], positions);
                         product_panel(&weights, panel, result, Some(to), |channels, sums| {
                             let places = rows[channels.clone()].iter_mut().map(
                                 #[inline(always)]

@@ -13,7 +13,7 @@ use burn_flex::{Flex, FlexTensor};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::packed::Destination;
+use super::packed::Upcoming;
 use super::product::lanes;
 use super::storage::{contiguous, tensor, write_copy, written};
 use super::vector::total;
@@ -366,16 +366,16 @@ impl Convolve<'_> {
             for row in rows.start..rows.start + KERNEL - 1 {
                 ring.fill(simd, image, row, first);
             }
-            let to = Destination::new(&*places, sizes.channels).after(first);
+            let from = Upcoming::new(image, sizes.channels).after(first);
+            let to = Upcoming::new(&*places, sizes.channels).after(first);
             let lines = places.chunks_exact_mut(sizes.line());
-            for (index, (row, line)) in rows.clone().zip(lines).enumerate() {
+            for (row, line) in rows.clone().zip(lines) {
                 ring.fill(simd, image, row + KERNEL - 1, first);
                 // What the next row reads and writes is too far apart for the processor to prefetch it by itself.
-                let next = (row + KERNEL - MARGIN).min(sizes.height - 1) * sizes.width;
-                let from = Destination::new(image, sizes.channels).after(first);
-                from.expect(next..next + sizes.width, VECTORS * S::F32_LANES);
-                let next = (index + 1).min(rows.len() - 1) * sizes.width;
-                to.expect(next..next + sizes.width, VECTORS * S::F32_LANES);
+                let read = (row + KERNEL - MARGIN).min(sizes.height - 1) * sizes.width;
+                from.expect(read..read + sizes.width, VECTORS * S::F32_LANES);
+                let written = (row + 1 - rows.start).min(rows.len() - 1) * sizes.width;
+                to.expect(written..written + sizes.width, VECTORS * S::F32_LANES);
                 let seen = ring.lines(row);
                 let (values, _) = S::as_simd_f32s(&ring.values);
                 for (vector, &bias) in biases.iter().enumerate() {

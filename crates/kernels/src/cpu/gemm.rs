@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::activation::Finish;
 use super::matrix::Matrix;
 use super::packed::{
-    Destination, Left, Right, pack_panel, panel_columns, product_panel, width, write_panel,
+    Left, Right, Upcoming, pack_panel, panel_columns, product_panel, width, write_panel,
 };
 use super::storage::{Elements, refill, split_columns, written};
 use super::vector::vectorised;
@@ -69,7 +69,7 @@ impl Scratch {
         b: Matrix<'_>,
         panels: Range<usize>,
         columns: usize,
-        to: Destination,
+        to: Upcoming,
         mut emit: impl FnMut(Range<usize>, Range<usize>, &[f32]),
     ) {
         let width = width();
@@ -99,7 +99,7 @@ impl Scratch {
         a: Matrix<'_>,
         b: Matrix<'_>,
         [rows, depth, columns]: [usize; 3],
-        to: Destination,
+        to: Upcoming,
         emit: impl FnMut(Range<usize>, Range<usize>, &[f32]),
     ) {
         assert!(a.holds([rows, depth]) && b.holds([depth, columns]));
@@ -145,7 +145,7 @@ impl Scratch {
     ) {
         let width = width();
         let count = sizes[2];
-        let to = Destination::new(&c[..], count);
+        let to = Upcoming::new(&c[..], count);
         self.product(a, b, sizes, to, |rows, columns, sums| {
             let c = &mut c[rows.start * count..rows.end * count];
             vectorised(
@@ -193,7 +193,7 @@ pub(super) fn multiply(
             .for_each_init(Scratch::default, |scratch, (task, mut parts)| {
                 let panels = task * PANELS..((task + 1) * PANELS).min(columns.div_ceil(width));
                 let first = task * PANELS * width;
-                let to = Destination::new(&*parts[0], columns);
+                let to = Upcoming::new(&*parts[0], columns);
                 scratch.panels(&left, b, panels, columns, to, |rows, range, sums| {
                     let to = range.start - first..range.end - first;
                     let places = parts[rows.clone()].iter_mut().map(

@@ -173,15 +173,15 @@ fn interleave_lines<const R: usize>(values: &[f32], row: usize, places: &mut [Ma
     }
 }
 
-/// The memory that the rows of a panel will be written to.
+/// Rows of memory that are written or read next.
 #[derive(Clone, Copy)]
-pub(super) struct Destination {
+pub(super) struct Upcoming {
     first: *const f32,
     /// Elements from a row to the next.
     row: usize,
 }
 
-impl Destination {
+impl Upcoming {
     /// Rows of `row` elements each.
     pub(super) fn new<T>(places: &[T], row: usize) -> Self {
         Self {
@@ -190,7 +190,7 @@ impl Destination {
         }
     }
 
-    /// The destination from a later column on.
+    /// The rows from a later column on.
     pub(super) fn after(self, columns: usize) -> Self {
         Self {
             first: self.first.wrapping_add(columns),
@@ -229,14 +229,14 @@ pub(super) fn product_panel(
     left: &Left,
     panel: &[f32],
     result: &mut [f32],
-    to: Option<Destination>,
+    to: Option<Upcoming>,
     mut emit: impl FnMut(Range<usize>, &[f32]),
 ) {
     struct Product<'a> {
         left: &'a Left,
         panel: &'a [f32],
         result: &'a mut [f32],
-        to: Option<Destination>,
+        to: Option<Upcoming>,
         // Not a parameter of the type: the tiles are compiled once.
         emit: &'a mut dyn FnMut(Range<usize>, &[f32]),
     }

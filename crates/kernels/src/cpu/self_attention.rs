@@ -115,6 +115,18 @@ impl<'a> Geometry<'a> {
         }
     }
 
+    /// Some queries of a head, `[count, head]`, rotated and scaled; `copy` holds them.
+    fn some_queries<'b>(
+        &self,
+        at: [usize; 2],
+        [first, count]: [usize; 2],
+        copy: &'b mut Vec<f32>,
+    ) -> Matrix<'b> {
+        copy.resize(count * self.head, 0.0);
+        self.read(self.part(0, at), first, self.scale(), copy);
+        Matrix::rows(copy, self.head)
+    }
+
     /// The keys of a head, rotated if there are rotations; `copy` holds them then.
     fn keys<'b>(&self, at: [usize; 2], copy: &'b mut Vec<f32>) -> Matrix<'b>
     where
@@ -186,10 +198,8 @@ impl Columns {
         let (tokens, head, count) = (geometry.tokens, geometry.head, targets.len());
         let width = width();
         let panels = count.div_ceil(width);
-        self.query.resize(count * head, 0.0);
-        let queries = geometry.part(0, at);
-        geometry.read(queries, first, geometry.scale(), &mut self.query);
-        let query = Matrix::rows(&self.query, head).transposed();
+        let query = geometry.some_queries(at, [first, count], &mut self.query);
+        let query = query.transposed();
         let pack = |places: &mut [MaybeUninit<f32>]| {
             let places = places.chunks_exact_mut(head * width).enumerate();
             for (panel, places) in places {
@@ -301,16 +311,12 @@ impl Scratch {
         keys: &Right,
         [first, count]: [usize; 2],
     ) {
-        let (tokens, head) = (geometry.tokens, geometry.head);
-        self.query.resize(count * head, 0.0);
-        let queries = geometry.part(0, at);
-        geometry.read(queries, first, geometry.scale(), &mut self.query);
-        let query = Matrix::rows(&self.query, head);
+        let query = geometry.some_queries(at, [first, count], &mut self.query);
         rows(&mut self.product, query, keys, count, &mut self.scores);
         vectorised(
             #[inline(always)]
             || {
-                for row in self.scores.chunks_exact_mut(tokens) {
+                for row in self.scores.chunks_exact_mut(geometry.tokens) {
                     softmax_row(row);
                 }
             },

@@ -56,7 +56,7 @@ pub(super) const MOST: usize = 32;
 ///
 /// # Panics
 ///
-/// If the number of columns is not a power of two up to [`MOST`].
+/// If the number of columns is not a power of two from 2 to [`MOST`].
 pub(super) fn softmax_columns(values: &mut [f32], inverses: &mut [f32]) {
     match inverses.len() {
         32 => columns::<32>(values, inverses),
@@ -64,7 +64,6 @@ pub(super) fn softmax_columns(values: &mut [f32], inverses: &mut [f32]) {
         8 => columns::<8>(values, inverses),
         4 => columns::<4>(values, inverses),
         2 => columns::<2>(values, inverses),
-        1 => columns::<1>(values, inverses),
         other => panic!("{other} columns"),
     }
 }
